@@ -1,0 +1,63 @@
+# Everything a person runs. `make help` lists it. AURA_VENV moves the environment, AURA_HOME what runs produce.
+SHELL := /bin/bash
+PYTHON ?= python3
+AURA_VENV ?= .venv
+BIN := $(AURA_VENV)/bin
+LOCK := requirements.lock
+STAMP := $(AURA_VENV)/.installed-$(shell sha256sum $(LOCK) pyproject.toml | sha256sum | cut -c1-16)
+export PATH := $(abspath $(BIN)):$(PATH)
+export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
+PROFILE ?= sample
+
+.DEFAULT_GOAL := help
+.PHONY: help setup nightly serve ui test test-all lint format lock bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make the environment from the lock file
+
+# --no-deps: the lock file is complete, and one wheel asks for a compiled library that Aura does not use.
+$(STAMP): $(LOCK) pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(AURA_VENV)
+	@echo "Installing $$(grep -c == $(LOCK)) packages into $(AURA_VENV) (several GB the first time)"
+	@$(BIN)/python -m pip install --quiet --no-deps --requirement $(LOCK)
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@rm -f $(AURA_VENV)/.installed-* && touch $@
+
+nightly: setup ## Run one night (PROFILE=sample); the first on a bare machine takes minutes
+	@$(BIN)/aura nightly --profile $(PROFILE)
+
+serve: setup ## Start the three services from the champions
+	@$(BIN)/aura serve --profile $(PROFILE)
+
+ui: setup ## Start the MLflow and Prefect pages
+	@$(BIN)/aura ui
+
+test: setup ## Run the tests: offline, CPU, minutes
+	@$(BIN)/python -m pytest
+
+test-all: setup ## Run the tests with coverage of slow and GPU parts
+	@$(BIN)/python -m pytest -m ""
+
+lint: setup ## Check style, types, import directions and spelling
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/codespell
+
+format: setup ## Format the code and fix what ruff can fix
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: ## Write the lock file from the environment (see CONTRIBUTING.md)
+	@$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//; \
+	  s/^((nvidia|cuda|triton)[a-z0-9-]*==.*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/' \
+	  | (echo "# Exact versions; made by 'make lock'. Install with pip install --no-deps -r requirements.lock"; cat) > $(LOCK)
+
+bench: setup ## Measure speed and quality side by side (see benchmarks/)
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean: ## Remove what runs produced (var/), not the environment
+	@rm -rf var

@@ -1,0 +1,53 @@
+"""Where a model came from: git commit, hash of the code that matters, hash of settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from aura.paths import repo_root
+
+
+def git_commit() -> str:
+    """Commit of the checkout, with `-dirty` when tracked files differ; `unknown` outside a checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return f"{commit}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return "unknown"
+
+
+def code_hash(parts: Iterable[str]) -> str:
+    """SHA-256 over the Python sources below the given paths of the repository (folders or files)."""
+    digest = hashlib.sha256()
+    for part in sorted(parts):
+        path = repo_root() / part
+        if not path.exists():
+            raise ValueError(f"no source at {part}")
+        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+            digest.update(file.relative_to(repo_root()).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def value_hash(value: Any) -> str:
+    """SHA-256 of a JSON-like value, independent of key order."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def file_tree_hash(folder: Path, pattern: str = "*") -> str:
+    """SHA-256 over names and contents of the files below a folder that match a pattern."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob(pattern) if path.is_file()):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(repo_root()), *arguments], check=True, capture_output=True, text=True, timeout=30
+    )
+    return done.stdout.strip()

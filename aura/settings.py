@@ -1,0 +1,131 @@
+"""Profiles: YAML files merged with the environment and the command line, then checked against a schema.
+
+Later wins: `configs/<profile>.yaml` (and the profile that it `extends`), environment variables such as
+`AURA_DETECTION__MAX_EPOCHS=3`, then `--set detection.max_epochs=3`. Every schema is a `Section` that stands beside its
+owner; unknown keys are refused and all problems are reported in one message.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, ValidationError
+from yaml import YAMLError
+
+from aura.errors import SettingsError
+from aura.paths import repo_root
+
+ENV_PREFIX = "AURA_"
+ENV_LEVELS = "__"
+
+
+class Section(BaseModel):
+    """Base of every settings schema: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles in `configs/`."""
+    return sorted(path.stem for path in (repo_root() / "configs").glob("*.yaml"))
+
+
+def read_profile(
+    profile: str, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Merged values of a profile; `profile` is a name in `configs/` or the path of a YAML file.
+
+    Args:
+        overrides: dotted assignments, for example `detection.max_epochs=3`; values are read as YAML.
+        environ: environment to read `AURA_<SECTION>__<KEY>` from; the process's own by default.
+
+    Raises:
+        SettingsError: unknown profile, broken YAML, or an override without `=`.
+    """
+    merged = _read_file(_profile_path(profile), seen=())
+    environment = os.environ if environ is None else environ
+    wrong = [item for item in overrides if "=" not in item or item.startswith("=")]
+    if wrong:
+        raise SettingsError(f"not an assignment: {', '.join(map(repr, wrong))}", hint="write --set section.key=value")
+    try:
+        merged = OmegaConf.merge(
+            merged, OmegaConf.from_dotlist(_from_environment(environment)), OmegaConf.from_dotlist(list(overrides))
+        )
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise SettingsError(f"cannot merge the overrides {list(overrides)}: {error}") from error
+    return cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
+
+
+def validate(schema: type[SectionType], values: Any, where: str = "") -> SectionType:
+    """Check values against a schema.
+
+    Raises:
+        SettingsError: lists every problem with its dotted key, what was given and what is allowed.
+    """
+    try:
+        return schema.model_validate({} if values is None else values)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            key = ".".join(str(part) for part in (where, *problem["loc"]) if part != "")
+            if problem["type"] == "extra_forbidden":
+                problems.append(f"{key}: unknown key; known here: {_known_keys(schema, problem['loc'][:-1])}")
+            else:
+                problems.append(f"{key}: {problem['msg']} (got {problem['input']!r})")
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        raise SettingsError(
+            f"{len(problems)} problem(s) in the settings:\n{lines}",
+            hint="correct configs/*.yaml, the AURA_* variables or the --set options named above",
+        ) from None
+
+
+def _known_keys(schema: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    current: type[BaseModel] = schema
+    for part in location:
+        field = current.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return "(see the schema)"
+        current = field.annotation
+    return ", ".join(sorted(current.model_fields))
+
+
+def _profile_path(profile: str) -> Path:
+    path = Path(profile) if profile.endswith((".yaml", ".yml")) else repo_root() / "configs" / f"{profile}.yaml"
+    if not path.is_file():
+        raise SettingsError(
+            f"unknown profile {profile!r}; known profiles: {', '.join(profile_names())}",
+            hint="choose one of them, or give the path of a YAML file",
+        )
+    return path
+
+
+def _read_file(path: Path, seen: tuple[Path, ...]) -> DictConfig:
+    if path in seen:
+        raise SettingsError(f"profiles extend each other in a circle: {' -> '.join(p.stem for p in (*seen, path))}")
+    try:
+        loaded = OmegaConf.load(path)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path.name} is not valid YAML: {error}") from error
+    if not isinstance(loaded, DictConfig):
+        raise SettingsError(f"{path.name} must hold a mapping of sections, not {type(loaded).__name__}")
+    parent = loaded.pop("extends", None)
+    if parent is None:
+        return loaded
+    return cast(DictConfig, OmegaConf.merge(_read_file(_profile_path(parent), (*seen, path)), loaded))
+
+
+def _from_environment(environ: Mapping[str, str]) -> list[str]:
+    assignments = []
+    for name, value in sorted(environ.items()):
+        if name.startswith(ENV_PREFIX) and ENV_LEVELS in name.removeprefix(ENV_PREFIX):
+            key = name.removeprefix(ENV_PREFIX).lower().replace(ENV_LEVELS, ".")
+            assignments.append(f"{key}={value}")
+    return assignments

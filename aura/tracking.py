@@ -1,0 +1,152 @@
+"""MLflow run of one training: metrics, pictures, parameters, and Lightning's logger on the same run.
+
+With tracking off everything still works, on a machine without MLflow: metrics go to CSV files beside the checkpoints.
+A resumed training continues the run that it began (its id lies beside the checkpoint).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aura.artifact import read_json, write_json
+from aura.paths import home
+from aura.settings import Section
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_PARAM_MAX_CHARS = 500
+
+
+class TrackingSettings(Section):
+    """Where runs and models are remembered."""
+
+    enabled: bool = True
+    uri: str = ""
+    """MLflow tracking and registry URI; empty: SQLite under the home folder. `MLFLOW_TRACKING_URI` is not read."""
+    namespace: str = ""
+    """Prefix of experiment and model names, so that profiles do not compete; empty: the profile's name."""
+
+
+class Tracker(Protocol):
+    """What a training may tell the outside world."""
+
+    @property
+    def run_id(self) -> str | None:
+        """MLflow run id; None with tracking off."""
+
+    def log_params(self, values: Mapping[str, Any]) -> None: ...
+
+    def log_metrics(self, values: Mapping[str, float], step: int | None = None) -> None: ...
+
+    def log_picture(self, path: Path) -> None: ...
+
+    def set_tags(self, values: Mapping[str, str]) -> None: ...
+
+    def lightning_logger(self) -> Any:
+        """A Lightning logger for `Trainer(logger=...)`."""
+
+    def finish(self, status: str = "FINISHED") -> None: ...
+
+
+def tracking_uri(settings: TrackingSettings) -> str:
+    """The configured URI, or SQLite under the home folder (created here)."""
+    if settings.uri:
+        return settings.uri
+    folder = home() / "mlflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def experiment_id(client: MlflowClient, settings: TrackingSettings, name: str) -> str:
+    """Id of the experiment, made when missing; local stores keep artifacts under the home folder."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    # A server decides where artifacts go; a bare SQLite store would put them into the working directory.
+    location = None if settings.uri else (home() / "mlflow" / "artifacts" / name.replace("/", "-")).as_uri()
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+def open_tracker(settings: TrackingSettings, *, experiment: str, run_name: str, folder: Path) -> Tracker:
+    """Tracker for a training whose checkpoints lie in `folder`; continues the run noted there, if any."""
+    if not settings.enabled:
+        return LocalTracker(folder)
+    return MlflowTracker(settings, experiment=experiment, run_name=run_name, folder=folder)
+
+
+class LocalTracker:
+    """Tracking off: CSV files by Lightning, pictures stay where they were drawn."""
+
+    run_id = None
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def log_params(self, values: Mapping[str, Any]) -> None:
+        write_json(self._folder / "params.json", dict(values))
+
+    def log_metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        write_json(self._folder / "metrics.json", {**values, "step": step})
+
+    def log_picture(self, path: Path) -> None:
+        if not path.is_file():
+            raise ValueError(f"no picture at {path}")
+
+    def set_tags(self, values: Mapping[str, str]) -> None:
+        write_json(self._folder / "tags.json", dict(values))
+
+    def lightning_logger(self) -> Any:
+        from lightning.pytorch.loggers import CSVLogger
+
+        return CSVLogger(self._folder, name="csv", version=0)
+
+    def finish(self, status: str = "FINISHED") -> None:
+        write_json(self._folder / "status.json", {"status": status})
+
+
+class MlflowTracker:
+    """One MLflow run, written through the client so that no global state is touched."""
+
+    def __init__(self, settings: TrackingSettings, *, experiment: str, run_name: str, folder: Path) -> None:
+        from mlflow import MlflowClient
+
+        self._uri = tracking_uri(settings)
+        self._client = MlflowClient(self._uri)
+        self._experiment = experiment
+        note = folder / "run.json"
+        if note.is_file():
+            self.run_id: str | None = str(read_json(note, "the note of the MLflow run")["run_id"])
+            self._client.update_run(self.run_id, status="RUNNING")
+        else:
+            run = self._client.create_run(experiment_id(self._client, settings, experiment), run_name=run_name)
+            self.run_id = str(run.info.run_id)
+            write_json(note, {"run_id": self.run_id, "experiment": experiment})
+
+    def log_params(self, values: Mapping[str, Any]) -> None:
+        for key, value in values.items():
+            self._client.log_param(self.run_id, key, str(value)[:_PARAM_MAX_CHARS])
+
+    def log_metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        for key, value in values.items():
+            self._client.log_metric(self.run_id, key, float(value), step=step or 0)
+
+    def log_picture(self, path: Path) -> None:
+        self._client.log_artifact(self.run_id, str(path), "pictures")
+
+    def set_tags(self, values: Mapping[str, str]) -> None:
+        for key, value in values.items():
+            self._client.set_tag(self.run_id, key, value)
+
+    def lightning_logger(self) -> Any:
+        from lightning.pytorch.loggers import MLFlowLogger
+
+        # log_model copies every checkpoint into the artifact store; the artifact is logged once, at registration.
+        return MLFlowLogger(
+            experiment_name=self._experiment, tracking_uri=self._uri, run_id=self.run_id, log_model=False
+        )
+
+    def finish(self, status: str = "FINISHED") -> None:
+        self._client.set_terminated(self.run_id, status)

@@ -1,0 +1,1 @@
+"""Service `conversational_ai`: answers about clothes, grounded in the knowledge index."""

@@ -1,0 +1,1 @@
+"""Service `outfit_recommendation`: does an outfit work, and what completes it."""

@@ -1,0 +1,91 @@
+"""Requests and answers of the outfit service."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from aura.taxonomy import Category
+
+MAX_ITEMS = 12
+"""Largest outfit that the model scores."""
+
+
+class OutfitItem(BaseModel):
+    """A garment: one of the catalog by `item_id`, or the caller's own by category with a title, a picture or both."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    item_id: str | None = None
+    category: Category | None = None
+    title: str = Field(default="", max_length=300)
+    image_base64: str | None = Field(default=None, description="JPEG, PNG or WEBP of the garment alone, base64")
+
+    @model_validator(mode="after")
+    def _described(self) -> Self:
+        if self.item_id is None and (self.category is None or not (self.title or self.image_base64)):
+            raise ValueError("give an item_id of the catalog, or a category with a title, an image_base64 or both")
+        return self
+
+
+class RecommendRequest(BaseModel):
+    """What the caller wears, and what is wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: list[OutfitItem] = Field(min_length=1, max_length=MAX_ITEMS - 1)
+    targets: list[Category] = Field(
+        default_factory=list, max_length=len(Category), description="wanted categories; empty: what is missing"
+    )
+    k: int = Field(default=5, ge=1, le=50, description="items per category")
+
+
+class EvaluateRequest(BaseModel):
+    """An outfit to judge."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: list[OutfitItem] = Field(min_length=1, max_length=MAX_ITEMS)
+
+
+class RecommendedItem(BaseModel):
+    """A catalog item that completes the outfit."""
+
+    item_id: str
+    category: Category
+    title: str
+    similarity: float = Field(description="cosine similarity to what the model asks for, -1 to 1")
+    outfit_score: float = Field(description="compatibility of the outfit with this item, 0 to 1")
+
+
+class Recommendation(BaseModel):
+    """Items per wanted category, best first."""
+
+    targets: dict[Category, list[RecommendedItem]]
+    model: dict[str, str]
+
+
+class ItemShare(BaseModel):
+    """How one item of the outfit moves the score."""
+
+    category: Category
+    title: str
+    contribution: float = Field(description="score with it minus score without it; negative: it hurts the outfit")
+
+
+class OutfitEvaluation(BaseModel):
+    """Compatibility of an outfit."""
+
+    score: float = Field(description="0 to 1")
+    items: list[ItemShare]
+    model: dict[str, str]
+
+
+class Health(BaseModel):
+    """The service can answer; which versions it answers from."""
+
+    status: str = "ok"
+    profile: str
+    model: dict[str, str]
+    catalog_items: int

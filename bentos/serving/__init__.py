@@ -1,0 +1,1 @@
+"""What the services share: settings and artifacts, the error body, decoding of pictures."""

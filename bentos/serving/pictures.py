@@ -1,0 +1,66 @@
+"""Pictures that callers send: bytes in, a checked RGB image out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import warnings
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from aura.errors import InvalidRequestError
+from aura.serving import ServingSettings
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+
+
+def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Image.Image:
+    """Decode a picture, upright (EXIF) and RGB.
+
+    Raises:
+        InvalidRequestError: empty, too large, not a picture, or broken; `where` names the field.
+    """
+    if not content:
+        raise InvalidRequestError(f"{where} is empty", hint=f"send the bytes of a {', '.join(FORMATS)} file")
+    if len(content) > limits.max_image_bytes:
+        raise InvalidRequestError(
+            f"{where} has {len(content)} bytes; at most {limits.max_image_bytes} are allowed",
+            hint="scale it down first",
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is stricter
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+        if image.width * image.height > limits.max_image_pixels:
+            raise InvalidRequestError(
+                f"{where} has {image.width} x {image.height} pixels; at most {limits.max_image_pixels} are allowed",
+                hint="scale it down first",
+            )
+        return ImageOps.exif_transpose(image).convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InvalidRequestError(
+            f"{where} is not a readable {', '.join(FORMATS)} picture", hint="check that the whole file was sent"
+        ) from error
+
+
+def decode_base64(text: str, limits: ServingSettings, where: str) -> Image.Image:
+    """Decode a picture sent as base64 in JSON, with or without a `data:` prefix.
+
+    Raises:
+        InvalidRequestError: not base64, or not a picture.
+    """
+    try:
+        content = base64.b64decode(text.rpartition(",")[2], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequestError(
+            f"{where} is not base64", hint="encode the file's bytes as standard base64"
+        ) from error
+    return decode(content, limits, where)
+
+
+def encode(image: Image.Image) -> bytes:
+    """Bytes for the way to the model part: PNG, so that nothing is lost."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,111 @@
+"""BentoML service: an API part that checks requests, and a model part that detects in batches.
+
+One worker of the model part per GPU; its requests are batched across callers.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Annotated, Any
+
+import bentoml
+from fastapi import File, Query, UploadFile
+from PIL import Image
+
+from aura.taxonomy import Category
+from bentos.serving.api import make_app
+from bentos.serving.pictures import decode, encode
+from bentos.serving.places import places
+from bentos.visual_analysis.schemas import Analysis, Garment, Health, Similar
+
+app = make_app("Aura visual analysis", "Finds garments in photos.")
+
+
+@bentoml.service(name="visual_analysis_model", workers=1, traffic={"timeout": 60})
+class DetectorModel:
+    """The champion of the detector, in a process of its own."""
+
+    def __init__(self) -> None:
+        # Imported here: the API part never needs torch.
+        from inference.detection import Detector
+
+        self._champion = places().champion("detection")
+        self._detector = Detector.load(self._champion.folder, device=places().serving.device)
+        self._index: Any = None
+
+    @bentoml.api
+    def about(self) -> dict[str, str]:
+        """Name and version of the champion."""
+        return self._champion.as_dict()
+
+    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
+    def detect(self, images: list[bytes]) -> list[list[dict[str, Any]]]:
+        """PNG pictures to detections above 0.05; the API part applies the caller's threshold."""
+        photos = [Image.open(io.BytesIO(content)) for content in images]
+        return [
+            [{"category": one.category.value, "score": one.score, "box": list(one.box_xyxy_px)} for one in found]
+            for found in self._detector.predict(photos, threshold=0.05)
+        ]
+
+    @bentoml.api
+    def similar(self, image: bytes, boxes: list[dict[str, Any]], k: int) -> list[list[dict[str, Any]]]:
+        """Catalog items of the same category that look like each box's content."""
+        from inference.retrieval import Index
+
+        if self._index is None:
+            self._index = Index.open(places().index)
+        photo = Image.open(io.BytesIO(image))
+        answer = []
+        for one in boxes:
+            hits = self._index.similar_items(photo.crop(_at_least_a_pixel(one["box"])), k, Category(one["category"]))
+            answer.append(
+                [
+                    {"item_id": hit.item_id, "title": hit.title, "category": hit.category, "similarity": hit.score}
+                    for hit in hits
+                ]
+            )
+        return answer
+
+
+@bentoml.service(name="visual_analysis", traffic={"timeout": 60})
+@bentoml.asgi_app(app, path="/api/v1/visual-analysis")
+class VisualAnalysis:
+    """HTTP endpoints under `/api/v1/visual-analysis`."""
+
+    model = bentoml.depends(DetectorModel)
+
+    @app.post("/analyze")
+    async def analyze(
+        self,
+        image: Annotated[UploadFile, File(description="JPEG, PNG or WEBP")],
+        threshold: Annotated[float | None, Query(ge=0.05, le=1, description="least confidence")] = None,
+        similar: Annotated[int, Query(ge=0, le=10, description="catalog items per garment")] = 0,
+    ) -> Analysis:
+        """Garments of one photo with category, confidence and box; on request with similar catalog items."""
+        limits = places().serving
+        photo = decode(await image.read(), limits)
+        content = encode(photo)
+        least = limits.detection_threshold if threshold is None else threshold
+        found = (await self.model.to_async.detect([content]))[0]
+        found = [one for one in found if one["score"] >= least]
+        looks: list[list[dict[str, Any]]] = [[] for _ in found]
+        if similar and found:
+            looks = await self.model.to_async.similar(image=content, boxes=found, k=similar)
+        return Analysis(
+            width=photo.width,
+            height=photo.height,
+            garments=[
+                Garment(**one, similar=[Similar(**hit) for hit in hits]) for one, hits in zip(found, looks, strict=True)
+            ],
+            model=await self.model.to_async.about(),
+        )
+
+    @app.get("/health")
+    async def health(self) -> Health:
+        """Answers when the model part does."""
+        return Health(profile=places().profile, model=await self.model.to_async.about())
+
+
+def _at_least_a_pixel(box: list[float]) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = (round(value) for value in box)
+    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)

@@ -1,0 +1,1 @@
+"""When and in which order: the nightly flow, the pipeline's working copy, and the `aura` command line."""

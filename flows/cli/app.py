@@ -1,0 +1,92 @@
+"""Entry of the `aura` command: the groups, the commands that stand alone, and how errors are shown."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aura.errors import AuraError
+from flows.cli import data, index, models, serve, status
+from flows.cli.options import ProfileOption, SetOption
+
+app = typer.Typer(
+    name="aura",
+    help="A fashion assistant that gets better every night.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
+app.add_typer(index.app, name="index")
+app.command("serve")(serve.serve)
+app.command("status")(status.status)
+app.command("ui")(serve.ui)
+
+
+@app.command()
+def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
+    """Run the whole night: prepare, train and judge three models, index, package, report.
+
+    Stages whose inputs did not change are skipped; a night that was killed is carried on by the next one.
+    """
+    from flows.servers import prefect_api
+
+    console = Console()
+    with prefect_api():
+        # Imported here: Prefect reads its environment when it is imported.
+        from flows.nightly import NightError
+        from flows.nightly import nightly as flow
+        from flows.report import print_report
+
+        try:
+            print_report(flow(profile=profile, overrides=overrides or []), console)
+        except NightError as error:
+            print_report(error.report, console)
+            raise typer.Exit(1) from error
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="detection, outfits or chat")],
+    profile: ProfileOption = "sample",
+    overrides: SetOption = None,
+    force: Annotated[bool, typer.Option(help="train also when nothing changed")] = False,
+) -> None:
+    """Train and evaluate one model (after `prepare`, if that has something to do). Registers nothing."""
+    from flows.cli.pipeline import open_workspace
+    from flows.stages import run_stage
+    from training.models import MODELS
+
+    if model not in MODELS:
+        raise typer.BadParameter(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")
+    with open_workspace(profile, overrides) as workspace:
+        limit = workspace.profile.night.stage_timeout_minutes * 60
+        for stage in ("prepare", f"train_{model}", f"evaluate_{model}"):
+            result = run_stage(workspace, stage, timeout_seconds=limit, force=force and stage != "prepare")
+            typer.echo(f"{stage}: {'done' if result.ran else 'nothing to do'} after {result.seconds:.0f} s")
+        typer.echo(f"artifact: {workspace.folder / 'models' / model}")
+
+
+def main() -> None:
+    """Run the command line; an `AuraError` becomes two readable lines and exit code 2."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    try:
+        app()
+    except AuraError as error:
+        console = Console(stderr=True)
+        console.print(f"[bold red]error[/] ({error.code}): ", end="")
+        console.print(error.message, markup=False, highlight=False, soft_wrap=True)
+        if error.hint:
+            console.print("[bold]hint[/]: ", end="")
+            console.print(error.hint, markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

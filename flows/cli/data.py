@@ -1,0 +1,85 @@
+"""`aura data`: bring photos in, prepare them, find and restore what earlier nights used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.cli.options import JsonOption, ProfileOption, SetOption
+
+app = typer.Typer(help="Import photos, prepare data, restore the data of a night.", no_args_is_help=True)
+imports = typer.Typer(help="Import a public data set from its original layout.", no_args_is_help=True)
+app.add_typer(imports, name="import")
+
+PathArgument = Annotated[Path, typer.Argument(help="folder that holds the original files")]
+
+
+@imports.command("ccp")
+def import_ccp(path: PathArgument, profile: ProfileOption = "ccp", overrides: SetOption = None) -> None:
+    """Clothing Co-Parsing street photos: boxes, outfits and catalog items from the pixel labels."""
+    from training.data.ccp import import_ccp as run
+
+    _import("ccp", run, path, profile, overrides)
+
+
+@imports.command("clothing")
+def import_clothing(path: PathArgument, profile: ProfileOption = "ccp", overrides: SetOption = None) -> None:
+    """Product photos of single garments: catalog items."""
+    from training.data.clothing import import_clothing as run
+
+    _import("clothing", run, path, profile, overrides)
+
+
+def _import(name, run, path, profile, overrides):  # type: ignore[no-untyped-def]
+    from aura.paths import home
+    from flows.profile import load_profile
+
+    settings = load_profile(profile, overrides or ())
+    report = run(path, home() / "raw" / name, settings.data)
+    Console().print(report.to_text(), highlight=False)
+
+
+@app.command()
+def prepare(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
+    """Join, check and split the raw data, if anything changed; prints where the data card lies."""
+    from flows.cli.pipeline import open_workspace
+    from flows.stages import run_stage
+
+    with open_workspace(profile, overrides) as workspace:
+        result = run_stage(workspace, "prepare", timeout_seconds=workspace.profile.night.stage_timeout_minutes * 60)
+        typer.echo(f"{'prepared' if result.ran else 'nothing to do'} after {result.seconds:.0f} s")
+        typer.echo(f"data card: {workspace.folder / 'data' / 'card.md'}")
+
+
+@app.command()
+def nights(profile: ProfileOption = "sample", as_json: JsonOption = False) -> None:
+    """List the recorded nights with the versions of their data."""
+    from flows.cli.pipeline import find_workspace
+    from flows.ledger import nights as recorded
+
+    found = recorded(find_workspace(profile))
+    if as_json:
+        typer.echo(json.dumps([night.as_dict() for night in found], indent=2))
+        return
+    table = Table("night", "recorded", "data")
+    for night in found:
+        table.add_row(night.tag, night.recorded, " ".join(f"{name}={digest}" for name, digest in night.data.items()))
+    Console().print(table if found else "No night is recorded yet: `aura nightly`.")
+
+
+@app.command()
+def restore(
+    night: Annotated[str, typer.Argument(help="tag from `aura data nights`")],
+    to: Annotated[Path, typer.Option("--to", help="folder to make")],
+    profile: ProfileOption = "sample",
+) -> None:
+    """Bring the data, models and figures of a night back into a new folder."""
+    from flows.cli.pipeline import find_workspace
+    from flows.ledger import restore as bring_back
+
+    typer.echo(f"restored {night} in {bring_back(find_workspace(profile), night, to)}")

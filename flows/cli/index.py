@@ -1,0 +1,86 @@
+"""`aura index`: build, search and roll back the knowledge and catalog index."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.cli.options import JsonOption, ProfileOption, SetOption
+
+app = typer.Typer(help="The LanceDB index that answers are grounded in.", no_args_is_help=True)
+
+
+@app.command()
+def build(
+    profile: ProfileOption = "sample",
+    overrides: SetOption = None,
+    force: Annotated[bool, typer.Option(help="look at every row again, also when nothing changed")] = False,
+) -> None:
+    """Bring the index up to date with the prepared data, judge it, and serve it if it is good enough."""
+    from flows.cli.pipeline import open_workspace
+    from flows.stages import run_stage
+
+    with open_workspace(profile, overrides) as workspace:
+        limit = workspace.profile.night.stage_timeout_minutes * 60
+        for stage in ("prepare", "index"):
+            result = run_stage(workspace, stage, timeout_seconds=limit, force=force and stage == "index")
+            typer.echo(f"{stage}: {'done' if result.ran else 'nothing to do'} after {result.seconds:.0f} s")
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="a question, or words")],
+    k: Annotated[int, typer.Option(help="how many results", min=1, max=50)] = 5,
+    catalog: Annotated[
+        bool, typer.Option("--catalog", help="search the catalog's items instead of the knowledge")
+    ] = False,
+    profile: ProfileOption = "sample",
+    as_json: JsonOption = False,
+) -> None:
+    """Search what is served now."""
+    from aura.paths import profile_paths
+    from flows.profile import load_profile
+    from inference.retrieval import Index
+
+    index = Index.open(profile_paths(load_profile(profile).profile).index)
+    if catalog:
+        found = [
+            {"item_id": one.item_id, "title": one.title, "category": one.category, "score": round(one.score, 4)}
+            for one in index.search_catalog(query, k)
+        ]
+    else:
+        found = [
+            {"slug": one.slug, "heading": one.heading, "text": one.text, "score": round(one.score, 4)}
+            for one in index.search_knowledge(query, k)
+        ]
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    table = Table(*(("title", "category", "item", "score") if catalog else ("page", "section", "text", "score")))
+    for one in found:
+        if catalog:
+            table.add_row(str(one["title"]), str(one["category"]), str(one["item_id"]), str(one["score"]))
+        else:
+            text = str(one["text"])
+            table.add_row(
+                str(one["slug"]),
+                str(one["heading"]),
+                text[:160] + ("..." if len(text) > 160 else ""),
+                str(one["score"]),
+            )
+    Console().print(table if found else "Nothing found.")
+
+
+@app.command()
+def rollback(profile: ProfileOption = "sample") -> None:
+    """Serve the index that served before."""
+    from aura.paths import profile_paths
+    from flows.profile import load_profile
+    from inference.retrieval import rollback as roll_back
+
+    release = roll_back(profile_paths(load_profile(profile).profile).index)
+    typer.echo(f"index version {release.version} is served again")

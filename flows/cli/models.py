@@ -1,0 +1,80 @@
+"""`aura models`: list versions, promote one, roll back."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.cli.options import JsonOption, ProfileOption, SetOption
+
+app = typer.Typer(help="Versions in the registry and the aliases that decide what serves.", no_args_is_help=True)
+
+ModelArgument = Annotated[str, typer.Argument(help="detection, outfits or chat")]
+
+
+def _registry(profile: str, overrides: list[str] | None):  # type: ignore[no-untyped-def]
+    from aura.registry import Registry
+    from flows.profile import load_profile
+
+    settings = load_profile(profile, overrides or ())
+    return Registry(settings.tracking, settings.profile)
+
+
+def _known(model: str) -> str:
+    from training.models import MODELS
+
+    if model not in MODELS:
+        raise typer.BadParameter(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")
+    return model
+
+
+@app.command("list")
+def list_versions(
+    model: Annotated[str | None, typer.Argument(help="one model; all by default")] = None,
+    profile: ProfileOption = "sample",
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List versions with their aliases, verdicts and figures, newest first."""
+    from training.models import MODELS
+
+    registry = _registry(profile, overrides)
+    found = [one for name in ([_known(model)] if model else MODELS) for one in registry.versions(name)]
+    if as_json:
+        typer.echo(json.dumps([one.as_dict() for one in found], indent=2))
+        return
+    if not found:
+        Console().print(f"Profile {profile} has no versions yet: `aura nightly --profile {profile}`.")
+        return
+    table = Table("model", "version", "aliases", "verdict", "gate metric on the test split", "data", "created")
+    for one in found:
+        metric = one.tags.get("gate_metric", "")
+        figure = next((part for part in one.tags.get("test", "").split(", ") if part.startswith(f"{metric}=")), "")
+        table.add_row(
+            one.model, one.version, ", ".join(one.aliases), one.tags.get("verdict", "not settled"), figure,
+            one.tags.get("data_hash", "")[:8], one.created.replace("+00:00", "Z"),
+        )  # fmt: skip
+    Console().print(table)
+
+
+@app.command()
+def promote(
+    model: ModelArgument,
+    version: Annotated[str, typer.Argument(help="version number")],
+    profile: ProfileOption = "sample",
+    overrides: SetOption = None,
+) -> None:
+    """Make a version the champion by hand; the one before becomes `previous`."""
+    _registry(profile, overrides).promote(_known(model), version)
+    typer.echo(f"{model} version {version} is champion")
+
+
+@app.command()
+def rollback(model: ModelArgument, profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
+    """Swap `champion` and `previous`."""
+    champion = _registry(profile, overrides).rollback(_known(model))
+    typer.echo(f"{model} version {champion.version} is champion again")

@@ -1,0 +1,141 @@
+"""`aura serve` and `aura ui`: run the services, or the MLflow and Prefect pages, until Ctrl+C."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flows.cli.options import ProfileOption, SetOption
+
+_START_SECONDS = 180
+
+
+def serve(
+    profile: ProfileOption = "sample",
+    overrides: SetOption = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="visual_analysis, outfit_recommendation or conversational_ai")
+    ] = None,
+) -> None:
+    """Start the three services from the champions, and stop them together with Ctrl+C."""
+    from aura.errors import ServiceError
+    from aura.paths import profile_paths
+    from aura.registry import CHAMPION, Registry
+    from flows.package import bento_environment
+    from flows.profile import load_profile
+    from flows.servers import wait_until_healthy
+    from flows.services import SERVICES
+
+    settings = load_profile(profile, overrides or ())
+    registry = Registry(settings.tracking, settings.profile)
+    chosen = [_known(name, list(SERVICES)) for name in only] if only else list(SERVICES)
+    missing = sorted(
+        {model for name in chosen for model in SERVICES[name].models if registry.at(model, CHAMPION) is None}
+    )
+    if missing:
+        raise ServiceError(
+            f"profile {settings.profile!r} has no champion yet for: {', '.join(missing)}",
+            hint=f"run `aura nightly --profile {profile}` first",
+        )
+    environment = bento_environment() | {"AURA_PROFILE": profile} | _as_environment(overrides or [])
+    console = Console()
+    running: list[tuple[str, subprocess.Popen[bytes], Path, str]] = []
+    try:
+        for name in chosen:
+            service = SERVICES[name]
+            log = profile_paths(settings.profile).logs / f"serve-{name}.log"
+            command = [sys.executable, "-m", "bentoml", "serve", service.target]
+            command += ["--host", settings.serving.host, "--port", str(service.port(settings.serving))]
+            running.append((name, _start(command, log, environment), log, service.url(settings.serving)))
+        for name, process, log, url in running:
+            wait_until_healthy(f"{url}/health", process, log, _START_SECONDS)
+            console.print(f"[green]{name}[/] {url}/docs", highlight=False)
+        console.print("Ctrl+C stops them.")
+        _watch(running)
+    except KeyboardInterrupt:
+        console.print("stopping")
+    finally:
+        _stop_all([process for _, process, _, _ in running])
+
+
+def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
+    """Start the MLflow and Prefect pages for what local runs have left, and stop them with Ctrl+C."""
+    from aura.paths import home
+    from aura.tracking import tracking_uri
+    from flows.profile import load_profile
+    from flows.servers import free_port, wait_until_healthy
+
+    settings = load_profile(profile, overrides or ())
+    ports = {"mlflow": free_port(), "prefect": free_port()}
+    uri = tracking_uri(settings.tracking)
+    environment = os.environ | {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PREFECT_HOME": str(home() / "prefect"), "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }  # fmt: skip
+    commands = {
+        "mlflow": ["mlflow", "server", "--workers", "1", "--backend-store-uri", uri],
+        "prefect": ["prefect", "server", "start"],
+    }
+    running: list[tuple[str, subprocess.Popen[bytes], Path, str]] = []
+    try:
+        for name, command in commands.items():
+            log = home() / "logs" / f"ui-{name}.log"
+            whole = [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(ports[name])]
+            running.append((name, _start(whole, log, environment), log, f"http://127.0.0.1:{ports[name]}"))
+        for name, process, log, url in running:
+            wait_until_healthy(
+                f"{url}/health" if name == "mlflow" else f"{url}/api/health", process, log, _START_SECONDS
+            )
+            typer.echo(f"{name}: {url}")
+        typer.echo("Ctrl+C stops them.")
+        _watch(running)
+    except KeyboardInterrupt:
+        typer.echo("stopping")
+    finally:
+        _stop_all([process for _, process, _, _ in running])
+
+
+def _start(command: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    from aura.paths import repo_root
+
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as stream:
+        return subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=environment, cwd=repo_root()
+        )
+
+
+def _watch(running: list[tuple[str, subprocess.Popen[bytes], Path, str]]) -> None:
+    from aura.errors import ServiceError
+
+    while True:
+        for name, process, log, _ in running:
+            if process.poll() is not None:
+                raise ServiceError(f"{name} ended with code {process.returncode}", hint=f"its log: {log}")
+        time.sleep(1)
+
+
+def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
+    from flows.servers import stop
+
+    for process in processes:
+        stop(process)
+
+
+def _as_environment(overrides: list[str]) -> dict[str, str]:
+    """Overrides in the form that the services' processes read."""
+    pairs = (item.partition("=") for item in overrides)
+    return {f"AURA_{key.upper().replace('.', '__')}": value for key, _, value in pairs}
+
+
+def _known(name: str, known: list[str]) -> str:
+    if name not in known:
+        raise typer.BadParameter(f"unknown service {name!r}; choose of {', '.join(known)}")
+    return name

@@ -1,0 +1,93 @@
+"""`aura status`: what serves, when the last night was, whether one runs now."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.cli.options import JsonOption, ProfileOption, SetOption
+
+
+def status(profile: ProfileOption = "sample", overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Show champions, index, last night and services of a profile."""
+    found = collect(profile, overrides)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    console = Console()
+    table = Table("model", "champion", "previous", "challenger", "versions", title=f"Aura, profile {found['profile']}")
+    for model, one in found["models"].items():
+        table.add_row(
+            model, *(one[alias] or "-" for alias in ("champion", "previous", "challenger")), str(one["versions"])
+        )
+    console.print(table)
+    index = found["index"]
+    console.print(
+        f"[bold]Index[/]    {'version ' + str(index['version']) if index['ready'] else 'not built'}", highlight=False
+    )
+    night = found["last_night"]
+    console.print(
+        f"[bold]Night[/]    {night['tag'] + ', ' + night['recorded'] if night else 'none yet'}", highlight=False
+    )
+    console.print(
+        f"[bold]Running[/]  {'process ' + str(found['running']) if found['running'] else 'no'}", highlight=False
+    )
+    for service, one in found["services"].items():
+        console.print(f"[bold]Service[/]  {service}: {one['state']} at {one['url']}", highlight=False)
+
+
+def collect(profile: str, overrides: list[str] | None) -> dict[str, Any]:
+    """Status as plain values."""
+    from aura.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
+    from flows.cli.pipeline import find_workspace
+    from flows.ledger import nights
+    from training.models import MODELS
+
+    workspace = find_workspace(profile, overrides)
+    settings = workspace.profile
+    registry = Registry(settings.tracking, settings.profile)
+    models: dict[str, Any] = {}
+    for model in MODELS:
+        versions = registry.versions(model)
+        models[model] = {"versions": len(versions)} | {
+            alias: next((one.version for one in versions if alias in one.aliases), None)
+            for alias in (CHAMPION, PREVIOUS, CHALLENGER)
+        }
+    recorded = nights(workspace)
+    return {
+        "profile": settings.profile,
+        "models": models,
+        "index": _index(str(workspace.paths.index)),
+        "last_night": recorded[0].as_dict() if recorded else None,
+        "running": workspace.running(),
+        "services": _services(settings.serving),
+    }
+
+
+def _index(uri: str) -> dict[str, Any]:
+    from aura.errors import IndexNotReadyError
+    from inference.retrieval import Index
+
+    try:
+        return {"ready": True, "version": Index.open(uri).version}
+    except IndexNotReadyError:
+        return {"ready": False, "version": None}
+
+
+def _services(serving: Any) -> dict[str, Any]:
+    import httpx
+
+    found = {}
+    for service in ("visual_analysis", "outfit_recommendation", "conversational_ai"):
+        url = f"http://{serving.host}:{getattr(serving, f'{service}_port')}/api/v1/{service.replace('_', '-')}"
+        try:
+            answer = httpx.get(f"{url}/health", timeout=2)
+            state = "healthy" if answer.is_success else f"answers {answer.status_code}"
+        except httpx.HTTPError:
+            state = "not running"
+        found[service] = {"url": url, "state": state}
+    return found

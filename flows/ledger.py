@@ -1,0 +1,87 @@
+"""The nights that a working copy has seen: one commit and one tag each, and how to bring one back."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aura.errors import DataError
+from flows.workspace import Workspace
+
+_TRACKED = (".dvc/config", ".dvcignore", ".gitignore", "dvc.lock", "dvc.yaml", "metrics", "params.yaml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """A recorded night; `data` holds the first digits of each data part's hash in `dvc.lock`."""
+
+    tag: str
+    recorded: str
+    data: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def night_tag(moment: datetime) -> str:
+    return f"night-{moment:%Y%m%d-%H%M%S}"
+
+
+def record(workspace: Workspace, tag: str) -> str:
+    """Push the snapshots, then commit and tag the working copy; returns the tag that holds this state.
+
+    A night that changed nothing gets no commit of its own: the tag of the state it found is returned.
+    """
+    for name in _TRACKED:
+        if (workspace.folder / name).exists():
+            workspace.git("add", "--force", "--", name)
+    if workspace.git("status", "--porcelain", "--untracked-files=no").strip():
+        workspace.dvc("push", "--quiet")
+        workspace.git("commit", "--quiet", "--message", tag)
+        workspace.git("tag", "--force", tag)
+        return tag
+    known = workspace.git("tag", "--points-at", "HEAD").split()
+    if not known:  # killed between the commit and its tag
+        workspace.dvc("push", "--quiet")
+        workspace.git("tag", tag)
+        return tag
+    return known[-1]
+
+
+def nights(workspace: Workspace) -> list[Night]:
+    """Recorded nights, newest first."""
+    if not (workspace.folder / ".git").is_dir():
+        return []
+    found = []
+    for tag in reversed(workspace.git("tag", "--list", "night-*", "--sort=refname").split()):
+        lock = yaml.safe_load(workspace.git("show", f"{tag}:dvc.lock"))
+        outs = lock["stages"].get("prepare", {}).get("outs", [])
+        when = workspace.git("log", "-1", "--format=%cI", tag).strip()
+        found.append(Night(tag=tag, recorded=when, data={Path(out["path"]).name: out["md5"][:8] for out in outs}))
+    return found
+
+
+def restore(workspace: Workspace, tag: str, target: Path) -> Path:
+    """Bring the data, models and figures of a night back into a new folder.
+
+    Raises:
+        DataError: the night is unknown, the folder exists, or its snapshots are gone from cache and remote.
+    """
+    known = [night.tag for night in nights(workspace)]
+    if tag not in known:
+        raise DataError(f"no night {tag!r}; recorded: {', '.join(known[:10]) or 'none'}", hint="see `aura data nights`")
+    if target.exists():
+        raise DataError(f"{target} exists already", hint="name a folder that does not exist yet")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    workspace.git("clone", "--quiet", "--branch", tag, str(workspace.folder), str(target.resolve()))
+    try:
+        workspace.dvc("--cd", str(target.resolve()), "pull", "--quiet")
+    except DataError:
+        shutil.rmtree(target)
+        raise
+    return target

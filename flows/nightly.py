@@ -1,0 +1,190 @@
+"""The night: prepare, train and judge three models, index, package, report.
+
+Prefect decides when and how hard to try; DVC (through `flows.stages`) whether there is anything to do. A model whose
+stages fail does not take the others down: its champion goes on serving, and the night ends as failed with a report.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from aura.artifact import read_json, write_text
+from aura.errors import AuraError, StageError
+from aura.lineage import git_commit
+from aura.paths import profile_paths
+from aura.registry import Registry
+from flows.ledger import night_tag, record
+from flows.profile import load_profile
+from flows.report import NightReport, to_markdown
+from flows.settle import Outcome, failed, fetch_champions, settle
+from flows.stages import StageResult, run_stage
+from flows.workspace import Workspace
+from training.models import MODELS
+
+
+class NightError(AuraError):
+    """A night that ended with problems; carries its report."""
+
+    code = "night_failed"
+
+    def __init__(self, report: NightReport) -> None:
+        super().__init__(f"the night ended with problems in: {', '.join(report.problems)}", hint="see the report")
+        self.report = report
+
+
+@task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
+def stage_task(workspace: Workspace, stage: str, timeout_minutes: float, force: bool = False) -> StageResult:
+    """Bring one stage of `dvc.yaml` up to date."""
+    logger = get_run_logger()
+    result = run_stage(workspace, stage, timeout_seconds=timeout_minutes * 60, say=logger.info, force=force)
+    logger.info("%s: %s after %.0f s", stage, "done" if result.ran else "nothing to do", result.seconds)
+    return result
+
+
+@task(name="settle", task_run_name="settle {model}", cache_policy=NO_CACHE, persist_result=False, retries=2)
+def settle_task(workspace: Workspace, registry: Registry, model: str) -> Outcome:
+    """Register the candidate, apply the gate, move the aliases."""
+    outcome = settle(workspace, registry, model)
+    get_run_logger().info("%s: %s (%s)", model, outcome.verdict, "; ".join(outcome.reasons))
+    return outcome
+
+
+@task(name="champions", cache_policy=NO_CACHE, persist_result=False, retries=2)
+def champions_task(workspace: Workspace, registry: Registry) -> dict[str, str]:
+    """Bring the champions' artifacts into the working copy."""
+    versions = fetch_champions(workspace, registry)
+    get_run_logger().info(
+        "champions: %s", ", ".join(f"{model} v{version}" for model, version in versions.items()) or "none yet"
+    )
+    return versions
+
+
+@task(name="record", cache_policy=NO_CACHE, persist_result=False, retries=1)
+def record_task(workspace: Workspace, tag: str) -> str:
+    """Push snapshots and commit the night in the working copy."""
+    return record(workspace, tag)
+
+
+class _Night:
+    """What a running night has collected so far."""
+
+    def __init__(self, workspace: Workspace, registry: Registry) -> None:
+        self.workspace, self.registry = workspace, registry
+        self.stages: list[StageResult] = []
+        self.problems: dict[str, str] = {}
+
+    def stage(self, name: str, *, force: bool = False) -> None:
+        settings = self.workspace.profile.night
+        minutes = settings.package_timeout_minutes if name == "package" else settings.stage_timeout_minutes
+        eager = stage_task.with_options(
+            retries=settings.stage_retries, retry_delay_seconds=settings.retry_delay_seconds,
+            retry_condition_fn=_worth_another_try,
+        )  # fmt: skip
+        self.stages.append(eager(self.workspace, name, minutes, force))
+
+    def guarded(self, name: str, work: Callable[[], Any]) -> Any:
+        """Run a part of the night whose failure the rest can do without."""
+        try:
+            return work()
+        except AuraError as error:
+            self.problems[name] = str(error)
+            get_run_logger().error("%s failed: %s", name, error)
+            return None
+
+    def model(self, name: str) -> Outcome:
+        def work() -> Outcome:
+            self.stage(f"train_{name}")
+            self.stage(f"evaluate_{name}")
+            return settle_task(self.workspace, self.registry, name)
+
+        outcome = self.guarded(name, work)
+        return outcome or failed(self.workspace, self.registry, name, self.problems[name].splitlines()[0])
+
+
+def _worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
+    # A stage that prints "error:" found bad settings or data; another try would find the same.
+    try:
+        state.result()
+    except StageError as error:
+        return "\nerror: " not in error.message
+    except Exception:
+        return False
+    return False
+
+
+def _flow_run_name() -> str:
+    parameters = flow_run.parameters
+    return f"{parameters.get('profile', 'sample')} {datetime.now():%Y-%m-%d %H:%M}"
+
+
+@flow(name="nightly", flow_run_name=_flow_run_name, validate_parameters=False, persist_result=False)
+def nightly(profile: str = "sample", overrides: list[str] | None = None) -> NightReport:
+    """One night of one profile.
+
+    Raises:
+        BusyError: another run of the profile is under way on this machine.
+        SettingsError: the profile or an override is wrong.
+        NightError: a part failed; the rest was done and reported.
+    """
+    began, moment = time.monotonic(), datetime.now()
+    settings = load_profile(profile, overrides or ())
+    workspace = Workspace(profile_paths(settings.profile), settings)
+    with workspace.locked():
+        workspace.set_up()
+        registry = Registry(settings.tracking, settings.profile)
+        champions_task(workspace, registry)
+        night = _Night(workspace, registry)
+        night.stage("prepare")
+        outcomes = [night.model(name) for name in MODELS]
+        champions_task(workspace, registry)
+        index = night.guarded("index", lambda: _index(night)) or {}
+        bentos = night.guarded("package", lambda: _package(night)) or {}
+        snapshot = record_task(workspace, night_tag(moment))
+        report = NightReport(
+            profile=settings.profile, started=f"{moment:%Y-%m-%d %H:%M}", seconds=time.monotonic() - began,
+            outcomes=outcomes, stages=night.stages, index=index, bentos=bentos, snapshot=snapshot,
+            git_commit=git_commit(), places=_places(workspace, registry, moment), problems=night.problems,
+            pictures=sorted((workspace.folder / "plots").rglob("*.png")),
+        )  # fmt: skip
+        _publish(report, workspace, moment)
+    if report.problems:
+        raise NightError(report)
+    return report
+
+
+def _index(night: _Night) -> dict[str, Any]:
+    missing = not (night.workspace.paths.index / "serving.json").is_file()
+    night.stage("index", force=missing)
+    figures: dict[str, Any] = read_json(night.workspace.folder / "metrics" / "index.json", "the index figures")
+    return figures
+
+
+def _package(night: _Night) -> dict[str, str]:
+    night.stage("package")
+    figures = read_json(night.workspace.folder / "metrics" / "package.json", "the package figures")
+    return {service: one["tag"] for service, one in figures["bentos"].items()}
+
+
+def _places(workspace: Workspace, registry: Registry, moment: datetime) -> dict[str, str]:
+    return {
+        "MLflow": f"{registry.uri}  (aura ui opens it)",
+        "Prefect": "flow runs and the report as an artifact  (aura ui opens it)",
+        "Report": str(workspace.paths.reports / f"{night_tag(moment)}.md"),
+        "Services": "aura serve",
+    }
+
+
+def _publish(report: NightReport, workspace: Workspace, moment: datetime) -> None:
+    folder = workspace.paths.reports
+    markdown = to_markdown(report, folder)
+    write_text(folder / f"{night_tag(moment)}.md", markdown)
+    write_text(folder / "latest.md", markdown)
+    create_markdown_artifact(key=f"nightly-{report.profile}", markdown=markdown, description="Report of the night")

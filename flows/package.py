@@ -1,0 +1,148 @@
+"""Build a Bento of each service with its champions, index and catalog inside, start it and ask it: the `package` stage.
+
+The Bento's version is the hash of what goes in, so that packing the same again finds it in the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aura.artifact import content_hash, read_json, write_json, write_text
+from aura.errors import AuraError, ServiceError
+from aura.lineage import code_hash, value_hash
+from aura.paths import home, profile_paths, repo_root
+from aura.settings import read_profile
+from aura.supervision import die_with_parent
+from flows.ask import ask
+from flows.servers import free_port, stop, wait_until_healthy
+from flows.services import SERVICES, Service
+
+_SOURCES = ("aura", "inference", "bentos")
+_START_SECONDS = 180
+
+
+def pack(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
+    """Build the Bento unless the store has it; returns its tag."""
+    import bentoml
+
+    version = _version(service, params, champions, data, index)
+    tag = f"{service.name}:{version}"
+    try:
+        bentoml.bentos.get(tag)
+        return tag
+    except bentoml.exceptions.NotFound:
+        pass
+    with tempfile.TemporaryDirectory(prefix="aura-bento-") as name:
+        staging = Path(name)
+        for source in _SOURCES:
+            shutil.copytree(repo_root() / source, staging / source, ignore=shutil.ignore_patterns("__pycache__"))
+        for file in ("requirements.lock", "pyproject.toml"):
+            shutil.copy2(repo_root() / file, staging / file)
+        _pin(service, staging / "pinned", params, champions, data, index)
+        bentoml.bentos.build_bentofile(
+            str(staging / "bentos" / service.name / "bentofile.yaml"), version=version, build_ctx=str(staging)
+        )
+    return tag
+
+
+def prove(service: Service, tag: str, profile: str) -> dict[str, Any]:
+    """Start the Bento and ask it something real; returns what it answered and how long it took.
+
+    Raises:
+        ServiceError: it did not start, or answered wrongly.
+    """
+    began = time.monotonic()
+    port = free_port()
+    log = profile_paths(profile).logs / f"bento-{service.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
+    with log.open("w", encoding="utf-8") as stream:
+        server = subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=bento_environment()
+        )
+    try:
+        url = f"http://127.0.0.1:{port}{service.path}"
+        wait_until_healthy(f"{url}/health", server, log, _START_SECONDS)
+        started = time.monotonic()
+        answer = ask(service.name, url)
+        return {
+            "tag": tag, "answer": answer, "start_seconds": round(started - began, 1),
+            "answer_seconds": round(time.monotonic() - started, 1),
+        }  # fmt: skip
+    finally:
+        stop(server)
+
+
+def bento_environment() -> dict[str, str]:
+    """Environment for BentoML: its store under the home folder, no telemetry."""
+    return os.environ | {
+        "BENTOML_HOME": str(home() / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "true",
+        "AURA_HOME": str(home()),
+    }
+
+
+def _version(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
+    parts = [code_hash(_SOURCES), content_hash(repo_root() / "requirements.lock"), read_profile(str(params))["serving"]]
+    parts += [content_hash(champions / model) for model in service.models]
+    parts += [content_hash(data / "catalog")] if service.catalog else []
+    parts += [content_hash(index)] if service.index else []
+    return value_hash(parts)[:16]
+
+
+def _pin(service: Service, pinned: Path, params: Path, champions: Path, data: Path, index: Path) -> None:
+    values = read_profile(str(params))
+    note = read_json(champions / "champions.json", "the note of the champions")
+    missing = [model for model in service.models if model not in note]
+    if missing:
+        raise ServiceError(
+            f"{service.name} cannot be packed without a champion of: {', '.join(missing)}",
+            hint="see the night's report for why no version was promoted, or `aura models promote MODEL VERSION`",
+        )
+    for model in service.models:
+        shutil.copytree(champions / model, pinned / "champions" / model)
+    write_json(pinned / "champions" / "champions.json", {model: note[model] for model in service.models})
+    if service.catalog:
+        shutil.copytree(data / "catalog", pinned / "catalog")
+    if service.index:
+        shutil.copytree(index, pinned / "index")
+    kept = {"profile": values["profile"], "serving": values["serving"], "tracking": {"enabled": False}}
+    write_text(pinned / "params.yaml", yaml.safe_dump(kept, sort_keys=True))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="flows.package", description=(__doc__ or "").splitlines()[0])
+    for name in ("--params", "--champions", "--data", "--out"):
+        parser.add_argument(name, type=Path, required=True)
+    options = parser.parse_args(arguments)
+    die_with_parent()
+    os.environ.update(bento_environment())
+    try:
+        profile = str(read_profile(str(options.params))["profile"])
+        bentos = {}
+        for service in SERVICES.values():
+            tag = pack(service, options.params, options.champions, options.data, profile_paths(profile).index)
+            bentos[service.name] = prove(service, tag, profile)
+            print(
+                f"{tag} answered after {bentos[service.name]['start_seconds']:.0f} s: {bentos[service.name]['answer']}"
+            )
+    except AuraError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    write_json(options.out, {"bentos": bentos})
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,53 @@
+"""A whole profile: every section, checked together so that all problems come in one message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from aura.serving import ServingSettings
+from aura.settings import Section, read_profile, validate
+from aura.tracking import TrackingSettings
+from inference.retrieval.settings import RetrievalSettings
+from training.chat.settings import ChatSettings
+from training.data.settings import DataSettings
+from training.detection.settings import DetectionSettings
+from training.gate import GateSettings
+from training.outfits.settings import OutfitsSettings
+
+
+class NightSettings(Section):
+    """How hard the nightly flow tries."""
+
+    stage_retries: int = Field(default=1, ge=0)
+    retry_delay_seconds: float = Field(default=5.0, ge=0)
+    stage_timeout_minutes: float = Field(default=60.0, gt=0)
+    package_timeout_minutes: float = Field(default=15.0, gt=0)
+    remote: str = ""
+    """DVC remote that snapshots are pushed to; empty: a folder under the home folder."""
+
+
+class Profile(Section):
+    """The schema of `configs/*.yaml`. Defaults are the `sample` profile's values."""
+
+    profile: str
+    seed: int = 7
+    data: DataSettings = DataSettings()
+    detection: DetectionSettings = DetectionSettings()
+    outfits: OutfitsSettings = OutfitsSettings()
+    chat: ChatSettings = ChatSettings()
+    gate: GateSettings = GateSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    serving: ServingSettings = ServingSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    night: NightSettings = NightSettings()
+
+
+def load_profile(name: str, overrides: Sequence[str] = ()) -> Profile:
+    """Read and check a profile by name or path.
+
+    Raises:
+        SettingsError: lists every problem.
+    """
+    return validate(Profile, read_profile(name, overrides))

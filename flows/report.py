@@ -1,0 +1,125 @@
+"""The night's report: one value object, as Markdown for Prefect and the report file, and as a table for the terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from flows.settle import Outcome
+from flows.stages import StageResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightReport:
+    """What a night did.
+
+    Attributes:
+        index: what `metrics/index.json` says; empty when the index stage failed.
+        bentos: service to tag of the Bento that answered.
+        problems: stage to what went wrong.
+    """
+
+    profile: str
+    started: str
+    seconds: float
+    outcomes: Sequence[Outcome]
+    stages: Sequence[StageResult]
+    index: dict[str, Any]
+    bentos: dict[str, str]
+    snapshot: str
+    git_commit: str
+    places: dict[str, str]
+    pictures: Sequence[Path] = ()
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def idle(self) -> list[str]:
+        """Stages that had nothing to do."""
+        return [stage.stage for stage in self.stages if not stage.ran]
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _index_line(index: dict[str, Any]) -> str:
+    if not index:
+        return "not built"
+    metrics = index.get("metrics", {})
+    figures = ", ".join(
+        f"{name} {float(value):.3f}" for name, value in metrics.items() if isinstance(value, int | float)
+    )
+    return f"version {index.get('version')}, {index.get('verdict')}; {figures}"
+
+
+def to_markdown(report: NightReport, folder: Path) -> str:
+    """Report as Markdown; picture links are relative to `folder`."""
+    lines = [f"# Night of {report.started}", ""]
+    lines += [
+        f"Profile `{report.profile}`, {report.seconds:.0f} s, code `{report.git_commit[:12]}`, data and models `{report.snapshot}`.",
+        "",
+    ]
+    if report.problems:
+        lines += ["## Problems", ""]
+        for stage, problem in report.problems.items():
+            lines += [f"- **{stage}**", "", *("      " + line for line in problem.splitlines()), ""]
+    lines += [
+        "## Models",
+        "",
+        "| model | metric | champion | challenger | verdict | serves | seconds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {one.model} | {one.metric} | {_figure(one.champion)} | {_figure(one.challenger)} | {one.verdict} "
+        f"| {one.version or '-'} | {one.seconds:.0f} |"
+        for one in report.outcomes
+    ]
+    lines += ["", *(f"- {one.model}: {'; '.join(one.reasons)}" for one in report.outcomes), ""]
+    lines += ["## Index", "", _index_line(report.index), "", "## Bentos", ""]
+    lines += [f"- {service}: `{tag}`, answered" for service, tag in report.bentos.items()] or ["none built"]
+    lines += ["", "## Stages", "", "| stage | seconds | |", "|---|---|---|"]
+    lines += [f"| {one.stage} | {one.seconds:.0f} | {'' if one.ran else 'nothing to do'} |" for one in report.stages]
+    lines += ["", "## Where to look", "", *(f"- {name}: {place}" for name, place in report.places.items())]
+    if report.pictures:
+        lines += ["", "## Pictures", ""]
+        lines += [f"![{picture.stem}]({_relative(picture, folder)})" for picture in report.pictures]
+    return "\n".join(lines) + "\n"
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()  # Path.relative_to cannot walk up in Python 3.11
+
+
+def print_report(report: NightReport, console: Console) -> None:
+    """The table that a night ends with on the terminal."""
+    colours = {"promoted": "green", "failed": "red", "rejected": "red", "kept champion": "yellow"}
+    table = Table(title=f"Aura, profile {report.profile}, night of {report.started}", title_justify="left")
+    for name in ("model", "metric", "champion", "challenger", "verdict", "serves", "seconds"):
+        table.add_column(name, justify="right" if name in {"champion", "challenger", "serves", "seconds"} else "left")
+    for one in report.outcomes:
+        table.add_row(
+            one.model, one.metric, _figure(one.champion), _figure(one.challenger),
+            f"[{colours.get(one.verdict, 'default')}]{one.verdict}[/]", one.version or "-", f"{one.seconds:.0f}",
+        )  # fmt: skip
+    console.print(table)
+    for one in report.outcomes:
+        console.print(f"  {one.model}: {escape('; '.join(one.reasons))}", style="dim", highlight=False)
+    console.print(f"[bold]Index[/]    {escape(_index_line(report.index))}", highlight=False)
+    for service, tag in report.bentos.items():
+        console.print(f"[bold]Bento[/]    {tag} ({service} answered)", highlight=False)
+    if report.idle:
+        console.print(
+            f"[bold]Nothing to do[/] in {len(report.idle)} of {len(report.stages)} stages: {', '.join(report.idle)}"
+        )
+    for name, place in report.places.items():
+        console.print(f"[bold]{name:<9}[/]{escape(place)}", highlight=False, soft_wrap=True)
+    for stage, problem in report.problems.items():
+        console.print(f"[bold red]Failed[/]   {stage}: {escape(problem)}", highlight=False)
+    console.print(f"{report.seconds:.0f} seconds in all.")

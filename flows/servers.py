@@ -1,0 +1,103 @@
+"""A Prefect server for a run that has none: started here, on SQLite under the home folder, and stopped at the end.
+
+`PREFECT_API_URL` names a server that runs elsewhere; then nothing is started. Import this before anything imports Prefect:
+the library reads its environment at import.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from aura.errors import ServiceError
+from aura.paths import home
+
+_START_SECONDS = 90
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port that nothing listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def prefect_api() -> Iterator[str]:
+    """URL of a Prefect API, with the environment of this process pointing to it."""
+    configured = os.environ.get("PREFECT_API_URL")
+    if configured:
+        yield configured
+        return
+    quiet = {
+        "PREFECT_HOME": str(home() / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "INFO"),
+    }
+    os.environ.update(quiet)
+    log = home() / "logs" / "prefect-server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with log.open("w", encoding="utf-8") as stream:
+        server = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        wait_until_healthy(f"{url}/health", server, log, _START_SECONDS)
+        os.environ["PREFECT_API_URL"] = url
+        yield url
+    finally:
+        os.environ.pop("PREFECT_API_URL", None)
+        stop(server)
+
+
+def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
+    """Wait until a GET answers 200.
+
+    Raises:
+        ServiceError: the process ended, or did not answer in time; carries the end of its log.
+    """
+
+    @retry(
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(0.3),
+        retry=retry_if_exception_type(httpx.HTTPError),
+        reraise=True,
+    )
+    def answers() -> None:
+        if process.poll() is not None:
+            raise ServiceError(f"the server for {url} ended with code {process.returncode}:\n{_tail(log)}")
+        httpx.get(url, timeout=5).raise_for_status()
+
+    try:
+        answers()
+    except httpx.HTTPError as error:
+        raise ServiceError(
+            f"{url} did not answer within {seconds:.0f} seconds ({error}):\n{_tail(log)}", hint=f"the whole log: {log}"
+        ) from error
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float = 20) -> None:
+    """End a server that was started in a session of its own, with everything that it started."""
+    if process.poll() is not None:
+        return
+    try:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

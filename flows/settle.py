@@ -1,0 +1,156 @@
+"""Settle a candidate: register it once, check the registered copy, apply the gate, move the aliases.
+
+Every step can be repeated: a night that was killed between two of them finishes the rest, and a settled candidate is left
+alone for good, so that an operator's rollback is not undone by the next night.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aura.artifact import read_json, write_json
+from aura.lineage import value_hash
+from aura.registry import CHALLENGER, CHAMPION, ModelVersion, Registry
+from flows.workspace import Workspace
+from training.gate import Verdict, judge
+from training.models import MODELS
+
+_CHECK_TIMEOUT_SECONDS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One row of the night's table.
+
+    Attributes:
+        champion: value of the metric of the champion before the night, None when there was none.
+        challenger: value of the newest candidate.
+        verdict: `promoted`, `kept champion`, `rejected`, `nothing new` or `failed`.
+        version: version that serves now, None when none does.
+        seconds: training and evaluation, as measured when they ran.
+    """
+
+    model: str
+    metric: str
+    champion: float | None
+    challenger: float | None
+    verdict: str
+    reasons: list[str]
+    version: str | None
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def settle(workspace: Workspace, registry: Registry, model: str) -> Outcome:
+    """Register, check and judge the candidate that lies in the working copy."""
+    figures = read_json(workspace.folder / "metrics" / "test" / f"{model}.json", f"the figures of {model}")
+    seconds = figures["seconds"] + read_json(
+        workspace.folder / "metrics" / "train" / f"{model}.json", f"the training figures of {model}"
+    ).get("seconds", 0.0)
+    verdict = judge(figures, workspace.profile.gate.rule(model))
+    version = registry.find(model, figures["candidate_id"])
+    known = version is not None and version.tags.get("settled") == "true"
+    if known and version is not None:
+        reasons = [f"this candidate is version {version.version}, {version.tags['verdict']} before"]
+        word = "nothing new"
+    else:
+        version = version or _register(workspace, registry, model, figures, verdict)
+        verdict = _check_copy(registry, version, verdict)
+        registry.set_alias(model, CHALLENGER, version.version)
+        if verdict.promote:
+            registry.promote(model, version.version)
+        reasons, word = verdict.reasons, verdict.word
+        registry.tag(version, {"verdict": word, "reasons": "; ".join(reasons), "settled": "true"})
+    serving = registry.at(model, CHAMPION)
+    return Outcome(
+        model=model, metric=verdict.metric, champion=verdict.champion, challenger=verdict.challenger, verdict=word,
+        reasons=reasons, version=serving.version if serving else None, seconds=round(seconds, 1),
+    )  # fmt: skip
+
+
+def failed(workspace: Workspace, registry: Registry, model: str, reason: str) -> Outcome:
+    """Row of a model whose stages failed; its champion goes on serving."""
+    serving = registry.at(model, CHAMPION)
+    return Outcome(
+        model=model, metric=workspace.profile.gate.rule(model).metric, champion=None, challenger=None, verdict="failed",
+        reasons=[reason], version=serving.version if serving else None, seconds=0.0,
+    )  # fmt: skip
+
+
+def fetch_champions(workspace: Workspace, registry: Registry) -> dict[str, str]:
+    """Bring `champions/` in step with the registry; returns model to version.
+
+    `champions.json` is written last: it names only complete copies.
+    """
+    folder = workspace.folder / "champions"
+    note = folder / "champions.json"
+    have = read_json(note, "the note of the champions") if note.is_file() else {}
+    want: dict[str, dict[str, str]] = {}
+    for model in MODELS:
+        champion = registry.at(model, CHAMPION)
+        if champion is None:
+            continue
+        want[model] = {"version": champion.version, "candidate_id": champion.tags.get("candidate_id", "")}
+        if have.get(model) != want[model] or not (folder / model / "config.json").is_file():
+            registry.download(champion, folder / model)
+    if have != want:
+        write_json(note, want)
+    return {model: one["version"] for model, one in want.items()}
+
+
+def _register(
+    workspace: Workspace, registry: Registry, model: str, figures: dict[str, Any], verdict: Verdict
+) -> ModelVersion:
+    artifact = workspace.folder / "models" / model
+    lineage = read_json(artifact / "lineage.json", f"the lineage of {model}")
+    params = workspace.params()
+    tags = {key: str(value) for key, value in lineage.items()} | {
+        "config_hash": value_hash(params),
+        "profile": workspace.profile.profile,
+        "test": ", ".join(f"{name}={value:.4f}" for name, value in sorted(figures["challenger"]["metrics"].items())),
+        "gate_metric": verdict.metric,
+    }
+    with tempfile.TemporaryDirectory(prefix="aura-lineage-") as name:
+        attachments = Path(name)
+        write_json(attachments / "figures.json", figures)
+        for file in ("dvc.lock", "dvc.yaml", "params.yaml"):
+            (attachments / file).write_bytes((workspace.folder / file).read_bytes())
+        return registry.register(
+            model,
+            artifact,
+            run_id=_run_id(workspace, model, lineage["candidate_id"]),
+            tags=tags,
+            attachments=attachments,
+        )
+
+
+def _run_id(workspace: Workspace, model: str, candidate_id: str) -> str | None:
+    """MLflow run of the training, from the note beside its checkpoints."""
+    note = workspace.folder / "checkpoints" / model / candidate_id[:16] / "run.json"
+    return str(read_json(note, "the note of the MLflow run")["run_id"]) if note.is_file() else None
+
+
+def _check_copy(registry: Registry, version: ModelVersion, verdict: Verdict) -> Verdict:
+    """Fetch the registered copy and let a process of its own answer canned requests with it."""
+    with tempfile.TemporaryDirectory(prefix="aura-check-") as name:
+        folder = registry.download(version, Path(name) / version.model)
+        command = [sys.executable, "-m", "inference.canned", version.model, str(folder)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_CHECK_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            problem = f"no answer to canned requests within {_CHECK_TIMEOUT_SECONDS} seconds"
+        else:
+            problem = (done.stderr.strip() or done.stdout.strip())[-500:] if done.returncode else ""
+    if not problem:
+        return verdict
+    return Verdict(
+        promote=False, metric=verdict.metric, challenger=verdict.challenger, champion=verdict.champion,
+        reasons=[f"the registered copy does not answer: {problem}"],
+    )  # fmt: skip

@@ -1,0 +1,90 @@
+"""Run one stage of the pipeline in a subprocess, with its output in a log and on the caller's logger."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from threading import Timer
+from typing import Any
+
+import psutil
+
+from aura.errors import StageError
+from flows.workspace import Workspace
+
+_KEPT_LINES = 30
+_PROGRESS = re.compile(r"\d+%\||it/s|s/it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResult:
+    """How a stage went; `ran` is False when nothing that it depends on had changed."""
+
+    stage: str
+    ran: bool
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def run_stage(
+    workspace: Workspace, stage: str, *, timeout_seconds: float, say: Callable[[str], None] = print, force: bool = False
+) -> StageResult:
+    """Let DVC bring a stage up to date.
+
+    Raises:
+        StageError: the stage failed or ran out of time; the message carries the end of its output.
+    """
+    began = time.monotonic()
+    log = workspace.paths.logs / f"{stage}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    tail: deque[str] = deque(maxlen=_KEPT_LINES)
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), stage]
+    process = subprocess.Popen(
+        command, cwd=workspace.folder, env=workspace.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace",
+    )  # fmt: skip
+    expired: list[bool] = []
+    timer = Timer(timeout_seconds, lambda: (expired.append(True), _stop_tree(process.pid)))
+    timer.start()
+    try:
+        with log.open("w", encoding="utf-8") as stream:
+            for line in process.stdout or ():
+                stream.write(line)
+                stream.flush()
+                tail.append(line.rstrip())
+                if line.strip() and not _PROGRESS.search(line):
+                    say(line.rstrip())
+        code = process.wait()
+    finally:
+        timer.cancel()
+        _stop_tree(process.pid)
+    if expired or code:
+        reason = f"ran out of its {timeout_seconds / 60:.0f} minutes" if expired else f"ended with code {code}"
+        end = "\n".join(line for line in tail if not _PROGRESS.search(line))
+        raise StageError(f"stage {stage} {reason}. The end of its output:\n{end}", hint=f"the whole log: {log}")
+    unchanged = any("didn't change, skipping" in line for line in tail)
+    return StageResult(stage=stage, ran=not unchanged, seconds=round(time.monotonic() - began, 1))
+
+
+def _stop_tree(pid: int) -> None:
+    """End a process and everything that it started, also when a signal reached only the top."""
+    try:
+        top = psutil.Process(pid)
+        family = [*top.children(recursive=True), top]
+    except psutil.NoSuchProcess:
+        return
+    for process in family:
+        try:
+            process.send_signal(signal.SIGTERM)
+        except psutil.NoSuchProcess:
+            continue
+    for process in psutil.wait_procs(family, timeout=5)[1]:
+        process.kill()

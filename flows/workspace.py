@@ -1,0 +1,149 @@
+"""The pipeline's working copy: a Git and DVC repository per profile under the home folder.
+
+Stages run here and every night is committed and tagged here, so a night leaves the project's own checkout untouched while
+`dvc.lock` keeps a history: `dvc checkout` at a night's tag brings its data and models back. The stages themselves are
+defined once, in the project's `dvc.yaml`, which is copied here before each run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+import yaml
+
+from aura.artifact import read_json, write_json, write_text
+from aura.errors import BusyError, DataError
+from aura.lineage import code_hash, file_tree_hash
+from aura.paths import ProfilePaths, repo_root
+from aura.supervision import RUN_PID
+from flows.profile import Profile
+from training.models import MODELS, model_sources
+
+_CODE: dict[str, tuple[str, ...]] = {
+    "prepare": ("training/data", "aura/taxonomy.py"),
+    "index": ("inference/retrieval", "inference/text_embedding.py"),
+    "package": ("bentos", "inference", "aura", "flows/package.py"),
+    "evaluate": ("training/evaluate.py", "training/context.py"),
+} | {model: model_sources(model) for model in MODELS}
+
+# Written by every run and of no use to a later one.
+_GITIGNORE = "/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/run.lock\n"
+
+
+class Workspace:
+    """Working copy of one profile."""
+
+    def __init__(self, paths: ProfilePaths, profile: Profile) -> None:
+        self.paths, self.profile = paths, profile
+        self.folder = paths.workspace
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the working copy: one run at a time on this machine. The system frees it when the process dies.
+
+        Raises:
+            BusyError: another run holds it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.folder / "run.lock")
+        holder = self.folder / ".holder.json"
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            pid = read_json(holder, "the note of the running night")["pid"] if holder.is_file() else "unknown"
+            raise BusyError(
+                f"another run of profile {self.profile.profile!r} is under way (process {pid})",
+                hint="wait for it (`aura status`), or use another profile or AURA_HOME",
+            ) from None
+        try:
+            write_json(holder, {"pid": os.getpid()})
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def running(self) -> int | None:
+        """Process id of the run under way on this machine, or None."""
+        if not (self.folder / "run.lock").is_file():
+            return None
+        lock = filelock.FileLock(self.folder / "run.lock")
+        try:
+            with lock.acquire(timeout=0):
+                return None
+        except filelock.Timeout:
+            return int(read_json(self.folder / ".holder.json", "the note of the running night")["pid"])
+
+    def set_up(self) -> None:
+        """Make or refresh the working copy; call it under the lock."""
+        if not (self.folder / ".git").is_dir():
+            self.git("init", "--quiet", "--initial-branch=nights")
+        if not (self.folder / ".dvc" / "config").is_file():
+            shutil.rmtree(self.folder / ".dvc", ignore_errors=True)
+            self.dvc("init", "--quiet", "--force")
+        # Left by a run that was killed; the lock above proves that no other run is alive.
+        for stale in ("rwlock", "rwlock.lock", "lock"):
+            (self.folder / ".dvc" / "tmp" / stale).unlink(missing_ok=True)
+        (self.folder / ".git" / "index.lock").unlink(missing_ok=True)
+        remote = self.profile.night.remote or str(self.paths.home / "dvc" / "remote")
+        if "://" not in remote:
+            Path(remote).mkdir(parents=True, exist_ok=True)
+        write_text(
+            self.folder / ".dvc" / "config",
+            f"[core]\n    remote = store\n    analytics = false\n    check_update = false\n"
+            f"['remote \"store\"']\n    url = {remote}\n[cache]\n    dir = {self.paths.home / 'dvc' / 'cache'}\n",
+        )
+        write_text(self.folder / ".gitignore", _GITIGNORE + "/.holder.json\n")
+        write_text(self.folder / "dvc.yaml", (repo_root() / "dvc.yaml").read_text(encoding="utf-8"))
+        write_text(self.folder / "params.yaml", yaml.safe_dump(self.params(), sort_keys=True, allow_unicode=True))
+
+    def params(self) -> dict[str, Any]:
+        """The resolved profile plus fingerprints of what lies outside the working copy: code, raw data, knowledge."""
+        values = self.profile.model_dump(mode="json")
+        sources = {}
+        for source in self.profile.data.sources:
+            note = self.paths.home / "raw" / source / "source.json"
+            sources[source] = file_tree_hash(note.parent, "source.json") if note.is_file() else ""
+        if "sample" in sources:
+            sources["sample"] = "drawn"  # its content is decided by the settings and the code alone
+        values["inputs"] = {
+            "code": {name: code_hash(parts) for name, parts in _CODE.items()},
+            "knowledge": file_tree_hash(repo_root() / "data" / "knowledge"),
+            "raw": sources,
+        }
+        return values
+
+    def environment(self) -> dict[str, str]:
+        """Environment of a stage: this interpreter first, and the process to die with."""
+        return os.environ | {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(repo_root()), os.environ.get("PYTHONPATH", "")])),
+            "AURA_HOME": str(self.paths.home),
+            "AURA_PROFILE": self.profile.profile,
+            "PYTHONUNBUFFERED": "1",
+            RUN_PID: str(os.getpid()),
+        }
+
+    def dvc(self, *arguments: str) -> str:
+        """Run a DVC command to its end and return its output."""
+        return self._run([sys.executable, "-m", "dvc", *arguments])
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=aura", "-c", "user.email=aura@localhost", "-c", "commit.gpgsign=false"]
+        return self._run(["git", *identity, *arguments])
+
+    def _run(self, command: list[str]) -> str:
+        done = subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, text=True)
+        if done.returncode:
+            raise DataError(
+                f"`{' '.join(command[-4:])}` failed in {self.folder}:\n{(done.stderr or done.stdout).strip()[-2000:]}",
+                hint="the working copy can be deleted; the next run makes it again from the DVC remote and the sources",
+            )
+        return done.stdout

@@ -1,0 +1,1 @@
+"""How each model gets better: data sets, LightningModules, losses, evaluation."""

@@ -1,0 +1,75 @@
+"""Champion and challenger on the same test split in the same process: the body of the `evaluate` stages.
+
+Writes one JSON file with the figures of both. The verdict is not taken here (see `training.gate`): figures are facts of
+the data and the models, a verdict is a rule that an operator may change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aura.artifact import read_json, write_json
+from aura.errors import AuraError
+from aura.settings import read_profile, validate
+from aura.supervision import die_with_parent
+from training.models import MODELS, ModelParts, model_parts
+from training.train import RunSettings
+
+
+def compare(
+    parts: ModelParts, settings: Any, *, challenger: Path, champion: Path | None, data: Path, seed: int
+) -> dict[str, Any]:
+    """Figures of the challenger and, when there is one, of the champion."""
+    began = time.monotonic()
+    figures: dict[str, Any] = {
+        "model": parts.name,
+        "candidate_id": read_json(challenger / "lineage.json", "the challenger's lineage")["candidate_id"],
+        "challenger": asdict(parts.evaluate(challenger, data, settings, seed)),
+        "champion": None,
+        "champion_candidate_id": None,
+    }
+    if champion is not None:
+        figures["champion"] = asdict(parts.evaluate(champion, data, settings, seed))
+        figures["champion_candidate_id"] = read_json(champion / "lineage.json", "the champion's lineage")[
+            "candidate_id"
+        ]
+    return figures | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="training.evaluate", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("--params", default="sample", help="profile name or YAML file")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data")
+    parser.add_argument("--challenger", type=Path, required=True, help="artifact directory")
+    parser.add_argument("--champion", type=Path, help="artifact directory, if the folder exists")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    options = parser.parse_args(arguments)
+    die_with_parent()
+    try:
+        values = read_profile(options.params)
+        common = validate(RunSettings, {key: values[key] for key in ("profile", "seed", "tracking") if key in values})
+        parts = model_parts(options.model)
+        settings = validate(parts.settings, values.get(options.model), options.model)
+        champion = options.champion if options.champion and (options.champion / "config.json").is_file() else None
+        figures = compare(
+            parts, settings, challenger=options.challenger, champion=champion, data=options.data, seed=common.seed
+        )
+    except AuraError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    write_json(options.out, figures)
+    for role in ("challenger", "champion"):
+        if figures[role]:
+            print(f"{role}: " + ", ".join(f"{name}={value:.4g}" for name, value in figures[role]["metrics"].items()))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,183 @@
+"""One way to build a Lightning Trainer: checkpoints, resume, early stopping, seeds, progress, history.
+
+A run that was killed and resumed ends with the same weights as one that was not: `last.ckpt` is written after every
+epoch, and everything random in an epoch is derived from (seed, epoch).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from pydantic import Field
+from torch.utils.data import Sampler
+
+from aura.settings import Section
+from training.context import TrainContext
+
+
+class TrainerSettings(Section):
+    """How long and on what hardware; every model's settings derive from it. Lightning's terms and meanings."""
+
+    max_epochs: int = Field(default=10, ge=1)
+    patience: int = Field(default=10, ge=1, description="validations without improvement before stopping")
+    validate_every_epochs: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=16, ge=1, description="examples per device and optimizer step")
+    accumulate_batches: int = Field(default=1, ge=1, description="batches per optimizer step")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    gradient_clip: float = Field(default=1.0, ge=0, description="largest L2 norm of the gradient; 0: off")
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    devices: int | Literal["auto"] = 1
+    num_nodes: int = Field(default=1, ge=1)
+    strategy: str = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true"] = "32-true"
+    num_threads: int = Field(default=0, ge=0, description="CPU threads of torch; 0: as the environment says")
+    num_workers: int = Field(default=0, ge=0, description="processes per data loader")
+
+
+class EpochShuffle(Sampler[int]):
+    """Shuffled indices whose order depends on (seed, epoch) alone. Lightning calls `set_epoch`."""
+
+    def __init__(self, n: int, seed: int) -> None:
+        self._n, self._seed, self._epoch = n, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.default_rng((self._seed, self._epoch))
+        return iter(generator.permutation(self._n).tolist())
+
+
+class SeedEachEpoch(Callback):
+    """Reseeds every random generator at the start of an epoch, so that a resumed epoch equals an unbroken one."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        seed = (self._seed * 1_000_003 + trainer.current_epoch) % 2**32
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+
+class FiniteLoss(Callback):
+    """Stops a training whose loss is no longer a number, and says which parts are not."""
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        if loss is not None and not math.isfinite(float(loss)):
+            parts = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            raise FloatingPointError(
+                f"loss is {float(loss)} at epoch {trainer.current_epoch}, batch {batch_idx}: {parts}"
+            )
+
+
+class History(Callback):
+    """Writes one CSV row per validation: epoch, step, seconds since the start, every logged metric."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: list[dict[str, float]] = []
+        self._began = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self._rows, "seconds": time.monotonic() - self._began}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._rows = state_dict["rows"]
+        self._began = time.monotonic() - state_dict["seconds"]
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        row = {"epoch": float(trainer.current_epoch), "step": float(trainer.global_step)}
+        row["seconds"] = round(time.monotonic() - self._began, 1)
+        self._rows.append(row | {name: float(value) for name, value in trainer.callback_metrics.items()})
+        columns = list(dict.fromkeys(name for one in self._rows for name in one))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, columns)
+            writer.writeheader()
+            writer.writerows(self._rows)
+
+
+def build_trainer(
+    settings: TrainerSettings,
+    context: TrainContext,
+    *,
+    monitor: str,
+    mode: Literal["min", "max"],
+    callbacks: Sequence[Callback] = (),
+) -> lightning.Trainer:
+    """Trainer that seeds, checkpoints each validated epoch (best by `monitor`, and last), stops early and logs.
+
+    Fit with `trainer.fit(module, datamodule=..., ckpt_path=resume_path(context))`.
+    """
+    if settings.num_threads:
+        torch.set_num_threads(settings.num_threads)
+    lightning.seed_everything(context.seed, workers=True, verbose=False)
+    checkpoints = ModelCheckpoint(
+        context.checkpoint_dir, filename="best", monitor=monitor, mode=mode, save_top_k=1, save_last=True,
+        enable_version_counter=False,
+    )  # fmt: skip
+    return lightning.Trainer(
+        max_epochs=settings.max_epochs,
+        check_val_every_n_epoch=settings.validate_every_epochs,
+        accumulate_grad_batches=settings.accumulate_batches,
+        gradient_clip_val=settings.gradient_clip or None,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=settings.strategy,
+        precision=settings.precision,
+        logger=context.tracker.lightning_logger(),
+        callbacks=[
+            checkpoints,
+            EarlyStopping(monitor, mode=mode, patience=settings.patience),
+            SeedEachEpoch(context.seed),
+            FiniteLoss(),
+            History(context.pictures_dir / "history.csv"),
+            TQDMProgressBar(refresh_rate=10),
+            *callbacks,
+        ],
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        enable_model_summary=False,
+        default_root_dir=context.checkpoint_dir,
+    )
+
+
+def resume_path(context: TrainContext) -> Path | None:
+    """Checkpoint that an earlier attempt left, or None."""
+    path = context.checkpoint_dir / "last.ckpt"
+    return path if path.is_file() else None
+
+
+def best_checkpoint(trainer: lightning.Trainer) -> Path:
+    """Checkpoint with the best monitored value.
+
+    Raises:
+        ValueError: the training never validated, so that no checkpoint exists.
+    """
+    callback = trainer.checkpoint_callback
+    path = getattr(callback, "best_model_path", "")
+    if not path:
+        raise ValueError("no best checkpoint: the training ended before its first validation")
+    return Path(path)

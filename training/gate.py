@@ -1,0 +1,94 @@
+"""The gate: may the challenger take the champion's place?
+
+Four rules, each named in the verdict: an absolute floor, a relative gain over the champion, no slice that falls too far,
+and an infrastructure check (the registered copy loads and answers) that its caller performs. Ties keep the champion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import Field
+
+from aura.settings import Section
+
+
+class GateRule(Section):
+    """When a challenger of one model is good enough."""
+
+    metric: str
+    floor: float
+    """Smallest value that may serve at all."""
+    min_gain: float = Field(default=0.01, ge=0)
+    """Gain over the champion, relative to the champion's value, below which the champion stays."""
+    max_slice_drop: float = Field(default=0.3, gt=0)
+    """Largest absolute fall of the metric in one slice (category, photo type)."""
+
+
+class GateSettings(Section):
+    """One rule a model. For every metric named here, higher is better."""
+
+    detection: GateRule = GateRule(metric="ap50", floor=0.2)
+    outfits: GateRule = GateRule(metric="fitb", floor=0.3)
+    chat: GateRule = GateRule(metric="loss_reduction", floor=0.05)
+
+    def rule(self, model: str) -> GateRule:
+        rule: GateRule = getattr(self, model)
+        return rule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Outcome for one challenger; `reasons` holds one sentence a rule that decided."""
+
+    promote: bool
+    metric: str
+    challenger: float
+    champion: float | None
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def word(self) -> str:
+        return "promoted" if self.promote else "kept champion" if self.champion is not None else "rejected"
+
+
+def judge(figures: dict[str, Any], rule: GateRule) -> Verdict:
+    """Apply a rule to the figures that `training.evaluate` wrote.
+
+    Raises:
+        ValueError: the figures lack the rule's metric.
+    """
+    metrics = figures["challenger"]["metrics"]
+    if rule.metric not in metrics:
+        raise ValueError(f"the gate asks for {rule.metric!r}; measured: {', '.join(sorted(metrics))}")
+    value = float(metrics[rule.metric])
+    champion = float(figures["champion"]["metrics"][rule.metric]) if figures["champion"] else None
+    against: list[str] = []
+    if value < rule.floor:
+        against.append(f"{rule.metric} {value:.3f} is below the floor {rule.floor:.3f}")
+    if champion is not None:
+        needed = champion + rule.min_gain * abs(champion)
+        if value <= needed:
+            against.append(
+                f"{rule.metric} {value:.3f} does not exceed {needed:.3f} (champion {champion:.3f} plus margin)"
+            )
+        against += _fallen_slices(figures, rule)
+    reasons = against or [_praise(rule, value, champion)]
+    return Verdict(promote=not against, metric=rule.metric, challenger=value, champion=champion, reasons=reasons)
+
+
+def _fallen_slices(figures: dict[str, Any], rule: GateRule) -> list[str]:
+    fallen = []
+    for kind, before in figures["champion"]["slices"].items():
+        after = figures["challenger"]["slices"].get(kind, {})
+        for name, value in before.items():
+            if name in after and after[name] < value - rule.max_slice_drop:
+                fallen.append(f"{kind} {name} falls from {value:.3f} to {after[name]:.3f}")
+    return fallen
+
+
+def _praise(rule: GateRule, value: float, champion: float | None) -> str:
+    if champion is None:
+        return f"first champion: {rule.metric} {value:.3f} is at or above the floor {rule.floor:.3f}"
+    return f"{rule.metric} rises from {champion:.3f} to {value:.3f}"

@@ -1,0 +1,189 @@
+"""Train one model from prepared data into an artifact directory: the body of the `train` stages.
+
+    python -m training.train detection --params configs/sample.yaml --data DATA --out DIR
+
+needs torch, lightning, transformers and peft, and nothing that runs elsewhere (`--no-tracking`). The artifact appears at
+`--out` in one rename; a killed training is resumed from its last epoch when the inputs are the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aura.artifact import content_hash, replace_dir, write_json, write_text
+from aura.errors import AuraError, DataError
+from aura.lineage import code_hash, git_commit, value_hash
+from aura.settings import Section, read_profile, validate
+from aura.supervision import die_with_parent
+from aura.tracking import Tracker, TrackingSettings, open_tracker
+from training.context import TrainContext
+from training.fit import TrainerSettings
+from training.models import MODELS, ModelParts, model_parts
+
+
+class RunSettings(Section):
+    """The part of a profile that every training reads besides its own section."""
+
+    profile: str = "sample"
+    seed: int = 7
+    tracking: TrackingSettings = TrackingSettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where a training reads and writes."""
+
+    data: Path
+    base: Path | None
+    checkpoints: Path
+    pictures: Path
+    out: Path
+
+
+def run(
+    parts: ModelParts, settings: TrainerSettings, common: RunSettings, folders: Folders, resolved: dict[str, Any]
+) -> dict[str, float]:
+    """Train (or resume), then put the finished artifact at `folders.out`; returns metrics with `seconds`.
+
+    Raises:
+        DataError: the prepared data is missing.
+    """
+    began = time.monotonic()
+    lineage = _lineage(parts, settings, common, folders)
+    checkpoints = _checkpoint_folder(folders.checkpoints, str(lineage["candidate_id"]))
+    tracker = open_tracker(
+        common.tracking, experiment=f"{common.profile}/{parts.name}", folder=checkpoints,
+        run_name=f"{parts.name}-{str(lineage['candidate_id'])[:8]}",
+    )  # fmt: skip
+    building = folders.out.with_name(f".{folders.out.name}.building")
+    for folder in (building, folders.pictures):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    context = TrainContext(
+        data_dir=folders.data, out_dir=building, checkpoint_dir=checkpoints, pictures_dir=folders.pictures,
+        base_dir=folders.base, tracker=tracker, seed=common.seed,
+    )  # fmt: skip
+    tracker.set_tags({key: str(value) for key, value in lineage.items()})
+    tracker.log_params(_flat(resolved))
+    try:
+        metrics = parts.train(settings, context)
+    except BaseException:
+        tracker.finish("FAILED")
+        raise
+    _complete_artifact(building, parts.name, metrics, lineage)
+    _report(tracker, metrics, folders.pictures)
+    replace_dir(building, folders.out)
+    return metrics | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def _lineage(parts: ModelParts, settings: TrainerSettings, common: RunSettings, folders: Folders) -> dict[str, Any]:
+    """Everything that decides the result, and the id made of it."""
+    missing = [part for part in parts.data_parts if not (folders.data / part).is_dir()]
+    if missing:
+        raise DataError(
+            f"prepared data lacks {', '.join(missing)} in {folders.data}",
+            hint="run the prepare stage first: aura data prepare",
+        )
+    inputs = {
+        "model": parts.name,
+        "data_hash": value_hash([content_hash(folders.data / part) for part in parts.data_parts]),
+        "settings_hash": value_hash(settings.model_dump(mode="json")),
+        "code_hash": code_hash(parts.sources),
+        "base": content_hash(folders.base) if folders.base else "",
+        "seed": common.seed,
+    }
+    return inputs | {"candidate_id": value_hash(inputs), "git_commit": git_commit()}
+
+
+def _checkpoint_folder(root: Path, candidate_id: str) -> Path:
+    """Folder of this training's checkpoints; those of trainings with other inputs are removed."""
+    folder = root / candidate_id[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    for other in root.iterdir():
+        if other != folder:
+            shutil.rmtree(other)
+    return folder
+
+
+def _complete_artifact(folder: Path, model: str, metrics: dict[str, float], lineage: dict[str, Any]) -> None:
+    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "lineage.json", lineage)
+    rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in sorted(metrics.items()))
+    facts = "\n".join(f"- {name}: `{value}`" for name, value in sorted(lineage.items()) if value != "")
+    write_text(
+        folder / "card.md",
+        f"# {model}\n\nValidation figures of the checkpoint in this folder:\n\n| metric | value |\n|---|---|\n{rows}\n\n"
+        f"Lineage:\n\n{facts}\n",
+    )
+
+
+def _report(tracker: Tracker, metrics: dict[str, float], pictures: Path) -> None:
+    tracker.log_metrics({f"final/{name}": value for name, value in metrics.items()})
+    for picture in sorted(pictures.iterdir()):
+        if picture.suffix in {".png", ".md", ".csv"}:
+            tracker.log_picture(picture)
+    tracker.finish()
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted keys, the form that the MLflow UI compares side by side."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="training.train", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("--params", default="sample", help="profile name or YAML file")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data")
+    parser.add_argument("--out", type=Path, required=True, help="artifact directory to write")
+    parser.add_argument("--base", type=Path, help="champion's artifact to fine-tune from, if the folder exists")
+    parser.add_argument("--checkpoints", type=Path, help="default: beside --out")
+    parser.add_argument("--pictures", type=Path, help="default: beside --out")
+    parser.add_argument("--metrics", type=Path, help="JSON file for the figures; default: beside --out")
+    parser.add_argument("--no-tracking", action="store_true", help="do not use MLflow")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    die_with_parent()
+    out: Path = options.out
+    try:
+        values = read_profile(options.params)
+        common = validate(RunSettings, {key: values[key] for key in ("profile", "seed", "tracking") if key in values})
+        if options.no_tracking:
+            common = common.model_copy(update={"tracking": TrackingSettings(enabled=False)})
+        parts = model_parts(options.model)
+        settings = validate(parts.settings, values.get(options.model), options.model)
+        resolved = {options.model: settings.model_dump(mode="json"), "seed": common.seed, "profile": common.profile}
+        folders = Folders(
+            data=options.data,
+            base=options.base if options.base and (options.base / "config.json").is_file() else None,
+            checkpoints=options.checkpoints or out.with_name(f"{out.name}.checkpoints"),
+            pictures=options.pictures or out.with_name(f"{out.name}.pictures"),
+            out=out,
+        )
+        metrics = run(parts, settings, common, folders, resolved)
+    except AuraError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    write_json(options.metrics or out.with_name(f"{out.name}.metrics.json"), metrics)
+    print(f"{options.model}: " + ", ".join(f"{name}={value:.4g}" for name, value in sorted(metrics.items())))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
