@@ -52,9 +52,11 @@ format: setup ## Format the code and fix what ruff can fix
 	@$(BIN)/ruff format .
 
 lock: ## Write the lock file from the environment (see CONTRIBUTING.md)
-	@$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//; \
-	  s/^((nvidia|cuda|triton)[a-z0-9-]*==.*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/' \
-	  | (echo "# Exact versions; made by 'make lock'. Install with pip install --no-deps -r requirements.lock"; cat) > $(LOCK)
+	@echo "# Exact versions; made by 'make lock'. Install with pip install --no-deps -r requirements.lock" > $(LOCK).new
+	@$(BIN)/python -m pip freeze --all --exclude-editable | sed -E '/^(pip|aura-ai-platform)==/d' \
+	  | sed -E 's/^((nvidia|cuda|triton)[a-z0-9-]*==.*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/' \
+	  | sed -E '/^nvidia-ml-py/s/ ;.*//' >> $(LOCK).new
+	@mv $(LOCK).new $(LOCK)
 
 bench: setup ## Measure speed and quality side by side (see benchmarks/)
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -41,9 +41,10 @@ _GITIGNORE = "/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/run.
 class Workspace:
     """Working copy of one profile."""
 
-    def __init__(self, paths: ProfilePaths, profile: Profile) -> None:
+    def __init__(self, paths: ProfilePaths, profile: Profile, definition: Path | None = None) -> None:
         self.paths, self.profile = paths, profile
         self.folder = paths.workspace
+        self.definition = definition or repo_root() / "dvc.yaml"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -101,7 +102,7 @@ class Workspace:
             f"['remote \"store\"']\n    url = {remote}\n[cache]\n    dir = {self.paths.home / 'dvc' / 'cache'}\n",
         )
         write_text(self.folder / ".gitignore", _GITIGNORE + "/.holder.json\n")
-        write_text(self.folder / "dvc.yaml", (repo_root() / "dvc.yaml").read_text(encoding="utf-8"))
+        write_text(self.folder / "dvc.yaml", self.definition.read_text(encoding="utf-8"))
         write_text(self.folder / "params.yaml", yaml.safe_dump(self.params(), sort_keys=True, allow_unicode=True))
 
     def params(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """One way to build a Lightning Trainer: checkpoints, resume, early stopping, seeds, progress, history.
 
 A run that was killed and resumed ends with the same weights as one that was not: `last.ckpt` is written after every
-epoch, and everything random in an epoch is derived from (seed, epoch).
+epoch, and everything random is derived from (seed, epoch, batch).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TrainerSettings(Section):
 
 
 class EpochShuffle(Sampler[int]):
-    """Shuffled indices whose order depends on (seed, epoch) alone. Lightning calls `set_epoch`."""
+    """Shuffled indices whose order depends on (seed, epoch) alone; `SeedEachBatch` calls `set_epoch`."""
 
     def __init__(self, n: int, seed: int) -> None:
         self._n, self._seed, self._epoch = n, seed, 0
@@ -62,14 +62,28 @@ class EpochShuffle(Sampler[int]):
         return iter(generator.permutation(self._n).tolist())
 
 
-class SeedEachEpoch(Callback):
-    """Reseeds every random generator at the start of an epoch, so that a resumed epoch equals an unbroken one."""
+class SeedEachBatch(Callback):
+    """Derives everything random from (seed, epoch, batch), so that a resumed training equals an unbroken one.
+
+    A seed per epoch is not enough: what Lightning draws between the start of an epoch and its first batch differs after a
+    resume. Data loading runs ahead of the batches, so augmentation must derive its randomness from (seed, epoch, index).
+    """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        seed = (self._seed * 1_000_003 + trainer.current_epoch) % 2**32
+        # Lightning tells samplers the epoch as well, but not batch samplers that are not distributed.
+        loader = trainer.train_dataloader
+        for sampler in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
+            if hasattr(sampler, "set_epoch"):
+                sampler.set_epoch(trainer.current_epoch)
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        sequence = np.random.SeedSequence((self._seed, trainer.current_epoch, batch_idx))
+        seed = int(sequence.generate_state(1)[0])
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
@@ -136,6 +150,8 @@ def build_trainer(
     checkpoints = ModelCheckpoint(
         context.checkpoint_dir, filename="best", monitor=monitor, mode=mode, save_top_k=1, save_last=True,
         enable_version_counter=False,
+        # At the end of the epoch, not of the validation inside it: only then is the epoch counted as done.
+        save_on_train_epoch_end=True,
     )  # fmt: skip
     return lightning.Trainer(
         max_epochs=settings.max_epochs,
@@ -151,7 +167,7 @@ def build_trainer(
         callbacks=[
             checkpoints,
             EarlyStopping(monitor, mode=mode, patience=settings.patience),
-            SeedEachEpoch(context.seed),
+            SeedEachBatch(context.seed),
             FiniteLoss(),
             History(context.pictures_dir / "history.csv"),
             TQDMProgressBar(refresh_rate=10),

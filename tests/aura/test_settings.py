@@ -1,0 +1,104 @@
+"""Profiles: precedence, unknown keys, all problems at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aura.errors import SettingsError
+from aura.settings import Section, profile_names, read_profile, validate
+from flows.profile import Profile, load_profile
+
+
+class Inner(Section):
+    size: int = 3
+
+
+class Outer(Section):
+    name: str
+    inner: Inner = Inner()
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_command_line_wins_over_environment_wins_over_file(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.yaml", "name: file\ninner: {size: 1}\n")
+    environment = {"AURA_NAME": "ignored: no section", "AURA_INNER__SIZE": "2"}
+    assert read_profile(file, environ={})["inner"]["size"] == 1
+    assert read_profile(file, environ=environment)["inner"]["size"] == 2
+    assert read_profile(file, ["inner.size=3"], environ=environment)["inner"]["size"] == 3
+    assert read_profile(file, environ=environment)["name"] == "file"
+
+
+def test_a_profile_extends_another_and_holds_only_differences(tmp_path: Path) -> None:
+    parent = write(tmp_path / "parent.yaml", "name: parent\ninner: {size: 1}\n")
+    child = write(tmp_path / "child.yaml", f"extends: {parent}\nname: child\n")
+    assert read_profile(child, environ={}) == {"name": "child", "inner": {"size": 1}}
+
+
+def test_a_circle_of_profiles_is_named(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    write(first, f"extends: {second}\n")
+    write(second, f"extends: {first}\n")
+    with pytest.raises(SettingsError, match="first -> second -> first"):
+        read_profile(str(first), environ={})
+
+
+def test_every_problem_is_in_one_message() -> None:
+    with pytest.raises(SettingsError) as caught:
+        validate(Outer, {"inner": {"size": "many", "colour": 1}, "typo": 2})
+    message = caught.value.message
+    assert "4 problem(s)" in message
+    for part in ("name: Field required", "inner.size", "inner.colour: unknown key; known here: size", "typo: unknown key"):
+        assert part in message
+
+
+@pytest.mark.parametrize("override", ["detection", "=3"])
+def test_an_override_without_a_key_or_value_is_refused(override: str) -> None:
+    with pytest.raises(SettingsError, match="not an assignment"):
+        read_profile("sample", [override], environ={})
+
+
+def test_broken_yaml_and_unknown_profiles_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="not valid YAML"):
+        read_profile(write(tmp_path / "broken.yaml", "a: [1"), environ={})
+    with pytest.raises(SettingsError, match="mapping"):
+        read_profile(write(tmp_path / "list.yaml", "- 1\n"), environ={})
+    with pytest.raises(SettingsError, match="known profiles: ccp, production, sample"):
+        read_profile("sampel", environ={})
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_of_the_repository_is_valid(name: str) -> None:
+    assert load_profile(name).profile == name
+
+
+def test_a_section_that_does_not_exist_is_refused_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AURA_DETECTOIN__MAX_EPOCHS", "3")
+    with pytest.raises(SettingsError, match="detectoin: unknown key; known here: .*detection"):
+        load_profile("sample")
+
+
+def test_profiles_hold_only_differences_from_what_they_extend() -> None:
+    from omegaconf import OmegaConf
+
+    from aura.paths import repo_root
+
+    def leaves(values: dict, prefix: str = "") -> dict:  # type: ignore[type-arg]
+        flat = {}
+        for key, value in values.items():
+            flat |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        return flat
+
+    for name in profile_names():
+        own = OmegaConf.to_container(OmegaConf.load(repo_root() / "configs" / f"{name}.yaml"))
+        assert isinstance(own, dict)
+        parent = own.pop("extends", None)
+        below = load_profile(parent) if parent else Profile(profile="", seed=0)
+        inherited = leaves(below.model_dump(mode="json"))
+        repeated = [key for key, value in leaves(own).items() if inherited.get(key) == value]
+        assert not repeated, f"{name}.yaml repeats {repeated}"

@@ -1,0 +1,38 @@
+"""MLflow runs that a resumed training continues, and tracking off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from aura.artifact import read_json
+from aura.tracking import LocalTracker, TrackingSettings, open_tracker, tracking_uri
+
+
+def test_a_second_attempt_continues_the_run(tmp_path: Path, own_home: Path) -> None:
+    settings = TrackingSettings()
+    picture = tmp_path / "curve.png"
+    picture.write_bytes(b"png")
+    runs = set()
+    for step in (0, 1):
+        tracker = open_tracker(settings, experiment="test/detection", run_name="one", folder=tmp_path)
+        tracker.log_params({"detection.max_epochs": 3})
+        tracker.log_metrics({"loss": 1.0 - step}, step=step)
+        tracker.log_picture(picture)
+        tracker.finish()
+        runs.add(tracker.run_id)
+    assert len(runs) == 1
+    client = MlflowClient(tracking_uri(settings))
+    run = client.get_run(runs.pop())
+    assert run.data.params == {"detection.max_epochs": "3"}
+    assert [one.value for one in client.get_metric_history(run.info.run_id, "loss")] == [1.0, 0.0]
+    assert [one.path for one in client.list_artifacts(run.info.run_id, "pictures")] == ["pictures/curve.png"]
+    assert run.info.artifact_uri.startswith(own_home.as_uri())
+
+
+def test_with_tracking_off_the_figures_lie_beside_the_checkpoints(tmp_path: Path) -> None:
+    tracker = open_tracker(TrackingSettings(enabled=False), experiment="x", run_name="x", folder=tmp_path)
+    assert isinstance(tracker, LocalTracker)
+    tracker.log_metrics({"loss": 0.5})
+    assert read_json(tmp_path / "metrics.json", "metrics")["loss"] == 0.5

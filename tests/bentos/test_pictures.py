@@ -1,0 +1,61 @@
+"""Pictures from callers: what is taken, what is refused and how."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import pytest
+from PIL import Image
+
+from aura.errors import InvalidRequestError
+from aura.serving import ServingSettings
+from bentos.serving.pictures import decode, decode_base64, encode
+
+LIMITS = ServingSettings()
+
+
+def as_bytes(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("RGB", "JPEG"), ("RGBA", "PNG"), ("L", "PNG"), ("P", "PNG"), ("RGB", "WEBP")])
+def test_usual_pictures_become_rgb(mode: str, kind: str) -> None:
+    image = decode(as_bytes(Image.new(mode, (30, 20)), kind), LIMITS)
+    assert (image.mode, image.size) == ("RGB", (30, 20))
+
+
+def test_a_photo_taken_sideways_is_turned_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert decode(as_bytes(Image.new("RGB", (30, 20)), "JPEG", exif=exif), LIMITS).size == (20, 30)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "empty"), (b"not a picture", "not a readable"), (as_bytes(Image.new("RGB", (64, 64)))[:60], "not a readable"),
+     (as_bytes(Image.new("RGB", (4, 4)), "BMP"), "not a readable")],
+)  # fmt: skip
+def test_what_is_no_picture_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"photo.*{message}") as caught:
+        decode(content, LIMITS, "photo")
+    assert caught.value.hint
+
+
+def test_limits_are_checked_before_the_pixels_are_decoded() -> None:
+    content = as_bytes(Image.new("RGB", (200, 200)))
+    with pytest.raises(InvalidRequestError, match="200 x 200 pixels; at most 100"):
+        decode(content, ServingSettings(max_image_pixels=100))
+    with pytest.raises(InvalidRequestError, match="bytes; at most 10"):
+        decode(content, ServingSettings(max_image_bytes=10))
+
+
+def test_base64_with_and_without_a_data_prefix_and_lossless_encoding() -> None:
+    image = Image.effect_noise((16, 16), 50).convert("RGB")
+    text = base64.b64encode(encode(image)).decode()
+    for given in (text, f"data:image/png;base64,{text}"):
+        assert decode_base64(given, LIMITS, "items.0").tobytes() == image.tobytes()
+    with pytest.raises(InvalidRequestError, match=r"items\.0 is not base64"):
+        decode_base64("%%%", LIMITS, "items.0")

@@ -1,0 +1,21 @@
+"""What every test gets: a home folder of its own, and no settings from the developer's environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`AURA_HOME` in the test's folder; other AURA_ variables are removed."""
+    for name in [name for name in os.environ if name.startswith("AURA_") and name != "AURA_SHARED_DATA"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AURA_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"

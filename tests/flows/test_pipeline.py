@@ -1,0 +1,156 @@
+"""Working copy, stages and recorded nights, on a toy pipeline with the real DVC and Git."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from aura.errors import BusyError, DataError, StageError
+from aura.paths import profile_paths, repo_root
+from flows.ledger import nights, record, restore
+from flows.profile import load_profile
+from flows.stages import run_stage
+from flows.workspace import Workspace
+
+_TOY = """
+stages:
+  prepare:
+    cmd: >-
+      python -c "import os, pathlib, time;
+      from aura.supervision import die_with_parent; die_with_parent();
+      pathlib.Path('started').touch(); time.sleep(float(os.environ.get('TOY_SLEEP', 0)));
+      p = pathlib.Path('data/toy'); p.mkdir(parents=True); (p / 'rows').write_text('seed ${seed}')"
+    params:
+      - params.yaml:
+          - seed
+    outs:
+      - data/toy
+  broken:
+    cmd: python -c "import sys; print('about to fail'); sys.exit(4)"
+    outs:
+      - nothing
+  slow:
+    cmd: python -c "import time; print('sleeping', flush=True); time.sleep(60)"
+    outs:
+      - nothing-either
+"""
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    file = tmp_path / "toy.yaml"
+    file.write_text(_TOY, encoding="utf-8")
+    return file
+
+
+def open_toy(toy: Path, *overrides: str) -> Workspace:
+    return Workspace(profile_paths("sample"), load_profile("sample", overrides), definition=toy)
+
+
+@pytest.fixture
+def workspace(toy: Path) -> Iterator[Workspace]:
+    made = open_toy(toy)
+    with made.locked():
+        made.set_up()
+        yield made
+
+
+def test_a_stage_runs_once_and_again_only_when_its_inputs_change(workspace: Workspace, toy: Path) -> None:
+    assert run_stage(workspace, "prepare", timeout_seconds=60).ran
+    assert not run_stage(workspace, "prepare", timeout_seconds=60).ran
+    other = open_toy(toy, "seed=8")
+    other.set_up()
+    assert run_stage(other, "prepare", timeout_seconds=60).ran
+    assert (other.folder / "data" / "toy" / "rows").read_text(encoding="utf-8") == "seed 8"
+
+
+def test_a_failed_stage_shows_the_end_of_its_output(workspace: Workspace) -> None:
+    said: list[str] = []
+    with pytest.raises(StageError, match="about to fail") as caught:
+        run_stage(workspace, "broken", timeout_seconds=60, say=said.append)
+    assert "broken.log" in caught.value.hint
+    assert any("about to fail" in line for line in said)
+
+
+def test_a_stage_that_takes_too_long_is_ended_with_its_children(workspace: Workspace) -> None:
+    began = time.monotonic()
+    with pytest.raises(StageError, match="ran out of its"):
+        run_stage(workspace, "slow", timeout_seconds=6)
+    assert time.monotonic() - began < 40
+    assert not [child for child in psutil.Process().children(recursive=True) if "sleep(60)" in " ".join(child.cmdline())]
+
+
+def test_nights_are_recorded_and_restored(workspace: Workspace, toy: Path, tmp_path: Path) -> None:
+    assert nights(workspace) == []
+    run_stage(workspace, "prepare", timeout_seconds=60)
+    assert record(workspace, "night-20260101-020000") == "night-20260101-020000"
+    assert record(workspace, "night-20260102-020000") == "night-20260101-020000", "nothing changed, so no second record"
+    other = open_toy(toy, "seed=9")
+    other.set_up()
+    run_stage(other, "prepare", timeout_seconds=60)
+    record(other, "night-20260103-020000")
+    assert [night.tag for night in nights(workspace)] == ["night-20260103-020000", "night-20260101-020000"]
+    assert nights(workspace)[0].data["toy"] != nights(workspace)[1].data["toy"]
+    old = restore(workspace, "night-20260101-020000", tmp_path / "old")
+    assert (old / "data" / "toy" / "rows").read_text(encoding="utf-8") == "seed 7"
+    with pytest.raises(DataError, match="exists already"):
+        restore(workspace, "night-20260101-020000", old)
+    with pytest.raises(DataError, match="no night 'night-x'; recorded: night-20260103"):
+        restore(workspace, "night-x", tmp_path / "x")
+
+
+def test_a_second_run_is_refused_and_says_which_process_is_at_work(workspace: Workspace, toy: Path) -> None:
+    script = f"""
+        from pathlib import Path
+        from aura.paths import profile_paths
+        from flows.profile import load_profile
+        from flows.workspace import Workspace
+        with Workspace(profile_paths("sample"), load_profile("sample"), definition=Path({str(toy)!r})).locked():
+            pass
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, cwd=repo_root(), env=workspace.environment()
+    )
+    assert done.returncode != 0
+    assert f"BusyError: another run of profile 'sample' is under way (process {os.getpid()})" in done.stderr
+
+
+def test_a_run_killed_in_the_middle_of_a_stage_is_carried_on(toy: Path, tmp_path: Path) -> None:
+    script = f"""
+        from pathlib import Path
+        from aura.paths import profile_paths
+        from flows.profile import load_profile
+        from flows.stages import run_stage
+        from flows.workspace import Workspace
+        workspace = Workspace(profile_paths("sample"), load_profile("sample"), definition=Path({str(toy)!r}))
+        with workspace.locked():
+            workspace.set_up()
+            run_stage(workspace, "prepare", timeout_seconds=60)
+    """
+    workspace = open_toy(toy)
+    environment = os.environ | {"TOY_SLEEP": "30", "PYTHONPATH": str(repo_root())}
+    run = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], env=environment)
+    limit = time.monotonic() + 60
+    while not (workspace.folder / "started").exists() and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert workspace.running() == run.pid
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    assert workspace.running() is None
+    with workspace.locked():
+        workspace.set_up()
+        assert run_stage(workspace, "prepare", timeout_seconds=60).ran
+    assert (workspace.folder / "data" / "toy" / "rows").read_text(encoding="utf-8") == "seed 7"
+
+
+def test_busy_is_an_error_of_its_own_kind() -> None:
+    assert BusyError.code == "busy"

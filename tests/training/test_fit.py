@@ -1,0 +1,114 @@
+"""The shared Trainer: a killed and resumed training ends with the weights of an unbroken one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from aura.artifact import read_json
+from aura.tracking import LocalTracker
+from training.context import TrainContext
+from training.fit import EpochShuffle, TrainerSettings, best_checkpoint, build_trainer, resume_path
+
+
+class Line(lightning.LightningModule):
+    """Linear regression with dropout, so that the random state matters."""
+
+    def __init__(self, broken: bool = False) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+        self.broken = broken
+
+    def training_step(self, batch: list[Tensor], _index: int) -> Tensor:
+        loss = (self.net(batch[0]) - batch[1]).square().mean()
+        self.log("train/loss", loss, on_epoch=True)
+        return loss * float("nan") if self.broken else loss
+
+    def validation_step(self, batch: list[Tensor], _index: int) -> None:
+        self.log("val/loss", (self.net(batch[0]) - batch[1]).square().mean())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.parameters(), lr=0.01)
+
+
+class Data(lightning.LightningDataModule):
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        inputs = torch.randn(32, 3, generator=generator)
+        self.rows = TensorDataset(inputs, inputs.sum(1, keepdim=True))
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(self.rows, batch_size=8, sampler=EpochShuffle(32, seed=5))
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(self.rows, batch_size=32)
+
+
+class Killed(lightning.Callback):
+    """Ends the process's work in the middle of an epoch, as a signal would."""
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if trainer.current_epoch == 2 and trainer.global_step % 4 == 2:
+            raise KeyboardInterrupt
+
+
+def context(folder: Path) -> TrainContext:
+    for name in ("out", "checkpoints", "pictures"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    return TrainContext(
+        data_dir=folder, out_dir=folder / "out", checkpoint_dir=folder / "checkpoints", pictures_dir=folder / "pictures",
+        base_dir=None, tracker=LocalTracker(folder), seed=3,
+    )  # fmt: skip
+
+
+def fit(folder: Path, *callbacks: lightning.Callback, broken: bool = False) -> tuple[lightning.Trainer, Line]:
+    where = context(folder)
+    settings = TrainerSettings(max_epochs=4, accelerator="cpu")
+    trainer = build_trainer(settings, where, monitor="val/loss", mode="min", callbacks=callbacks)
+    module = Line(broken)
+    trainer.fit(module, datamodule=Data(), ckpt_path=resume_path(where), weights_only=False)
+    return trainer, module
+
+
+def test_resumed_equals_unbroken(tmp_path: Path) -> None:
+    _, whole = fit(tmp_path / "whole")
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(tmp_path / "cut", Killed())
+    assert resume_path(context(tmp_path / "cut")) is not None
+    trainer, resumed = fit(tmp_path / "cut")
+    assert trainer.current_epoch == 4
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+    history = (tmp_path / "cut" / "pictures" / "history.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.split(",")[0] for row in history[1:]] == ["0.0", "1.0", "2.0", "3.0"]
+    assert best_checkpoint(trainer).is_file()
+
+
+def test_a_loss_that_is_no_number_stops_with_its_parts(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match=r"loss is nan at epoch 0, batch 0: .*train/loss"):
+        fit(tmp_path, broken=True)
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    one, two = EpochShuffle(50, seed=1), EpochShuffle(50, seed=1)
+    first = list(one)
+    assert sorted(first) == list(range(50))
+    one.set_epoch(1)
+    assert list(one) != first
+    two.set_epoch(1)
+    assert list(one) == list(two)
+    assert list(EpochShuffle(50, seed=2)) != first
+
+
+def test_tracking_off_writes_lightnings_csv(tmp_path: Path) -> None:
+    fit(tmp_path)
+    assert (tmp_path / "csv" / "version_0" / "metrics.csv").is_file()
+    with pytest.raises(Exception, match="missing"):
+        read_json(tmp_path / "metrics.json", "metrics")

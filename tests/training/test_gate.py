@@ -1,0 +1,52 @@
+"""The gate's rules, each on figures that differ in that rule alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from training.gate import GateRule, judge
+
+RULE = GateRule(metric="ap50", floor=0.2, min_gain=0.05, max_slice_drop=0.2)
+
+
+def figures(challenger: float, champion: float | None = None, **slices: tuple[float, float]) -> dict[str, Any]:
+    def one(value: float, place: int) -> dict[str, Any]:
+        return {"metrics": {"ap50": value}, "slices": {"category": {name: pair[place] for name, pair in slices.items()}}, "n": 10}
+
+    return {"challenger": one(challenger, 1), "champion": None if champion is None else one(champion, 0)}
+
+
+def test_a_first_model_needs_the_floor_only() -> None:
+    assert judge(figures(0.2), RULE).promote
+    verdict = judge(figures(0.19), RULE)
+    assert (verdict.promote, verdict.word) == (False, "rejected")
+    assert verdict.reasons == ["ap50 0.190 is below the floor 0.200"]
+
+
+def test_ties_and_gains_within_the_margin_keep_the_champion() -> None:
+    for value in (0.40, 0.41, 0.42):
+        verdict = judge(figures(value, 0.40), RULE)
+        assert (verdict.promote, verdict.word) == (False, "kept champion")
+    assert judge(figures(0.421, 0.40), RULE).promote
+
+
+def test_a_worse_challenger_below_the_floor_is_told_both_reasons() -> None:
+    assert len(judge(figures(0.1, 0.4), RULE).reasons) == 2
+
+
+def test_one_fallen_slice_is_enough_to_keep_the_champion() -> None:
+    verdict = judge(figures(0.6, 0.4, shoes=(0.5, 0.29), tops=(0.5, 0.31)), RULE)
+    assert verdict.reasons == ["category shoes falls from 0.500 to 0.290"]
+
+
+def test_a_slice_that_the_challenger_does_not_have_is_not_compared() -> None:
+    given = figures(0.6, 0.4)
+    given["champion"]["slices"] = {"category": {"hats": 0.9}}
+    assert judge(given, RULE).promote
+
+
+def test_a_metric_that_was_not_measured_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="asks for 'recall'; measured: ap50"):
+        judge(figures(0.5), GateRule(metric="recall", floor=0.1))
