@@ -1,0 +1,126 @@
+"""Which search finds the right knowledge page: by meaning, by words, or both fused, and at which chunk length.
+
+    python benchmarks/retrieval_fusion.py [--knowledge data/knowledge] [--chunk-words 60 100 140 200] [--misses]
+
+Builds a throw-away index of the repository's pages per chunk length and asks every labelled query in every way. Prints
+means with 95 % bootstrap intervals, milliseconds per query, and the machine that they were measured on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import tempfile
+import time
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import lancedb
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from aura.paths import repo_root
+from inference.retrieval.chunks import read_pages
+from inference.retrieval.image_embedding import ColourTextureDescriptor
+from inference.retrieval.judge import DEPTH, MRR, NDCG, RECALL, Judgement, LabelledQuery, judge, read_queries
+from inference.retrieval.releases import Release, now
+from inference.retrieval.search import Index, open_release, text_embedder_for
+from inference.retrieval.settings import RetrievalSettings, SearchSettings
+from inference.retrieval.sync import sync_table
+from inference.retrieval.tables import catalog_source, knowledge_source
+
+WAYS = {
+    "vector only": SearchSettings(text_weight=0),
+    "full text only": SearchSettings(vector_weight=0),
+    "hybrid 1 : 1": SearchSettings(vector_weight=1, text_weight=1),
+    "hybrid 2 : 1": SearchSettings(vector_weight=2, text_weight=1),
+    "hybrid 4 : 1": SearchSettings(vector_weight=4, text_weight=1),
+    "hybrid 1 : 2": SearchSettings(vector_weight=1, text_weight=2),
+    "hybrid 2 : 1, k = 10": SearchSettings(vector_weight=2, text_weight=1, rrf_k=10),
+    "hybrid 2 : 1, 20 candidates": SearchSettings(vector_weight=2, text_weight=1, candidates=20),
+    "as configured": SearchSettings(),
+}
+
+
+def build_snapshot(folder: Path, knowledge: Path, chunk_words: int) -> tuple[lancedb.DBConnection, Release, int]:
+    """A throw-away index of the pages with an empty catalog; also the number of chunks."""
+    settings = RetrievalSettings(chunk_max_words=chunk_words)
+    text_embedder, images = text_embedder_for(settings.text_embedder), ColourTextureDescriptor()
+    connection = lancedb.connect(folder)
+    pages = knowledge_source(read_pages(knowledge), chunk_words, text_embedder)
+    release = Release(
+        number=1,
+        knowledge_version=sync_table(connection, pages, settings).version,
+        catalog_version=sync_table(connection, catalog_source([], folder, text_embedder, images), settings).version,
+        text_embedder=text_embedder.reference,
+        image_embedder=images.reference,
+        search=settings.search,
+        metrics={},
+        built_at=now(),
+    )
+    return connection, release, len(pages.rows)
+
+
+def measure(
+    connection: lancedb.DBConnection, release: Release, queries: list[LabelledQuery]
+) -> tuple[Judgement, float]:
+    """Metrics, and milliseconds per query with its embedding."""
+    snapshot = open_release(connection, release, text_embedder_for, lambda _: ColourTextureDescriptor())
+    index = Index(connection, snapshot)
+    index.rank_pages([query.query for query in queries[:5]], DEPTH)  # warms the caches
+    started = time.perf_counter()
+    judged = judge(queries, lambda texts: index.rank_pages(texts, DEPTH), RetrievalSettings().judge)
+    return judged, 1000 * (time.perf_counter() - started) / len(queries)
+
+
+def describe_machine() -> str:
+    memory_gb = psutil.virtual_memory().total / 2**30
+    return (
+        f"{platform.machine()}, {psutil.cpu_count()} cores, {memory_gb:.0f} GiB, {platform.system()}, "
+        f"Python {platform.python_version()}, lancedb {version('lancedb')}, "
+        f"sentence-transformers {version('sentence-transformers')}, torch {version('torch')}"
+    )
+
+
+def show_misses(console: Console, judged: Judgement, queries: list[LabelledQuery]) -> None:
+    """Queries whose page is not among the first five."""
+    for query, ranking in zip(queries, judged.rankings, strict=True):
+        if not set(ranking[:5]) & set(query.relevant):
+            console.print(f"  {query.query!r}\n    wanted {', '.join(query.relevant)}; got {', '.join(ranking[:5])}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--knowledge", type=Path, default=repo_root() / "data" / "knowledge")
+    parser.add_argument(
+        "--chunk-words", type=int, nargs="+", default=[60, 100, RetrievalSettings().chunk_max_words, 200]
+    )
+    parser.add_argument("--misses", action="store_true", help="list what the configured search does not find")
+    options = parser.parse_args()
+    console = Console(width=130)
+    slugs = {page.slug for page in read_pages(options.knowledge)}
+    queries = read_queries(options.knowledge / "queries", slugs)
+    table = Table(title=f"{len(queries)} queries over {len(slugs)} pages")
+    for heading in ("chunk words", "chunks", "search", "recall@5", "nDCG@10", "MRR@10", "ms/query"):
+        table.add_column(heading, justify="left" if heading == "search" else "right")
+    for chunk_words in sorted(set(options.chunk_words)):
+        with tempfile.TemporaryDirectory() as folder:
+            connection, release, chunks = build_snapshot(Path(folder), options.knowledge, chunk_words)
+            for name, search in WAYS.items():
+                judged, milliseconds = measure(connection, replace(release, search=search), queries)
+                cells = [
+                    f"{judged.metrics[metric]:.3f} ({judged.intervals[metric][0]:.2f}-{judged.intervals[metric][1]:.2f})"
+                    for metric in (RECALL, NDCG, MRR)
+                ]
+                table.add_row(str(chunk_words), str(chunks), name, *cells, f"{milliseconds:.1f}")
+            table.add_section()
+        if options.misses and chunk_words == RetrievalSettings().chunk_max_words:
+            show_misses(console, judged, queries)
+    console.print(table)
+    console.print(describe_machine())
+
+
+if __name__ == "__main__":
+    main()

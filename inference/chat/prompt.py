@@ -1,0 +1,198 @@
+"""The one prompt builder: training, evaluation and serving turn a conversation into tokens here and nowhere else.
+
+A prompt is the system text, the bounded history, and the question with the retrieved notes before it, rendered by the
+tokenizer's own chat template. The notes belong to the last question alone, so that history stays short and the notes are
+those of the question being answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+from transformers import PreTrainedTokenizerBase
+
+from aura.errors import InvalidRequestError
+from aura.settings import Section
+
+PROMPT_VERSION = 1
+"""Raise when the same conversation would give other tokens: an adapter is only good for the prompts it was trained on."""
+
+Message = Mapping[str, str]
+ROLES = ("user", "assistant")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
+
+
+class PromptSettings(Section):
+    """What is put before the question, and how much of it. Lengths count the tokens of the texts themselves."""
+
+    system: str = "You are Aura, a fashion assistant. Answer in a few sentences from the notes and end with a tip."
+    notes_tokens: int = Field(default=128, ge=0, description="all retrieved passages of a question together")
+    history_tokens: int = Field(default=192, ge=0, description="earlier messages; the oldest are left out first")
+    question_tokens: int = Field(default=256, ge=8, description="a longer question is refused")
+    answer_tokens: int = Field(default=128, ge=8, description="a longer answer is cut in training")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Tokens that an answer follows.
+
+    Attributes:
+        ids: token ids, ending where the assistant begins to speak.
+        dropped_messages: earlier messages that did not fit.
+        used_passages: passages of which at least a part is in the prompt.
+    """
+
+    ids: list[int]
+    dropped_messages: int
+    used_passages: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt and the answer to learn or to score; a loss counts `answer_ids` and nothing else."""
+
+    prompt_ids: list[int]
+    answer_ids: list[int]
+
+    @property
+    def length(self) -> int:
+        return len(self.prompt_ids) + len(self.answer_ids)
+
+
+def note_text(title: str, heading: str, text: str) -> str:
+    """A retrieved chunk as it stands in the notes: where it is from, then what it says."""
+    source = title if heading == title else f"{title}. {heading}"
+    return f"{source}.\n{text}"
+
+
+class PromptBuilder:
+    """Builds prompts and examples for one tokenizer."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> None:
+        self.tokenizer = tokenizer
+        self.settings = settings
+        controls = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+        longest_first = sorted(controls, key=len, reverse=True)
+        self._controls = re.compile("|".join(map(re.escape, longest_first))) if controls else None
+
+    def prompt(self, messages: Sequence[Message], passages: Sequence[str] = ()) -> Prompt:
+        """Prompt for the answer to the last message.
+
+        Args:
+            messages: `{"role": "user" | "assistant", "content": text}` in order; the last one is the user's.
+            passages: retrieved texts, best first; what exceeds `notes_tokens` is cut at a sentence end where possible.
+
+        Raises:
+            InvalidRequestError: a message is malformed, the last one is not a question, or it is too long.
+        """
+        turns = self._checked(messages)
+        question = turns.pop()["content"]
+        length = len(self._ids(question))
+        if length > self.settings.question_tokens:
+            raise InvalidRequestError(
+                f"the question has {length} tokens; at most {self.settings.question_tokens} are allowed",
+                hint="shorten it, or ask it in parts",
+            )
+        history = self._recent(turns)
+        notes = self._notes(passages)
+        if notes:
+            body = "\n\n".join(notes)
+            question = f"Notes:\n{body}\n\nQuestion: {question}"
+        rendered = self.tokenizer.apply_chat_template(
+            [{"role": "system", "content": self.settings.system}, *history, {"role": "user", "content": question}],
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        return Prompt(self._ids(str(rendered)), len(turns) - len(history), len(notes))
+
+    def example(self, messages: Sequence[Message], passages: Sequence[str] = ()) -> Example:
+        """Example whose answer is the last message, the assistant's; the prompt is what serving would build.
+
+        An answer that is cut has no end token, so that stopping in mid-sentence is not learnt.
+
+        Raises:
+            InvalidRequestError: as `prompt`, or the last message is not an answer.
+        """
+        if not messages or messages[-1].get("role") != "assistant":
+            raise InvalidRequestError("an example must end with the assistant's answer")
+        prompt = self.prompt(messages[:-1], passages)
+        answer = [*self._ids(self._plain(messages[-1]["content"])), self.end_id]
+        return Example(prompt.ids, answer[: self.settings.answer_tokens])
+
+    @property
+    def end_id(self) -> int:
+        """Token that ends an answer."""
+        end = self.tokenizer.eos_token_id
+        if not isinstance(end, int):
+            raise ValueError(f"the tokenizer must have one end token, not {end!r}")
+        return end
+
+    def _checked(self, messages: Sequence[Message]) -> list[dict[str, str]]:
+        """Messages with clean texts; neighbours of one role (a question sent twice) become one message."""
+        turns: list[dict[str, str]] = []
+        for message in messages:
+            role, content = message.get("role"), message.get("content")
+            if role not in ROLES:
+                raise InvalidRequestError(f"unknown role {role!r}; allowed: {', '.join(ROLES)}")
+            if not isinstance(content, str) or not content.strip():
+                raise InvalidRequestError(f"a message of the {role} has no text")
+            text = self._plain(content).strip()
+            if turns and turns[-1]["role"] == role:
+                turns[-1]["content"] += f"\n{text}"
+            else:
+                turns.append({"role": role, "content": text})
+        if not turns or turns[-1]["role"] != "user":
+            raise InvalidRequestError(
+                "the last message must be the user's question", hint="send at least one user message"
+            )
+        return turns
+
+    def _recent(self, turns: list[dict[str, str]]) -> list[dict[str, str]]:
+        """The latest turns that fit into the budget, beginning with a question."""
+        start, room = len(turns), self.settings.history_tokens
+        for index in range(len(turns) - 1, -1, -1):
+            room -= len(self._ids(turns[index]["content"]))
+            if room < 0:
+                break
+            if turns[index]["role"] == "user":
+                start = index
+        return turns[start:]
+
+    def _notes(self, passages: Sequence[str]) -> list[str]:
+        """Passages in their order until the budget is used; the one that crosses it is cut."""
+        notes: list[str] = []
+        room = self.settings.notes_tokens
+        for passage in passages:
+            text = self._plain(passage).strip()
+            cut = self._cut(text, room)
+            if cut:
+                notes.append(cut)
+            room -= len(self._ids(cut))
+            if cut != text or room <= 0:
+                break
+        return notes
+
+    def _cut(self, text: str, room_tokens: int) -> str:
+        """The text, or its longest beginning of whole sentences (failing that, words) within the room."""
+        if room_tokens <= 0:
+            return ""
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        if len(encoded["input_ids"]) <= room_tokens:
+            return text
+        beginning = text[: encoded["offset_mapping"][room_tokens - 1][1]]
+        # A cut right behind a full stop still leaves the sentence whole.
+        ends = [match.end() for match in _SENTENCE_END.finditer(text) if match.end() <= len(beginning)]
+        if ends and ends[-1] >= len(beginning) // 2:
+            return text[: ends[-1]]
+        return beginning.rsplit(None, 1)[0] if " " in beginning else beginning
+
+    def _plain(self, text: str) -> str:
+        """Text without control tokens: a message must not be able to end its turn and open another."""
+        return self._controls.sub(" ", text) if self._controls else text
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids

@@ -1,0 +1,133 @@
+"""Detector networks: a tiny Conditional DETR made from scratch, or any DETR of transformers by name.
+
+Conditional DETR: arXiv 2108.06152. Start values deviate from transformers' (normal with 0.02, made for pretraining at
+256 channels): Xavier as in DETR (arXiv 2005.12872, section A.4), class biases at the focal prior (arXiv 1708.02002,
+section 4.1), and reference points and box sizes spread as garments are. From scratch in minutes, start values decide.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import nn
+from transformers import (
+    AutoModelForObjectDetection,
+    ConditionalDetrConfig,
+    ConditionalDetrForObjectDetection,
+    PreTrainedModel,
+)
+from transformers.image_processing_base import ImageProcessingMixin
+
+from aura.errors import SettingsError
+from aura.settings import Section
+from inference.detection.backbone import CompactConfig
+
+_CLASS_PRIOR = 0.01
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_START_SIDE = 0.25
+"""Side of a box before training, as a fraction of the canvas."""
+
+
+class TinyShape(Section):
+    """Size of the Conditional DETR that is trained from scratch."""
+
+    stem_size: int = Field(default=16, ge=8)
+    backbone_sizes: tuple[int, int, int, int] = (24, 48, 96, 160)
+    backbone_depths: tuple[int, int, int, int] = (1, 1, 1, 1)
+    out_stride: int = Field(default=8, description="pixels a token of the transformer; 4, 8, 16 or 32")
+    hidden_size: int = Field(default=64, ge=16)
+    attention_heads: int = Field(default=4, ge=1)
+    encoder_layers: int = Field(default=1, ge=0)
+    decoder_layers: int = Field(default=3, ge=1)
+    queries: int = Field(default=24, ge=1, description="most garments found in one photo")
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+def label_maps(labels: tuple[str, ...]) -> dict[str, Any]:
+    """`id2label` and `label2id` of a transformers config."""
+    return {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+
+
+def build_tiny(shape: TinyShape, labels: tuple[str, ...]) -> ConditionalDetrForObjectDetection:
+    """Untrained Conditional DETR; draws its weights from torch's global generator."""
+    backbone = CompactConfig(
+        stem_size=shape.stem_size, hidden_sizes=list(shape.backbone_sizes), depths=list(shape.backbone_depths),
+        neck_size=shape.hidden_size, out_stride=shape.out_stride,
+    )  # fmt: skip
+    config = ConditionalDetrConfig(
+        backbone_config=backbone,
+        d_model=shape.hidden_size,
+        encoder_layers=shape.encoder_layers,
+        decoder_layers=shape.decoder_layers,
+        encoder_ffn_dim=4 * shape.hidden_size,
+        decoder_ffn_dim=4 * shape.hidden_size,
+        encoder_attention_heads=shape.attention_heads,
+        decoder_attention_heads=shape.attention_heads,
+        num_queries=shape.queries,
+        dropout=shape.dropout,
+        auxiliary_loss=True,
+        **label_maps(labels),
+    )
+    model = ConditionalDetrForObjectDetection(config)
+    _start_values(model)
+    return model
+
+
+@torch.no_grad()
+def _start_values(model: ConditionalDetrForObjectDetection) -> None:
+    inner = model.model
+    for part in (inner.encoder, inner.decoder, model.bbox_predictor, inner.input_projection):
+        for parameter in part.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+    # With unit-variance embeddings the Xavier reference head spreads the points over the photo.
+    nn.init.normal_(inner.query_position_embeddings.weight)
+    nn.init.normal_(model.class_labels_classifier.weight, std=0.02)
+    nn.init.constant_(model.class_labels_classifier.bias, _logit(_CLASS_PRIOR))
+    last = model.bbox_predictor.layers[-1]
+    nn.init.zeros_(last.weight)
+    last.bias.copy_(torch.tensor([0.0, 0.0, _logit(_START_SIDE), _logit(_START_SIDE)]))
+
+
+def _logit(probability: float) -> float:
+    return math.log(probability / (1 - probability))
+
+
+def load_pretrained(reference: str, labels: tuple[str, ...]) -> PreTrainedModel:
+    """A DETR of transformers by hub name or path, its class head replaced where the labels differ.
+
+    Raises:
+        SettingsError: nothing usable is at `reference`.
+    """
+    try:
+        return AutoModelForObjectDetection.from_pretrained(
+            reference, ignore_mismatched_sizes=True, **label_maps(labels)
+        )
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"detection.base={reference!r} is not a detector that transformers can load: {str(error).splitlines()[0]}",
+            hint="give the hub name of an object detection model (facebook/detr-resnet-50) or a folder; a hub name needs "
+            "network once, and a gated one HF_TOKEN",
+        ) from error
+
+
+def pretrained_normalisation(reference: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Per-channel mean and deviation (of values in 0..1) that a pretrained detector expects.
+
+    Raises:
+        SettingsError: the reference has no image processor.
+    """
+    try:
+        values, _ = ImageProcessingMixin.get_image_processor_dict(reference)
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"detection.base={reference!r} does not say how its images are normalised: {str(error).splitlines()[0]}",
+            hint="a preprocessor_config.json must lie beside its weights",
+        ) from error
+    if not values.get("do_normalize", True):
+        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    return tuple(values.get("image_mean", IMAGENET_MEAN)), tuple(values.get("image_std", IMAGENET_STD))

@@ -1,0 +1,86 @@
+"""A trained detector as the services use it: photos in, garments with boxes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import PreTrainedModel
+
+from aura.taxonomy import Category
+from inference.detection.artifact import LabelRules, load_artifact
+from inference.detection.postprocess import Ranking, rank_candidates
+from inference.detection.preprocess import Preprocess
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One garment found: score in 0..1, box in px of the upright photo."""
+
+    category: Category
+    score: float
+    box_xyxy_px: tuple[float, float, float, float]
+
+
+class Detector:
+    """Network with its pre- and post-processing."""
+
+    def __init__(
+        self, model: PreTrainedModel, preprocess: Preprocess, rules: LabelRules, device: str | torch.device = "cpu"
+    ) -> None:
+        self._model = model.to(device).eval()
+        self._device = torch.device(device)
+        self.preprocess = preprocess
+        self.rules = rules
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Detector:
+        """Detector from an artifact directory.
+
+        Raises:
+            ArtifactError: the directory is incomplete or corrupt.
+        """
+        model, preprocess, rules = load_artifact(Path(folder))
+        return cls(model, preprocess, rules, device)
+
+    def predict(self, images: Sequence[Image.Image], threshold: float | None = None) -> list[list[Detection]]:
+        """Garments in each photo, best first; one category a box.
+
+        Args:
+            images: photos of any size and mode.
+            threshold: smallest score to return, in 0..1; None: the one that training chose for each category.
+        """
+        limits = np.array(self.rules.thresholds if threshold is None else [threshold] * len(self.rules.labels))
+        found = []
+        for ranking in self.rank(images):
+            # Best first, so the first candidate of a query carries the query's best label.
+            _, best = np.unique(ranking.queries, return_index=True)
+            shown = [k for k in sorted(best) if ranking.scores[k] >= limits[ranking.labels[k]]]
+            found.append([self._detection(ranking, k) for k in shown])
+        return found
+
+    def rank(self, images: Sequence[Image.Image]) -> Iterator[Ranking]:
+        """Candidates of each photo, in the photos' order."""
+        for start in range(0, len(images), _BATCH):
+            yield from self._rank_batch(images[start : start + _BATCH])
+
+    @torch.inference_mode()
+    def _rank_batch(self, images: Sequence[Image.Image]) -> list[Ranking]:
+        placed = [self.preprocess.place(image) for image in images]
+        canvases = torch.from_numpy(np.stack([canvas for canvas, _ in placed])).to(self._device)
+        output = self._model(pixel_values=self.preprocess.normalise(canvases))
+        return rank_candidates(
+            output.logits, output.pred_boxes, [placement for _, placement in placed], self.preprocess,
+            n_labels=len(self.rules.labels), nms_iou=self.rules.nms_iou,
+        )  # fmt: skip
+
+    def _detection(self, ranking: Ranking, k: int) -> Detection:
+        x0, y0, x1, y1 = (round(float(value), 2) for value in ranking.boxes_xyxy_px[k])
+        category = self.rules.labels[ranking.labels[k]]
+        return Detection(category=category, score=round(float(ranking.scores[k]), 4), box_xyxy_px=(x0, y0, x1, y1))

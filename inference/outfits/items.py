@@ -1,0 +1,64 @@
+"""What the outfit model sees of a garment: category, title and picture, turned into the text and pixels that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from aura.taxonomy import Category
+
+MAX_OUTFIT_ITEMS = 12
+WHITE = (255, 255, 255)
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A garment of a catalog, a wardrobe or a photo. Two items are equal when they are the same object.
+
+    Attributes:
+        item_id: the caller's name for it; the model does not look at it.
+        title: free text; empty when unknown (a garment found by the detector has none).
+        attributes: for display; the model does not look at them, because a photographed garment has none.
+        image: any mode and size; None when there is no picture. Transparent pixels count as white.
+    """
+
+    item_id: str
+    category: Category
+    title: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    image: Image.Image | None = None
+
+
+def item_text(item: Item) -> str:
+    """Text for the text tower: category and title, or the category alone."""
+    title = " ".join(item.title.split())
+    return f"{category_text(item.category)}: {title}" if title else category_text(item.category)
+
+
+def category_text(category: Category) -> str:
+    """Text that stands for a category whose garment is not known: the target token reads this and nothing else."""
+    return category.value.replace("-", " ")
+
+
+def square(image: Image.Image, size_px: int) -> Image.Image:
+    """The whole picture, centred on a white RGB square of `size_px`; EXIF rotation applied, aspect ratio kept."""
+    upright = ImageOps.exif_transpose(image)
+    if "A" in upright.getbands() or "transparency" in upright.info:
+        layers = upright.convert("RGBA")
+        upright = Image.new("RGB", layers.size, WHITE)
+        upright.paste(layers, mask=layers.getchannel("A"))
+    scale = size_px / max(upright.size)
+    # A belt of 300 x 2 px still needs one row.
+    width, height = (max(1, round(side * scale)) for side in upright.size)
+    canvas = Image.new("RGB", (size_px, size_px), WHITE)
+    resized = upright.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    canvas.paste(resized, ((size_px - width) // 2, (size_px - height) // 2))
+    return canvas
+
+
+def pixels(image: Image.Image, size_px: int) -> np.ndarray:
+    """uint8 `(3, size_px, size_px)` of the squared picture."""
+    return np.ascontiguousarray(np.asarray(square(image, size_px)).transpose(2, 0, 1))

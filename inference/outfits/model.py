@@ -1,0 +1,153 @@
+"""The outfit model as services and evaluation use it: load an artifact, score outfits, find what completes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aura.errors import InvalidRequestError
+from aura.taxonomy import Category, category_id
+from inference.outfits import artifact
+from inference.outfits.items import MAX_OUTFIT_ITEMS, Item
+from inference.outfits.network import OutfitNetwork
+from inference.outfits.towers import FrozenTowers
+
+_ITEMS_PER_BATCH = 128
+_OUTFITS_PER_BATCH = 256
+
+
+class OutfitModel:
+    """Answers about outfits of 1 to 12 items, in any order, with or without pictures and titles. Safe to share by threads."""
+
+    def __init__(self, network: OutfitNetwork, towers: FrozenTowers, device: str = "cpu") -> None:
+        self._network = network.to(torch.device(device)).eval()
+        self._towers = towers
+        self._device = torch.device(device)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        """Model of an artifact directory.
+
+        Raises:
+            ArtifactError: a file is missing, broken or of another code version, or a frozen tower cannot be loaded.
+        """
+        network, towers = artifact.load(Path(folder), device)
+        return cls(network, towers, device)
+
+    @property
+    def embedding_dim(self) -> int:
+        """Length of item embeddings and queries."""
+        return self._network.config.embedding_dim
+
+    @torch.inference_mode()
+    def score(self, outfits: Sequence[Sequence[Item]]) -> list[float]:
+        """Probability in [0, 1] of each outfit that its garments go together.
+
+        Raises:
+            InvalidRequestError: an outfit has no item or more than 12.
+        """
+        vectors, rows = self._encode_outfits(outfits)
+        probabilities: list[float] = []
+        for start in range(0, len(rows), _OUTFITS_PER_BATCH):
+            members, present = self._pad(rows[start : start + _OUTFITS_PER_BATCH])
+            logits = self._network.compatibility_logits(vectors, members, present)
+            probabilities += torch.sigmoid(logits.float()).tolist()
+        return probabilities
+
+    def contributions(self, outfit: Sequence[Item]) -> list[float]:
+        """How much each garment adds to the outfit's score: its score minus the score without that garment.
+
+        Negative: the outfit is better off without it. This is what the model does, not why. A single garment gets 0.
+
+        Raises:
+            InvalidRequestError: the outfit has no item or more than 12.
+        """
+        if len(outfit) == 1:
+            return [0.0]
+        without = [[*outfit[:place], *outfit[place + 1 :]] for place in range(len(outfit))]
+        whole, *rest = self.score([outfit, *without])
+        return [whole - score for score in rest]
+
+    @torch.inference_mode()
+    def embed_items(self, items: Sequence[Item]) -> np.ndarray:
+        """Embeddings float32 `(N, embedding_dim)` of norm 1, to be indexed and compared with `query` by cosine or L2."""
+        if not items:
+            return np.zeros((0, self.embedding_dim), dtype=np.float32)
+        return self._network.item_embeddings(self._encode(items)).float().cpu().numpy()
+
+    def query(self, outfit: Sequence[Item], target: Category) -> np.ndarray:
+        """Embedding float32 `(embedding_dim,)` of the garment of category `target` that completes the outfit.
+
+        Raises:
+            InvalidRequestError: the outfit has no item or more than 12.
+        """
+        return self.queries([outfit], [target])[0]
+
+    @torch.inference_mode()
+    def queries(self, outfits: Sequence[Sequence[Item]], targets: Sequence[Category]) -> np.ndarray:
+        """Many queries at once: float32 `(len(outfits), embedding_dim)`.
+
+        Raises:
+            InvalidRequestError: an outfit has no item or more than 12.
+        """
+        if len(outfits) != len(targets):
+            raise ValueError(f"{len(outfits)} outfits but {len(targets)} target categories")
+        vectors, rows = self._encode_outfits(outfits)
+        found = [np.zeros((0, self.embedding_dim), dtype=np.float32)]
+        for start in range(0, len(rows), _OUTFITS_PER_BATCH):
+            stop = start + _OUTFITS_PER_BATCH
+            wanted = torch.tensor([category_id(target) for target in targets[start:stop]], device=self._device)
+            members, present = self._pad(rows[start:stop])
+            found.append(self._network.queries(vectors, members, present, wanted).float().cpu().numpy())
+        return np.concatenate(found)
+
+    def rank(self, outfit: Sequence[Item], target: Category, candidates: Sequence[Item]) -> list[tuple[int, float]]:
+        """Candidates as (index, cosine similarity in [-1, 1] to the query), best first; equal ones in the order given.
+
+        Raises:
+            InvalidRequestError: the outfit has no item or more than 12.
+        """
+        similarity = self.embed_items(candidates) @ self.query(outfit, target)
+        order = np.argsort(-similarity, kind="stable")
+        return [(int(index), float(similarity[index])) for index in order]
+
+    def _encode(self, items: Sequence[Item]) -> Tensor:
+        """Item vectors `(N, D)` on the model's device."""
+        vectors = []
+        for start in range(0, len(items), _ITEMS_PER_BATCH):
+            tensors = self._towers.read(items[start : start + _ITEMS_PER_BATCH])
+            vectors.append(self._network.encode_items(tensors.to(self._device)))
+        return torch.cat(vectors)
+
+    def _encode_outfits(self, outfits: Sequence[Sequence[Item]]) -> tuple[Tensor, list[list[int]]]:
+        """Vectors of the distinct items, and each outfit as rows of them."""
+        for outfit in outfits:
+            if not 1 <= len(outfit) <= MAX_OUTFIT_ITEMS:
+                raise InvalidRequestError(
+                    f"an outfit of {len(outfit)} items; allowed are 1 to {MAX_OUTFIT_ITEMS}",
+                    hint="send at least one garment, and leave out the least important ones",
+                )
+        distinct = list(dict.fromkeys(item for outfit in outfits for item in outfit))
+        if not distinct:
+            return torch.zeros(0, self._network.config.item_dim, device=self._device), []
+        place = {item: row for row, item in enumerate(distinct)}
+        return self._encode(distinct), [[place[item] for item in outfit] for outfit in outfits]
+
+    def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        return pad_members(rows, self._device)
+
+
+def pad_members(rows: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Ragged outfits as `members` int64 `(B, L)` (0 where padded) and `present` bool `(B, L)` (False where padded)."""
+    longest = max(map(len, rows))
+    members = torch.zeros(len(rows), longest, dtype=torch.long)
+    present = torch.zeros(len(rows), longest, dtype=torch.bool)
+    for place, row in enumerate(rows):
+        members[place, : len(row)] = torch.tensor(row, dtype=torch.long)
+        present[place, : len(row)] = True
+    return members.to(device), present.to(device)

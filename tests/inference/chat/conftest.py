@@ -1,0 +1,43 @@
+"""A tiny random Llama with a tokenizer of its own, and an adapter for it: everything real but the size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from inference.chat import ChatConfig, ChatModel, GenerationSettings, PromptSettings, write_chat_artifact
+from inference.chat.artifact import add_lora
+from inference.chat.base import load_causal_model
+from inference.chat.prompt import PROMPT_VERSION
+from tests.inference.chat.tiny_base import LORA, save_tiny_base
+
+PROMPT = PromptSettings(system="Be brief.", notes_tokens=40, history_tokens=40, question_tokens=60, answer_tokens=60)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifact whose adapter is far from doing nothing."""
+    torch.manual_seed(3)
+    model = add_lora(load_causal_model(tiny_base, dtype=torch.float32), LORA, str(tiny_base))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.5)
+    config = ChatConfig(
+        base=str(tiny_base), lora=LORA, prompt_version=PROMPT_VERSION, generation=GenerationSettings(max_new_tokens=24)
+    )
+    folder = tmp_path_factory.mktemp("adapter") / "artifact"
+    write_chat_artifact(folder, model, config, PROMPT)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_chat(tiny_adapter: Path) -> ChatModel:
+    return ChatModel.load(tiny_adapter)

@@ -1,0 +1,129 @@
+"""Loading an artifact and finding garments, for several families."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aura.errors import ArtifactError
+from aura.taxonomy import Category
+from inference.detection import Detector
+
+
+def _photos(count: int) -> list[Image.Image]:
+    rng = np.random.default_rng(3)
+    sizes = [(64, 96), (200, 90), (31, 47), (300, 300), (1, 1)]
+    return [
+        Image.fromarray(rng.integers(0, 255, (sizes[i % 5][1], sizes[i % 5][0], 3), dtype=np.uint8)) for i in range(count)
+    ]
+
+
+def test_batched_equals_single(any_artifact: Path) -> None:
+    detector = Detector.load(any_artifact)
+    photos = _photos(5)
+    together = detector.predict(photos, threshold=0.0)
+    for photo, found in zip(photos, together, strict=True):
+        (alone,) = detector.predict([photo], threshold=0.0)
+        assert [one.category for one in alone] == [one.category for one in found]
+        np.testing.assert_allclose([one.score for one in alone], [one.score for one in found], atol=2e-4)
+        np.testing.assert_allclose(
+            [one.box_xyxy_px for one in alone], [one.box_xyxy_px for one in found], atol=0.02 * max(photo.size)
+        )
+
+
+def test_boxes_lie_in_the_photo_and_come_best_first(any_artifact: Path) -> None:
+    detector = Detector.load(any_artifact)
+    for photo, found in zip(_photos(3), detector.predict(_photos(3), threshold=0.0), strict=True):
+        assert found
+        assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+        for one in found:
+            x0, y0, x1, y1 = one.box_xyxy_px
+            assert 0 <= x0 <= x1 <= photo.width
+            assert 0 <= y0 <= y1 <= photo.height
+            assert isinstance(one.category, Category)
+
+
+def test_more_photos_than_a_batch_keep_their_order(artifact: Path) -> None:
+    detector = Detector.load(artifact)
+    photos = _photos(20)
+    assert len(detector.predict(photos, threshold=0.0)) == 20
+    tops = [detector.predict([photo], threshold=0.0)[0][0].box_xyxy_px for photo in photos]
+    batched = [found[0].box_xyxy_px for found in detector.predict(photos, threshold=0.0)]
+    np.testing.assert_allclose(batched, tops, atol=3)
+
+
+def test_no_photos_give_no_results(artifact: Path) -> None:
+    assert Detector.load(artifact).predict([]) == []
+
+
+def test_one_object_is_shown_under_one_category(artifact: Path) -> None:
+    (found,) = Detector.load(artifact).predict(_photos(1), threshold=0.0)
+    assert len(found) == 8
+
+
+def test_thresholds_of_the_artifact_apply_unless_one_is_given(artifact: Path) -> None:
+    assert Detector.load(artifact).predict(_photos(1)) == [[]]
+    path = artifact / "labels.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps(values | {"thresholds": [0.0] * len(values["labels"])}))
+    detector = Detector.load(artifact)
+    assert len(detector.predict(_photos(1))[0]) == 8
+    assert detector.predict(_photos(1), threshold=0.99) == [[]]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "preprocess.json", "labels.json"])
+def test_a_missing_file_is_named(artifact: Path, name: str) -> None:
+    (artifact / name).unlink()
+    with pytest.raises(ArtifactError, match=name.replace(".", r"\.")):
+        Detector.load(artifact)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "preprocess.json", "labels.json"])
+def test_a_corrupt_file_is_an_artifact_error(artifact: Path, name: str) -> None:
+    path = artifact / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ArtifactError):
+        Detector.load(artifact)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocess.json", "labels.json"])
+def test_json_of_another_kind_is_an_artifact_error(artifact: Path, name: str) -> None:
+    (artifact / name).write_text('{"something": "else"}')
+    with pytest.raises(ArtifactError):
+        Detector.load(artifact)
+
+
+def test_weights_of_another_shape_are_refused(artifact: Path) -> None:
+    path = artifact / "config.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps(values | {"num_queries": 9}))
+    with pytest.raises(ArtifactError, match="do not fit"):
+        Detector.load(artifact)
+
+
+def test_missing_weights_are_refused(artifact: Path) -> None:
+    path = artifact / "config.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps(values | {"decoder_layers": 3}))
+    with pytest.raises(ArtifactError, match="do not fit"):
+        Detector.load(artifact)
+
+
+def test_labels_that_disagree_with_the_config_are_refused(artifact: Path) -> None:
+    path = artifact / "labels.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps(values | {"labels": values["labels"][::-1]}))
+    with pytest.raises(ArtifactError, match="names the classes"):
+        Detector.load(artifact)
+
+
+def test_an_unknown_label_is_refused(artifact: Path) -> None:
+    path = artifact / "labels.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps(values | {"labels": ["capes", *values["labels"][1:]]}))
+    with pytest.raises(ArtifactError, match="capes"):
+        Detector.load(artifact)

@@ -1,0 +1,101 @@
+"""The tiny Conditional DETR and its backbone; pretrained references."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForObjectDetection
+
+from aura.errors import SettingsError
+from inference.detection.architecture import TinyShape, build_tiny, load_pretrained, pretrained_normalisation
+from inference.detection.backbone import CompactBackbone, CompactConfig
+from tests.inference.detection.conftest import FAMILIES, LABELS, build
+
+
+@pytest.mark.parametrize("stride", [4, 8, 16, 32])
+def test_backbone_map_has_the_stride_asked_for(stride: int) -> None:
+    backbone = CompactBackbone(CompactConfig(neck_size=20, out_stride=stride))
+    (feature_map,) = backbone(torch.zeros(2, 3, 96, 64)).feature_maps
+    assert feature_map.shape == (2, 20, 96 // stride, 64 // stride)
+    assert backbone.channels == [20]
+
+
+def test_backbone_takes_sizes_that_no_stride_divides() -> None:
+    backbone = CompactBackbone(CompactConfig(out_stride=8))
+    assert backbone(torch.zeros(1, 3, 50, 37)).feature_maps[0].shape[-2:] == (7, 5)
+
+
+@pytest.mark.parametrize(("key", "value"), [("out_stride", 5), ("depths", [1, 1])])
+def test_backbone_refuses_impossible_shapes(key: str, value: object) -> None:
+    with pytest.raises(Exception, match=key):
+        CompactConfig(**{key: value})
+
+
+def test_shapes_and_size_of_the_default_network() -> None:
+    model = build_tiny(TinyShape(), LABELS).eval()
+    output = model(pixel_values=torch.zeros(2, 3, 192, 128))
+    assert output.logits.shape == (2, TinyShape().queries, len(LABELS))
+    assert output.pred_boxes.shape == (2, TinyShape().queries, 4)
+    parameters = sum(p.numel() for p in model.parameters())
+    assert 0.5e6 < parameters < 1.5e6
+
+
+def test_every_weight_is_trained() -> None:
+    """transformers freezes BatchNorm2d layers and parts of a ResNet: neither must happen to a network without weights."""
+    model = build_tiny(TinyShape(hidden_size=32), LABELS).train()
+    targets = [{"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.5, 0.3, 0.3]])}]
+    model(pixel_values=torch.randn(2, 3, 96, 64), labels=targets * 2).loss.backward()
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    untouched = [name for name, p in model.named_parameters() if p.grad is None]
+    # The query of the content attention is added to zeros in the first decoder layer.
+    assert [name for name in untouched if "backbone" in name] == []
+    assert len(untouched) < 4
+
+
+def test_start_values_spread_and_expect_nothing() -> None:
+    torch.manual_seed(1)
+    model = build_tiny(TinyShape(), LABELS).eval()
+    output = model(pixel_values=torch.randn(1, 3, 192, 128))
+    assert output.logits.sigmoid().mean().item() == pytest.approx(0.01, abs=0.005)
+    assert output.pred_boxes[0, :, :2].std(0).min().item() > 0.1
+    assert output.pred_boxes[0, :, 2:].mean().item() == pytest.approx(0.25, abs=0.05)
+
+
+def test_saved_network_loads_with_plain_transformers(tmp_path: Path) -> None:
+    model = build("conditional_detr").eval()
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForObjectDetection.from_pretrained(tmp_path).eval()
+    pixels = torch.randn(1, 3, 96, 64)
+    torch.testing.assert_close(loaded(pixel_values=pixels).logits, model(pixel_values=pixels).logits)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pretrained_keeps_the_body_and_takes_new_labels(tmp_path: Path, family: str) -> None:
+    model = build(family)
+    model.save_pretrained(tmp_path)
+    loaded = load_pretrained(str(tmp_path), ("shoes", "bags"))
+    assert loaded.config.id2label == {0: "shoes", 1: "bags"}
+    theirs, ours = model.state_dict(), loaded.state_dict()
+    body = [name for name in theirs if "backbone" in name]
+    assert body
+    for name in body:
+        torch.testing.assert_close(ours[name], theirs[name])
+
+
+def test_an_unknown_reference_is_named() -> None:
+    with pytest.raises(SettingsError, match="no/such-detector"):
+        load_pretrained("no/such-detector", LABELS)
+
+
+def test_normalisation_of_a_reference(tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.1, 0.2, 0.3]}')
+    assert pretrained_normalisation(str(tmp_path)) == ((0.5, 0.5, 0.5), (0.1, 0.2, 0.3))
+    (tmp_path / "preprocessor_config.json").write_text('{"do_normalize": false, "image_mean": [0.5, 0.5, 0.5]}')
+    assert pretrained_normalisation(str(tmp_path)) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+def test_a_reference_without_normalisation_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="normalised"):
+        pretrained_normalisation(str(tmp_path))

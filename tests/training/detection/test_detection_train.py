@@ -1,0 +1,182 @@
+"""The training as a whole: it learns, resumes to the same weights, continues from a champion, and explains itself."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import PreTrainedModel
+
+from aura.errors import DataError, SettingsError
+from aura.taxonomy import CATEGORIES, Category
+from inference.detection import Detector, LabelRules, Preprocess, save_artifact
+from tests.inference.detection.conftest import build
+from tests.training.detection.conftest import make_context
+from training.context import TrainContext
+from training.detection.data import DetectionData
+from training.detection.evaluate import evaluate
+from training.detection.module import DetectionModule
+from training.detection.settings import DetectionSettings
+from training.detection.start import starting_point
+from training.detection.train import train
+
+
+def _labels(model: PreTrainedModel) -> tuple[Category, ...]:
+    return tuple(Category(model.config.id2label[index]) for index in range(model.config.num_labels))
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "out" / "model.safetensors")
+
+
+def test_overfits_one_batch(quick: DetectionSettings, shapes_dir: Path) -> None:
+    torch.manual_seed(0)
+    still = quick.augment.model_copy(
+        update={"mirror": 0.0, "zoom_in": 0.0, "zoom_out": 0.0, "stretch": 0.0, "brightness": 0.0, "hue_degrees": 0.0}
+    )
+    preprocess = Preprocess(height=96, width=64, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    data = DetectionData(shapes_dir, preprocess, still, batch_size=4, num_workers=0, seed=1, cache=True)
+    start = starting_point(quick, data.labels, None)
+    module = DetectionModule(start.model, data.labels, preprocess, quick)
+    module.log = module.log_dict = lambda *arguments, **named: None
+    batch = next(iter(data.train_dataloader()))
+    optimizer = torch.optim.AdamW(module.parameters(), lr=2e-3)
+    losses = []
+    for step in range(150):
+        loss = module.training_step(batch, step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.35 * losses[0]
+    rules = LabelRules(labels=_labels(start.model), thresholds=(0.3,) * 12, nms_iou=None)
+    found = Detector(start.model, preprocess, rules).predict([Image.open(photo.path) for photo in batch.photos])
+    seen = {one.category.value for photo in found for one in photo}
+    assert seen == {"tops", "shoes", "bags"}
+
+
+def test_a_training_writes_artifact_pictures_and_figures(quick: DetectionSettings, context: TrainContext) -> None:
+    metrics = train(quick, context)
+    assert set(metrics) == {"ap50", "ap", "precision_served", "recall_served"}
+    assert {path.name for path in context.out_dir.iterdir()} == {
+        "model.safetensors", "config.json", "preprocess.json", "labels.json",
+    }  # fmt: skip
+    pictures = sorted(path.name for path in context.pictures_dir.glob("*.png"))
+    assert pictures == ["ap50_per_category.png", "boxes.png", "curves.png"]
+    for name in pictures:
+        with Image.open(context.pictures_dir / name) as picture:
+            assert min(picture.size) > 200
+            assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 20
+    with (context.pictures_dir / "history.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 2
+    assert {"train/loss", "train/loss_giou", "val/ap50", "val/ap50_shoes"} <= set(rows[0])
+
+    figures = evaluate(context.out_dir, context.data_dir, quick, seed=1)
+    assert figures.n == 6
+    assert set(figures.slices["category"]) == {"tops", "shoes", "bags"}
+    assert figures.metrics["ap50"] == pytest.approx(sum(figures.slices["category"].values()) / 3)
+    assert evaluate(context.out_dir, context.data_dir, quick, seed=2) == figures
+
+
+def test_a_killed_training_resumes_to_the_same_weights(
+    quick: DetectionSettings, tmp_path: Path, shapes_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = quick.model_copy(update={"max_epochs": 3})
+    whole = train(settings, make_context(tmp_path / "whole", shapes_dir))
+
+    class Killed(BaseException):
+        pass
+
+    step = DetectionModule.training_step
+    steps = 0
+
+    def dying(self: DetectionModule, batch: object, batch_idx: int) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        if steps == 7:
+            raise Killed
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(DetectionModule, "training_step", dying)
+    with pytest.raises(Killed):
+        train(settings, make_context(tmp_path / "broken", shapes_dir))
+    assert steps == 7
+    resumed = train(settings, make_context(tmp_path / "broken", shapes_dir))
+    assert steps == 7 + 8
+    assert resumed == whole
+    expected, got = _weights(tmp_path / "whole"), _weights(tmp_path / "broken")
+    assert expected.keys() == got.keys()
+    for name in expected:
+        torch.testing.assert_close(got[name], expected[name], rtol=0, atol=0, msg=name)
+
+
+def test_the_champion_is_continued(
+    quick: DetectionSettings, tmp_path: Path, shapes_dir: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    train(quick, make_context(tmp_path / "first", shapes_dir))
+    gentle = quick.model_copy(update={"learning_rate": 1e-9, "max_epochs": 1, "ema_decay": 0.0})
+    train(gentle, make_context(tmp_path / "second", shapes_dir, base_dir=tmp_path / "first" / "out", seed=9))
+    before, after = _weights(tmp_path / "first"), _weights(tmp_path / "second")
+    trained = [name for name in before if "running_" not in name and "num_batches" not in name]
+    for name in trained:
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6, msg=name)
+    assert not [warning for warning in recwarn if "profile's base" in str(warning.message)]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"image_height": 64}, "preprocess"), ({"tiny": {"hidden_size": 48}}, "d_model"), ({"tiny": {"queries": 5}}, "num_queries")],
+)
+def test_a_champion_that_does_not_fit_is_left_with_a_warning(
+    quick: DetectionSettings, tmp_path: Path, change: dict[str, object], named: str
+) -> None:
+    full = tuple(category.value for category in CATEGORIES)
+    start = starting_point(quick, full, None)
+    rules = LabelRules(labels=_labels(start.model), thresholds=(0.5,) * 12, nms_iou=None)
+    save_artifact(tmp_path, start.model, start.preprocess, rules)
+    assert starting_point(quick, full, tmp_path).continued
+    changed = DetectionSettings.model_validate(quick.model_dump() | change)
+    with pytest.warns(UserWarning, match=named):
+        again = starting_point(changed, full, tmp_path)
+    assert not again.continued
+    with pytest.warns(UserWarning, match="id2label"):
+        assert not starting_point(quick, ("tops", "shoes"), tmp_path).continued
+
+
+def test_a_broken_champion_is_left_with_a_warning(quick: DetectionSettings, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="cannot continue"):
+        assert not starting_point(quick, ("tops",), tmp_path / "nothing").continued
+
+
+@pytest.mark.parametrize("family", ["detr", "rt_detr_v2"])
+def test_a_pretrained_family_is_fine_tuned_and_served(
+    quick: DetectionSettings, tmp_path: Path, shapes_dir: Path, family: str
+) -> None:
+    build(family).save_pretrained(tmp_path / "hub")
+    (tmp_path / "hub" / "preprocessor_config.json").write_text('{"do_normalize": false}')
+    settings = quick.model_copy(update={"base": str(tmp_path / "hub"), "max_epochs": 1, "backbone_rate": 0.1})
+    context = make_context(tmp_path / "run", shapes_dir)
+    train(settings, context)
+    detector = Detector.load(context.out_dir)
+    assert detector.preprocess.mean == (0.0, 0.0, 0.0)
+    assert len(detector.predict([Image.new("RGB", (50, 80))], threshold=0.0)[0]) == 8
+    champion = make_context(tmp_path / "next", shapes_dir, base_dir=context.out_dir)
+    assert starting_point(settings, tuple(label.value for label in detector.rules.labels), champion.base_dir).continued
+
+
+def test_an_unknown_base_is_named(quick: DetectionSettings, context: TrainContext) -> None:
+    with pytest.raises(SettingsError, match="no/such-model"):
+        train(quick.model_copy(update={"base": "no/such-model"}), context)
+
+
+def test_a_detector_of_other_categories_cannot_be_evaluated(quick: DetectionSettings, tmp_path: Path, shapes_dir: Path) -> None:
+    start = starting_point(quick, ("tops", "shoes"), None)
+    rules = LabelRules(labels=_labels(start.model), thresholds=(0.5, 0.5), nms_iou=None)
+    save_artifact(tmp_path, start.model, start.preprocess, rules)
+    with pytest.raises(DataError, match="categories"):
+        evaluate(tmp_path, shapes_dir, quick, seed=1)

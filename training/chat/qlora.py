@@ -1,0 +1,100 @@
+"""The model that is trained: a frozen base in NF4 blocks (QLoRA, arXiv 2305.14314, section 3) and a LoRA adapter.
+
+bitsandbytes quantises on a CPU as on a GPU; Lightning's plugin for it does not, so it is used through transformers.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import torch
+from bitsandbytes.nn import Linear4bit
+from peft import PeftModel, prepare_model_for_kbit_training
+from transformers import BitsAndBytesConfig
+
+from aura.errors import ArtifactError
+from inference.chat.artifact import add_lora, load_adapter, read_chat_artifact
+from inference.chat.base import load_causal_model
+from training.chat.settings import ChatSettings
+
+
+def build_model(settings: ChatSettings, base_folder: Path) -> PeftModel:
+    """Quantised base with a fresh adapter, on the device that the trainer will use.
+
+    Raises:
+        ArtifactError: the base is broken or the adapter does not fit it.
+    """
+    device = training_device(settings)
+    dtype = compute_dtype(settings, device)
+    if settings.quantization == "nf4":
+        quantised = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        )
+        base = load_causal_model(base_folder, dtype=dtype, device_map={"": device}, quantization_config=quantised)
+        base = prepare_model_for_kbit_training(
+            base,
+            use_gradient_checkpointing=settings.gradient_checkpointing,
+            gradient_checkpointing_kwargs={"use_reentrant": False},
+        )
+        _keep_cpu_layout(base)
+    else:
+        base = load_causal_model(base_folder, dtype=dtype, device_map={"": device})
+        if settings.gradient_checkpointing:
+            base.gradient_checkpointing_enable({"use_reentrant": False})
+    return add_lora(base, settings.lora, settings.base)
+
+
+def start_from_champion(model: PeftModel, settings: ChatSettings, champion: Path | None) -> bool:
+    """Load the champion's adapter when it belongs to the same base and has the same shape; says so when not.
+
+    Returns:
+        Whether the champion's weights are in the model.
+
+    Raises:
+        ArtifactError: the champion fits by its config, but its weights are broken.
+    """
+    if champion is None:
+        return False
+    try:
+        config, _ = read_chat_artifact(champion)
+    except ArtifactError as error:
+        warnings.warn(
+            f"training starts from {settings.base}: the champion is of no use ({error.message})", stacklevel=2
+        )
+        return False
+    if config.base != settings.base or config.lora.shape() != settings.lora.shape():
+        warnings.warn(
+            f"training starts from {settings.base}: the champion adapts {config.base} with {config.lora.shape()}, "
+            f"the settings ask for {settings.lora.shape()}",
+            stacklevel=2,
+        )
+        return False
+    load_adapter(model, champion)
+    return True
+
+
+def training_device(settings: ChatSettings) -> str:
+    """Device of this process: a model in NF4 is quantised where it will be used."""
+    if settings.accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    return "cpu"
+
+
+def compute_dtype(settings: ChatSettings, device: str) -> torch.dtype:
+    """Type in which the quantised weights are multiplied."""
+    if settings.compute_dtype == "auto":
+        return torch.float32 if device == "cpu" else torch.bfloat16
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.compute_dtype]
+
+
+def _keep_cpu_layout(base: torch.nn.Module) -> None:
+    """Stop bitsandbytes from repacking weights in evaluation mode.
+
+    On CPUs with AVX512-BF16 the first validation would repack them in place for a kernel without a backward pass, and
+    the epochs after it would train with most of the gradient missing, silently.
+    """
+    for module in base.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False

@@ -1,0 +1,134 @@
+"""Train the adapter: best checkpoint by loss on the validation answers, artifact, figures as served, pictures."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import torch
+
+from aura.paths import cache_dir
+from inference.chat.artifact import ChatConfig, write_chat_artifact
+from inference.chat.base import load_tokenizer, resolve_base
+from inference.chat.model import ChatModel
+from inference.chat.prompt import PROMPT_VERSION, PromptBuilder
+from training.chat.data import Case, ChatDataModule
+from training.chat.module import ChatModule
+from training.chat.pictures import LossCurve, ShownAnswer, draw_answers, draw_curve
+from training.chat.qlora import build_model, start_from_champion, training_device
+from training.chat.settings import ChatSettings
+from training.context import TrainContext
+from training.fit import best_checkpoint, build_trainer, resume_path
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model as it is served, on the validation split: nats per answer token, and what it says to some questions."""
+
+    loss: float
+    answers: list[str]
+
+
+def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
+    """Train, or resume, and write the artifact and the pictures; see `training.context.TrainContext`.
+
+    Returns:
+        On the validation split, in nats per answer token: `answer_loss` and `base_answer_loss` as served (base not
+        quantised), `loss_reduction`, the share of the base's loss that the adapter takes away, and
+        `answer_loss_as_trained` (base in NF4).
+
+    Raises:
+        DataError: the prepared data is missing or broken.
+        ArtifactError: the base cannot be had, or the adapter does not fit it.
+        FloatingPointError: the loss is not finite.
+    """
+    curve = LossCurve()
+    # Seeds everything, so it comes before the adapter's random weights.
+    trainer = build_trainer(settings, context, monitor="val_loss", mode="min", callbacks=[curve])
+    data, as_trained = _fit(settings, context, trainer)
+    gc.collect()
+    cases = data.val_cases
+    shown = _shown(cases, settings.shown_answers)
+    device = training_device(settings)
+    base = _serve(
+        ChatModel.load_base(settings.base, device, prompt=settings.prompt, generation=settings.generation),
+        cases, shown, settings.score_batch_tokens,
+    )  # fmt: skip
+    tuned = _serve(ChatModel.load(context.out_dir, device), cases, shown, settings.score_batch_tokens)
+    draw_curve(context.pictures_dir / "loss.png", curve, base_loss=base.loss)
+    draw_answers(
+        context.pictures_dir,
+        [
+            ShownAnswer(case.messages[-2]["content"], before, after, case.messages[-1]["content"])
+            for case, before, after in zip(shown, base.answers, tuned.answers, strict=True)
+        ],
+    )
+    return {
+        "answer_loss": tuned.loss,
+        "base_answer_loss": base.loss,
+        "loss_reduction": 1 - tuned.loss / base.loss,
+        "answer_loss_as_trained": as_trained,
+    }
+
+
+def _fit(settings: ChatSettings, context: TrainContext, trainer: lightning.Trainer) -> tuple[ChatDataModule, float]:
+    """Train and write the best checkpoint's artifact; the data, and the best validation loss as trained.
+
+    The quantised model is gone when this returns: a laptop has no room for it beside those that are served.
+    """
+    base_folder = resolve_base(settings.base, cache_dir())
+    builder = PromptBuilder(load_tokenizer(base_folder), settings.prompt)
+    model = build_model(settings, base_folder)
+    continued = start_from_champion(model, settings, context.base_dir)
+    module = ChatModule(
+        model,
+        # A champion's weights are near a good place already: a full rate would throw them out of it.
+        learning_rate=settings.learning_rate * (settings.continued_rate if continued else 1.0),
+        weight_decay=settings.weight_decay,
+        warmup_fraction=settings.warmup_fraction,
+    )
+    module.train()
+    data = ChatDataModule(context.data_dir, builder, settings, context.seed)
+    trainer.fit(module, datamodule=data, ckpt_path=resume_path(context))
+    if not data.val_cases:
+        data.setup("validate")
+    best = best_checkpoint(trainer)
+    _load_best(module, best)
+    config = ChatConfig(
+        base=settings.base, lora=settings.lora, prompt_version=PROMPT_VERSION, generation=settings.generation
+    )
+    write_chat_artifact(context.out_dir, model, config, settings.prompt)
+    score = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    if score is None:
+        raise ValueError("the checkpoint callback did not keep the best loss")
+    return data, float(score)
+
+
+def _load_best(module: ChatModule, path: Path) -> None:
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    expected, found = set(module.state_dict()), set(checkpoint["state_dict"])
+    if expected != found:
+        raise ValueError(
+            f"{path.name} holds {len(found)} tensors; the adapter has {len(expected)}, {len(expected - found)} missing"
+        )
+    module.load_state_dict(checkpoint["state_dict"], strict=False)
+
+
+def _shown(cases: list[Case], count: int) -> list[Case]:
+    """First questions on different topics as long as there are such, then any."""
+    first: dict[str, Case] = {}
+    for case in cases:
+        if case.turn == 0:
+            first.setdefault(case.topic, case)
+    chosen = list(first.values())
+    chosen += [case for case in cases if case.turn == 0 and case not in chosen]
+    return chosen[:count]
+
+
+def _serve(model: ChatModel, cases: list[Case], shown: list[Case], batch_tokens: int) -> Served:
+    nats = model.answer_nats([case.example for case in cases], batch_tokens)
+    tokens = sum(len(case.example.answer_ids) for case in cases)
+    answers = [model.reply(case.messages[:-1], case.passages).text.strip() for case in shown]
+    return Served(sum(nats) / tokens, answers)

@@ -1,0 +1,1 @@
+"""Data of the three trainings: raw sources, preparation, splits and the drawn sample."""

@@ -1,0 +1,47 @@
+"""Reading many files in a few processes that never outlive the import that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TypeVar
+
+from aura.errors import DataError
+from aura.supervision import RUN_PID, die_with_parent
+
+Work = TypeVar("Work")
+Result = TypeVar("Result")
+_CHUNK = 8
+
+
+def in_processes(function: Callable[[Work], Result], work: Sequence[Work], workers: int) -> Iterator[Result]:
+    """Results in the order of `work`; with one worker everything runs in this process.
+
+    Raises:
+        DataError: a process was killed from outside, most often for want of memory.
+    """
+    if workers == 1:
+        yield from map(function, work)
+        return
+    # Spawned: a fork would copy the progress bar's thread state and whatever locks it holds.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _follow, (os.getpid(),))
+    try:
+        yield from pool.map(function, work, chunksize=_CHUNK)
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that read photos was killed, probably because memory ran out",
+            hint="set data.imports.workers=1, or free memory, and import again",
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _follow(parent: int) -> None:
+    # A keyboard interrupt is the parent's to handle; a killed parent cannot tell anybody, so the worker watches it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ[RUN_PID] = str(parent)
+    die_with_parent()

@@ -1,0 +1,1 @@
+"""Detector: data, LightningModule, loss, evaluation, pictures."""

@@ -1,0 +1,58 @@
+"""A detector's figures on the test split, through the class that serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aura.errors import DataError
+from inference.detection import Detector, Ranking
+from training.context import Evaluation
+from training.detection.calibrate import match, precision_recall
+from training.detection.coco import Photo, read_photo, read_split
+from training.detection.metrics import Precision, PrecisionMeter
+from training.detection.settings import DetectionSettings
+
+_CHUNK = 64
+"""Photos decoded at a time, so that memory does not grow with the split."""
+
+
+def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, seed: int) -> Evaluation:
+    """AP50, AP, and precision and recall at the served thresholds, on `DATA/detection/test.json`.
+
+    Nothing here is random and no setting matters: everything is in the artifact.
+
+    Raises:
+        ArtifactError: the artifact is incomplete or corrupt.
+        DataError: the split is missing, broken or of other categories.
+    """
+    detector = Detector.load(artifact_dir)
+    photos, labels = read_split(data_dir, "test")
+    known = tuple(label.value for label in detector.rules.labels)
+    if labels != known:
+        raise DataError(
+            f"the test split has the categories {labels}, the detector {known}", hint="train it on this data's categories"
+        )
+    rankings = rank_photos(detector, photos)
+    precision = measure(rankings, photos, labels)
+    shown, found = precision_recall(match(rankings, photos, len(labels)), detector.rules.thresholds)
+    return Evaluation(
+        metrics={"ap50": precision.ap50, "ap": precision.ap, "precision_served": shown, "recall_served": found},
+        slices={"category": precision.ap50_per_label},
+        n=len(photos),
+    )
+
+
+def rank_photos(detector: Detector, photos: list[Photo]) -> list[Ranking]:
+    """Candidates of every photo, in order."""
+    rankings: list[Ranking] = []
+    for start in range(0, len(photos), _CHUNK):
+        rankings += detector.rank([read_photo(photo) for photo in photos[start : start + _CHUNK]])
+    return rankings
+
+
+def measure(rankings: list[Ranking], photos: list[Photo], labels: tuple[str, ...]) -> Precision:
+    """Average precision of rankings against the photos' boxes."""
+    meter = PrecisionMeter(labels)
+    for ranking, photo in zip(rankings, photos, strict=True):
+        meter.update(ranking, photo.boxes_xyxy_px, photo.labels)
+    return meter.compute()

@@ -1,0 +1,132 @@
+"""Pictures of a training: ground truth beside prediction, curves, average precision per category."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from aura.taxonomy import CATEGORIES
+from inference.detection import Detector
+from training.detection.coco import Photo, read_photo
+from training.detection.metrics import Precision
+
+_DPI = 110
+_SHOWN_PHOTOS = 6
+_SHOWN_HEIGHT_PX = 640
+# Twelve hues that stay apart on photos and in print (Paul Tol's schemes, darkened where they were pale).
+_COLOURS = dict(
+    zip(
+        (category.value for category in CATEGORIES),
+        ("#0077bb", "#cc3311", "#009988", "#ee7733", "#33bbee", "#ee3377", "#997700", "#6699cc", "#aa4499", "#117733",
+         "#882255", "#666633"),
+        strict=True,
+    )
+)  # fmt: skip
+
+
+def draw_all(folder: Path, detector: Detector, photos: Sequence[Photo], precision: Precision) -> None:
+    """Write `boxes.png`, `ap50_per_category.png` and, where `history.csv` lies in the folder, `curves.png`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_boxes(folder / "boxes.png", detector, photos)
+    draw_precision(folder / "ap50_per_category.png", precision)
+    if (folder / "history.csv").is_file():
+        draw_curves(folder / "curves.png", folder / "history.csv")
+
+
+def draw_boxes(path: Path, detector: Detector, photos: Sequence[Photo]) -> None:
+    """Photos in pairs: ground truth left, what the detector would show right. Picks those with most garments."""
+    chosen = sorted(photos, key=lambda photo: (-len(set(photo.labels.tolist())), photo.photo_id))
+    chosen = chosen[:: max(1, len(chosen) // (2 * _SHOWN_PHOTOS))][:_SHOWN_PHOTOS]
+    images = [read_photo(photo) for photo in chosen]
+    names = [label.value for label in detector.rules.labels]
+    columns = min(3, len(chosen))
+    rows = -(-len(chosen) // columns)
+    aspect = float(np.median([image.height / image.width for image in images]))
+    figure = Figure(figsize=(columns * 5.2, rows * (2.5 * aspect + 0.45)), layout="constrained")
+    grid = np.atleast_2d(figure.subplots(rows, 2 * columns)).reshape(rows, 2 * columns)
+    for axis in grid.flat:
+        axis.set_axis_off()
+    for index, (photo, image, found) in enumerate(zip(chosen, images, detector.predict(images), strict=True)):
+        truth, shown = grid[index // columns, 2 * (index % columns) : 2 * (index % columns) + 2]
+        boxes = [(names[label], None, tuple(box)) for label, box in zip(photo.labels, photo.boxes_xyxy_px, strict=True)]
+        _draw_photo(truth, image, boxes, "ground truth")
+        _draw_photo(shown, image, [(d.category.value, d.score, d.box_xyxy_px) for d in found], "detector")
+    _save(figure, path)
+
+
+def _draw_photo(
+    axis: Any, image: Image.Image, boxes: Sequence[tuple[str, float | None, tuple[float, ...]]], title: str
+) -> None:
+    scale = min(1.0, _SHOWN_HEIGHT_PX / image.height)
+    axis.imshow(image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale)))))
+    axis.set_title(title, fontsize=9, color="#444444")
+    # Large boxes first, so that a belt's label is not hidden under a coat's.
+    for label, score, box in sorted(boxes, key=lambda one: -(one[2][2] - one[2][0]) * (one[2][3] - one[2][1])):
+        x0, y0, x1, y1 = (value * scale for value in box)
+        axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=_COLOURS[label], linewidth=1.6))
+        axis.text(
+            x0, y0, label if score is None else f"{label} {score:.2f}", fontsize=6.5, color="white",
+            verticalalignment="bottom", clip_on=True,
+            bbox={"facecolor": _COLOURS[label], "edgecolor": "none", "pad": 1.0},
+        )  # fmt: skip
+
+
+def draw_precision(path: Path, precision: Precision) -> None:
+    """Bars of AP50 per category, best first, with the number of ground truth boxes behind each."""
+    order = sorted(precision.ap50_per_label, key=lambda label: precision.ap50_per_label[label])
+    values = [precision.ap50_per_label[label] for label in order]
+    figure = Figure(figsize=(7.2, 0.36 * len(order) + 1.3), layout="constrained")
+    axis = figure.subplots()
+    axis.barh(
+        [f"{label}  ({precision.boxes_per_label[label]})" for label in order], values,
+        color=[_COLOURS[label] for label in order],
+    )  # fmt: skip
+    for row, value in enumerate(values):
+        axis.text(value + 0.01, row, f"{value:.2f}", va="center", fontsize=8)
+    axis.axvline(precision.ap50, color="#222222", linestyle="--", linewidth=1)
+    axis.set_xlim(0, max(1.0, *values))
+    axis.set_xlabel("AP50 (boxes of the category in brackets)")
+    missing = [label for label, boxes in precision.boxes_per_label.items() if not boxes]
+    note = f"; none here: {', '.join(missing)}" if missing else ""
+    axis.set_title(f"Validation split, mean AP50 {precision.ap50:.3f}{note}", fontsize=10, loc="left")
+    axis.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def draw_curves(path: Path, history: Path) -> None:
+    """Loss parts and average precision over epochs."""
+    with history.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    losses, precisions = figure.subplots(1, 2)
+    for axis, names in (
+        (losses, ("train/loss", "train/loss_ce", "train/loss_vfl", "train/loss_bbox", "train/loss_giou")),
+        (precisions, ("val/ap50", "val/ap")),
+    ):
+        for name in names:
+            points = [(float(row["epoch"]) + 1, float(row[name])) for row in rows if row.get(name)]
+            if points:
+                axis.plot(*zip(*points, strict=True), label=name.partition("/")[2], linewidth=1.8, marker=".", markersize=4)
+        axis.set_xlabel("epoch")
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        if axis.lines:
+            axis.legend(frameon=False, fontsize=8)
+    losses.set_yscale("log")
+    losses.set_title("training loss", loc="left", fontsize=10)
+    precisions.set_ylim(bottom=0)
+    precisions.set_title("validation", loc="left", fontsize=10)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=_DPI, facecolor="white")

@@ -1,0 +1,30 @@
+"""Settings of the detector's training; the defaults are the `sample` profile's values."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from inference.detection.architecture import TinyShape
+from training.detection.augment import AugmentSettings
+from training.fit import TrainerSettings
+
+
+class DetectionSettings(TrainerSettings):
+    """How the detector is made and trained."""
+
+    architecture: Literal["tiny-conditional-detr"] = "tiny-conditional-detr"
+    """What is built from scratch when `base` is empty."""
+    base: str = Field(default="", description="hub name or path of a pretrained DETR, for example facebook/detr-resnet-50")
+    tiny: TinyShape = TinyShape()
+    image_height: int = Field(default=128, ge=32, description="canvas in px; DETRs want multiples of 32")
+    image_width: int = Field(default=128, ge=32)
+    augment: AugmentSettings = AugmentSettings()
+    cache_images: bool = Field(default=True, description="keep decoded training photos in memory")
+    warmup_fraction: float = Field(default=0.08, ge=0, lt=1, description="share of all steps that the rate rises")
+    backbone_rate: float = Field(default=1.0, gt=0, description="learning rate of the backbone relative to the rest")
+    continued_rate: float = Field(default=0.3, gt=0, le=1, description="share of the rate when starting from a champion")
+    ema_decay: float = Field(default=0.998, ge=0, lt=1, description="of the averaged weights; 0: no averaging")
+    class_weight: float = Field(default=1.0, gt=0, description="weight of the classification loss")
+    nms_iou: float | None = Field(default=None, gt=0, lt=1, description="overlap above which the weaker box is dropped")

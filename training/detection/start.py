@@ -1,0 +1,83 @@
+"""Where a training starts: at the champion's weights, at a pretrained DETR, or at random weights."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from transformers import PreTrainedModel
+
+from aura.errors import ArtifactError
+from inference.detection import Preprocess, load_artifact
+from inference.detection.architecture import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    build_tiny,
+    load_pretrained,
+    pretrained_normalisation,
+)
+from training.detection.settings import DetectionSettings
+
+_NOT_SHAPE = {"_name_or_path", "transformers_version", "architectures", "dtype", "dropout"}
+"""Keys of a transformers config that do not decide which weights fit."""
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Network with the input that it expects; `continued`: its weights are the champion's."""
+
+    model: PreTrainedModel
+    preprocess: Preprocess
+    continued: bool
+
+
+def starting_point(settings: DetectionSettings, labels: tuple[str, ...], champion_dir: Path | None) -> Start:
+    """The champion when it has the wanted network, input and labels; the profile's base otherwise, with a warning.
+
+    Raises:
+        SettingsError: `settings.base` cannot be loaded.
+    """
+    start = _from_profile(settings, labels)
+    if champion_dir is None:
+        return start
+    try:
+        champion, preprocess, _ = load_artifact(champion_dir)
+    except ArtifactError as error:
+        warnings.warn(f"cannot continue from the champion, starting from the profile's base: {error}", stacklevel=2)
+        return start
+    differing = _differences(champion, preprocess, start)
+    if differing:
+        warnings.warn(
+            f"the champion does not fit the settings ({', '.join(differing)} differ); starting from the profile's base",
+            stacklevel=2,
+        )
+        return start
+    return Start(model=champion, preprocess=preprocess, continued=True)
+
+
+def _from_profile(settings: DetectionSettings, labels: tuple[str, ...]) -> Start:
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD)
+    if settings.base:
+        model = load_pretrained(settings.base, labels)
+        mean, std = (cast(Triple, values) for values in pretrained_normalisation(settings.base))
+    else:
+        model = build_tiny(settings.tiny, labels)
+    preprocess = Preprocess(height=settings.image_height, width=settings.image_width, mean=mean, std=std)
+    return Start(model=model, preprocess=preprocess, continued=False)
+
+
+def _differences(champion: PreTrainedModel, preprocess: Preprocess, wanted: Start) -> list[str]:
+    differing = [] if preprocess == wanted.preprocess else ["preprocess"]
+    have, want = _shape(champion), _shape(wanted.model)
+    return differing + sorted(key for key in have.keys() | want.keys() if have.get(key) != want.get(key))
+
+
+def _shape(model: PreTrainedModel) -> dict[str, Any]:
+    config: dict[str, Any] = model.config.to_dict()
+    if isinstance(config.get("backbone_config"), dict):
+        config["backbone_config"] = {k: v for k, v in config["backbone_config"].items() if k not in _NOT_SHAPE}
+    return {key: value for key, value in config.items() if key not in _NOT_SHAPE}

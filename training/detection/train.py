@@ -1,0 +1,81 @@
+"""Train the detector: best checkpoint by AP50 on the validation split, thresholds, artifact, pictures."""
+
+from __future__ import annotations
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from aura.taxonomy import Category
+from inference.detection import Detector, LabelRules, save_artifact
+from training.context import TrainContext
+from training.detection.calibrate import best_thresholds, match, precision_recall
+from training.detection.coco import Photo, read_split
+from training.detection.data import DetectionData
+from training.detection.evaluate import measure, rank_photos
+from training.detection.metrics import Precision
+from training.detection.module import AveragedWeights, DetectionModule
+from training.detection.pictures import draw_all
+from training.detection.settings import DetectionSettings
+from training.detection.start import Start, starting_point
+from training.fit import best_checkpoint, build_trainer, resume_path
+
+_SHOWN_WITHOUT_THRESHOLDS = 0.5
+
+
+def train(settings: DetectionSettings, context: TrainContext) -> dict[str, float]:
+    """Train, or resume, and write the artifact and the pictures; see `training.context.TrainContext`.
+
+    Returns:
+        `ap50` and `ap` on the validation split, and precision and recall at the thresholds chosen there.
+
+    Raises:
+        DataError: the prepared data is missing or broken.
+        SettingsError: `settings.base` cannot be loaded.
+        FloatingPointError: the loss is not finite.
+    """
+    callbacks: list[Callback] = [AveragedWeights(settings.ema_decay)] if settings.ema_decay else []
+    # Seeds everything, so it comes before the first random weight.
+    trainer = build_trainer(settings, context, monitor="val/ap50", mode="max", callbacks=callbacks)
+    photos, labels = read_split(context.data_dir, "val")
+    start = starting_point(settings, labels, context.base_dir)
+    data = DetectionData(
+        context.data_dir, start.preprocess, settings.augment, batch_size=settings.batch_size,
+        num_workers=settings.num_workers, seed=context.seed, cache=settings.cache_images,
+    )  # fmt: skip
+    module = DetectionModule(start.model, labels, start.preprocess, _rate_for(start, settings))
+    trainer.fit(module, datamodule=data, ckpt_path=resume_path(context))
+    return _finish(settings, context, trainer, start, photos)
+
+
+def _rate_for(start: Start, settings: DetectionSettings) -> DetectionSettings:
+    """A champion's weights are near a good place already: a full learning rate would throw them out of it."""
+    if not start.continued:
+        return settings
+    return settings.model_copy(update={"learning_rate": settings.learning_rate * settings.continued_rate})
+
+
+def _finish(
+    settings: DetectionSettings, context: TrainContext, trainer: lightning.Trainer, start: Start, photos: list[Photo]
+) -> dict[str, float]:
+    """Artifact, figures and pictures of the best checkpoint."""
+    checkpoint = torch.load(best_checkpoint(trainer), map_location="cpu", weights_only=True)
+    prefix = "model."
+    start.model.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)}
+    )
+    labels = tuple(Category(str(start.model.config.id2label[index])) for index in range(start.model.config.num_labels))
+    rules = LabelRules(
+        labels=labels, thresholds=(_SHOWN_WITHOUT_THRESHOLDS,) * len(labels), nms_iou=settings.nms_iou
+    )
+    rankings = rank_photos(Detector(start.model, start.preprocess, rules), photos)
+    matches = match(rankings, photos, len(labels))
+    thresholds = best_thresholds(matches)
+    save_artifact(
+        context.out_dir, start.model, start.preprocess,
+        LabelRules(labels=labels, thresholds=thresholds, nms_iou=settings.nms_iou),
+    )  # fmt: skip
+    precision: Precision = measure(rankings, photos, tuple(label.value for label in labels))
+    draw_all(context.pictures_dir, Detector.load(context.out_dir), photos, precision)
+    shown, found = precision_recall(matches, thresholds)
+    return {"ap50": precision.ap50, "ap": precision.ap, "precision_served": shown, "recall_served": found}

@@ -1,0 +1,150 @@
+"""The exam of an outfit model: questions made once from a split and a seed, the same for every model that sits it.
+
+- compatibility: each true outfit beside a copy whose garments are random ones of the same categories (section 4.2 of arXiv
+  2204.04812 draws them without regard to category, which a model that reads only categories can tell);
+- fill in the blank: each garment of each outfit in turn is the answer among four candidates. `random` draws the three wrong
+  ones from any category, `same_category` from the answer's own, so that knowing the category does not help;
+- retrieval: where the true garment ranks among all items of its category.
+
+The popularity control answers the same questions with counts of the training outfits and no model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from aura.taxonomy import Category
+from training.outfits.data import ItemRow, OutfitRow
+
+CANDIDATES = 4
+
+
+@dataclass(frozen=True)
+class Question:
+    """A blank to fill.
+
+    Attributes:
+        context: ids of the garments that are given.
+        category: category of the blank.
+        candidates: four item ids.
+        answer: place of the true one in `candidates`.
+    """
+
+    context: tuple[str, ...]
+    category: Category
+    candidates: tuple[str, ...]
+    answer: int
+
+    @property
+    def true_item(self) -> str:
+        return self.candidates[self.answer]
+
+    def completed(self) -> list[tuple[str, ...]]:
+        """The outfit with each candidate in the blank."""
+        return [(*self.context, candidate) for candidate in self.candidates]
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Questions about one split.
+
+    Attributes:
+        true_outfits: ids of the garments of each outfit.
+        corrupted_outfits: its counterpart of random garments, at the same place.
+        fitb: questions by kind, `random` and `same_category`.
+        pools: all items that compete in retrieval, by category.
+        skipped: questions that could not be asked because too few other garments exist, by kind.
+    """
+
+    true_outfits: list[tuple[str, ...]]
+    corrupted_outfits: list[tuple[str, ...]]
+    fitb: dict[str, list[Question]]
+    pools: dict[Category, list[str]]
+    skipped: dict[str, int] = field(default_factory=dict)
+
+
+def make_exam(items: Mapping[str, ItemRow], outfits: Sequence[OutfitRow], *, seed: int, most_questions: int) -> Exam:
+    """Exam about the outfits of one split. Wrong garments come from outfits of the same split.
+
+    Args:
+        most_questions: most questions of one kind; a random choice of them when there are more.
+    """
+    dice = np.random.default_rng(seed)
+    by_category: dict[Category, list[str]] = defaultdict(list)
+    for item in sorted({item for outfit in outfits for item in outfit.items}):
+        by_category[items[item].category].append(item)
+    everything = [item for members in by_category.values() for item in members]
+    pairs = [(outfit.items, _corrupted(outfit, items, by_category, dice)) for outfit in outfits if len(outfit.items) >= 2]
+    kinds: dict[str, list[Question]] = {"random": [], "same_category": []}
+    skipped = dict.fromkeys(kinds, 0)
+    for outfit in outfits:
+        for blank in outfit.items if len(outfit.items) >= 2 else ():
+            category = items[blank].category
+            for kind, pool in (("random", everything), ("same_category", by_category[category])):
+                question = _question(outfit, blank, category, pool, dice)
+                if question is None:
+                    skipped[kind] += 1
+                else:
+                    kinds[kind].append(question)
+    pools: dict[Category, list[str]] = defaultdict(list)
+    for row in items.values():
+        pools[row.category].append(row.item_id)
+    return Exam(
+        true_outfits=[true for true, corrupted in pairs if corrupted is not None],
+        corrupted_outfits=[corrupted for _, corrupted in pairs if corrupted is not None],
+        fitb={kind: _some(questions, most_questions, dice) for kind, questions in kinds.items()},
+        pools=dict(pools),
+        skipped=skipped,
+    )
+
+
+def _corrupted(
+    outfit: OutfitRow, items: Mapping[str, ItemRow], by_category: Mapping[Category, list[str]], dice: np.random.Generator
+) -> tuple[str, ...] | None:
+    """The outfit with every garment swapped that has a counterpart; None when none has."""
+    swapped: list[str] = []
+    for item in outfit.items:
+        others = [other for other in by_category[items[item].category] if other not in outfit.items and other not in swapped]
+        swapped.append(others[int(dice.integers(len(others)))] if others else item)
+    return tuple(swapped) if tuple(swapped) != outfit.items else None
+
+
+def _question(
+    outfit: OutfitRow, blank: str, category: Category, pool: Sequence[str], dice: np.random.Generator
+) -> Question | None:
+    wrong = [item for item in pool if item not in outfit.items]
+    if len(wrong) < CANDIDATES - 1:
+        return None
+    chosen = [wrong[place] for place in dice.choice(len(wrong), CANDIDATES - 1, replace=False)]
+    answer = int(dice.integers(CANDIDATES))
+    chosen.insert(answer, blank)
+    return Question(tuple(item for item in outfit.items if item != blank), category, tuple(chosen), answer)
+
+
+def _some(questions: list[Question], most: int, dice: np.random.Generator) -> list[Question]:
+    if len(questions) <= most:
+        return questions
+    return [questions[place] for place in sorted(dice.choice(len(questions), most, replace=False))]
+
+
+class Popularity:
+    """Control without a model: the garment seen most often in training outfits; equal ones by their category's count."""
+
+    def __init__(self, items: Mapping[str, ItemRow], train: Sequence[OutfitRow]) -> None:
+        self._items = items
+        self._item_count = Counter(item for outfit in train for item in outfit.items)
+        self._category_count = Counter(items[item].category for outfit in train for item in outfit.items)
+
+    def credit(self, question: Question) -> float:
+        """Chance in [0, 1] that the control picks the answer: 1 divided by the number of equally popular candidates."""
+        ranks = [(self._item_count[item], self._category_count[self._items[item].category]) for item in question.candidates]
+        best = max(ranks)
+        return 1 / ranks.count(best) if ranks[question.answer] == best else 0.0
+
+    def accuracy(self, questions: Sequence[Question]) -> float:
+        """Expected share of right answers; 0 without questions."""
+        return float(np.mean([self.credit(question) for question in questions])) if questions else 0.0

@@ -1,0 +1,48 @@
+"""The two losses of OutfitTransformer (arXiv 2204.04812): focal loss (section 3.2) and set-wise ranking loss (section 3.3).
+
+Both are computed in float32, whatever the precision of the network.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchvision.ops import sigmoid_focal_loss
+
+
+def compatibility_loss(logits: Tensor, compatible: Tensor, *, alpha: float, gamma: float) -> Tensor:
+    """Mean focal loss (arXiv 1708.02002).
+
+    Args:
+        logits: `(B,)`, not probabilities.
+        compatible: `(B,)`, 1 for a true outfit, 0 for a corrupted one.
+        alpha: weight of true outfits; corrupted ones get `1 - alpha`.
+        gamma: how much easy cases are ignored; 0 is weighted cross-entropy.
+    """
+    return sigmoid_focal_loss(logits.float(), compatible.float(), alpha=alpha, gamma=gamma, reduction="mean")
+
+
+def set_wise_ranking_loss(queries: Tensor, items: Tensor, answer: Tensor, negative: Tensor, *, margin: float) -> Tensor:
+    """`L_all + L_hard`: the answer must be nearer to the query than every negative, and than the nearest one, by a margin.
+
+    Deviation: negatives are all allowed items of the batch, not ten sampled ones, and vectors have norm 1.
+
+    Args:
+        queries: `(B, E)`, norm 1.
+        items: `(N, E)`, norm 1.
+        answer: int64 `(B,)`, rows of `items`.
+        negative: bool `(B, N)`, True where an item may serve as a negative. Queries without any are left out.
+        margin: in L2 distance, which lies in [0, 2].
+
+    Returns:
+        Scalar; 0 when no query has a negative.
+    """
+    distances = torch.cdist(queries.float(), items.float(), compute_mode="donot_use_mm_for_euclid_dist")
+    to_answer = distances.gather(1, answer[:, None])
+    violation = (to_answer - distances + margin).clamp(min=0) * negative
+    count = negative.sum(dim=1)
+    asked = count > 0
+    every = violation.sum(dim=1) / count.clamp(min=1)
+    # The nearest negative is the one that violates most, so no second search is needed.
+    hardest = violation.amax(dim=1)
+    return ((every + hardest) * asked).sum() / asked.sum().clamp(min=1)

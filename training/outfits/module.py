@@ -1,0 +1,164 @@
+"""LightningModule of OutfitTransformer (arXiv 2204.04812).
+
+The paper trains compatibility first and then fine-tunes a copy for retrieval with harder negatives. Here both losses are
+minimised together in one network, with the curriculum on the negatives: an artifact must answer both kinds of request, and
+on a few hundred outfits the tasks help each other more than either needs to be trained alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from aura.taxonomy import Category, category_id
+from inference.outfits.model import pad_members
+from inference.outfits.network import OutfitNetwork
+from inference.outfits.towers import ItemTensors
+from training.outfits.augment import show
+from training.outfits.data import ItemTable, OutfitBatch
+from training.outfits.exam import Exam
+from training.outfits.losses import compatibility_loss, set_wise_ranking_loss
+from training.outfits.measure import compatibility_auc, fitb_choices, fitb_choices_by_query, mean, right
+from training.outfits.negatives import Outfits, blank_out, corrupt, thin_out, wrong_answers
+from training.outfits.settings import OutfitsSettings
+
+MONITOR = "val/fitb"
+_ITEMS_PER_BATCH = 256
+_VALIDATION_SEED = 20_220_412
+
+
+class OutfitModule(lightning.LightningModule):
+    """Losses, validation exam and optimizer.
+
+    Args:
+        network: fresh or fine-tuned from.
+        table: tensors of all items of the validation exam.
+        exam: questions about the validation split.
+        fine_tuned: the weights come from a champion, so the learning rate is scaled down.
+    """
+
+    def __init__(
+        self, network: OutfitNetwork, settings: OutfitsSettings, table: ItemTable, exam: Exam, *, fine_tuned: bool
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._settings, self._table, self._exam, self._fine_tuned = settings, table, exam, fine_tuned
+
+    def training_step(self, batch: OutfitBatch, batch_index: int) -> Tensor:
+        shown = show(batch.items, self.network.category_texts, self._settings)
+        outfits = thin_out(batch.outfits, self._settings.partial_probability)
+        hard = self.current_epoch >= self._settings.easy_fraction * self._settings.max_epochs
+        losses = self._losses(shown, outfits, hard=hard)
+        self._log_losses("train", losses, len(outfits))
+        return losses["loss"]
+
+    def validation_step(self, batch: OutfitBatch, batch_index: int) -> None:
+        # The same corruptions every time, without touching the generator that training draws from.
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(_VALIDATION_SEED + batch_index)
+            losses = self._losses(batch.items, batch.outfits, hard=True)
+        self._log_losses("val", losses, len(batch.outfits))
+
+    def on_validation_epoch_end(self) -> None:
+        for name, value in self.examine().items():
+            self.log(f"val/{name}", value, prog_bar=f"val/{name}" == MONITOR, sync_dist=True)
+
+    def examine(self) -> dict[str, float]:
+        """Figures of the network as it stands in the validation exam."""
+        self.network.eval()
+        examinee = NetworkExaminee(self.network, self._table, self.device)
+        hard, easy = self._exam.fitb["same_category"], self._exam.fitb["random"]
+        return {
+            "fitb": mean(right(fitb_choices(examinee, hard), hard)),
+            "fitb_by_query": mean(right(fitb_choices_by_query(examinee, hard), hard)),
+            "fitb_random": mean(right(fitb_choices(examinee, easy), easy)),
+            "auc": compatibility_auc(examinee, self._exam),
+        }
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        settings = self._settings
+        rate = settings.learning_rate * (settings.fine_tune_scale if self._fine_tuned else 1)
+        # Gains, biases and tokens have nothing to gain from being pulled to zero.
+        decayed = [weight for weight in self.network.parameters() if weight.ndim > 1]
+        free = [weight for weight in self.network.parameters() if weight.ndim <= 1]
+        optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}], lr=rate
+        )
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        warmup = max(1, round(settings.warmup_fraction * steps))
+
+        def factor(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / (warmup + 1)
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
+
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+
+    def _losses(self, items: ItemTensors, outfits: Outfits, *, hard: bool) -> dict[str, Tensor]:
+        """`loss` and its parts; `hard` asks for ranking negatives of the answer's own category (section 3.3)."""
+        settings = self._settings
+        vectors = self.network.encode_items(items)
+        focal = self._compatibility(vectors, items.category, outfits)
+        blanks = blank_out(outfits, len(items))
+        ranking = set_wise_ranking_loss(
+            self.network.queries(vectors, blanks.context.members, blanks.context.present, items.category[blanks.answer]),
+            self.network.item_embeddings(vectors),
+            blanks.answer,
+            wrong_answers(blanks, items.category, same_category=hard),
+            margin=settings.margin,
+        )
+        return {"loss": focal + settings.ranking_weight * ranking, "focal": focal, "ranking": ranking}
+
+    def _compatibility(self, vectors: Tensor, category: Tensor, outfits: Outfits) -> Tensor:
+        """Focal loss over the outfits and their corruptions, every other one by a single garment."""
+        settings = self._settings
+        members, present = [outfits.members], [outfits.present]
+        for number in range(settings.corruptions):
+            corrupted, changed = corrupt(outfits, category, single=number % 2 == 0)
+            members.append(corrupted.members[changed])
+            present.append(corrupted.present[changed])
+        logits = self.network.compatibility_logits(vectors, torch.cat(members), torch.cat(present))
+        compatible = torch.zeros_like(logits)
+        compatible[: len(outfits)] = 1
+        return compatibility_loss(logits, compatible, alpha=settings.focal_alpha, gamma=settings.focal_gamma)
+
+    def _log_losses(self, stage: str, losses: dict[str, Tensor], size: int) -> None:
+        values: dict[str, Any] = {f"{stage}/{name}": value.detach() for name, value in losses.items()}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+
+
+class NetworkExaminee:
+    """Sits an exam with a network in training and items cached in memory."""
+
+    def __init__(self, network: OutfitNetwork, table: ItemTable, device: torch.device) -> None:
+        self._network, self._device, self._row = network, device, table.row
+        self._vectors = self._encode(table.tensors)
+
+    @torch.inference_mode()
+    def _encode(self, tensors: ItemTensors) -> Tensor:
+        rows = torch.arange(len(tensors)).split(_ITEMS_PER_BATCH)
+        return torch.cat([self._network.encode_items(tensors.take(some).to(self._device)) for some in rows])
+
+    @torch.inference_mode()
+    def score(self, outfits: Sequence[Sequence[str]]) -> np.ndarray:
+        members, present = pad_members([[self._row[item] for item in outfit] for outfit in outfits], self._device)
+        return self._network.compatibility_logits(self._vectors, members, present).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def queries(self, contexts: Sequence[Sequence[str]], targets: Sequence[Category]) -> np.ndarray:
+        members, present = pad_members([[self._row[item] for item in context] for context in contexts], self._device)
+        wanted = torch.tensor([category_id(target) for target in targets], device=self._device)
+        return self._network.queries(self._vectors, members, present, wanted).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def embed(self, items: Sequence[str]) -> np.ndarray:
+        rows = torch.tensor([self._row[item] for item in items], device=self._device)
+        return self._network.item_embeddings(self._vectors[rows]).float().cpu().numpy()

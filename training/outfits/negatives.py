@@ -1,0 +1,105 @@
+"""Negatives made from the batch itself: corrupted outfits, blanks to fill, and which items may serve as wrong answers.
+
+Shapes: N items, B outfits, L places (padded). Everything random comes from torch's global generator, which is reseeded at
+each epoch, so that a resumed training sees what an unbroken one would have seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Outfits:
+    """B outfits over the rows of one item batch.
+
+    Attributes:
+        members: int64 `(B, L)`, rows of the item batch; any valid row where padded.
+        present: bool `(B, L)`, True for a garment, False for padding.
+    """
+
+    members: Tensor
+    present: Tensor
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def holds(self, n: int) -> Tensor:
+        """bool `(B, N)`: which of the N items an outfit holds."""
+        held = torch.zeros(len(self.members), n, dtype=torch.long, device=self.members.device)
+        return held.scatter_add_(1, self.members, self.present.long()) > 0
+
+
+@dataclass(frozen=True)
+class Blanks:
+    """One blank per outfit that has at least two items.
+
+    Attributes:
+        context: the outfits without the answer, `(Q, L)`.
+        answer: int64 `(Q,)`, row of the item taken out.
+        whole: bool `(Q, N)`: items of the full outfit, never to be used as negatives.
+    """
+
+    context: Outfits
+    answer: Tensor
+    whole: Tensor
+
+
+def corrupt(outfits: Outfits, category_N: Tensor, *, single: bool) -> tuple[Outfits, Tensor]:
+    """Swap garments for random ones of the same category from other outfits of the batch.
+
+    Args:
+        single: swap one garment, the hardest case; else every one that has a counterpart.
+
+    Returns:
+        The corrupted outfits and bool `(B,)`: False where nothing could be swapped.
+    """
+    n = len(category_N)
+    own = outfits.holds(n)
+    fits = category_N[outfits.members][:, :, None] == category_N[None, None, :]
+    allowed = fits & ~own[:, None, :] & outfits.present[:, :, None]
+    dice = torch.rand(allowed.shape, device=category_N.device)
+    substitute = dice.masked_fill(~allowed, -1).argmax(dim=2)
+    swap = allowed.any(dim=2)
+    if single:
+        swap &= _one_of(swap)
+    return Outfits(torch.where(swap, substitute, outfits.members), outfits.present), swap.any(dim=1)
+
+
+def thin_out(outfits: Outfits, probability: float) -> Outfits:
+    """With this probability show an outfit without a random part of its garments; at least two stay."""
+    shape = outfits.members.shape
+    device = outfits.members.device
+    dice = torch.rand(shape, device=device).masked_fill(~outfits.present, 2)
+    order = dice.argsort(dim=1).argsort(dim=1)
+    count = outfits.present.sum(dim=1)
+    keep = (2 + (torch.rand(len(outfits), device=device) * (count - 1)).long()).clamp(max=count)
+    keep = torch.where(torch.rand(len(outfits), device=device) < probability, keep, count)
+    return Outfits(outfits.members, outfits.present & (order < keep[:, None]))
+
+
+def blank_out(outfits: Outfits, n: int) -> Blanks:
+    """Take a random garment out of each outfit of two or more items."""
+    asked = outfits.present.sum(dim=1) >= 2
+    chosen = Outfits(outfits.members[asked], outfits.present[asked])
+    blank = _one_of(chosen.present)
+    answer = chosen.members.gather(1, blank.long().argmax(dim=1, keepdim=True)).squeeze(1)
+    return Blanks(Outfits(chosen.members, chosen.present & ~blank), answer, chosen.holds(n))
+
+
+def wrong_answers(blanks: Blanks, category_N: Tensor, *, same_category: bool) -> Tensor:
+    """bool `(Q, N)`: items of the batch that are wrong answers; the curriculum's hard ones share the answer's category."""
+    if not same_category:
+        return ~blanks.whole
+    return ~blanks.whole & (category_N[None, :] == category_N[blanks.answer][:, None])
+
+
+def _one_of(choices: Tensor) -> Tensor:
+    """bool like `choices`: one random True of each row stays; rows without any stay empty."""
+    dice = torch.rand(choices.shape, device=choices.device).masked_fill(~choices, -1)
+    picked = torch.zeros_like(choices)
+    picked.scatter_(1, dice.argmax(dim=1, keepdim=True), True)
+    return picked & choices
