@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, ValidationError
 from yaml import YAMLError
@@ -50,7 +50,7 @@ def read_profile(
     Raises:
         SettingsError: unknown profile, broken YAML, or an override without `=`.
     """
-    merged = _read_file(_profile_path(profile), seen=())
+    merged: DictConfig | ListConfig = _read_file(_profile_path(profile), seen=())
     environment = os.environ if environ is None else environ
     wrong = [item for item in overrides if "=" not in item or item.startswith("=")]
     if wrong:

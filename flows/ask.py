@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 from PIL import Image, ImageDraw
@@ -65,7 +66,7 @@ def _conversational_ai(client: httpx.Client, url: str) -> str:
     text = _ok(client.post("/chat", json=chat))["message"]["content"]
     if not passages or not text:
         raise ServiceError(f"rag/query answered {len(passages)} passages, chat answered {text!r}")
-    kinds = []
+    kinds: list[str] = []
     with connect(url.replace("http", "ws", 1) + "/ws/chat", open_timeout=30) as socket:
         socket.send(json.dumps({"content": _QUESTION}))
         while not kinds or kinds[-1] not in ("done", "error"):
@@ -75,10 +76,10 @@ def _conversational_ai(client: httpx.Client, url: str) -> str:
     return f"{text[:70]!r}"
 
 
-def _ok(response: httpx.Response) -> dict:  # type: ignore[type-arg]
+def _ok(response: httpx.Response) -> dict[str, Any]:
     if response.is_error:
         raise ServiceError(f"{response.request.url} answered {response.status_code}: {response.text[:500]}")
-    answer: dict[str, object] = response.json()
+    answer: dict[str, Any] = response.json()
     return answer
 
 

@@ -27,6 +27,7 @@ from flows.report import NightReport, to_markdown
 from flows.settle import Outcome, failed, fetch_champions, settle
 from flows.stages import StageResult, run_stage
 from flows.workspace import Workspace
+from inference.retrieval.releases import is_served
 from training.models import MODELS
 
 
@@ -161,8 +162,8 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
 
 
 def _index(night: _Night) -> dict[str, Any]:
-    missing = not (night.workspace.paths.index / "serving.json").is_file()
-    night.stage("index", force=missing)
+    # The tables lie outside the working copy, so DVC does not notice when somebody deleted them.
+    night.stage("index", force=not is_served(night.workspace.paths.index))
     figures: dict[str, Any] = read_json(night.workspace.folder / "metrics" / "index.json", "the index figures")
     return figures
 

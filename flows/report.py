@@ -52,18 +52,16 @@ def _figure(value: float | None) -> str:
 def _index_line(index: dict[str, Any]) -> str:
     if not index:
         return "not built"
-    metrics = index.get("metrics", {})
-    figures = ", ".join(
-        f"{name} {float(value):.3f}" for name, value in metrics.items() if isinstance(value, int | float)
-    )
-    return f"version {index.get('version')}, {index.get('verdict')}; {figures}"
+    figures = ", ".join(f"{name} {value:.3f}" for name, value in index["candidate"].items() if isinstance(value, float))
+    return f"release {index['version'] or '-'}, {index['verdict']}; {figures}"
 
 
 def to_markdown(report: NightReport, folder: Path) -> str:
     """Report as Markdown; picture links are relative to `folder`."""
     lines = [f"# Night of {report.started}", ""]
     lines += [
-        f"Profile `{report.profile}`, {report.seconds:.0f} s, code `{report.git_commit[:12]}`, data and models `{report.snapshot}`.",
+        f"Profile `{report.profile}`, {report.seconds:.0f} s, code `{report.git_commit[:12]}`, "
+        f"data and models `{report.snapshot}`.",
         "",
     ]
     if report.problems:

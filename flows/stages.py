@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from threading import Timer
+from threading import Event, Timer
 from typing import Any
 
 import psutil
@@ -51,8 +51,13 @@ def run_stage(
         command, cwd=workspace.folder, env=workspace.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace",
     )  # fmt: skip
-    expired: list[bool] = []
-    timer = Timer(timeout_seconds, lambda: (expired.append(True), _stop_tree(process.pid)))
+    expired = Event()
+
+    def expire() -> None:
+        expired.set()
+        _stop_tree(process.pid)
+
+    timer = Timer(timeout_seconds, expire)
     timer.start()
     try:
         with log.open("w", encoding="utf-8") as stream:
@@ -66,8 +71,8 @@ def run_stage(
     finally:
         timer.cancel()
         _stop_tree(process.pid)
-    if expired or code:
-        reason = f"ran out of its {timeout_seconds / 60:.0f} minutes" if expired else f"ended with code {code}"
+    if expired.is_set() or code:
+        reason = f"ran out of its {timeout_seconds / 60:.0f} minutes" if expired.is_set() else f"ended with code {code}"
         end = "\n".join(line for line in tail if not _PROGRESS.search(line))
         raise StageError(f"stage {stage} {reason}. The end of its output:\n{end}", hint=f"the whole log: {log}")
     unchanged = any("didn't change, skipping" in line for line in tail)

@@ -46,7 +46,9 @@ class TextEmbedder:
         self._lock = threading.Lock()
         size = self._model.get_embedding_dimension()
         if size is None:
-            raise ArtifactError(f"{reference!r} does not say how long its embeddings are", hint=f"use {DEFAULT_REFERENCE}")
+            raise ArtifactError(
+                f"{reference!r} does not say how long its embeddings are", hint=f"use {DEFAULT_REFERENCE}"
+            )
         self.dim = int(size)
 
     def encode(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
@@ -64,7 +66,11 @@ class TextEmbedder:
             return np.zeros((0, self.dim), dtype=np.float32)
         with self._lock:
             rows = self._model.encode(
-                distinct, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+                distinct,
+                batch_size=batch_size,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+                convert_to_numpy=True,
             )
         place = {text: row for row, text in enumerate(distinct)}
         return np.asarray(rows, dtype=np.float32)[[place[text] for text in texts]]

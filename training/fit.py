@@ -75,9 +75,10 @@ class SeedEachBatch(Callback):
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         # Lightning tells samplers the epoch as well, but not batch samplers that are not distributed.
         loader = trainer.train_dataloader
-        for sampler in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
-            if hasattr(sampler, "set_epoch"):
-                sampler.set_epoch(trainer.current_epoch)
+        for name in ("sampler", "batch_sampler"):
+            set_epoch = getattr(getattr(loader, name, None), "set_epoch", None)
+            if set_epoch is not None:
+                set_epoch(trainer.current_epoch)
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int

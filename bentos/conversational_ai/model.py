@@ -25,7 +25,7 @@ class Conversationalist:
     def __init__(self) -> None:
         # Imported here: the API part never needs torch.
         from inference.chat import ChatModel
-        from inference.retrieval import Index
+        from inference.retrieval.search import Index
 
         self._champion = places().champion("chat")
         self._model = ChatModel.load(self._champion.folder, device=places().serving.device)
@@ -41,7 +41,7 @@ class Conversationalist:
     def retrieve(self, query: str, k: int) -> list[dict[str, Any]]:
         """The k best passages for a query, best first."""
         return [
-            {"slug": one.slug, "title": one.title, "heading": one.heading, "text": one.text, "score": one.score}
+            {"slug": one.slug, "title": one.title, "heading": one.heading, "text": one.text, "score": one.relevance}
             for one in self._index.search_knowledge(query, k)
         ]
 

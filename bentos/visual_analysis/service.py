@@ -50,7 +50,7 @@ class DetectorModel:
     @bentoml.api
     def similar(self, image: bytes, boxes: list[dict[str, Any]], k: int) -> list[list[dict[str, Any]]]:
         """Catalog items of the same category that look like each box's content."""
-        from inference.retrieval import Index
+        from inference.retrieval.search import Index
 
         if self._index is None:
             self._index = Index.open(places().index)

@@ -44,17 +44,17 @@ def search(
     """Search what is served now."""
     from aura.paths import profile_paths
     from flows.profile import load_profile
-    from inference.retrieval import Index
+    from inference.retrieval.search import Index
 
     index = Index.open(profile_paths(load_profile(profile).profile).index)
     if catalog:
         found = [
-            {"item_id": one.item_id, "title": one.title, "category": one.category, "score": round(one.score, 4)}
+            {"item_id": one.item_id, "title": one.title, "category": one.category, "score": round(one.relevance, 4)}
             for one in index.search_catalog(query, k)
         ]
     else:
         found = [
-            {"slug": one.slug, "heading": one.heading, "text": one.text, "score": round(one.score, 4)}
+            {"slug": one.slug, "heading": one.heading, "text": one.text, "score": round(one.relevance, 4)}
             for one in index.search_knowledge(query, k)
         ]
     if as_json:
@@ -80,7 +80,7 @@ def rollback(profile: ProfileOption = "sample") -> None:
     """Serve the index that served before."""
     from aura.paths import profile_paths
     from flows.profile import load_profile
-    from inference.retrieval import rollback as roll_back
+    from inference.retrieval.releases import rollback as roll_back
 
     release = roll_back(profile_paths(load_profile(profile).profile).index)
-    typer.echo(f"index version {release.version} is served again")
+    typer.echo(f"index release {release.number} is served again")

@@ -70,7 +70,7 @@ def collect(profile: str, overrides: list[str] | None) -> dict[str, Any]:
 
 def _index(uri: str) -> dict[str, Any]:
     from aura.errors import IndexNotReadyError
-    from inference.retrieval import Index
+    from inference.retrieval.search import Index
 
     try:
         return {"ready": True, "version": Index.open(uri).version}

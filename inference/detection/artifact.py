@@ -1,8 +1,8 @@
 """The detector's artifact: what lies in its directory, written and checked in one place.
 
-    model.safetensors, config.json   as transformers saves a model
-    preprocess.json                  how a photo becomes the input
-    labels.json                      labels in class order, a score threshold each, and the non-maximum suppression
+model.safetensors, config.json   as transformers saves a model
+preprocess.json                  how a photo becomes the input
+labels.json                      labels in class order, a score threshold each, and the non-maximum suppression
 """
 
 from __future__ import annotations
@@ -82,7 +82,11 @@ def load_network(folder: Path) -> PreTrainedModel:
         raise ArtifactError(f"the detector's weights are missing: {weights}", hint=_HINT)
     try:
         model, report = AutoModelForObjectDetection.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, use_safetensors=True, dtype="float32",
+            folder,
+            local_files_only=True,
+            output_loading_info=True,
+            use_safetensors=True,
+            dtype="float32",
             # Named below with every other weight that does not fit, instead of in a log line.
             ignore_mismatched_sizes=True,
         )

@@ -108,7 +108,9 @@ class CompactBackbone(BackboneMixin, PreTrainedModel):
         self.stages = nn.ModuleList(
             nn.Sequential(
                 *(
-                    ResidualBlock(sizes[stage] if block == 0 else sizes[stage + 1], sizes[stage + 1], stride=2 - (block > 0))
+                    ResidualBlock(
+                        sizes[stage] if block == 0 else sizes[stage + 1], sizes[stage + 1], stride=2 - (block > 0)
+                    )
                     for block in range(depth)
                 )
             )

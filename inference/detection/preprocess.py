@@ -100,9 +100,10 @@ class Preprocess:
     def from_json(cls, values: Any) -> Preprocess:
         """Raises ArtifactError: a key is missing or unknown, or the method is not this code's."""
         try:
-            fields = dict(values)
+            fields: dict[str, Any] = dict(values)
             method = fields.pop("method")
-            made = cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+            arguments: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in fields.items()}
+            made = cls(**arguments)
         except (TypeError, ValueError, KeyError) as error:
             raise ArtifactError(
                 f"preprocess.json does not describe a detector's input: {error!r} in {values!r}",

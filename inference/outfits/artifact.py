@@ -60,14 +60,19 @@ def read_config(folder: Path) -> NetworkConfig:
     try:
         config = validate(NetworkConfig, content.get("network"), "network")
     except SettingsError as error:
-        raise ArtifactError(f"the outfit model's configuration does not fit this code: {error.message}", hint=_RETRAIN) from error
+        raise ArtifactError(
+            f"the outfit model's configuration does not fit this code: {error.message}", hint=_RETRAIN
+        ) from error
     labels = read_json(folder / "labels.json", "the outfit model's list of categories")
     if labels != [category.value for category in CATEGORIES]:
-        raise ArtifactError(f"the outfit model knows the categories {labels}, this code {list(CATEGORIES)}", hint=_RETRAIN)
+        raise ArtifactError(
+            f"the outfit model knows the categories {labels}, this code {list(CATEGORIES)}", hint=_RETRAIN
+        )
     recipe = read_json(folder / "preprocess.json", "the outfit model's preprocessing")
     if recipe != preprocessing(config):
         raise ArtifactError(
-            f"the outfit model was trained with the preprocessing {recipe}, this code does {preprocessing(config)}", hint=_RETRAIN
+            f"the outfit model was trained with the preprocessing {recipe}, this code does {preprocessing(config)}",
+            hint=_RETRAIN,
         )
     return config
 

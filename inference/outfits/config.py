@@ -16,18 +16,25 @@ class NetworkConfig(Section):
     """Sizes of the item encoder and of the set transformer; `paper` is arXiv 2204.04812, section 4."""
 
     image_tower: str = Field(
-        CNN, description="`cnn`: a small CNN trained from scratch; else hub name or path of a frozen image model"
+        default=CNN,
+        description="`cnn`: a small CNN trained from scratch; else hub name or path of a frozen image model",
     )
-    image_size_px: int = Field(64, ge=16, le=512, description="side of the square that the CNN sees (paper: 224)")
-    cnn_channels: tuple[int, ...] = Field((24, 48, 96, 128), min_length=1, description="one stride-2 stage each")
-    text_tower: str = Field(DEFAULT_REFERENCE, description="frozen sentence encoder: wheel, hub name or path")
-    image_dim: int = Field(64, ge=4, description="image half of an item vector (paper: 64)")
-    text_dim: int = Field(64, ge=4, description="text half of an item vector (paper: 64)")
-    layers: int = Field(2, ge=1, description="transformer encoder layers (paper: 6)")
-    heads: int = Field(4, ge=1, description="attention heads (paper: 16)")
-    feedforward_dim: int = Field(256, ge=4)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    embedding_dim: int = Field(64, ge=4, description="length of item embeddings and queries (ours: a projection)")
+    image_size_px: int = Field(
+        default=64, ge=16, le=512, description="side of the square that the CNN sees (paper: 224)"
+    )
+    cnn_channels: tuple[int, ...] = Field(
+        default=(24, 48, 96, 128), min_length=1, description="one stride-2 stage each"
+    )
+    text_tower: str = Field(default=DEFAULT_REFERENCE, description="frozen sentence encoder: wheel, hub name or path")
+    image_dim: int = Field(default=64, ge=4, description="image half of an item vector (paper: 64)")
+    text_dim: int = Field(default=64, ge=4, description="text half of an item vector (paper: 64)")
+    layers: int = Field(default=2, ge=1, description="transformer encoder layers (paper: 6)")
+    heads: int = Field(default=4, ge=1, description="attention heads (paper: 16)")
+    feedforward_dim: int = Field(default=256, ge=4)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    embedding_dim: int = Field(
+        default=64, ge=4, description="length of item embeddings and queries (ours: a projection)"
+    )
 
     @property
     def item_dim(self) -> int:

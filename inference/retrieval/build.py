@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 import lancedb
-import yaml
 from rich.console import Console
 from rich.table import Table as ConsoleTable
 
 from aura.artifact import write_json
 from aura.errors import AuraError
-from aura.settings import validate
+from aura.settings import read_profile, validate
+from aura.supervision import die_with_parent
 from inference.retrieval.catalog import read_catalog
 from inference.retrieval.chunks import read_pages
 from inference.retrieval.image_embedding import ImageEmbedder
@@ -197,14 +197,14 @@ def show(report: IndexReport, console: Console) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line of the stage; returns the exit status. A rejected candidate is a result, not a failure."""
     parser = argparse.ArgumentParser(description="Build, judge and serve the retrieval index.")
-    parser.add_argument("--params", type=Path, required=True, help="YAML with a section `retrieval`")
+    parser.add_argument("--params", default="sample", help="profile name or YAML file")
     parser.add_argument("--data", type=Path, required=True, help="prepared data: knowledge/ and catalog/")
     parser.add_argument("--uri", required=True, help="folder or object store URI of the LanceDB database")
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the metrics")
     options = parser.parse_args(arguments)
+    die_with_parent()
     try:
-        parameters = yaml.safe_load(options.params.read_text(encoding="utf-8")) or {}
-        settings = validate(RetrievalSettings, parameters.get("retrieval"), "retrieval")
+        settings = validate(RetrievalSettings, read_profile(options.params).get("retrieval"), "retrieval")
         report = build_index(
             settings,
             options.uri,
@@ -214,8 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             text_embedder_for(settings.text_embedder),
         )
     except AuraError as error:
-        print(f"index: {error}", file=sys.stderr)
-        return 1
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     write_json(options.out, report.to_json())
     show(report, Console())
     return 0

@@ -112,6 +112,14 @@ def serving_release(connection: lancedb.DBConnection) -> Release:
     return releases[SERVING]
 
 
+def is_served(uri: str | Path) -> bool:
+    """Whether readers find a release at `uri`."""
+    try:
+        return SERVING in read_releases(connect_existing(str(uri)))
+    except IndexNotReadyError:
+        return False
+
+
 def publish(connection: lancedb.DBConnection, release: Release) -> None:
     """Serve `release`; what was served becomes `previous`. The caller holds the writer's lock."""
     releases = {SERVING: release}

@@ -13,7 +13,7 @@ from aura.tracking import TrackingSettings
 
 
 @pytest.fixture
-def registry(own_home: Path) -> Registry:
+def registry(own_home: Path) -> Registry:  # noqa: ARG001
     return Registry(TrackingSettings(), "test")
 
 

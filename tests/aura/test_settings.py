@@ -53,7 +53,12 @@ def test_every_problem_is_in_one_message() -> None:
         validate(Outer, {"inner": {"size": "many", "colour": 1}, "typo": 2})
     message = caught.value.message
     assert "4 problem(s)" in message
-    for part in ("name: Field required", "inner.size", "inner.colour: unknown key; known here: size", "typo: unknown key"):
+    for part in (
+        "name: Field required",
+        "inner.size",
+        "inner.colour: unknown key; known here: size",
+        "typo: unknown key",
+    ):
         assert part in message
 
 
@@ -79,7 +84,7 @@ def test_every_profile_of_the_repository_is_valid(name: str) -> None:
 
 def test_a_section_that_does_not_exist_is_refused_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURA_DETECTOIN__MAX_EPOCHS", "3")
-    with pytest.raises(SettingsError, match="detectoin: unknown key; known here: .*detection"):
+    with pytest.raises(SettingsError, match=r"detectoin: unknown key; known here: .*detection"):
         load_profile("sample")
 
 

@@ -27,7 +27,10 @@ stage.wait()
 def test_kill_nine_of_the_run_ends_the_stage() -> None:
     root = Path(__file__).resolve().parents[2]
     run = subprocess.Popen(
-        [sys.executable, "-c", _RUN], stdout=subprocess.PIPE, text=True, env=os.environ | {"STAGE": _STAGE, "PYTHONPATH": str(root)}
+        [sys.executable, "-c", _RUN],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"STAGE": _STAGE, "PYTHONPATH": str(root)},
     )
     assert run.stdout is not None
     stage = psutil.Process(int(run.stdout.readline()))

@@ -15,7 +15,12 @@ def test_class_ids_follow_the_declared_order() -> None:
 
 @pytest.mark.parametrize(
     ("label", "category"),
-    [("T-shirt", Category.TOPS), (" Dress ", Category.ALL_BODY), ("Outwear", Category.OUTERWEAR), ("all-body", Category.ALL_BODY)],
+    [
+        ("T-shirt", Category.TOPS),
+        (" Dress ", Category.ALL_BODY),
+        ("Outwear", Category.OUTERWEAR),
+        ("all-body", Category.ALL_BODY),
+    ],
 )
 def test_fine_labels_map_in_any_letter_case(label: str, category: Category) -> None:
     assert category_of(label) is category

@@ -42,7 +42,9 @@ def client() -> TestClient:
     [("bad", 400, "invalid_request"), ("index", 503, "index_not_ready"), ("full", 503, "overloaded"),
      ("remote", 500, "internal"), ("bug", 500, "internal")],
 )  # fmt: skip
-def test_every_failure_has_the_body_a_hint_and_the_request_id(client: TestClient, name: str, status: int, code: str) -> None:
+def test_every_failure_has_the_body_a_hint_and_the_request_id(
+    client: TestClient, name: str, status: int, code: str
+) -> None:
     response = client.get(f"/fail/{name}", headers={"x-request-id": "abc-1"})
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["request_id"]) == (status, code, "abc-1")

@@ -21,7 +21,9 @@ def as_bytes(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(("mode", "kind"), [("RGB", "JPEG"), ("RGBA", "PNG"), ("L", "PNG"), ("P", "PNG"), ("RGB", "WEBP")])
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("RGB", "JPEG"), ("RGBA", "PNG"), ("L", "PNG"), ("P", "PNG"), ("RGB", "WEBP")]
+)
 def test_usual_pictures_become_rgb(mode: str, kind: str) -> None:
     image = decode(as_bytes(Image.new(mode, (30, 20)), kind), LIMITS)
     assert (image.mode, image.size) == ("RGB", (30, 20))

@@ -86,7 +86,9 @@ def test_a_stage_that_takes_too_long_is_ended_with_its_children(workspace: Works
     with pytest.raises(StageError, match="ran out of its"):
         run_stage(workspace, "slow", timeout_seconds=6)
     assert time.monotonic() - began < 40
-    assert not [child for child in psutil.Process().children(recursive=True) if "sleep(60)" in " ".join(child.cmdline())]
+    assert not [
+        child for child in psutil.Process().children(recursive=True) if "sleep(60)" in " ".join(child.cmdline())
+    ]
 
 
 def test_nights_are_recorded_and_restored(workspace: Workspace, toy: Path, tmp_path: Path) -> None:
@@ -118,13 +120,17 @@ def test_a_second_run_is_refused_and_says_which_process_is_at_work(workspace: Wo
             pass
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, cwd=repo_root(), env=workspace.environment()
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        cwd=repo_root(),
+        env=workspace.environment(),
     )
     assert done.returncode != 0
     assert f"BusyError: another run of profile 'sample' is under way (process {os.getpid()})" in done.stderr
 
 
-def test_a_run_killed_in_the_middle_of_a_stage_is_carried_on(toy: Path, tmp_path: Path) -> None:
+def test_a_run_killed_in_the_middle_of_a_stage_is_carried_on(toy: Path) -> None:
     script = f"""
         from pathlib import Path
         from aura.paths import profile_paths

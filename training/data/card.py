@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 from aura.artifact import write_text
 from aura.taxonomy import CATEGORIES
 from training.data.raw import read_rows
-from training.data.settings import DataSettings
+from training.data.settings import DataSettings, SourceName
 from training.data.splits import SPLITS
 
 _PALETTE = (
@@ -25,7 +26,11 @@ _PALETTE = (
 
 
 def write_card(
-    folder: Path, settings: DataSettings, notes: dict[str, Any], counts: dict[str, Any], hashes: dict[str, str]
+    folder: Path,
+    settings: DataSettings,
+    notes: Mapping[SourceName, dict[str, Any]],
+    counts: dict[str, Any],
+    hashes: dict[str, str],
 ) -> None:
     """Write `card.md` and `card/*.png` into prepared data that is otherwise complete."""
     pictures = folder / "card"
@@ -37,13 +42,15 @@ def write_card(
     write_text(folder / "card.md", _text(settings, notes, counts, hashes))
 
 
-def _text(settings: DataSettings, notes: dict[str, Any], counts: dict[str, Any], hashes: dict[str, str]) -> str:
+def _text(
+    settings: DataSettings, notes: Mapping[SourceName, dict[str, Any]], counts: dict[str, Any], hashes: dict[str, str]
+) -> str:
     shares = settings.split
     lines = ["# Data card", "", "## Sources", "", "| source | licence | holds | left out |", "|---|---|---|---|"]
-    for name, note in notes.items():
+    for source, note in notes.items():
         holds = ", ".join(f"{number} {what}" for what, number in note["counts"].items())
         skipped = ", ".join(f"{number} {reason}" for reason, number in note["skipped"].items()) or "nothing"
-        lines.append(f"| {name} | {note['licence']} | {holds} | {skipped} |")
+        lines.append(f"| {source} | {note['licence']} | {holds} | {skipped} |")
     lines += ["", "## Splits", "", "| | train | val | test |", "|---|---|---|---|"]
     for what in ("images", "boxes"):
         lines.append(f"| {what} | " + " | ".join(str(counts["detection"][split][what]) for split in SPLITS) + " |")

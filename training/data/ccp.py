@@ -73,7 +73,13 @@ class _Tables:
     def add(self, photo: PhotoResult) -> None:
         image_id, group = len(self.images) + 1, f"photo-{photo.name}"
         self.images.append(
-            {"id": image_id, "file_name": f"{photo.name}.jpg", "width": photo.width, "height": photo.height, "group": group}
+            {
+                "id": image_id,
+                "file_name": f"{photo.name}.jpg",
+                "width": photo.width,
+                "height": photo.height,
+                "group": group,
+            }
         )
         for garment in photo.garments:
             self.annotations.append(

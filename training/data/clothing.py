@@ -30,7 +30,13 @@ from training.data.settings import DataSettings, ImportSettings
 
 _COLUMNS = ("image", "sender_id", "label", "kids")
 _SHAPE = "images.csv and images/*.jpg"
-_WORDS = {"body": "bodysuit", "longsleeve": "long-sleeved top", "outwear": "jacket", "t-shirt": "T-shirt", "polo": "polo shirt"}
+_WORDS = {
+    "body": "bodysuit",
+    "longsleeve": "long-sleeved top",
+    "outwear": "jacket",
+    "t-shirt": "T-shirt",
+    "polo": "polo shirt",
+}
 """Classes whose name in the table is not what a shop would say."""
 
 
@@ -56,7 +62,9 @@ def import_clothing(path: Path, raw_dir: Path, settings: DataSettings) -> Import
         (folder / "catalog" / "images").mkdir(parents=True)
         work = [
             _PhotoWork(
-                path / "images" / f"{row['image']}.jpg", folder / "catalog" / "images" / f"{_item_id(row)}.jpg", settings.imports
+                path / "images" / f"{row['image']}.jpg",
+                folder / "catalog" / "images" / f"{_item_id(row)}.jpg",
+                settings.imports,
             )
             for row in rows
         ]
@@ -165,7 +173,9 @@ def _garment_pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
     middle counts when nothing stands out.
     """
     small = np.asarray(image.resize((_READ_PX, _READ_PX), Image.Resampling.BOX))
-    edge = np.concatenate([small[:_EDGE], small[-_EDGE:], small[:, :_EDGE].swapaxes(0, 1), small[:, -_EDGE:].swapaxes(0, 1)])
+    edge = np.concatenate(
+        [small[:_EDGE], small[-_EDGE:], small[:, :_EDGE].swapaxes(0, 1), small[:, -_EDGE:].swapaxes(0, 1)]
+    )
     cut = round(_READ_PX * _MIDDLE)
     middle = small[cut:-cut, cut:-cut].reshape(-1, 3)
     background, _ = group(to_lab(edge.reshape(-1, 3)))

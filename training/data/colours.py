@@ -26,8 +26,8 @@ _SHADES: tuple[tuple[str, str], ...] = (
     ("magenta", "#b52a78"), ("orange", "#e07a30"), ("mustard", "#c0942c"), ("yellow", "#e7cf4e"), ("olive", "#69683a"),
     ("khaki", "#8f8763"), ("green", "#36793f"), ("dark green", "#1f3a2b"), ("mint", "#a6d3b8"), ("lime", "#b5cc45"),
     ("teal", "#1f6f74"), ("turquoise", "#46b3b3"), ("sky blue", "#93bcdc"), ("denim blue", "#5b7596"),
-    ("blue", "#2a56a8"), ("blue", "#4a63b8"), ("navy", "#1b2440"), ("navy", "#2c3552"), ("purple", "#5b3a80"), ("plum", "#4a2540"),
-    ("lilac", "#b8a2cc"),
+    ("blue", "#2a56a8"), ("blue", "#4a63b8"), ("navy", "#1b2440"), ("navy", "#2c3552"), ("purple", "#5b3a80"),
+    ("plum", "#4a2540"), ("lilac", "#b8a2cc"),
 )  # fmt: skip
 _MOST_PIXELS = 1200
 _GROUPS = 4
@@ -137,7 +137,9 @@ def difference(one: Array, other: Array) -> Array:
     )  # fmt: skip
     s_lightness = 1 + 0.015 * (lightness - 50) ** 2 / np.sqrt(20 + (lightness - 50) ** 2)
     s_chroma, s_hue = 1 + 0.045 * chroma, 1 + 0.015 * chroma * weight
-    rotation = -2 * np.sqrt(chroma**7 / (chroma**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2))))
+    rotation = (
+        -2 * np.sqrt(chroma**7 / (chroma**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2))))
+    )
     light, tint, shift = d_lightness / s_lightness, d_chroma / s_chroma, d_hue / s_hue
     distance: Array = np.sqrt(np.maximum(light**2 + tint**2 + shift**2 + rotation * tint * shift, 0))
     return distance

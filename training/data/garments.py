@@ -26,10 +26,11 @@ from training.data.settings import ImportSettings
 
 _ISLAND_FRACTION = 0.1
 _MARGIN = 0.06
-_PLURALS = frozenset(
-    "accessories boots clogs earrings flats glasses gloves heels jeans leggings loafers panties pants pumps sandals shoes "
-    "shorts sneakers socks stockings sunglasses tights trousers wedges".split()
-)
+_PLURALS = (
+    "accessories", "boots", "clogs", "earrings", "flats", "glasses", "gloves", "heels", "jeans", "leggings",
+    "loafers", "panties", "pants", "pumps", "sandals", "shoes", "shorts", "sneakers", "socks", "stockings",
+    "sunglasses", "tights", "trousers", "wedges",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +184,9 @@ def _store(
         link_or_copy(file, folder / "catalog" / "images" / file.name)
 
 
-def _rounded(left: float, top: float, width: float, height: float, photo: PhotoResult) -> tuple[float, float, float, float]:
+def _rounded(
+    left: float, top: float, width: float, height: float, photo: PhotoResult
+) -> tuple[float, float, float, float]:
     """Box to hundredths of a pixel, never past the edge of the photo."""
     left, top = round(left, 2), round(top, 2)
     return left, top, round(min(width, photo.width - left), 2), round(min(height, photo.height - top), 2)

@@ -31,7 +31,7 @@ from training.data.card import write_card
 from training.data.raw import read_note, read_rows, write_rows
 from training.data.sample.source import write_sample
 from training.data.schema import BoxRow, CatalogRow, DialogueRow, ImageRow, ItemRow, OutfitRow, Problems
-from training.data.settings import DataSettings
+from training.data.settings import DataSettings, SourceName
 from training.data.splits import SPLITS, split_of
 
 _BOX_SLACK_PX = 0.51
@@ -180,7 +180,7 @@ def _chat(
     return {split: len(rows) for split, rows in splits.items()}
 
 
-def _having(settings: DataSettings, raw_root: Path, part: str) -> list[str]:
+def _having(settings: DataSettings, raw_root: Path, part: str) -> list[SourceName]:
     """Sources that give a part.
 
     Raises:

@@ -132,7 +132,8 @@ def writing(raw_dir: Path, report: ImportReport, settings: ImportSettings) -> It
             replace_dir(building, raw_dir)
         except OSError as error:
             raise DataError(
-                f"cannot write below {raw_dir.parent}: {error}", hint="free some space, or move AURA_HOME, and import again"
+                f"cannot write below {raw_dir.parent}: {error}",
+                hint="free some space, or move AURA_HOME, and import again",
             ) from error
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -167,6 +168,26 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n" for row in rows))
 
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a JSON Lines file.
+
+    Raises:
+        DataError: the file is missing, or names the line that is not a JSON object.
+    """
+    if not path.is_file():
+        raise DataError(f"no {path}", hint="import the source again: aura data import")
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}, line {number} is not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number} is not a JSON object")
+        rows.append(row)
+    return rows
+
+
 def check_layout(root: Path, needed: Sequence[str], shape: str) -> None:
     """Refuse a folder that is not a clone of the data set.
 
@@ -179,6 +200,8 @@ def check_layout(root: Path, needed: Sequence[str], shape: str) -> None:
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder", hint=f"give the folder that has {shape}")
-    missing = [name for name in needed if not ((root / name).is_dir() if name.endswith("/") else (root / name).is_file())]
+    missing = [
+        name for name in needed if not ((root / name).is_dir() if name.endswith("/") else (root / name).is_file())
+    ]
     if missing:
         raise DataError(f"{root} lacks {', '.join(missing)}", hint=f"give the folder that has {shape}")

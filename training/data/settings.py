@@ -35,7 +35,9 @@ class ImportSettings(Section):
     min_area_fraction: float = Field(default=4e-4, ge=0, lt=1, description="smaller garments are specks and left out")
     min_outfit_items: int = Field(default=3, ge=2)
     min_catalog_px: int = Field(default=40, ge=1, description="a smaller cut-out (long side) is no catalog picture")
-    max_bad_fraction: float = Field(default=0.2, ge=0, le=1, description="more broken files than this refuse the import")
+    max_bad_fraction: float = Field(
+        default=0.2, ge=0, le=1, description="more broken files than this refuse the import"
+    )
     jpeg_quality: int = Field(default=90, ge=50, le=95)
     workers: int = Field(default=2, ge=1, description="processes that read photos")
 

@@ -35,7 +35,9 @@ def match(rankings: Sequence[Ranking], photos: Sequence[Photo], n_labels: int) -
         _, first = np.unique(ranking.queries, return_index=True)
         shown = np.sort(first)
         free = np.ones(len(photo.labels), dtype=bool)
-        overlaps = box_iou(torch.from_numpy(ranking.boxes_xyxy_px[shown]), torch.from_numpy(photo.boxes_xyxy_px)).numpy()
+        overlaps = box_iou(
+            torch.from_numpy(ranking.boxes_xyxy_px[shown]), torch.from_numpy(photo.boxes_xyxy_px)
+        ).numpy()
         for row, k in enumerate(shown):
             fits = np.where(free & (photo.labels == ranking.labels[k]), overlaps[row], 0.0)
             hit = fits.size > 0 and fits.max() >= _IOU
@@ -56,7 +58,9 @@ def best_thresholds(matches: Matches) -> tuple[float, ...]:
     found = []
     for label, boxes in enumerate(matches.boxes_per_label):
         mine = matches.labels == label
-        found.append(_best_f1_score(matches.scores[mine], matches.right[mine], int(boxes)) if boxes >= _MIN_BOXES else shared)
+        found.append(
+            _best_f1_score(matches.scores[mine], matches.right[mine], int(boxes)) if boxes >= _MIN_BOXES else shared
+        )
     return tuple(round(float(np.clip(threshold, _LOWEST, _HIGHEST)), 4) for threshold in found)
 
 

@@ -16,7 +16,7 @@ _CHUNK = 64
 """Photos decoded at a time, so that memory does not grow with the split."""
 
 
-def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, seed: int) -> Evaluation:
+def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, seed: int) -> Evaluation:  # noqa: ARG001
     """AP50, AP, and precision and recall at the served thresholds, on `DATA/detection/test.json`.
 
     Nothing here is random and no setting matters: everything is in the artifact.
@@ -30,7 +30,8 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, se
     known = tuple(label.value for label in detector.rules.labels)
     if labels != known:
         raise DataError(
-            f"the test split has the categories {labels}, the detector {known}", hint="train it on this data's categories"
+            f"the test split has the categories {labels}, the detector {known}",
+            hint="train it on this data's categories",
         )
     rankings = rank_photos(detector, photos)
     precision = measure(rankings, photos, labels)

@@ -114,7 +114,9 @@ def draw_curves(path: Path, history: Path) -> None:
         for name in names:
             points = [(float(row["epoch"]) + 1, float(row[name])) for row in rows if row.get(name)]
             if points:
-                axis.plot(*zip(*points, strict=True), label=name.partition("/")[2], linewidth=1.8, marker=".", markersize=4)
+                axis.plot(
+                    *zip(*points, strict=True), label=name.partition("/")[2], linewidth=1.8, marker=".", markersize=4
+                )
         axis.set_xlabel("epoch")
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)

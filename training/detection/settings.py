@@ -16,7 +16,9 @@ class DetectionSettings(TrainerSettings):
 
     architecture: Literal["tiny-conditional-detr"] = "tiny-conditional-detr"
     """What is built from scratch when `base` is empty."""
-    base: str = Field(default="", description="hub name or path of a pretrained DETR, for example facebook/detr-resnet-50")
+    base: str = Field(
+        default="", description="hub name or path of a pretrained DETR, for example facebook/detr-resnet-50"
+    )
     tiny: TinyShape = TinyShape()
     image_height: int = Field(default=128, ge=32, description="canvas in px; DETRs want multiples of 32")
     image_width: int = Field(default=128, ge=32)
@@ -24,7 +26,9 @@ class DetectionSettings(TrainerSettings):
     cache_images: bool = Field(default=True, description="keep decoded training photos in memory")
     warmup_fraction: float = Field(default=0.08, ge=0, lt=1, description="share of all steps that the rate rises")
     backbone_rate: float = Field(default=1.0, gt=0, description="learning rate of the backbone relative to the rest")
-    continued_rate: float = Field(default=0.3, gt=0, le=1, description="share of the rate when starting from a champion")
+    continued_rate: float = Field(
+        default=0.3, gt=0, le=1, description="share of the rate when starting from a champion"
+    )
     ema_decay: float = Field(default=0.998, ge=0, lt=1, description="of the averaged weights; 0: no averaging")
     class_weight: float = Field(default=1.0, gt=0, description="weight of the classification loss")
     nms_iou: float | None = Field(default=None, gt=0, lt=1, description="overlap above which the weaker box is dropped")

@@ -62,12 +62,14 @@ def _finish(
     checkpoint = torch.load(best_checkpoint(trainer), map_location="cpu", weights_only=True)
     prefix = "model."
     start.model.load_state_dict(
-        {name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)}
+        {
+            name.removeprefix(prefix): value
+            for name, value in checkpoint["state_dict"].items()
+            if name.startswith(prefix)
+        }
     )
     labels = tuple(Category(str(start.model.config.id2label[index])) for index in range(start.model.config.num_labels))
-    rules = LabelRules(
-        labels=labels, thresholds=(_SHOWN_WITHOUT_THRESHOLDS,) * len(labels), nms_iou=settings.nms_iou
-    )
+    rules = LabelRules(labels=labels, thresholds=(_SHOWN_WITHOUT_THRESHOLDS,) * len(labels), nms_iou=settings.nms_iou)
     rankings = rank_photos(Detector(start.model, start.preprocess, rules), photos)
     matches = match(rankings, photos, len(labels))
     thresholds = best_thresholds(matches)

@@ -58,7 +58,9 @@ class ItemRow:
             with Image.open(self.image) as opened:
                 return opened.convert("RGB")
         except (OSError, UnidentifiedImageError) as error:
-            raise DataError(f"the picture of item {self.item_id!r} cannot be read: {self.image} ({error})", hint=_PREPARE) from error
+            raise DataError(
+                f"the picture of item {self.item_id!r} cannot be read: {self.image} ({error})", hint=_PREPARE
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ def _item_rows(folder: Path) -> Iterator[ItemRow]:
             category = Category(line["category"])
         except ValueError as error:
             raise DataError(
-                f"item {line['item_id']!r} has the unknown category {line['category']!r}; known: {', '.join(Category)}", hint=_PREPARE
+                f"item {line['item_id']!r} has the unknown category {line['category']!r}; known: {', '.join(Category)}",
+                hint=_PREPARE,
             ) from error
         image = folder / line["image"] if line.get("image") else None
         yield ItemRow(str(line["item_id"]), category, line.get("title") or "", line.get("attributes") or {}, image)

@@ -78,7 +78,9 @@ def make_exam(items: Mapping[str, ItemRow], outfits: Sequence[OutfitRow], *, see
     for item in sorted({item for outfit in outfits for item in outfit.items}):
         by_category[items[item].category].append(item)
     everything = [item for members in by_category.values() for item in members]
-    pairs = [(outfit.items, _corrupted(outfit, items, by_category, dice)) for outfit in outfits if len(outfit.items) >= 2]
+    pairs = [
+        (outfit.items, _corrupted(outfit, items, by_category, dice)) for outfit in outfits if len(outfit.items) >= 2
+    ]
     kinds: dict[str, list[Question]] = {"random": [], "same_category": []}
     skipped = dict.fromkeys(kinds, 0)
     for outfit in outfits:
@@ -103,12 +105,17 @@ def make_exam(items: Mapping[str, ItemRow], outfits: Sequence[OutfitRow], *, see
 
 
 def _corrupted(
-    outfit: OutfitRow, items: Mapping[str, ItemRow], by_category: Mapping[Category, list[str]], dice: np.random.Generator
+    outfit: OutfitRow,
+    items: Mapping[str, ItemRow],
+    by_category: Mapping[Category, list[str]],
+    dice: np.random.Generator,
 ) -> tuple[str, ...] | None:
     """The outfit with every garment swapped that has a counterpart; None when none has."""
     swapped: list[str] = []
     for item in outfit.items:
-        others = [other for other in by_category[items[item].category] if other not in outfit.items and other not in swapped]
+        others = [
+            other for other in by_category[items[item].category] if other not in outfit.items and other not in swapped
+        ]
         swapped.append(others[int(dice.integers(len(others)))] if others else item)
     return tuple(swapped) if tuple(swapped) != outfit.items else None
 
@@ -141,7 +148,9 @@ class Popularity:
 
     def credit(self, question: Question) -> float:
         """Chance in [0, 1] that the control picks the answer: 1 divided by the number of equally popular candidates."""
-        ranks = [(self._item_count[item], self._category_count[self._items[item].category]) for item in question.candidates]
+        ranks = [
+            (self._item_count[item], self._category_count[self._items[item].category]) for item in question.candidates
+        ]
         best = max(ranks)
         return 1 / ranks.count(best) if ranks[question.answer] == best else 0.0
 

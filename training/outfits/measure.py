@@ -52,7 +52,9 @@ def fitb_choices_by_query(examinee: Examinee, questions: Sequence[Question]) -> 
         return np.zeros(0, dtype=np.int64)
     distinct = sorted({item for question in questions for item in question.candidates})
     embeddings = dict(zip(distinct, examinee.embed(distinct), strict=True))
-    queries = examinee.queries([question.context for question in questions], [question.category for question in questions])
+    queries = examinee.queries(
+        [question.context for question in questions], [question.category for question in questions]
+    )
     candidates = np.stack([[embeddings[item] for item in question.candidates] for question in questions])
     return np.einsum("qce,qe->qc", candidates, queries).argmax(axis=1)
 
@@ -85,7 +87,9 @@ def retrieval_ranks(examinee: Examinee, exam: Exam) -> np.ndarray:
         pool = exam.pools[category]
         column = {item: number for number, item in enumerate(pool)}
         embeddings = examinee.embed(pool)
-        similarity = examinee.queries([questions[place].context for place in places], [category] * len(places)) @ embeddings.T
+        similarity = (
+            examinee.queries([questions[place].context for place in places], [category] * len(places)) @ embeddings.T
+        )
         for place, row in zip(places, similarity, strict=True):
             for given in questions[place].context:
                 if given in column:

@@ -109,7 +109,9 @@ class OutfitModule(lightning.LightningModule):
         focal = self._compatibility(vectors, items.category, outfits)
         blanks = blank_out(outfits, len(items))
         ranking = set_wise_ranking_loss(
-            self.network.queries(vectors, blanks.context.members, blanks.context.present, items.category[blanks.answer]),
+            self.network.queries(
+                vectors, blanks.context.members, blanks.context.present, items.category[blanks.answer]
+            ),
             self.network.item_embeddings(vectors),
             blanks.answer,
             wrong_answers(blanks, items.category, same_category=hard),

@@ -14,7 +14,9 @@ class OutfitsSettings(TrainerSettings):
     network: NetworkConfig = NetworkConfig()
     max_epochs: int = Field(default=20, ge=1)
     patience: int = Field(default=8, ge=1)
-    batch_size: int = Field(default=64, ge=2, description="outfits per step; negatives come from the same batch (paper: 50)")
+    batch_size: int = Field(
+        default=64, ge=2, description="outfits per step; negatives come from the same batch (paper: 50)"
+    )
     learning_rate: float = Field(default=1e-3, gt=0, description="peak; the paper's 1e-5 is for pretrained towers")
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1, description="share of all steps, then cosine to zero")
@@ -26,12 +28,17 @@ class OutfitsSettings(TrainerSettings):
     ranking_weight: float = Field(default=1.0, ge=0, description="weight of the ranking loss beside the focal loss")
     margin: float = Field(default=0.3, gt=0, lt=2, description="on unit vectors (paper: 2 on unbounded ones)")
     easy_fraction: float = Field(
-        default=0.2, ge=0, le=1, description="share of the epochs with negatives of any category, before those of the same"
+        default=0.2,
+        ge=0,
+        le=1,
+        description="share of the epochs with negatives of any category, before those of the same",
     )
 
     partial_probability: float = Field(default=0.3, ge=0, le=1, description="outfits shown without some of their items")
     drop_title_probability: float = Field(default=0.1, ge=0, le=1, description="items shown without title")
     drop_image_probability: float = Field(default=0.1, ge=0, le=1, description="items shown without picture")
-    shift: float = Field(default=0.08, ge=0, lt=0.5, description="largest shift and zoom of a picture, share of its side")
+    shift: float = Field(
+        default=0.08, ge=0, lt=0.5, description="largest shift and zoom of a picture, share of its side"
+    )
 
     exam_questions: int = Field(default=2000, ge=10, description="most fill-in-the-blank questions of one kind")

@@ -8,6 +8,7 @@ import torch
 
 from aura.errors import ArtifactError, DataError
 from inference.outfits import artifact
+from inference.outfits.model import OutfitModel
 from inference.outfits.network import OutfitNetwork
 from inference.outfits.towers import FrozenTowers
 from training.context import TrainContext
@@ -15,6 +16,7 @@ from training.fit import best_checkpoint, build_trainer, resume_path
 from training.outfits.data import ItemTable, OutfitsData, OutfitTables, read_tables
 from training.outfits.exam import Exam, Popularity, make_exam
 from training.outfits.module import MONITOR, OutfitModule
+from training.outfits.pictures import draw_all
 from training.outfits.settings import OutfitsSettings
 
 
@@ -42,6 +44,7 @@ def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
     best = torch.load(best_checkpoint(trainer), map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     artifact.save(network, context.out_dir)
+    draw_all(context.pictures_dir, OutfitModel.load(context.out_dir), tables.items, exam)
     return _figures(module, exam, tables)
 
 
@@ -70,7 +73,9 @@ def _start_from_champion(network: OutfitNetwork, context: TrainContext) -> bool:
             raise ArtifactError(f"its architecture is {base}, the settings ask for {network.config}")
         artifact.load_weights(network, context.base_dir)
     except ArtifactError as error:
-        warnings.warn(f"training from scratch, not from the champion in {context.base_dir}: {error.message}", stacklevel=2)
+        warnings.warn(
+            f"training from scratch, not from the champion in {context.base_dir}: {error.message}", stacklevel=2
+        )
         return False
     return True
 

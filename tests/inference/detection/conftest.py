@@ -36,23 +36,43 @@ def build(family: str) -> PreTrainedModel:
         )  # fmt: skip
         return DetrForObjectDetection(
             DetrConfig(
-                backbone_config=backbone, d_model=32, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=32,
-                decoder_ffn_dim=32, encoder_attention_heads=2, decoder_attention_heads=2, num_queries=8,
+                backbone_config=backbone,
+                d_model=32,
+                encoder_layers=1,
+                decoder_layers=1,
+                encoder_ffn_dim=32,
+                decoder_ffn_dim=32,
+                encoder_attention_heads=2,
+                decoder_attention_heads=2,
+                num_queries=8,
                 **label_maps(LABELS),
-            )  # fmt: skip
+            )
         )
     if family == "rt_detr_v2":
         return RTDetrV2ForObjectDetection(
             RTDetrV2Config(
                 backbone_config=RTDetrResNetConfig(
-                    embedding_size=8, hidden_sizes=[8, 16, 16, 32], depths=[1, 1, 1, 1], layer_type="basic",
+                    embedding_size=8,
+                    hidden_sizes=[8, 16, 16, 32],
+                    depths=[1, 1, 1, 1],
+                    layer_type="basic",
                     out_features=["stage2", "stage3", "stage4"],
                 ),
-                encoder_hidden_dim=32, encoder_in_channels=[16, 16, 32], encoder_layers=1, encoder_ffn_dim=32,
-                encoder_attention_heads=2, d_model=32, decoder_in_channels=[32, 32, 32], decoder_ffn_dim=32,
-                decoder_layers=2, decoder_attention_heads=2, num_queries=8, num_denoising=4, num_feature_levels=3,
+                encoder_hidden_dim=32,
+                encoder_in_channels=[16, 16, 32],
+                encoder_layers=1,
+                encoder_ffn_dim=32,
+                encoder_attention_heads=2,
+                d_model=32,
+                decoder_in_channels=[32, 32, 32],
+                decoder_ffn_dim=32,
+                decoder_layers=2,
+                decoder_attention_heads=2,
+                num_queries=8,
+                num_denoising=4,
+                num_feature_levels=3,
                 **label_maps(LABELS),
-            )  # fmt: skip
+            )
         )
     raise ValueError(f"unknown family {family!r}; known: {', '.join(FAMILIES)}")
 

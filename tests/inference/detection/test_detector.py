@@ -18,7 +18,8 @@ def _photos(count: int) -> list[Image.Image]:
     rng = np.random.default_rng(3)
     sizes = [(64, 96), (200, 90), (31, 47), (300, 300), (1, 1)]
     return [
-        Image.fromarray(rng.integers(0, 255, (sizes[i % 5][1], sizes[i % 5][0], 3), dtype=np.uint8)) for i in range(count)
+        Image.fromarray(rng.integers(0, 255, (sizes[i % 5][1], sizes[i % 5][0], 3), dtype=np.uint8))
+        for i in range(count)
     ]
 
 

@@ -245,7 +245,7 @@ def test_the_stage_writes_its_metrics(corpus: Path, tmp_path: Path, capsys: pyte
     assert found[0].slug == "wool-care"
 
     params.write_text(yaml.safe_dump({"retrieval": {"chunk_words": 5}}))
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     assert "retrieval.chunk_words: unknown key" in capsys.readouterr().err
 
 

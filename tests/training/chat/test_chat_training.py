@@ -204,7 +204,7 @@ def test_a_champion_with_broken_weights_is_an_error(
 
 
 def test_the_served_adapter_answers_what_was_learnt(
-    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings
+    artifact: tuple[Path, dict[str, float]], settings: ChatSettings
 ) -> None:
     folder, _ = artifact
     model = ChatModel.load(folder / "out")

@@ -35,7 +35,9 @@ def _write_split(folder: Path, split: str, count: int, first: int, rng: np.rando
                  "area": w * h, "iscrowd": 0}
             )  # fmt: skip
         Image.fromarray(pixels).save(folder / "images" / f"{number}.jpg", quality=95)
-        images.append({"id": number, "file_name": f"{number}.jpg", "width": width, "height": height, "group": str(number)})
+        images.append(
+            {"id": number, "file_name": f"{number}.jpg", "width": width, "height": height, "group": str(number)}
+        )
     categories = [{"id": index, "name": category.value} for index, category in enumerate(CATEGORIES)]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / f"{split}.json").write_text(json.dumps(content))

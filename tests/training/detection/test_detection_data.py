@@ -56,7 +56,7 @@ def test_batch_shapes(shapes_dir: Path) -> None:
     assert batch.canvases.dtype == torch.uint8
     assert all(target["boxes"].shape == (len(target["class_labels"]), 4) for target in batch.targets)
     assert all(target["boxes"].dtype == torch.float32 for target in batch.targets)
-    assert all(0 <= target["boxes"].min() and target["boxes"].max() <= 1 for target in batch.targets)
+    assert all(target["boxes"].min() >= 0 and target["boxes"].max() <= 1 for target in batch.targets)
 
 
 def test_views_depend_on_seed_epoch_and_index_only(shapes_dir: Path) -> None:

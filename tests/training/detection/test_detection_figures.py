@@ -99,7 +99,9 @@ def test_thresholds_where_nothing_is_right() -> None:
 def test_losses_are_fp32_under_mixed_precision(family: str) -> None:
     model = build(family).train()
     use_checked_loss(model, class_weight=1.0)
-    targets = [{"class_labels": torch.tensor([1, 3]), "boxes": torch.tensor([[0.5, 0.5, 0.3, 0.3], [0.2, 0.2, 0.1, 0.1]])}]
+    targets = [
+        {"class_labels": torch.tensor([1, 3]), "boxes": torch.tensor([[0.5, 0.5, 0.3, 0.3], [0.2, 0.2, 0.1, 0.1]])}
+    ]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = model(pixel_values=torch.randn(2, 3, 96, 64), labels=targets * 2)
     assert output.loss.dtype == torch.float32

@@ -42,7 +42,7 @@ def test_overfits_one_batch(quick: DetectionSettings, shapes_dir: Path) -> None:
     data = DetectionData(shapes_dir, preprocess, still, batch_size=4, num_workers=0, seed=1, cache=True)
     start = starting_point(quick, data.labels, None)
     module = DetectionModule(start.model, data.labels, preprocess, quick)
-    module.log = module.log_dict = lambda *arguments, **named: None
+    module.log = module.log_dict = lambda *_, **__: None
     batch = next(iter(data.train_dataloader()))
     optimizer = torch.optim.AdamW(module.parameters(), lr=2e-3)
     losses = []
@@ -130,7 +130,11 @@ def test_the_champion_is_continued(
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"image_height": 64}, "preprocess"), ({"tiny": {"hidden_size": 48}}, "d_model"), ({"tiny": {"queries": 5}}, "num_queries")],
+    [
+        ({"image_height": 64}, "preprocess"),
+        ({"tiny": {"hidden_size": 48}}, "d_model"),
+        ({"tiny": {"queries": 5}}, "num_queries"),
+    ],
 )
 def test_a_champion_that_does_not_fit_is_left_with_a_warning(
     quick: DetectionSettings, tmp_path: Path, change: dict[str, object], named: str
@@ -174,7 +178,9 @@ def test_an_unknown_base_is_named(quick: DetectionSettings, context: TrainContex
         train(quick.model_copy(update={"base": "no/such-model"}), context)
 
 
-def test_a_detector_of_other_categories_cannot_be_evaluated(quick: DetectionSettings, tmp_path: Path, shapes_dir: Path) -> None:
+def test_a_detector_of_other_categories_cannot_be_evaluated(
+    quick: DetectionSettings, tmp_path: Path, shapes_dir: Path
+) -> None:
     start = starting_point(quick, ("tops", "shoes"), None)
     rules = LabelRules(labels=_labels(start.model), thresholds=(0.5, 0.5), nms_iou=None)
     save_artifact(tmp_path, start.model, start.preprocess, rules)

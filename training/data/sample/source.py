@@ -84,7 +84,7 @@ def _draw(folder: Path, settings: SampleSettings) -> dict[str, int]:
 def _code_hash() -> str:
     """Hash of this package's sources: new drawing code means new data."""
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(content_hash(file).encode())
     return digest.hexdigest()
 

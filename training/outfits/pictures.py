@@ -1,0 +1,135 @@
+"""Pictures of a training: blanks as the model fills them, true outfits beside corrupted ones, curves."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from inference.outfits.items import WHITE, square
+from inference.outfits.model import OutfitModel
+from training.outfits.data import ItemRow
+from training.outfits.evaluate import ModelExaminee
+from training.outfits.exam import CANDIDATES, Exam, Question
+
+_DPI = 110
+_SHOWN = 6
+_TILE_PX = 160
+_GIVEN = 5
+"""Garments of the outfit that a row shows; further ones are counted."""
+Case = TypeVar("Case")
+_RIGHT, _WRONG, _QUIET = "#117733", "#cc3311", "#bbbbbb"
+
+
+def draw_all(folder: Path, model: OutfitModel, rows: Mapping[str, ItemRow], exam: Exam) -> None:
+    """Write `blanks.png`, `outfits.png` and, where `history.csv` lies in the folder, `curves.png`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    examinee = ModelExaminee(model, rows)
+    draw_blanks(folder / "blanks.png", examinee, rows, exam.fitb["same_category"])
+    draw_outfits(folder / "outfits.png", examinee, rows, exam)
+    if (folder / "history.csv").is_file():
+        draw_curves(folder / "curves.png", folder / "history.csv")
+
+
+def draw_blanks(
+    path: Path, examinee: ModelExaminee, rows: Mapping[str, ItemRow], questions: Sequence[Question]
+) -> None:
+    """One question a row: the outfit, then the candidates with the model's probabilities; its choice is framed."""
+    chosen = _spread(questions)
+    columns = _GIVEN + CANDIDATES
+    figure = Figure(figsize=(columns * 1.45, len(chosen) * 1.75 + 0.3), layout="constrained")
+    grid = np.atleast_2d(figure.subplots(len(chosen), columns, squeeze=False))
+    for axes, question in zip(grid, chosen, strict=True):
+        scores = examinee.score(question.completed())
+        best = int(scores.argmax())
+        _draw_outfit(axes[:_GIVEN], rows, question.context)
+        for place, (axis, item) in enumerate(zip(axes[_GIVEN:], question.candidates, strict=True)):
+            true = place == question.answer
+            _draw_item(axis, rows[item], f"{scores[place]:.2f}" + (" true" if true else ""), bold=true)
+            if place == best:
+                _frame(axis, _RIGHT if true else _WRONG)
+    figure.suptitle("Outfit, then four candidates for the missing garment; framed: the model's choice", fontsize=10)
+    _save(figure, path)
+
+
+def draw_outfits(path: Path, examinee: ModelExaminee, rows: Mapping[str, ItemRow], exam: Exam) -> None:
+    """One pair a row: a true outfit left, the same categories filled at random right, with the model's scores."""
+    pairs = _spread(list(zip(exam.true_outfits, exam.corrupted_outfits, strict=True)))
+    if not pairs:
+        return
+    figure = Figure(figsize=(2 * _GIVEN * 1.3, len(pairs) * 1.75 + 0.3), layout="constrained")
+    grid = figure.subplots(len(pairs), 2 * _GIVEN, squeeze=False)
+    for axes, (true, corrupted) in zip(grid, pairs, strict=True):
+        scores = examinee.score([true, corrupted])
+        _draw_outfit(axes[:_GIVEN], rows, true, f"true: {scores[0]:.2f}")
+        _draw_outfit(axes[_GIVEN:], rows, corrupted, f"random: {scores[1]:.2f}")
+    figure.suptitle("Outfits as they were worn, and beside them random garments of the same categories", fontsize=10)
+    _save(figure, path)
+
+
+def draw_curves(path: Path, history: Path) -> None:
+    """Losses and validation figures over epochs."""
+    with history.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    losses, figures = figure.subplots(1, 2)
+    for axis, names in (
+        (losses, ("train/focal", "val/focal", "train/ranking", "val/ranking")),
+        (figures, ("val/fitb", "val/fitb_by_query", "val/fitb_random", "val/auc")),
+    ):
+        for name in names:
+            points = [(float(row["epoch"]) + 1, float(row[name])) for row in rows if row.get(name)]
+            if points:
+                axis.plot(*zip(*points, strict=True), label=name, linewidth=1.8, marker=".", markersize=4)
+        axis.set_xlabel("epoch")
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        if axis.lines:
+            axis.legend(frameon=False, fontsize=8)
+    losses.set_yscale("log")
+    losses.set_title("loss", loc="left", fontsize=10)
+    figures.set_title("validation (guessing: FITB 0.25, AUC 0.5)", loc="left", fontsize=10)
+    _save(figure, path)
+
+
+def _spread(cases: Sequence[Case]) -> list[Case]:
+    """A few cases from all over the list: neighbours are blanks of one outfit."""
+    return list(cases[:: max(1, len(cases) // _SHOWN)][:_SHOWN])
+
+
+def _draw_outfit(axes: Any, rows: Mapping[str, ItemRow], items: Sequence[str], title: str = "") -> None:
+    shown = items[: len(axes)]
+    for place, axis in enumerate(axes):
+        if place >= len(shown):
+            axis.set_axis_off()
+            continue
+        more = len(items) - len(shown) if place == len(axes) - 1 else 0
+        label = title if title and place == 0 else rows[shown[place]].category.value
+        _draw_item(axis, rows[shown[place]], f"{label} +{more}" if more else label, bold=bool(title) and place == 0)
+
+
+def _draw_item(axis: Any, row: ItemRow, title: str, *, bold: bool = False) -> None:
+    picture = row.item().image
+    axis.imshow(square(picture, _TILE_PX) if picture else Image.new("RGB", (_TILE_PX, _TILE_PX), WHITE))
+    axis.set_title(title, fontsize=8, fontweight="bold" if bold else "normal", color="#333333")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_color(_QUIET)
+        spine.set_linewidth(0.5)
+
+
+def _frame(axis: Any, colour: str) -> None:
+    axis.add_patch(Rectangle((0, 0), 1, 1, transform=axis.transAxes, fill=False, edgecolor=colour, linewidth=5))
+
+
+def _save(figure: Figure, path: Path) -> None:
+    FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=_DPI, facecolor="white")
