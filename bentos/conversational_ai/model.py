@@ -57,16 +57,11 @@ class Conversationalist:
         async with self._turn:
             deadline = time.monotonic() + seconds
             pieces = self._model.stream(messages, passages=passages, max_new_tokens=max_new_tokens)
-            reason, n_tokens = "stop", 0
+            cut = False
             try:
-                while (piece := await asyncio.to_thread(next, pieces, _END)) is not _END:
-                    n_tokens += 1
+                while not cut and (piece := await asyncio.to_thread(next, pieces, _END)) is not _END:
                     yield json.dumps({"text": piece}) + "\n"
-                    if time.monotonic() > deadline:
-                        reason = "deadline"
-                        break
+                    cut = time.monotonic() > deadline
             finally:
-                close = getattr(pieces, "close", None)
-                if close:
-                    await asyncio.to_thread(close)
-            yield json.dumps({"finish_reason": reason}) + "\n"
+                await asyncio.to_thread(pieces.close)
+            yield json.dumps({"finish_reason": "deadline" if cut else pieces.finish_reason}) + "\n"

@@ -37,7 +37,8 @@ logger = logging.getLogger("aura.services")
 app = make_app("Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.")
 
 _FOLLOW_UP_WORDS = 6
-_REMEMBERED_TURNS = 20
+_REMEMBERED_MESSAGES = 21
+"""Odd, so that what is kept begins with a question."""
 _GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
 
 
@@ -112,7 +113,7 @@ class ConversationalAI:
                 )
                 await _send_error(websocket, InvalidRequestError(problems, hint='send {"content": "your question"}'))
                 continue
-            messages = [*messages, {"role": "user", "content": question.content}][-_REMEMBERED_TURNS:]
+            messages = [*messages, {"role": "user", "content": question.content}][-_REMEMBERED_MESSAGES:]
             try:
                 answer = await self._stream(websocket, messages, question.passages)
                 messages.append({"role": "assistant", "content": answer})

@@ -18,6 +18,9 @@ from bentos.serving.pictures import decode, encode
 from bentos.serving.places import places
 from bentos.visual_analysis.schemas import Analysis, Garment, Health, Similar
 
+_LEAST_SCORE = 0.05
+"""Nothing below is of use to anybody; the queries of a DETR always answer something."""
+
 app = make_app("Aura visual analysis", "Finds garments in photos.")
 
 
@@ -40,11 +43,21 @@ class DetectorModel:
 
     @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
     def detect(self, images: list[bytes]) -> list[list[dict[str, Any]]]:
-        """PNG pictures to detections above 0.05; the API part applies the caller's threshold."""
+        """PNG pictures to detections above 0.05; `shown` is what training's threshold of the category says."""
         photos = [Image.open(io.BytesIO(content)) for content in images]
+        rules = self._detector.rules
+        least = dict(zip(rules.labels, rules.thresholds, strict=True))
         return [
-            [{"category": one.category.value, "score": one.score, "box": list(one.box_xyxy_px)} for one in found]
-            for found in self._detector.predict(photos, threshold=0.05)
+            [
+                {
+                    "category": one.category.value,
+                    "score": one.score,
+                    "box": list(one.box_xyxy_px),
+                    "shown": one.score >= least[one.category],
+                }
+                for one in found
+            ]
+            for found in self._detector.predict(photos, threshold=_LEAST_SCORE)
         ]
 
     @bentoml.api
@@ -60,7 +73,7 @@ class DetectorModel:
             hits = self._index.similar_items(photo.crop(_at_least_a_pixel(one["box"])), k, Category(one["category"]))
             answer.append(
                 [
-                    {"item_id": hit.item_id, "title": hit.title, "category": hit.category, "similarity": hit.score}
+                    {"item_id": hit.item_id, "title": hit.title, "category": hit.category, "similarity": hit.relevance}
                     for hit in hits
                 ]
             )
@@ -78,16 +91,21 @@ class VisualAnalysis:
     async def analyze(
         self,
         image: Annotated[UploadFile, File(description="JPEG, PNG or WEBP")],
-        threshold: Annotated[float | None, Query(ge=0.05, le=1, description="least confidence")] = None,
+        threshold: Annotated[
+            float | None,
+            Query(ge=_LEAST_SCORE, le=1, description="least confidence; without it, the best one of each category"),
+        ] = None,
         similar: Annotated[int, Query(ge=0, le=10, description="catalog items per garment")] = 0,
     ) -> Analysis:
         """Garments of one photo with category, confidence and box; on request with similar catalog items."""
-        limits = places().serving
-        photo = decode(await image.read(), limits)
+        photo = decode(await image.read(), places().serving)
         content = encode(photo)
-        least = limits.detection_threshold if threshold is None else threshold
-        found = (await self.model.to_async.detect([content]))[0]
-        found = [one for one in found if one["score"] >= least]
+        detected = (await self.model.to_async.detect([content]))[0]
+        found = [
+            {name: one[name] for name in ("category", "score", "box")}
+            for one in detected
+            if (one["shown"] if threshold is None else one["score"] >= threshold)
+        ]
         looks: list[list[dict[str, Any]]] = [[] for _ in found]
         if similar and found:
             looks = await self.model.to_async.similar(image=content, boxes=found, k=similar)

@@ -2,7 +2,8 @@
 
 Residual blocks of two 3x3 convolutions (arXiv 1512.03385, section 3.3) at strides 4, 8, 16 and 32; the deeper maps are
 added into the shallower ones on the way up (arXiv 1612.03144, section 3), and one map at `out_stride` goes to the
-transformer. It exists because the DETR code of transformers freezes every `nn.BatchNorm2d` of a backbone and the first
+transformer. Cells carry their coordinates (CoordConv, arXiv 1807.03247): a DETR puts positions into its keys only, so
+what its decoder gathers says nothing of where it was gathered until an encoder has learnt to write it down. It exists because the DETR code of transformers freezes every `nn.BatchNorm2d` of a backbone and the first
 stage of a "resnet": right for pretrained weights, fatal for random ones.
 
 Importing this module registers `aura_compact` with transformers' AutoConfig and AutoBackbone.
@@ -20,6 +21,8 @@ from transformers.backbone_utils import BackboneConfigMixin, BackboneMixin
 from transformers.modeling_outputs import BackboneOutput
 
 _STRIDES = (4, 8, 16, 32)
+_OCTAVES = (0.5, 1, 2, 4)
+"""Frequencies of the maps that say where a cell lies, in half cycles over the half image."""
 
 
 class CompactConfig(BackboneConfigMixin, PreTrainedConfig):
@@ -120,7 +123,7 @@ class CompactBackbone(BackboneMixin, PreTrainedModel):
         self.laterals = nn.ModuleList(
             ConvNorm(size, config.neck_size, kernel=1, active=False) for size in config.hidden_sizes[self._first_out :]
         )
-        self.merge = ConvNorm(config.neck_size, config.neck_size)
+        self.merge = ConvNorm(config.neck_size + 2 + 4 * len(_OCTAVES), config.neck_size)
         self.post_init()
 
     @torch.no_grad()
@@ -128,7 +131,9 @@ class CompactBackbone(BackboneMixin, PreTrainedModel):
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, TrainableNorm2d):
-            module.reset_parameters()
+            # Not `reset_parameters`: it would also reset the running statistics, after they were loaded.
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
 
     def forward(self, pixel_values: torch.Tensor, **kwargs: Any) -> BackboneOutput:
         """(B, 3, H, W) normalised float pixels -> one map in `feature_maps`."""
@@ -141,7 +146,19 @@ class CompactBackbone(BackboneMixin, PreTrainedModel):
         for index in range(len(self.laterals) - 2, -1, -1):
             shallow = self.laterals[index](maps[self._first_out + index])
             deep = shallow + nn.functional.interpolate(deep, size=shallow.shape[-2:], mode="nearest")
-        return BackboneOutput(feature_maps=(self.merge(torch.relu(deep)),))
+        return BackboneOutput(feature_maps=(self.merge(torch.cat([torch.relu(deep), _where(deep)], dim=1)),))
+
+
+def _where(like: torch.Tensor) -> torch.Tensor:
+    """Maps (B, 2 + 4 octaves, H, W) that say where a cell lies: x and y in -1..1 and their sines and cosines."""
+    batch, _, height, width = like.shape
+    options = {"device": like.device, "dtype": like.dtype}
+    y, x = torch.meshgrid(
+        torch.linspace(-1, 1, height, **options), torch.linspace(-1, 1, width, **options), indexing="ij"
+    )
+    angles = [torch.pi * octave * axis for octave in _OCTAVES for axis in (x, y)]
+    maps = torch.stack([x, y, *map(torch.sin, angles), *map(torch.cos, angles)])
+    return maps.expand(batch, -1, -1, -1)
 
 
 AutoConfig.register(CompactConfig.model_type, CompactConfig, exist_ok=True)

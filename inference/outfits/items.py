@@ -46,6 +46,9 @@ def category_text(category: Category) -> str:
 def square(image: Image.Image, size_px: int) -> Image.Image:
     """The whole picture, centred on a white RGB square of `size_px`; EXIF rotation applied, aspect ratio kept."""
     upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):
+        # Pillow's own conversion clips 16 bits at 255, so that nearly everything would turn white.
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
     if "A" in upright.getbands() or "transparency" in upright.info:
         layers = upright.convert("RGBA")
         upright = Image.new("RGB", layers.size, WHITE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,9 +91,14 @@ def _evenly(rows: list[Any], number: int) -> list[Any]:
     return rows[::step][:number]
 
 
+def _aspect(images: list[dict[str, Any]]) -> float:
+    """Height of a photo relative to its width, as most have it."""
+    return statistics.median(image["height"] / image["width"] for image in images)
+
+
 def _scenes(folder: Path, target: Path) -> None:
     table = json.loads((folder / "train.json").read_text(encoding="utf-8"))
-    figure, axes = _grid(3, 6, (1.7, 2.2), "Photos with their boxes (train)")
+    figure, axes = _grid(3, 6, (1.7, 1.7 * _aspect(table["images"])), "Photos with their boxes (train)")
     for axis, image in zip(axes, _evenly(table["images"], len(axes)), strict=False):
         with Image.open(folder / "images" / image["file_name"]) as photo:
             axis.imshow(photo.convert("RGB"))
@@ -112,7 +118,7 @@ def _outfits(folder: Path, target: Path) -> None:
     outfits = read_rows(folder / "train.jsonl")
     width = 7
     chosen = _evenly([outfit for outfit in outfits if len(outfit["items"]) <= width], 6)
-    figure, axes = _grid(len(chosen), width, (1.35, 1.65), "Outfits, one a row (train)")
+    figure, axes = _grid(max(1, len(chosen)), width, (1.35, 1.65), "Outfits, one a row (train)")
     for place, outfit in enumerate(chosen):
         for column, item_id in enumerate(outfit["items"]):
             axis = axes[place * width + column]

@@ -26,6 +26,8 @@ from training.data.settings import ImportSettings
 
 _ISLAND_FRACTION = 0.1
 _MARGIN = 0.06
+_MOST_LABELS = 65535
+"""A mask with a larger number is damaged; finding its objects would take memory for every number below."""
 _PLURALS = (
     "accessories", "boots", "clogs", "earrings", "flats", "glasses", "gloves", "heels", "jeans", "leggings",
     "loafers", "panties", "pants", "pumps", "sandals", "shoes", "shorts", "sneakers", "socks", "stockings",
@@ -142,7 +144,9 @@ def _read_mask(path: Path) -> npt.NDArray[np.integer[Any]] | None:
         mask = np.asarray(scipy.io.loadmat(path)["groundtruth"])
     except Exception:  # SciPy raises whatever its parser stumbles over; any of it means the same to the user
         return None
-    return mask if mask.ndim == 2 and np.issubdtype(mask.dtype, np.integer) and mask.size and mask.min() >= 0 else None
+    if mask.ndim != 2 or not mask.size or not np.issubdtype(mask.dtype, np.integer):
+        return None
+    return mask if mask.min() >= 0 and mask.max() <= _MOST_LABELS else None
 
 
 def _labelled(

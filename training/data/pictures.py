@@ -28,7 +28,7 @@ def open_rgb(path: Path, *, upright: bool = False, draft_px: int | None = None) 
             return (ImageOps.exif_transpose(opened) if upright else opened).convert("RGB")
     except FileNotFoundError:
         raise DataError(f"picture {path.name} is missing") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
         raise DataError(f"picture {path.name} is not readable ({error})") from error
 
 

@@ -71,7 +71,7 @@ def _detection(settings: DataSettings, raw_root: Path, out: Path, problems: Prob
     number = 0
     for source in _having(settings, raw_root, "detection"):
         folder = raw_root / source / "detection"
-        table = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
+        table = _read_coco(folder / "annotations.json")
         where = f"{source}/detection"
         rows = problems.rows(ImageRow, table["images"], f"{where}/images")
         problems.unique((row.id for row in rows), f"{where}/images")
@@ -103,6 +103,21 @@ def _detection(settings: DataSettings, raw_root: Path, out: Path, problems: Prob
             out / f"{split}.json", {"images": images[split], "annotations": annotations, "categories": categories}
         )
     return {split: {"images": len(images[split]), "boxes": len(boxes[split])} for split in SPLITS}
+
+
+def _read_coco(path: Path) -> dict[str, list[Any]]:
+    """Tables of a COCO file.
+
+    Raises:
+        DataError: the file is missing or lacks a table.
+    """
+    try:
+        tables: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8"))
+        if all(isinstance(tables[name], list) for name in ("images", "annotations")):
+            return tables
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"cannot read {path}: {error!r}", hint="import the source again: aura data import") from error
+    raise DataError(f"{path} lacks its tables", hint="import the source again: aura data import")
 
 
 def _outfits(settings: DataSettings, raw_root: Path, out: Path, problems: Problems) -> dict[str, Any]:

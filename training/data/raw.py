@@ -120,23 +120,24 @@ def writing(raw_dir: Path, report: ImportReport, settings: ImportSettings) -> It
         BusyError: another import or preparation is using the source.
         DataError: the disk is full or not writable.
     """
-    with locked(raw_dir, wait_seconds=1):
-        recover_dir(raw_dir)
-        building = raw_dir.with_name(f".{raw_dir.name}.importing")
-        # Left by an import that was killed.
-        shutil.rmtree(building, ignore_errors=True)
-        try:
-            building.mkdir(parents=True)
-            yield building
-            write_json(building / NOTE, _note(building, report, settings))
-            replace_dir(building, raw_dir)
-        except OSError as error:
-            raise DataError(
-                f"cannot write below {raw_dir.parent}: {error}",
-                hint="free some space, or move AURA_HOME, and import again",
-            ) from error
-        finally:
+    building = raw_dir.with_name(f".{raw_dir.name}.importing")
+    try:
+        with locked(raw_dir, wait_seconds=1):
+            recover_dir(raw_dir)
+            # Left by an import that was killed.
             shutil.rmtree(building, ignore_errors=True)
+            try:
+                building.mkdir(parents=True)
+                yield building
+                write_json(building / NOTE, _note(building, report, settings))
+                replace_dir(building, raw_dir)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot write below {raw_dir.parent}: {error}",
+            hint="free some space, or move AURA_HOME, and import again",
+        ) from error
 
 
 def _note(building: Path, report: ImportReport, settings: ImportSettings) -> dict[str, Any]:

@@ -31,4 +31,7 @@ class DetectionSettings(TrainerSettings):
     )
     ema_decay: float = Field(default=0.998, ge=0, lt=1, description="of the averaged weights; 0: no averaging")
     class_weight: float = Field(default=1.0, gt=0, description="weight of the classification loss")
+    dense_weight: float = Field(
+        default=1.0, ge=0, description="weight of the dense helper's loss; only where the network is made from scratch"
+    )
     nms_iou: float | None = Field(default=None, gt=0, lt=1, description="overlap above which the weaker box is dropped")

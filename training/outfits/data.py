@@ -15,7 +15,7 @@ from typing import Any, Literal
 import lightning
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -56,7 +56,8 @@ class ItemRow:
             return None
         try:
             with Image.open(self.image) as opened:
-                return opened.convert("RGB")
+                # Transparency and depth stay: `inference.outfits.items` decides what they become, as in serving.
+                return ImageOps.exif_transpose(opened)
         except (OSError, UnidentifiedImageError) as error:
             raise DataError(
                 f"the picture of item {self.item_id!r} cannot be read: {self.image} ({error})", hint=_PREPARE
@@ -94,10 +95,7 @@ def read_tables(data_dir: Path) -> OutfitTables:
     items = {row.item_id: row for row in _item_rows(folder)}
     splits: dict[Split, list[OutfitRow]] = {}
     for split in ("train", "val", "test"):
-        rows = [
-            OutfitRow(str(line["outfit_id"]), str(line["group"]), tuple(line["items"]))
-            for line in _lines(folder / f"{split}.jsonl", ("outfit_id", "group", "items"))
-        ]
+        rows = list(_outfit_rows(folder, split))
         for row in rows:
             unknown = [item for item in row.items if item not in items]
             if unknown:
@@ -126,14 +124,24 @@ def _item_rows(folder: Path) -> Iterator[ItemRow]:
         yield ItemRow(str(line["item_id"]), category, line.get("title") or "", line.get("attributes") or {}, image)
 
 
+def _outfit_rows(folder: Path, split: Split) -> Iterator[OutfitRow]:
+    for line in _lines(folder / f"{split}.jsonl", ("outfit_id", "group", "items")):
+        items = line["items"]
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            raise DataError(
+                f"outfit {line['outfit_id']!r} of {split} needs a list of item ids, not {items!r}", hint=_PREPARE
+            )
+        yield OutfitRow(str(line["outfit_id"]), str(line["group"]), tuple(items))
+
+
 def _lines(path: Path, required: Sequence[str]) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         raise DataError(f"prepared outfits lack {path.name} ({path})", hint=_PREPARE)
-    with path.open(encoding="utf-8") as stream:
+    with path.open("rb") as stream:
         for number, text in enumerate(stream, start=1):
             try:
                 line = json.loads(text)
-            except json.JSONDecodeError as error:
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
                 raise DataError(f"{path}, line {number} is not JSON: {error}", hint=_PREPARE) from error
             missing = [key for key in required if not isinstance(line, dict) or key not in line]
             if missing:

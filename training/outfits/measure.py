@@ -79,7 +79,10 @@ def by_category(values: np.ndarray, questions: Sequence[Question]) -> dict[str, 
 
 
 def retrieval_ranks(examinee: Examinee, exam: Exam) -> np.ndarray:
-    """int `(Q,)`: place (from 0) of the true garment among all items of its category that are not in the outfit already."""
+    """int `(Q,)`: place (from 0) of the true garment among all items of its category that are not in the outfit already.
+
+    Of equally near ones half count as nearer, so that a model that embeds everything alike does not look perfect.
+    """
     questions = exam.fitb["same_category"]
     ranks = np.zeros(len(questions), dtype=np.int64)
     for category in sorted({question.category for question in questions}):
@@ -94,7 +97,8 @@ def retrieval_ranks(examinee: Examinee, exam: Exam) -> np.ndarray:
             for given in questions[place].context:
                 if given in column:
                     row[column[given]] = -np.inf
-            ranks[place] = int((row > row[column[questions[place].true_item]]).sum())
+            true = row[column[questions[place].true_item]]
+            ranks[place] = int((row > true).sum()) + (int((row == true).sum()) - 1) // 2
     return ranks
 
 

@@ -107,17 +107,23 @@ class OutfitModule(lightning.LightningModule):
         settings = self._settings
         vectors = self.network.encode_items(items)
         focal = self._compatibility(vectors, items.category, outfits)
-        blanks = blank_out(outfits, len(items))
-        ranking = set_wise_ranking_loss(
-            self.network.queries(
-                vectors, blanks.context.members, blanks.context.present, items.category[blanks.answer]
-            ),
+        ranking = self._ranking(vectors, items.category, outfits, hard=hard)
+        return {"loss": focal + settings.ranking_weight * ranking, "focal": focal, "ranking": ranking}
+
+    def _ranking(self, vectors: Tensor, category: Tensor, outfits: Outfits, *, hard: bool) -> Tensor:
+        """Ranking loss of one blank per outfit; 0 where every outfit is a single garment."""
+        blanks = blank_out(outfits, len(vectors))
+        if not len(blanks.answer):
+            # Attention refuses an empty batch.
+            return vectors.new_zeros(())
+        context = blanks.context
+        return set_wise_ranking_loss(
+            self.network.queries(vectors, context.members, context.present, category[blanks.answer]),
             self.network.item_embeddings(vectors),
             blanks.answer,
-            wrong_answers(blanks, items.category, same_category=hard),
-            margin=settings.margin,
+            wrong_answers(blanks, category, same_category=hard),
+            margin=self._settings.margin,
         )
-        return {"loss": focal + settings.ranking_weight * ranking, "focal": focal, "ranking": ranking}
 
     def _compatibility(self, vectors: Tensor, category: Tensor, outfits: Outfits) -> Tensor:
         """Focal loss over the outfits and their corruptions, every other one by a single garment."""

@@ -18,19 +18,22 @@ class Outfits:
 
     Attributes:
         members: int64 `(B, L)`, rows of the item batch; any valid row where padded.
-        present: bool `(B, L)`, True for a garment, False for padding.
+        present: bool `(B, L)`, True for a garment that is shown, False for padding and for hidden ones.
+        hidden: bool `(B, L)`, True for a garment of the outfit that is not shown; None when all are.
     """
 
     members: Tensor
     present: Tensor
+    hidden: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.members)
 
     def holds(self, n: int) -> Tensor:
-        """bool `(B, N)`: which of the N items an outfit holds."""
+        """bool `(B, N)`: which of the N items an outfit holds, shown or hidden."""
+        own = self.present if self.hidden is None else self.present | self.hidden
         held = torch.zeros(len(self.members), n, dtype=torch.long, device=self.members.device)
-        return held.scatter_add_(1, self.members, self.present.long()) > 0
+        return held.scatter_add_(1, self.members, own.long()) > 0
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ def thin_out(outfits: Outfits, probability: float) -> Outfits:
     count = outfits.present.sum(dim=1)
     keep = (2 + (torch.rand(len(outfits), device=device) * (count - 1)).long()).clamp(max=count)
     keep = torch.where(torch.rand(len(outfits), device=device) < probability, keep, count)
-    return Outfits(outfits.members, outfits.present & (order < keep[:, None]))
+    shown = outfits.present & (order < keep[:, None])
+    return Outfits(outfits.members, shown, outfits.present & ~shown)
 
 
 def blank_out(outfits: Outfits, n: int) -> Blanks:
@@ -87,7 +91,7 @@ def blank_out(outfits: Outfits, n: int) -> Blanks:
     chosen = Outfits(outfits.members[asked], outfits.present[asked])
     blank = _one_of(chosen.present)
     answer = chosen.members.gather(1, blank.long().argmax(dim=1, keepdim=True)).squeeze(1)
-    return Blanks(Outfits(chosen.members, chosen.present & ~blank), answer, chosen.holds(n))
+    return Blanks(Outfits(chosen.members, chosen.present & ~blank), answer, outfits.holds(n)[asked])
 
 
 def wrong_answers(blanks: Blanks, category_N: Tensor, *, same_category: bool) -> Tensor:

@@ -67,12 +67,15 @@ def _start_from_champion(network: OutfitNetwork, context: TrainContext) -> bool:
     """Load the champion's weights if its architecture is the one asked for; whether that happened."""
     if context.base_dir is None:
         return False
+    drawn = {name: weight.clone() for name, weight in network.state_dict().items()}
     try:
         base = artifact.read_config(context.base_dir)
         if base != network.config:
             raise ArtifactError(f"its architecture is {base}, the settings ask for {network.config}")
         artifact.load_weights(network, context.base_dir)
     except ArtifactError as error:
+        # Loading may have got halfway.
+        network.load_state_dict(drawn)
         warnings.warn(
             f"training from scratch, not from the champion in {context.base_dir}: {error.message}", stacklevel=2
         )

@@ -64,9 +64,16 @@ def test_start_values_spread_and_expect_nothing() -> None:
 
 
 def test_saved_network_loads_with_plain_transformers(tmp_path: Path) -> None:
-    model = build("conditional_detr").eval()
-    model.save_pretrained(tmp_path)
+    model = build("conditional_detr").train()
+    # Moves the running statistics of the normalisation away from their start values, as a training does.
+    with torch.no_grad():
+        model(pixel_values=torch.randn(4, 3, 96, 64) * 3 + 1)
+    model.eval().save_pretrained(tmp_path)
     loaded = AutoModelForObjectDetection.from_pretrained(tmp_path).eval()
+    theirs, ours = model.state_dict(), loaded.state_dict()
+    assert theirs.keys() == ours.keys()
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, msg=name)
     pixels = torch.randn(1, 3, 96, 64)
     torch.testing.assert_close(loaded(pixel_values=pixels).logits, model(pixel_values=pixels).logits)
 

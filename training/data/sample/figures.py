@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aura.taxonomy import Category
 from training.data.sample.backgrounds import standing_ground
@@ -18,8 +18,12 @@ from training.data.sample.shop import Product
 _ESSENTIAL = frozenset({Category.TOPS, Category.BOTTOMS, Category.ALL_BODY, Category.SHOES})
 _HEADROOM = 16.0
 """Units above the head that hats may need."""
-_VIEWS = ((216.0, 0.62), (158.0, 0.23), (130.0, 0.15))
+_VIEWS = ((216.0, 0.6), (158.0, 0.24), (130.0, 0.16))
 """Units of height in the picture (whole figure, from the knees up, from the hips up) and how often."""
+_PORTRAIT = 0.75
+"""Width of a portrait relative to its height."""
+_SWAY_PX = 8
+"""How far a figure stands from the middle at most."""
 _TUCKED = frozenset({"blouse", "shirt", "polo", "t-shirt", "tank-top"})
 
 
@@ -93,7 +97,7 @@ def _slip_into_coat(pencil: Pencil, body: Body) -> None:
 
 def _stages(size_px: int, dice: random.Random) -> list[Stage]:
     """One figure mostly, sometimes two side by side."""
-    if dice.random() < 0.16:
+    if dice.random() < 0.05:
         stages = []
         for middle in (0.29, 0.71):
             scale = size_px * dice.uniform(0.82, 0.94) / (HEIGHT + _HEADROOM)
@@ -104,9 +108,9 @@ def _stages(size_px: int, dice: random.Random) -> list[Stage]:
         return stages
     units = dice.choices([units for units, _ in _VIEWS], [chance for _, chance in _VIEWS])[0]
     whole = units > HEIGHT
-    scale = size_px / units * (dice.uniform(0.78, 0.97) if whole else dice.uniform(0.97, 1.06))
+    scale = size_px / units * (dice.uniform(0.88, 0.97) if whole else dice.uniform(0.97, 1.06))
     top = size_px * dice.uniform(0.95, 0.985) - HEIGHT * scale if whole else _HEADROOM * scale * dice.uniform(0.85, 1.1)
-    return [Stage(size_px, scale, (size_px * dice.uniform(0.38, 0.62), top))]
+    return [Stage(size_px, scale, (size_px * 0.5, top))]
 
 
 def figure_scene(outfits: Sequence[Outfit], size_px: int, min_box_px: float, dice: random.Random) -> Scene:
@@ -124,4 +128,19 @@ def figure_scene(outfits: Sequence[Outfit], size_px: int, min_box_px: float, dic
         if not taken_off:
             break
         pieces = [piece for piece in pieces if piece.product not in taken_off]
-    return Scene(compose(ground, pieces), tuple(boxes), "figure", f"outfit-{outfits[worn[0]].outfit_id}")
+    scene = Scene(compose(ground, pieces), tuple(boxes), "figure", f"outfit-{outfits[worn[0]].outfit_id}")
+    return _portrait(scene, size_px, dice)
+
+
+def _portrait(scene: Scene, size_px: int, dice: random.Random) -> Scene:
+    """The scene in portrait format, as people are photographed; as it is when its garments are wider than that."""
+    width = round(size_px * _PORTRAIT)
+    first = min(box.xywh_px[0] for box in scene.boxes)
+    last = max(box.xywh_px[0] + box.xywh_px[2] for box in scene.boxes)
+    earliest, latest = max(0, last - width), min(first, size_px - width)
+    if earliest > latest:
+        return scene
+    aim = (size_px - width) // 2 + dice.randint(-_SWAY_PX, _SWAY_PX)
+    left = min(max(aim, earliest), latest)
+    boxes = [replace(box, xywh_px=(box.xywh_px[0] - left, *box.xywh_px[1:])) for box in scene.boxes]
+    return replace(scene, image=scene.image.crop((left, 0, left + width, size_px)), boxes=tuple(boxes))

@@ -98,18 +98,18 @@ def measure(
 
 
 _RELATIVE_LENGTH = {
-    Category.TOPS: 0.44,
-    Category.BOTTOMS: 0.48,
-    Category.OUTERWEAR: 0.52,
-    Category.ALL_BODY: 0.56,
-    Category.SHOES: 0.33,
-    Category.BAGS: 0.36,
-    Category.HATS: 0.31,
-    Category.SUNGLASSES: 0.27,
-    Category.SCARVES: 0.42,
-    Category.JEWELLERY: 0.26,
-    Category.ACCESSORIES: 0.31,
-    Category.LEGWEAR: 0.4,
+    Category.TOPS: 0.52,
+    Category.BOTTOMS: 0.56,
+    Category.OUTERWEAR: 0.58,
+    Category.ALL_BODY: 0.62,
+    Category.SHOES: 0.46,
+    Category.BAGS: 0.48,
+    Category.HATS: 0.46,
+    Category.SUNGLASSES: 0.44,
+    Category.SCARVES: 0.5,
+    Category.JEWELLERY: 0.44,
+    Category.ACCESSORIES: 0.48,
+    Category.LEGWEAR: 0.52,
 }
 _FLAT_WEIGHT = {
     Category.TOPS: 0.8,
@@ -145,10 +145,10 @@ def product_scene(product: Product, size_px: int, dice: random.Random) -> Scene:
 
 
 def flat_lay_scene(shop: Sequence[Product], size_px: int, min_box_px: float, group: str, dice: random.Random) -> Scene:
-    """Three to six garments side by side on a table or a floor, turned a little, overlapping a little."""
+    """Two to four garments side by side on a table or a floor, turned a little, overlapping a little."""
     amounts = Counter(product.category for product in shop)
     weights = [_FLAT_WEIGHT[product.category] / amounts[product.category] for product in shop]
-    wanted = dice.choices(shop, weights, k=dice.randrange(3, 7))
+    wanted = dice.choices(shop, weights, k=dice.randrange(2, 5))
     pieces: list[Piece] = []
     taken: list[tuple[float, float, float, float]] = []
     for product in sorted(wanted, key=lambda item: -_RELATIVE_LENGTH[item.category]):

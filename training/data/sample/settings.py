@@ -15,13 +15,14 @@ class SampleSettings(Section):
     """Articles of the shop that outfits are put together from."""
     catalog_items: int = Field(default=500, ge=24)
     """Articles that get a description and go into the catalog; at most `products`."""
-    outfits: int = Field(default=1600, ge=1)
+    outfits: int = Field(default=1600, ge=2)
+    """At least two: a scene may show two figures."""
     outfit_noise: float = Field(default=0.07, ge=0, le=1)
     """Part of the outfits in which one product is swapped for a random one."""
     scenes: int = Field(default=1800, ge=10)
     """Pictures with boxes, product shots included."""
     scene_size_px: int = Field(default=176, ge=96, le=512)
     product_size_px: int = Field(default=192, ge=64, le=512)
-    min_box_px: float = Field(default=8.0, ge=1)
-    """Smallest side of a box; 8 px of 176 are about 6 px once a detector has resized the picture to 128."""
+    min_box_px: float = Field(default=11.0, ge=1)
+    """Smallest side of a box; 11 px of 176 are 8 px once a detector has resized the picture to 128."""
     jpeg_quality: int = Field(default=86, ge=50, le=95)

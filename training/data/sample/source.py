@@ -21,6 +21,7 @@ from typing import Any
 from PIL import Image
 
 from aura.artifact import content_hash, read_json, recover_dir, replace_dir, write_json
+from aura.errors import ArtifactError
 from aura.taxonomy import CATEGORIES, category_id
 from training.data.raw import NOTE, locked, write_rows
 from training.data.sample.catalog import catalog_row
@@ -32,7 +33,7 @@ from training.data.sample.settings import SampleSettings
 from training.data.sample.shop import Product, build_shop
 
 _PARTS = ("detection", "outfits", "catalog")
-_KIND_SHARE = {"figure": 0.5, "flat-lay": 0.3, "rail": 0.08, "product": 0.12}
+_KIND_SHARE = {"figure": 0.45, "flat-lay": 0.23, "rail": 0.04, "product": 0.28}
 _PRODUCT_FILL = 0.84
 _PATIENCE_SECONDS = 120.0
 """How long another process may hold the folder: it may be drawing the same data."""
@@ -49,10 +50,9 @@ def write_sample(raw_dir: Path, settings: SampleSettings) -> dict[str, Any]:
     identity = {"settings": settings.model_dump(), "drawn_by": _code_hash()}
     with locked(raw_dir, wait_seconds=_PATIENCE_SECONDS):
         recover_dir(raw_dir)
-        if (raw_dir / NOTE).is_file():
-            note: dict[str, Any] = read_json(raw_dir / NOTE, "the note of the sample data")
-            if all(note.get(key) == value for key, value in identity.items()):
-                return note
+        note = _read_note(raw_dir)
+        if all(note.get(key) == value for key, value in identity.items()):
+            return note
         building = raw_dir.with_name(f".{raw_dir.name}.drawing")
         # Left by a run that was killed.
         shutil.rmtree(building, ignore_errors=True)
@@ -67,6 +67,15 @@ def write_sample(raw_dir: Path, settings: SampleSettings) -> dict[str, Any]:
         write_json(building / NOTE, note)
         replace_dir(building, raw_dir)
         return note
+
+
+def _read_note(raw_dir: Path) -> dict[str, Any]:
+    """Note of the folder; empty when there is none to trust, for then the data is drawn again."""
+    try:
+        note = read_json(raw_dir / NOTE, "the note of the sample data")
+    except ArtifactError:
+        return {}
+    return note if isinstance(note, dict) else {}
 
 
 def _draw(folder: Path, settings: SampleSettings) -> dict[str, int]:

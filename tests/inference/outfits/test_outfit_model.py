@@ -1,0 +1,177 @@
+"""What a loaded model answers: order and padding do not matter, gaps are allowed, wrong requests are refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aura.errors import InvalidRequestError
+from aura.taxonomy import CATEGORIES, Category
+from inference.outfits import Item, OutfitModel
+from inference.outfits.model import pad_members
+from tests.inference.outfits.conftest import garments, photo
+
+
+def test_the_order_of_garments_does_not_matter(model: OutfitModel, outfit: list[Item]) -> None:
+    orders = [list(order) for order in permutations(outfit)][::17]
+    scores = model.score([outfit, *orders])
+    np.testing.assert_allclose(scores, scores[0], atol=1e-5)
+    queries = model.queries(orders, [Category.SCARVES] * len(orders))
+    np.testing.assert_allclose(queries, np.tile(model.query(outfit, Category.SCARVES), (len(orders), 1)), atol=1e-5)
+
+
+def test_padding_does_not_matter(model: OutfitModel) -> None:
+    outfits = [garments(size, first=size) for size in (1, 2, 5, 12, 3)]
+    targets = [Category.BAGS, Category.HATS, Category.SHOES, Category.TOPS, Category.LEGWEAR]
+    together = model.score(outfits)
+    alone = [model.score([one])[0] for one in outfits]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert all(0 < score < 1 for score in together)
+    # The answers depend on the outfit, so that the comparisons above mean something.
+    assert len({round(score, 4) for score in together}) == len(outfits)
+    queries = np.stack([model.query(one, target) for one, target in zip(outfits, targets, strict=True)])
+    np.testing.assert_allclose(model.queries(outfits, targets), queries, atol=1e-5)
+
+
+def test_more_items_and_outfits_than_a_batch_keep_their_order(model: OutfitModel) -> None:
+    items = garments(140)
+    outfits = [[items[number % 140], items[(number * 7 + 1) % 140]] for number in range(300)]
+    scores, queries = model.score(outfits), model.queries(outfits, [CATEGORIES[n % 12] for n in range(300)])
+    embeddings = model.embed_items(items)
+    assert len(scores) == len(queries) == 300
+    for number in (0, 127, 128, 255, 256, 299):
+        assert scores[number] == pytest.approx(model.score([outfits[number]])[0], abs=1e-5)
+        np.testing.assert_allclose(
+            queries[number], model.query(outfits[number], CATEGORIES[number % 12]), atol=1e-5
+        )
+    for number in (0, 127, 128, 139):
+        np.testing.assert_allclose(embeddings[number], model.embed_items([items[number]])[0], atol=1e-5)
+
+
+def test_what_is_seen_of_a_garment_changes_the_answer(model: OutfitModel) -> None:
+    rest = garments(2)
+    shown = photo(9)
+    seen = [
+        Item("x", Category.SHOES, "red boots", image=shown),
+        Item("x", Category.SHOES, "", image=shown),
+        Item("x", Category.SHOES, "red boots"),
+        Item("x", Category.SHOES),
+        Item("x", Category.BAGS),
+    ]
+    scores = model.score([[*rest, item] for item in seen])
+    assert len({round(score, 5) for score in scores}) == len(seen)
+
+
+def test_name_and_attributes_of_a_garment_are_not_looked_at(model: OutfitModel) -> None:
+    shown = photo(9)
+    plain = Item("a", Category.SHOES, "red boots", image=shown)
+    named = Item("b", Category.SHOES, "  red \n boots ", {"colour": "red"}, shown)
+    np.testing.assert_array_equal(*model.embed_items([plain, named]))
+
+
+def test_a_garment_may_be_worn_twice_and_be_shared_by_outfits(model: OutfitModel, outfit: list[Item]) -> None:
+    twice = [outfit[0], outfit[0], outfit[1]]
+    copies = [Item("c", outfit[0].category, outfit[0].title, image=outfit[0].image), *outfit[:2]]
+    first, second, third = model.score([twice, copies, outfit[:2]])
+    assert first == pytest.approx(second, abs=1e-6)
+    assert first != pytest.approx(third, abs=1e-5)
+
+
+@pytest.mark.parametrize("count", [0, 13])
+def test_too_few_and_too_many_garments_are_refused(model: OutfitModel, count: int) -> None:
+    wrong = garments(count)
+    for ask in (
+        lambda: model.score([garments(2), wrong]),
+        lambda: model.contributions(wrong),
+        lambda: model.query(wrong, Category.BAGS),
+        lambda: model.queries([garments(2), wrong], [Category.BAGS, Category.HATS]),
+        lambda: model.rank(wrong, Category.BAGS, garments(2)),
+    ):
+        with pytest.raises(InvalidRequestError, match=f"{count} items; allowed are 1 to 12"):
+            ask()
+
+
+def test_nothing_asked_is_nothing_answered(model: OutfitModel, outfit: list[Item]) -> None:
+    assert model.score([]) == []
+    assert model.embed_items([]).shape == (0, model.embedding_dim)
+    assert model.queries([], []).shape == (0, model.embedding_dim)
+    assert model.rank(outfit, Category.SCARVES, []) == []
+
+
+def test_queries_need_a_target_each(model: OutfitModel, outfit: list[Item]) -> None:
+    with pytest.raises(ValueError, match="2 outfits but 1 target"):
+        model.queries([outfit, outfit], [Category.BAGS])
+
+
+def test_embeddings_and_queries_have_norm_one(model: OutfitModel, outfit: list[Item]) -> None:
+    embeddings = model.embed_items([*garments(30), *outfit])
+    queries = model.queries([outfit] * 12, CATEGORIES)
+    for vectors, count in ((embeddings, 35), (queries, 12)):
+        assert vectors.shape == (count, model.embedding_dim)
+        assert vectors.dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert len(np.unique(queries.round(4), axis=0)) == 12
+
+
+def test_candidates_are_ranked_by_cosine_and_equal_ones_stay_in_order(model: OutfitModel, outfit: list[Item]) -> None:
+    candidates = garments(9)
+    candidates += candidates[3:5]
+    ranked = model.rank(outfit, Category.BAGS, candidates)
+    query, embeddings = model.query(outfit, Category.BAGS), model.embed_items(candidates)
+    cosine = {
+        place: float(query @ one / np.linalg.norm(query) / np.linalg.norm(one)) for place, one in enumerate(embeddings)
+    }
+    assert sorted(place for place, _ in ranked) == list(range(11))
+    for place, similarity in ranked:
+        assert similarity == pytest.approx(cosine[place], abs=1e-5)
+        assert -1 - 1e-6 <= similarity <= 1 + 1e-6
+    order = [place for place, _ in ranked]
+    assert [similarity for _, similarity in ranked] == sorted((s for _, s in ranked), reverse=True)
+    assert order.index(9) == order.index(3) + 1
+    assert order.index(10) == order.index(4) + 1
+    assert len({round(similarity, 5) for _, similarity in ranked}) == 9
+
+
+def test_a_contribution_is_the_score_less_the_score_without_it(
+    model: OutfitModel, outfit: list[Item], without: Callable[[list[Item], int], list[Item]]
+) -> None:
+    (whole,) = model.score([outfit])
+    expected = [whole - model.score([without(outfit, place)])[0] for place in range(len(outfit))]
+    np.testing.assert_allclose(model.contributions(outfit), expected, atol=1e-5)
+    assert max(map(abs, expected)) > 1e-3
+    assert model.contributions(outfit[:1]) == [0.0]
+
+
+def test_threads_get_the_answers_of_one_caller(model: OutfitModel) -> None:
+    outfits = [garments(3, first=3 * number) for number in range(6)]
+    expected = [model.score([one])[0] for one in outfits]
+    answers: dict[int, list[float]] = {}
+
+    def ask(number: int) -> None:
+        answers[number] = [model.score([outfits[number]])[0] for _ in range(3)]
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answers[number] for number in range(6)] == [[pytest.approx(value, abs=1e-6)] * 3 for value in expected]
+
+
+def test_a_saved_model_gives_the_same_answers(model: OutfitModel, saved: Path, outfit: list[Item]) -> None:
+    loaded = OutfitModel.load(saved)
+    assert loaded.embedding_dim == model.embedding_dim == 8
+    assert loaded.score([outfit, garments(4)]) == model.score([outfit, garments(4)])
+    np.testing.assert_array_equal(loaded.embed_items(outfit), model.embed_items(outfit))
+    np.testing.assert_array_equal(loaded.query(outfit, Category.BAGS), model.query(outfit, Category.BAGS))
+
+
+def test_ragged_outfits_are_padded_on_the_right() -> None:
+    members, present = pad_members([[3], [1, 2, 5]])
+    assert members.tolist() == [[3, 0, 0], [1, 2, 5]]
+    assert present.tolist() == [[True, False, False], [True, True, True]]

@@ -1,0 +1,330 @@
+"""The training as a whole: it learns the rule, resumes to the same weights, continues from a champion, shows its work."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from aura.errors import ArtifactError, DataError
+from aura.taxonomy import Category
+from inference.outfits import Item, OutfitModel, artifact
+from inference.outfits.network import OutfitNetwork
+from inference.outfits.towers import FrozenTowers
+from tests.training.outfits.conftest import (
+    COUNTS,
+    make_context,
+    outfit_of,
+    quick_settings,
+    read_rows,
+    rows_of,
+    write_rows,
+)
+from training.fit import resume_path
+from training.outfits.data import ItemTable, OutfitDataset, read_tables
+from training.outfits.evaluate import evaluate
+from training.outfits.exam import make_exam
+from training.outfits.module import OutfitModule
+from training.outfits.settings import OutfitsSettings
+from training.outfits.train import train
+
+# Colours need a little more room than the rest of the tests.
+LEARNING = quick_settings(
+    network={
+        "image_size_px": 16, "cnn_channels": [16], "image_dim": 32, "text_dim": 8, "layers": 1, "heads": 4,
+        "feedforward_dim": 64, "embedding_dim": 16, "dropout": 0.0,
+    },
+    max_epochs=70, learning_rate=3e-3, partial_probability=0.1, validate_every_epochs=10,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def learned(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """One whole training, shared by the tests that look at its result."""
+    folder = tmp_path_factory.mktemp("learned")
+    return folder, train(LEARNING, make_context(folder, prepared))
+
+
+@pytest.fixture(scope="module")
+def fresh(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """Three epochs of a tiny network, without a champion."""
+    folder = tmp_path_factory.mktemp("fresh")
+    return folder, train(quick_settings(max_epochs=3), make_context(folder, prepared))
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "out" / "model.safetensors")
+
+
+def _assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=0, atol=0, msg=name)
+
+
+def test_it_learns_which_colours_go_together(learned: tuple[Path, dict[str, float]]) -> None:
+    _, figures = learned
+    # One wrong candidate in six has the right colour by chance, so that 0.9 is near the best possible.
+    assert figures["fitb"] > 0.7
+    assert figures["fitb_by_query"] > 0.65
+    assert figures["fitb_random"] > 0.7
+    assert figures["auc"] > 0.9
+    assert figures["popularity_fitb_same_category"] < 0.4
+
+
+def test_figures_are_shares(
+    learned: tuple[Path, dict[str, float]], fresh: tuple[Path, dict[str, float]]
+) -> None:
+    names = {"fitb", "fitb_by_query", "fitb_random", "auc", "popularity_fitb_random", "popularity_fitb_same_category"}
+    for _, figures in (learned, fresh):
+        assert set(figures) == names
+        assert all(0 <= value <= 1 for value in figures.values())
+    assert fresh[1] != learned[1]
+
+
+def test_the_artifact_serves_what_was_learned(learned: tuple[Path, dict[str, float]], prepared: Path) -> None:
+    folder, _ = learned
+    assert {path.name for path in (folder / "out").iterdir()} == {
+        "model.safetensors", "config.json", "preprocess.json", "labels.json",
+    }  # fmt: skip
+    assert artifact.read_config(folder / "out") == LEARNING.network
+    model = OutfitModel.load(folder / "out")
+
+    def worn(colour: tuple[int, int, int], category: Category) -> Item:
+        picture = Image.new("RGB", (30, 30), (255, 255, 255))
+        picture.paste(colour, (4, 4, 26, 26))
+        return Item("a", category, image=picture)
+
+    red, blue = (205, 35, 40), (35, 60, 190)
+    alike, other = model.score(
+        [[worn(red, Category.TOPS), worn(red, Category.BOTTOMS), worn(shoes, Category.SHOES)] for shoes in (red, blue)]
+    )
+    assert alike > other + 0.1
+    shoes = [worn(colour, Category.SHOES) for colour in ((40, 150, 60), blue, red)]
+    assert model.rank([worn(red, Category.TOPS), worn(red, Category.BOTTOMS)], Category.SHOES, shoes)[0][0] == 2
+
+
+def test_pictures_show_the_training(learned: tuple[Path, dict[str, float]]) -> None:
+    pictures = learned[0] / "pictures"
+    assert sorted(path.name for path in pictures.glob("*.png")) == ["blanks.png", "curves.png", "outfits.png"]
+    for path in pictures.glob("*.png"):
+        with Image.open(path) as picture:
+            assert picture.format == "PNG"
+            assert min(picture.size) > 200
+            assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 20
+    with (pictures / "history.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 7
+    assert {"train/focal", "train/ranking", "val/focal", "val/ranking", "val/fitb", "val/auc"} <= set(rows[0])
+    assert float(rows[-1]["val/ranking"]) < 0.8 * float(rows[0]["val/ranking"])
+
+
+def test_the_best_validation_is_what_is_kept(learned: tuple[Path, dict[str, float]]) -> None:
+    folder, figures = learned
+    with (folder / "pictures" / "history.csv").open() as stream:
+        best = max(float(row["val/fitb"]) for row in csv.DictReader(stream))
+    assert figures["fitb"] == pytest.approx(best, abs=1e-6)
+
+
+def test_evaluation_gives_the_documented_figures(
+    learned: tuple[Path, dict[str, float]], fresh: tuple[Path, dict[str, float]], prepared: Path
+) -> None:
+    settings = LEARNING.model_copy(update={"exam_questions": 2000})
+    result = evaluate(learned[0] / "out", prepared, settings, seed=7)
+    metrics = result.metrics
+    assert set(metrics) == {
+        "fitb", "fitb_random", "fitb_by_query", "popularity_fitb", "fitb_gain", "auc",
+        "recall_at_1", "recall_at_5", "recall_at_10",
+    }  # fmt: skip
+    assert result.n == 3 * COUNTS["test"]
+    assert metrics["fitb_gain"] == pytest.approx(metrics["fitb"] - metrics["popularity_fitb"])
+    assert all(0 <= value <= 1 for value in metrics.values())
+    assert metrics["fitb"] > 0.7
+    assert metrics["auc"] > 0.9
+    # Shoes are worn unequally often, tops and bottoms of the test split never in training.
+    assert 0.2 < metrics["popularity_fitb"] != 0.25
+    assert metrics["recall_at_1"] <= metrics["recall_at_5"] <= metrics["recall_at_10"]
+    assert set(result.slices["category"]) == {"tops", "bottoms", "shoes"}
+    # Every category has as many questions, so that the slices' mean is the whole.
+    assert sum(result.slices["category"].values()) / 3 == pytest.approx(metrics["fitb"])
+    assert evaluate(learned[0] / "out", prepared, settings, seed=7) == result
+    # The control answers by counting: another model meets the same questions and the same control.
+    other = evaluate(fresh[0] / "out", prepared, settings, seed=7)
+    assert other.metrics["popularity_fitb"] == metrics["popularity_fitb"]
+    assert other.metrics["fitb"] < metrics["fitb"]
+
+
+def test_slices_of_few_questions_are_left_out(learned: tuple[Path, dict[str, float]], prepared: Path) -> None:
+    result = evaluate(learned[0] / "out", prepared, LEARNING.model_copy(update={"exam_questions": 30}), seed=7)
+    assert result.n == 30
+    assert result.slices == {"category": {}}
+
+
+def test_a_split_too_small_to_ask_about_is_an_error(own_data: Path, fresh: tuple[Path, dict[str, float]]) -> None:
+    for split in ("val", "test"):
+        path = own_data / "outfits" / f"{split}.jsonl"
+        write_rows(path, read_rows(path)[:3])
+    with pytest.raises(DataError, match="3 test outfits give no fill-in-the-blank"):
+        evaluate(fresh[0] / "out", own_data, quick_settings(), seed=1)
+    with pytest.raises(DataError, match="3 validation outfits give no fill-in-the-blank"):
+        train(quick_settings(), make_context(own_data / "run", own_data))
+
+
+def test_a_broken_artifact_cannot_be_evaluated(tmp_path: Path, prepared: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"config\.json"):
+        evaluate(tmp_path, prepared, quick_settings(), seed=1)
+
+
+def test_a_killed_training_resumes_to_the_same_weights(
+    fresh: tuple[Path, dict[str, float]], tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, broken = quick_settings(max_epochs=3), make_context(tmp_path / "broken", prepared)
+
+    class Killed(BaseException):
+        pass
+
+    step = OutfitModule.training_step
+    steps = 0
+
+    def dying(self: OutfitModule, batch: object, batch_index: int) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        if steps == 7:
+            raise Killed
+        return step(self, batch, batch_index)
+
+    monkeypatch.setattr(OutfitModule, "training_step", dying)
+    with pytest.raises(Killed):
+        train(settings, broken)
+    assert steps == 7
+    assert resume_path(broken) is not None
+    assert not list(broken.out_dir.iterdir())
+    resumed = train(settings, broken)
+    # The second epoch begins anew; the first is not repeated.
+    assert steps == 7 + 8
+    assert resumed == fresh[1]
+    _assert_same(_weights(fresh[0]), _weights(tmp_path / "broken"))
+    ends = [torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True) for folder in (fresh[0], tmp_path / "broken")]
+    _assert_same(*(end["state_dict"] for end in ends))
+    # A third run finds nothing left to train and writes the same artifact again.
+    shutil.rmtree(broken.out_dir)
+    broken.out_dir.mkdir()
+    assert train(settings, broken) == fresh[1]
+    assert steps == 7 + 8
+    _assert_same(_weights(fresh[0]), _weights(tmp_path / "broken"))
+
+
+def test_the_seed_decides(fresh: tuple[Path, dict[str, float]], tmp_path: Path, prepared: Path) -> None:
+    train(quick_settings(max_epochs=1), make_context(tmp_path, prepared, seed=6))
+    one, other = (torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True) for folder in (fresh[0], tmp_path))
+    assert not torch.equal(one["state_dict"]["network.outfit_token"], other["state_dict"]["network.outfit_token"])
+
+
+def test_the_champion_is_continued(
+    learned: tuple[Path, dict[str, float]], tmp_path: Path, prepared: Path
+) -> None:
+    gentle = LEARNING.model_copy(update={"learning_rate": 1e-9, "max_epochs": 1, "validate_every_epochs": 1})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="training from scratch")
+        figures = train(gentle, make_context(tmp_path, prepared, base_dir=learned[0] / "out", seed=9))
+    before, after = _weights(learned[0]), _weights(tmp_path)
+    # Batch normalisation counts pictures whatever the learning rate.
+    trained = [name for name in before if "running_" not in name and "num_batches" not in name]
+    assert len(trained) > 20
+    for name in trained:
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6, msg=name)
+    assert figures["fitb"] > 0.65
+
+
+@pytest.mark.parametrize("what", ["architecture", "no champion", "too few weights", "weights of another shape"])
+def test_a_champion_that_does_not_fit_is_left_with_a_warning(
+    learned: tuple[Path, dict[str, float]],
+    fresh: tuple[Path, dict[str, float]],
+    tmp_path: Path,
+    prepared: Path,
+    what: str,
+) -> None:
+    champion = tmp_path / "champion"
+    if what == "architecture":
+        shutil.copytree(learned[0] / "out", champion)
+    elif what != "no champion":
+        shutil.copytree(fresh[0] / "out", champion)
+        weights = {name: torch.full_like(value, 7) for name, value in load_file(champion / "model.safetensors").items()}
+        if what == "too few weights":
+            del weights["outfit_token"]
+        else:
+            weights["outfit_token"] = torch.zeros(3)
+        save_file(weights, champion / "model.safetensors")
+    with pytest.warns(UserWarning, match="training from scratch, not from the champion"):
+        figures = train(quick_settings(max_epochs=3), make_context(tmp_path / "run", prepared, base_dir=champion))
+    assert figures == fresh[1]
+    _assert_same(_weights(fresh[0]), _weights(tmp_path / "run"))
+
+
+def test_the_warning_names_what_does_not_fit(
+    learned: tuple[Path, dict[str, float]], tmp_path: Path, prepared: Path
+) -> None:
+    champion = Path(shutil.copytree(learned[0] / "out", tmp_path / "champion"))
+    labels = json.loads((champion / "labels.json").read_text())
+    (champion / "labels.json").write_text(json.dumps(labels[1:]))
+    with pytest.warns(UserWarning, match="knows the categories"):
+        train(quick_settings(max_epochs=1), make_context(tmp_path / "run", prepared, base_dir=champion))
+
+
+def _module(towers: FrozenTowers, outfits: list[tuple[str, ...]]) -> tuple[OutfitModule, OutfitDataset]:
+    rows = rows_of(tops=6, bags=6, hats=6)
+    table = ItemTable.read(list(rows.values()), towers)
+    listed = [outfit_of(*one) for one in outfits]
+    torch.manual_seed(0)
+    network = OutfitNetwork(quick_settings().network, towers.category_texts())
+    exam = make_exam(rows, listed, seed=0, most_questions=10)
+    module = OutfitModule(network, quick_settings(partial_probability=0.0), table, exam, fine_tuned=False)
+    module.log = module.log_dict = lambda *arguments, **named: None
+    return module.train(), OutfitDataset(listed, table)
+
+
+@pytest.mark.parametrize("outfits", [[("tops-0",)], [("tops-0",), ("bags-0",), ("tops-1",)], [("tops-0", "bags-0")]])
+def test_a_batch_without_blanks_or_negatives_can_be_trained_on(
+    towers: FrozenTowers, outfits: list[tuple[str, ...]]
+) -> None:
+    # The last batch of an epoch may hold a single outfit, and an outfit a single garment.
+    module, dataset = _module(towers, outfits)
+    batch = dataset.collate([dataset[place] for place in range(len(dataset))])
+    loss = module.training_step(batch, 0)
+    loss.backward()
+    assert loss.isfinite()
+    assert loss > 0
+    gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
+    assert gradients
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    module.validation_step(batch, 0)
+
+
+def test_validation_draws_the_same_and_disturbs_nothing(towers: FrozenTowers) -> None:
+    module, dataset = _module(towers, [(f"tops-{n}", f"bags-{n}", f"hats-{n}") for n in range(6)])
+    batch = dataset.collate([dataset[place] for place in range(len(dataset))])
+    module.eval()
+    seen: list[dict[str, torch.Tensor]] = []
+    module.log_dict = lambda values, **named: seen.append(values)
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    module.validation_step(batch, 0)
+    assert torch.equal(torch.rand(1), expected)
+    module.validation_step(batch, 0)
+    module.validation_step(batch, 1)
+    assert seen[0] == seen[1]
+    assert seen[0] != seen[2]
+    assert set(seen[0]) == {"val/loss", "val/focal", "val/ranking"}
+
+
+def test_settings_need_two_outfits_to_a_batch() -> None:
+    with pytest.raises(ValueError, match="batch_size"):
+        OutfitsSettings(batch_size=1)
