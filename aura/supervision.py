@@ -1,12 +1,17 @@
-"""A stage must not outlive the run that started it.
+"""Nothing that a run starts may outlive it.
 
 DVC puts a shell between a run and its stage, so a signal to the run does not reach the stage, and `kill -9` cannot be
-handled at all. Each stage therefore watches the process whose id the run left in the environment.
+handled at all. Each stage therefore watches the process whose id the run left in the environment. A server of somebody
+else's is started through this module, which watches on its behalf:
+
+    python -m aura.supervision bentoml serve ...
 """
 
 from __future__ import annotations
 
 import os
+import runpy
+import sys
 import threading
 import time
 
@@ -17,7 +22,10 @@ _POLL_SECONDS = 1.0
 
 
 def die_with_parent() -> None:
-    """End this process within about a second after the run in `AURA_RUN_PID` has ended; nothing without it."""
+    """End this process, and what it has started, within about a second after the run in `AURA_RUN_PID` has ended.
+
+    Does nothing without that variable.
+    """
     pid = os.environ.get(RUN_PID)
     if not pid:
         return
@@ -32,4 +40,25 @@ def _watch(parent: psutil.Process) -> None:
     # is_running compares start times too, so a reused process id does not count as the run.
     while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
         time.sleep(_POLL_SECONDS)
+    for child in psutil.Process().children(recursive=True):
+        try:
+            child.kill()
+        except psutil.NoSuchProcess:
+            continue
     os._exit(3)
+
+
+def watched(*module: str) -> list[str]:
+    """Command that runs a Python module with its arguments until this process ends; give it `watched_environment()`."""
+    return [sys.executable, "-m", "aura.supervision", *module]
+
+
+def watched_environment() -> dict[str, str]:
+    """Environment of a command from `watched`."""
+    return os.environ | {RUN_PID: str(os.getpid())}
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -10,11 +10,15 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
+from prefect.states import Crashed
 
 from aura.artifact import read_json, write_text
 from aura.errors import AuraError, StageError
@@ -138,7 +142,8 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
     began, moment = time.monotonic(), datetime.now()
     settings = load_profile(profile, overrides or ())
     workspace = Workspace(profile_paths(settings.profile), settings)
-    with workspace.locked():
+    with workspace.locked(str(flow_run.id)) as died:
+        _close_books(died)
         workspace.set_up()
         registry = Registry(settings.tracking, settings.profile)
         champions_task(workspace, registry)
@@ -159,6 +164,18 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
     if report.problems:
         raise NightError(report)
     return report
+
+
+def _close_books(run_id: str) -> None:
+    """Mark a flow run whose process was killed as crashed: nobody else tells Prefect."""
+    if not run_id:
+        return
+    get_run_logger().warning("the run before was killed; this one carries on where it was")
+    with get_client(sync_client=True) as client:
+        try:
+            client.set_flow_run_state(UUID(run_id), Crashed(message="the process was killed"), force=True)
+        except ObjectNotFound:  # it reported to another server
+            return
 
 
 def _index(night: _Night) -> dict[str, Any]:

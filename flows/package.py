@@ -23,7 +23,7 @@ from aura.errors import AuraError, ServiceError
 from aura.lineage import code_hash, value_hash
 from aura.paths import home, profile_paths, repo_root
 from aura.settings import read_profile
-from aura.supervision import die_with_parent
+from aura.supervision import die_with_parent, watched, watched_environment
 from flows.ask import ask
 from flows.servers import free_port, stop, wait_until_healthy
 from flows.services import SERVICES, Service
@@ -66,7 +66,7 @@ def prove(service: Service, tag: str, profile: str) -> dict[str, Any]:
     port = free_port()
     log = profile_paths(profile).logs / f"bento-{service.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
+    command = watched("bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port))
     with log.open("w", encoding="utf-8") as stream:
         server = subprocess.Popen(
             command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=bento_environment()
@@ -86,7 +86,7 @@ def prove(service: Service, tag: str, profile: str) -> dict[str, Any]:
 
 def bento_environment() -> dict[str, str]:
     """Environment for BentoML: its store under the home folder, no telemetry."""
-    return os.environ | {
+    return watched_environment() | {
         "BENTOML_HOME": str(home() / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "true",
         "AURA_HOME": str(home()),

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from aura.errors import ServiceError
 from aura.paths import home
+from aura.supervision import watched, watched_environment
 
 _START_SECONDS = 90
 
@@ -49,9 +49,11 @@ def prefect_api() -> Iterator[str]:
     log.parent.mkdir(parents=True, exist_ok=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
     with log.open("w", encoding="utf-8") as stream:
-        server = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+        server = subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=watched_environment()
+        )
     try:
         wait_until_healthy(f"{url}/health", server, log, _START_SECONDS)
         os.environ["PREFECT_API_URL"] = url

@@ -47,8 +47,14 @@ class Workspace:
         self.definition = definition or repo_root() / "dvc.yaml"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, run_id: str = "") -> Iterator[str]:
         """Hold the working copy: one run at a time on this machine. The system frees it when the process dies.
+
+        Args:
+            run_id: name of this run for whoever finds that it died.
+
+        Yields:
+            `run_id` of the run that held it before and died; empty when the last one ended in order.
 
         Raises:
             BusyError: another run holds it.
@@ -65,8 +71,9 @@ class Workspace:
                 hint="wait for it (`aura status`), or use another profile or AURA_HOME",
             ) from None
         try:
-            write_json(holder, {"pid": os.getpid()})
-            yield
+            died = read_json(holder, "the note of the run that died").get("run_id", "") if holder.is_file() else ""
+            write_json(holder, {"pid": os.getpid(), "run_id": run_id})
+            yield died
         finally:
             holder.unlink(missing_ok=True)
             lock.release()

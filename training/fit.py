@@ -148,12 +148,11 @@ def build_trainer(
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
     lightning.seed_everything(context.seed, workers=True, verbose=False)
-    checkpoints = ModelCheckpoint(
-        context.checkpoint_dir, filename="best", monitor=monitor, mode=mode, save_top_k=1, save_last=True,
-        enable_version_counter=False,
-        # At the end of the epoch, not of the validation inside it: only then is the epoch counted as done.
-        save_on_train_epoch_end=True,
-    )  # fmt: skip
+    # At the end of the epoch, not of the validation inside it: only then is the epoch counted as done. Two callbacks,
+    # because `save_last` of the first would follow its `save_top_k` and write nothing when an epoch is no improvement.
+    saving = {"dirpath": context.checkpoint_dir, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    best = ModelCheckpoint(filename="best", monitor=monitor, mode=mode, save_top_k=1, **saving)
+    last = ModelCheckpoint(filename="last", **saving)
     return lightning.Trainer(
         max_epochs=settings.max_epochs,
         check_val_every_n_epoch=settings.validate_every_epochs,
@@ -166,7 +165,8 @@ def build_trainer(
         precision=settings.precision,
         logger=context.tracker.lightning_logger(),
         callbacks=[
-            checkpoints,
+            best,
+            last,
             EarlyStopping(monitor, mode=mode, patience=settings.patience),
             SeedEachBatch(context.seed),
             FiniteLoss(),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +26,7 @@ def serve(
     from aura.errors import ServiceError
     from aura.paths import profile_paths
     from aura.registry import CHAMPION, Registry
+    from aura.supervision import watched
     from flows.package import bento_environment
     from flows.profile import load_profile
     from flows.servers import wait_until_healthy
@@ -51,8 +50,8 @@ def serve(
         for name in chosen:
             service = SERVICES[name]
             log = profile_paths(settings.profile).logs / f"serve-{name}.log"
-            command = [sys.executable, "-m", "bentoml", "serve", service.target]
-            command += ["--host", settings.serving.host, "--port", str(service.port(settings.serving))]
+            address = ("--host", settings.serving.host, "--port", str(service.port(settings.serving)))
+            command = watched("bentoml", "serve", service.target, *address)
             running.append((name, _start(command, log, environment), log, service.url(settings.serving)))
         for name, process, log, url in running:
             wait_until_healthy(f"{url}/health", process, log, _START_SECONDS)
@@ -68,6 +67,7 @@ def serve(
 def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     """Start the MLflow and Prefect pages for what local runs have left, and stop them with Ctrl+C."""
     from aura.paths import home
+    from aura.supervision import watched, watched_environment
     from aura.tracking import tracking_uri
     from flows.profile import load_profile
     from flows.servers import free_port, wait_until_healthy
@@ -75,7 +75,7 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     settings = load_profile(profile, overrides or ())
     ports = {"mlflow": free_port(), "prefect": free_port()}
     uri = tracking_uri(settings.tracking)
-    environment = os.environ | {
+    environment = watched_environment() | {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PREFECT_HOME": str(home() / "prefect"), "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     }  # fmt: skip
@@ -87,7 +87,7 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     try:
         for name, command in commands.items():
             log = home() / "logs" / f"ui-{name}.log"
-            whole = [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(ports[name])]
+            whole = watched(*command, "--host", "127.0.0.1", "--port", str(ports[name]))
             running.append((name, _start(whole, log, environment), log, f"http://127.0.0.1:{ports[name]}"))
         for name, process, log, url in running:
             wait_until_healthy(

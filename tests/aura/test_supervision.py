@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 _STAGE = "import time; from aura.supervision import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
 _RUN = """
@@ -22,22 +23,36 @@ import psutil
 print(psutil.Process(shell).children()[0].pid, flush=True)
 stage.wait()
 """
+_SERVER = """
+import subprocess
+from aura.supervision import watched, watched_environment
+quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+server = subprocess.Popen(watched("http.server", "0"), env=watched_environment(), start_new_session=True, **quiet)
+print(server.pid, flush=True)
+server.wait()
+"""
 
 
-def test_kill_nine_of_the_run_ends_the_stage() -> None:
+def start(script: str) -> tuple[subprocess.Popen[str], psutil.Process]:
+    """A run, and the process of which it prints the id."""
     root = Path(__file__).resolve().parents[2]
     run = subprocess.Popen(
-        [sys.executable, "-c", _RUN],
+        [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"STAGE": _STAGE, "PYTHONPATH": str(root)},
     )
     assert run.stdout is not None
-    stage = psutil.Process(int(run.stdout.readline()))
-    assert stage.is_running()
+    return run, psutil.Process(int(run.stdout.readline()))
+
+
+@pytest.mark.parametrize("script", [_RUN, _SERVER], ids=["stage", "server"])
+def test_kill_nine_of_the_run_ends_what_it_started(script: str) -> None:
+    run, started = start(script)
+    assert started.is_running()
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
     limit = time.monotonic() + 20
-    while psutil.pid_exists(stage.pid) and stage.status() != psutil.STATUS_ZOMBIE and time.monotonic() < limit:
+    while psutil.pid_exists(started.pid) and started.status() != psutil.STATUS_ZOMBIE and time.monotonic() < limit:
         time.sleep(0.2)
-    assert not psutil.pid_exists(stage.pid) or stage.status() == psutil.STATUS_ZOMBIE
+    assert not psutil.pid_exists(started.pid) or started.status() == psutil.STATUS_ZOMBIE

@@ -46,9 +46,7 @@ def test_more_items_and_outfits_than_a_batch_keep_their_order(model: OutfitModel
     assert len(scores) == len(queries) == 300
     for number in (0, 127, 128, 255, 256, 299):
         assert scores[number] == pytest.approx(model.score([outfits[number]])[0], abs=1e-5)
-        np.testing.assert_allclose(
-            queries[number], model.query(outfits[number], CATEGORIES[number % 12]), atol=1e-5
-        )
+        np.testing.assert_allclose(queries[number], model.query(outfits[number], CATEGORIES[number % 12]), atol=1e-5)
     for number in (0, 127, 128, 139):
         np.testing.assert_allclose(embeddings[number], model.embed_items([items[number]])[0], atol=1e-5)
 

@@ -12,7 +12,13 @@ import pytest
 from aura.errors import ArtifactError
 from inference.text_embedding import DEFAULT_REFERENCE, TextEmbedder
 
-_TEXTS = ["tops: red cotton shirt", "bags", "shoes: " + "very " * 60 + "long boots", "bags", "tops: crimson cotton blouse"]
+_TEXTS = [
+    "tops: red cotton shirt",
+    "bags",
+    "shoes: " + "very " * 60 + "long boots",
+    "bags",
+    "tops: crimson cotton blouse",
+]
 
 
 def test_the_wheel_needs_no_network(monkeypatch: pytest.MonkeyPatch, embedder: TextEmbedder) -> None:

@@ -110,12 +110,13 @@ def test_items_outfits_and_catalog(tmp_path: Path, raw: Path) -> None:
 
 
 def test_garments_are_cut_out_on_white(tmp_path: Path, raw: Path) -> None:
-    import_ccp(write_ccp(tmp_path / "original", {"0001": WORN}), raw, settings(item_px=96))
+    floor = ("skin", 0, 90, WIDTH_PX, HEIGHT_PX - 90)
+    import_ccp(write_ccp(tmp_path / "original", {"0001": (floor, *WORN)}), raw, settings(item_px=96))
     shoes = next(row for row in read_lines(raw / "outfits" / "items.jsonl") if row["category"] == "shoes")
     with Image.open(raw / "outfits" / shoes["image"]) as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     assert pixels.shape == (96, 96, 3)
-    # The pair lies left and right; between and above it is white, whatever the photo shows there.
+    # The pair lies left and right; between and above it is white, not the floor.
     assert pixels[48, 48].min() > 240
     assert pixels[10, 48].min() > 240
     assert pixels[48, 18].max() < 40

@@ -78,6 +78,8 @@ def test_a_killed_import_leaves_the_source_and_no_process(original: Path, raw: P
     assert content_hash(raw) == before
     assert read_note(raw)["counts"]["images"] == 3
     _, alive = psutil.wait_procs(readers, timeout=30)
+    for reader in alive:
+        reader.kill()
     assert not alive
     assert_next_import_succeeds(original, raw)
 

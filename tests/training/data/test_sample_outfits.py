@@ -77,6 +77,28 @@ def test_outfits_without_noise_keep_the_rules(clean: list[Outfit]) -> None:
             assert wearable(product, [other for other in products if other is not product])
 
 
+@pytest.mark.parametrize(
+    ("garment", "worn", "allowed"),
+    [
+        ("tights", "skirt heels", True),
+        ("tights", "skirt sandals", False),
+        ("tights", "trousers heels", False),
+        ("socks", "jeans sneakers", True),
+        ("socks", "dress heels", False),
+        ("tie", "shirt trousers", True),
+        ("tie", "t-shirt jeans", False),
+        ("belt", "shirt skirt", True),
+        ("belt", "dress", False),
+        ("necklace", "dress", True),
+        ("necklace", "dress scarf", False),
+        ("cap", "", True),
+    ],
+)
+def test_what_makes_sense_on_a_body(garment: str, worn: str, allowed: bool) -> None:
+    others = [replace(SHOP[0], garment=name) for name in worn.split()]
+    assert wearable(replace(SHOP[0], garment=garment), others) is allowed
+
+
 def test_noise_swaps_one_product_within_its_category(clean: list[Outfit], spoilt: list[Outfit]) -> None:
     swapped = 0
     for good, bad in zip(clean, spoilt, strict=True):

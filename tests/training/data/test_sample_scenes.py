@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from statistics import mean
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from PIL import Image
 from aura.taxonomy import CATEGORIES, Category
 from training.data.sample.body import Body, Person
 from training.data.sample.drawing import flat_layer
-from training.data.sample.figures import Stage, dressed
+from training.data.sample.figures import Stage, dressed, figure_scene
 from training.data.sample.outfits import build_outfits
 from training.data.sample.pencil import Layer, Pencil
 from training.data.sample.scenes import Box, Piece, compose, measure, product_shot, without_hidden
@@ -114,9 +115,9 @@ def test_scenes_of_every_kind_keep_the_least_size(least_px: int) -> None:
     settings = SampleSettings(scenes=90, scene_size_px=SIZE_PX, min_box_px=least_px, seed=3)
     scenes = list(draw_scenes(SHOP, build_outfits(SHOP, 60, 3, 0.0), settings))
     assert {scene.kind for scene in scenes} == {"figure", "flat-lay", "rail", "product"}
+    assert mean(len(scene.boxes) for scene in scenes) > 2
     for scene in scenes:
         assert scene.image.width <= scene.image.height == SIZE_PX
-        assert scene.boxes, scene.kind
         assert scene.group
         for box in scene.boxes:
             x, y, width, height = box.xywh_px
@@ -125,6 +126,12 @@ def test_scenes_of_every_kind_keep_the_least_size(least_px: int) -> None:
             assert y + height <= scene.image.height
             assert min(width, height) >= least_px
             assert least_px**2 / 2 <= box.area_px <= width * height
+
+
+def test_figures_too_small_for_any_box_are_drawn_all_the_same() -> None:
+    outfits = build_outfits(SHOP, 20, 3, 0.0)
+    scenes = [figure_scene(outfits, 96, 90, random.Random(number)) for number in range(10)]
+    assert {scene.boxes for scene in scenes} == {()}
 
 
 def test_a_scene_depends_on_its_number_alone() -> None:

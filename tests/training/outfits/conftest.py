@@ -119,11 +119,10 @@ def make_context(folder: Path, data_dir: Path, base_dir: Path | None = None, see
 def rows_of(**categories: int) -> dict[str, ItemRow]:
     """Items with a title and no picture, for example `tops=2`: `tops-0` and `tops-1`."""
     rows = {}
-    for name, count in categories.items():
-        category = Category(name.replace("_", "-"))
+    for category, count in categories.items():
         for number in range(count):
-            name = f"{category.value}-{number}"
-            rows[name] = ItemRow(name, category, f"number {number}", {}, None)
+            item_id = f"{category}-{number}"
+            rows[item_id] = ItemRow(item_id, Category(category), f"number {number}", {}, None)
     return rows
 
 

@@ -111,7 +111,7 @@ def test_an_outfit_of_unknown_items_is_named(own_data: Path, split: str) -> None
 @pytest.mark.parametrize("items", [[], [f"tops-train-{n}" for n in range(13)], ["tops-train-1", "tops-train-1"]])
 def test_an_outfit_has_one_to_twelve_different_items(own_data: Path, items: list[str]) -> None:
     _change(own_data / "outfits" / "val.jsonl", 3, items=items)
-    with pytest.raises(DataError, match="'val-3' of val.*1 to 12 different"):
+    with pytest.raises(DataError, match=r"'val-3' of val.*1 to 12 different"):
         read_tables(own_data)
     _change(own_data / "outfits" / "val.jsonl", 3, items=[f"tops-train-{n}" for n in range(12)])
     assert len(read_tables(own_data).outfits["val"][3].items) == 12

@@ -40,9 +40,7 @@ def test_it_depends_on_the_seed_and_on_nothing_else(tables: OutfitTables, exam: 
 @pytest.mark.parametrize("kind", ["random", "same_category"])
 def test_every_garment_is_asked_for_once(tables: OutfitTables, exam: Exam, kind: str) -> None:
     asked = [(question.true_item, frozenset(question.context)) for question in exam.fitb[kind]]
-    expected = [
-        (item, frozenset(outfit.items) - {item}) for outfit in tables.outfits["val"] for item in outfit.items
-    ]
+    expected = [(item, frozenset(outfit.items) - {item}) for outfit in tables.outfits["val"] for item in outfit.items]
     assert asked == expected
     assert exam.skipped[kind] == 0
 

@@ -31,7 +31,8 @@ def test_focal_loss_without_focus_is_weighted_cross_entropy() -> None:
 def test_easy_cases_count_less_the_stronger_the_focus() -> None:
     def share_of_easy(gamma: float) -> float:
         easy, hard = (
-            compatibility_loss(torch.tensor([logit]), torch.tensor([1]), alpha=0.5, gamma=gamma) for logit in (3.0, -3.0)
+            compatibility_loss(torch.tensor([logit]), torch.tensor([1]), alpha=0.5, gamma=gamma)
+            for logit in (3.0, -3.0)
         )
         return (easy / hard).item()
 
@@ -78,9 +79,7 @@ def test_items_that_are_no_negatives_do_not_matter() -> None:
 
 def test_ranking_loss_without_negatives_is_zero_and_can_be_derived() -> None:
     queries = torch.tensor([[1.0, 0.0], [0.0, 1.0]], requires_grad=True)
-    loss = set_wise_ranking_loss(
-        queries, _ITEMS, torch.tensor([0, 1]), torch.zeros(2, 4, dtype=torch.bool), margin=0.3
-    )
+    loss = set_wise_ranking_loss(queries, _ITEMS, torch.tensor([0, 1]), torch.zeros(2, 4, dtype=torch.bool), margin=0.3)
     loss.backward()
     assert loss.item() == 0
     assert queries.grad is not None

@@ -18,7 +18,7 @@ from training.data.sample.shop import Product
 _ESSENTIAL = frozenset({Category.TOPS, Category.BOTTOMS, Category.ALL_BODY, Category.SHOES})
 _HEADROOM = 16.0
 """Units above the head that hats may need."""
-_VIEWS = ((216.0, 0.6), (158.0, 0.24), (130.0, 0.16))
+_VIEWS = ((216.0, 0.6), (158.0, 0.25), (130.0, 0.15))
 """Units of height in the picture (whole figure, from the knees up, from the hips up) and how often."""
 _PORTRAIT = 0.75
 """Width of a portrait relative to its height."""
@@ -134,6 +134,8 @@ def figure_scene(outfits: Sequence[Outfit], size_px: int, min_box_px: float, dic
 
 def _portrait(scene: Scene, size_px: int, dice: random.Random) -> Scene:
     """The scene in portrait format, as people are photographed; as it is when its garments are wider than that."""
+    if not scene.boxes:
+        return scene
     width = round(size_px * _PORTRAIT)
     first = min(box.xywh_px[0] for box in scene.boxes)
     last = max(box.xywh_px[0] + box.xywh_px[2] for box in scene.boxes)

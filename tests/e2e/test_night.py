@@ -1,0 +1,100 @@
+"""The night as an operator sees it: killed, carried on, idle; what it leaves for people and programs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from aura.paths import repo_root
+from tests.e2e.conftest import SERVICES, Nights
+
+pytestmark = pytest.mark.slow
+MODELS = ("detection", "outfits", "chat")
+
+
+def test_a_killed_night_leaves_nothing_running(nights: Nights) -> None:
+    assert nights.killed_in == "detection"
+    assert nights.left_running == []
+
+
+def test_the_next_night_carries_on_and_ends_well(nights: Nights) -> None:
+    output = nights.second.stdout + nights.second.stderr
+    assert nights.second.returncode == 0, output
+    assert "carries on where it was" in output
+    assert "Nothing to do in 1 of 9 stages: prepare" in output
+    for model in MODELS:
+        assert f"{model}: first champion" in output
+    for service in SERVICES:
+        assert f"({service} answered)" in output
+
+
+def test_a_night_without_news_does_nothing_and_says_so(nights: Nights) -> None:
+    output = nights.third.stdout + nights.third.stderr
+    assert nights.third.returncode == 0, output
+    assert "Nothing to do in 9 of 9 stages" in output
+    assert output.count("nothing new") >= len(MODELS)
+
+
+def test_nothing_is_registered_twice(nights: Nights) -> None:
+    listed = json.loads(nights.world.aura("models", "list", "--json").stdout)
+    assert sorted((one["model"], one["version"]) for one in listed) == sorted((model, "1") for model in MODELS)
+    assert all("champion" in one["aliases"] for one in listed)
+
+
+def test_status_tells_programs_what_serves(nights: Nights) -> None:
+    status = json.loads(nights.world.aura("status", "--json").stdout)
+    assert {model: one["champion"] for model, one in status["models"].items()} == dict.fromkeys(MODELS, "1")
+    assert status["index"] == {"ready": True, "version": 1}
+    assert status["last_night"]["tag"].startswith("night-")
+    assert status["running"] is None
+
+
+def test_the_index_is_searched_from_the_command_line(nights: Nights) -> None:
+    found = json.loads(
+        nights.world.aura("index", "search", "how do I wash a wool jumper", "--json", settings=False).stdout
+    )
+    assert "wool" in " ".join(one["slug"] for one in found[:3])
+    items = json.loads(nights.world.aura("index", "search", "blue", "--catalog", "--json", settings=False).stdout)
+    assert items
+    assert items[0]["title"]
+
+
+def test_the_report_has_pictures_that_exist(nights: Nights) -> None:
+    folder = nights.world.home / "reports" / "sample"
+    report = (folder / "latest.md").read_text(encoding="utf-8")
+    links = [line.split("](")[1].rstrip(")") for line in report.splitlines() if line.startswith("![")]
+    assert len(links) >= 6
+    assert all((folder / link).is_file() for link in links)
+
+
+def test_a_night_leaves_the_checkout_as_it_was(nights: Nights) -> None:
+    def state() -> str:
+        return subprocess.run(
+            ["git", "status", "--porcelain"], cwd=repo_root(), capture_output=True, text=True, check=True
+        ).stdout
+
+    before = state()
+    assert nights.world.aura("nightly").returncode == 0
+    assert state() == before
+
+
+def test_a_recorded_night_can_be_brought_back(nights: Nights) -> None:
+    world = nights.world
+    tag = json.loads(world.aura("status", "--json").stdout)["last_night"]["tag"]
+    target = world.home / "restored"
+    done = world.aura("data", "restore", tag, str(target), settings=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (target / "data" / "detection" / "train.json").is_file()
+    assert (target / "models" / "detection" / "config.json").is_file()
+
+
+def test_promoting_by_hand_and_rolling_back(nights: Nights) -> None:
+    world = nights.world
+    refused = world.aura("models", "rollback", "outfits", settings=False)
+    assert refused.returncode == 2
+    assert "previous" in refused.stderr
+    unknown = world.aura("models", "promote", "outfits", "9", settings=False)
+    assert unknown.returncode == 2
+    assert "9" in unknown.stderr
