@@ -26,12 +26,27 @@ class GateRule(Section):
     """Largest absolute fall of the metric in one slice (category, photo type)."""
 
 
+class DetectionRule(GateRule):
+    metric: str = "ap50"
+    floor: float = 0.2
+
+
+class OutfitsRule(GateRule):
+    metric: str = "fitb"
+    floor: float = 0.35
+
+
+class ChatRule(GateRule):
+    metric: str = "loss_reduction"
+    floor: float = 0.05
+
+
 class GateSettings(Section):
     """One rule a model. For every metric named here, higher is better."""
 
-    detection: GateRule = GateRule(metric="ap50", floor=0.2)
-    outfits: GateRule = GateRule(metric="fitb", floor=0.3)
-    chat: GateRule = GateRule(metric="loss_reduction", floor=0.05)
+    detection: DetectionRule = DetectionRule()
+    outfits: OutfitsRule = OutfitsRule()
+    chat: ChatRule = ChatRule()
 
     def rule(self, model: str) -> GateRule:
         rule: GateRule = getattr(self, model)

@@ -35,8 +35,10 @@ def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> N
 
     Stages whose inputs did not change are skipped; a night that was killed is carried on by the next one.
     """
+    from flows.profile import load_profile
     from flows.servers import prefect_api
 
+    load_profile(profile, overrides or ())  # a typing error should not have to wait for a server
     console = Console()
     with prefect_api():
         # Imported here: Prefect reads its environment when it is imported.

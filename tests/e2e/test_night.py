@@ -84,7 +84,7 @@ def test_a_recorded_night_can_be_brought_back(nights: Nights) -> None:
     world = nights.world
     tag = json.loads(world.aura("status", "--json").stdout)["last_night"]["tag"]
     target = world.home / "restored"
-    done = world.aura("data", "restore", tag, str(target), settings=False)
+    done = world.aura("data", "restore", tag, "--to", str(target), settings=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (target / "data" / "detection" / "train.json").is_file()
     assert (target / "models" / "detection" / "config.json").is_file()

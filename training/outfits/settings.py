@@ -12,10 +12,10 @@ class OutfitsSettings(TrainerSettings):
     """How the outfit model is trained and examined."""
 
     network: NetworkConfig = NetworkConfig()
-    max_epochs: int = Field(default=20, ge=1)
-    patience: int = Field(default=8, ge=1)
+    max_epochs: int = Field(default=12, ge=1)
+    patience: int = Field(default=12, ge=1, description="chance level lasts for some epochs before the rules are found")
     batch_size: int = Field(
-        default=64, ge=2, description="outfits per step; negatives come from the same batch (paper: 50)"
+        default=16, ge=2, description="outfits per step; negatives come from the same batch (paper: 50)"
     )
     learning_rate: float = Field(default=1e-3, gt=0, description="peak; the paper's 1e-5 is for pretrained towers")
     weight_decay: float = Field(default=0.05, ge=0)
@@ -25,10 +25,12 @@ class OutfitsSettings(TrainerSettings):
     focal_alpha: float = Field(default=0.5, ge=0, le=1, description="weight of true outfits against corrupted ones")
     focal_gamma: float = Field(default=2.0, ge=0, description="paper: 2")
     corruptions: int = Field(default=2, ge=1, description="corrupted outfits per true one (paper: 1)")
-    ranking_weight: float = Field(default=1.0, ge=0, description="weight of the ranking loss beside the focal loss")
+    ranking_weight: float = Field(
+        default=0.1, ge=0, description="of the ranking loss: at chance level it is ten times the focal loss"
+    )
     margin: float = Field(default=0.3, gt=0, lt=2, description="on unit vectors (paper: 2 on unbounded ones)")
     easy_fraction: float = Field(
-        default=0.2,
+        default=0.5,
         ge=0,
         le=1,
         description="share of the epochs with negatives of any category, before those of the same",

@@ -65,11 +65,14 @@ class Shelf:
 
 
 def build_outfits(shop: Sequence[Product], count: int, seed: int, noise: float) -> list[Outfit]:
-    """`count` outfits; in the part `noise` of them one product is replaced at random within its category."""
+    """`count` outfits; in the part `noise` of them one product is replaced at random within its category.
+
+    A few less when the shop is so small that nothing in it goes with a chosen product.
+    """
     shelf = Shelf(shop)
-    return [
-        _build_outfit(shelf, random.Random(f"{seed}/outfit/{n}"), f"{seed}/outfit/{n}", noise) for n in range(count)
-    ]
+    keys = [f"{seed}/outfit/{n}" for n in range(count)]
+    outfits = [_build_outfit(shelf, random.Random(key), key, noise) for key in keys]
+    return [outfit for outfit in outfits if len(outfit.products) > 1]
 
 
 def _build_outfit(shelf: Shelf, dice: random.Random, key: str, noise: float) -> Outfit:

@@ -23,8 +23,8 @@ from training.data.sample.shop import Product
 SCENE_SUPERSAMPLE = 2
 _COVERS = 110
 """Opacity (of 255) from which a pixel counts as belonging to a piece."""
-MIN_VISIBLE = 0.05
-"""Part of a worn garment that must be in view for it to get a box: a shirt under a blazer shows little more."""
+MIN_VISIBLE = 0.25
+"""Part of a worn garment that must be in view for it to get a box; of a shirt under a closed coat less shows."""
 _MIN_VISIBLE_LYING = 0.45
 
 

@@ -23,6 +23,6 @@ class SampleSettings(Section):
     """Pictures with boxes, product shots included."""
     scene_size_px: int = Field(default=176, ge=96, le=512)
     product_size_px: int = Field(default=192, ge=64, le=512)
-    min_box_px: float = Field(default=16.0, ge=1)
-    """Smallest side of a box; 16 px of 176 are 12 px once a detector has resized the picture to 128."""
+    min_box_px: float = Field(default=24.0, ge=1)
+    """Smallest side of a box; what would be smaller is taken off again, as no small detector could learn it in minutes."""
     jpeg_quality: int = Field(default=86, ge=50, le=95)
