@@ -105,7 +105,10 @@ class FiniteLoss(Callback):
 
 
 class History(Callback):
-    """Writes one CSV row per validation: epoch, step, seconds since the start, every logged metric."""
+    """Writes one CSV row per validation: epoch, step, seconds since the start, every logged metric.
+
+    What was logged over a training epoch is known only after its validation, so it is added when the next epoch starts.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -124,13 +127,31 @@ class History(Callback):
             return
         row = {"epoch": float(trainer.current_epoch), "step": float(trainer.global_step)}
         row["seconds"] = round(time.monotonic() - self._began, 1)
-        self._rows.append(row | {name: float(value) for name, value in trainer.callback_metrics.items()})
+        self._rows.append(row | {k: float(v) for k, v in trainer.callback_metrics.items() if not _of_training(k)})
+        self._write()
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._add_training(trainer, finished=trainer.current_epoch - 1)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._add_training(trainer, finished=trainer.current_epoch - 1)
+
+    def _add_training(self, trainer: lightning.Trainer, *, finished: int) -> None:
+        if self._rows and self._rows[-1]["epoch"] == finished:
+            self._rows[-1] |= {k: float(v) for k, v in trainer.callback_metrics.items() if _of_training(k)}
+            self._write()
+
+    def _write(self) -> None:
         columns = list(dict.fromkeys(name for one in self._rows for name in one))
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, columns)
             writer.writeheader()
             writer.writerows(self._rows)
+
+
+def _of_training(metric: str) -> bool:
+    return metric.startswith(("train/", "train_")) or metric == "loss"
 
 
 def build_trainer(

@@ -7,9 +7,10 @@ import binascii
 import io
 import warnings
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from aura.errors import InvalidRequestError
+from aura.pictures import upright_rgb
 from aura.serving import ServingSettings
 
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -37,7 +38,7 @@ def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Ima
                 f"{where} has {image.width} x {image.height} pixels; at most {limits.max_image_pixels} are allowed",
                 hint="scale it down first",
             )
-        return ImageOps.exif_transpose(image).convert("RGB")
+        return upright_rgb(image)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise InvalidRequestError(
             f"{where} is not a readable {', '.join(FORMATS)} picture", hint="check that the whole file was sent"

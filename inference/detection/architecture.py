@@ -39,9 +39,13 @@ class TinyShape(Section):
     backbone_sizes: tuple[int, int, int, int] = (24, 48, 96, 160)
     backbone_depths: tuple[int, int, int, int] = (1, 1, 1, 1)
     out_stride: int = Field(default=8, description="pixels a token of the transformer; 4, 8, 16 or 32")
-    hidden_size: int = Field(default=64, ge=16)
-    attention_heads: int = Field(default=4, ge=1)
-    encoder_layers: int = Field(default=1, ge=0)
+    hidden_size: int = Field(default=128, ge=16)
+    attention_heads: int = Field(default=8, ge=1)
+    encoder_layers: int = Field(
+        default=0,
+        ge=0,
+        description="from scratch the backbone's map is read better without one: it needs epochs to be of use",
+    )
     decoder_layers: int = Field(default=3, ge=1)
     queries: int = Field(default=24, ge=1, description="most garments found in one photo")
     dropout: float = Field(default=0.0, ge=0, lt=1)

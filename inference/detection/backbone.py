@@ -1,9 +1,10 @@
 """Small convolutional backbone with a top-down neck, made for training from scratch on a CPU.
 
-Residual blocks of two 3x3 convolutions (arXiv 1512.03385, section 3.3) at strides 4, 8, 16 and 32; the deeper maps are
-added into the shallower ones on the way up (arXiv 1612.03144, section 3), and one map at `out_stride` goes to the
-transformer. Cells carry their coordinates (CoordConv, arXiv 1807.03247): a DETR puts positions into its keys only, so
-what its decoder gathers says nothing of where it was gathered until an encoder has learnt to write it down. It exists because the DETR code of transformers freezes every `nn.BatchNorm2d` of a backbone and the first
+Residual blocks of two 3x3 convolutions (arXiv 1512.03385, section 3.3) at strides 4, 8, 16 and 32; the deeper maps
+are added into the shallower ones on the way up (arXiv 1612.03144, section 3), and one map at `out_stride` goes to
+the transformer. Cells carry their coordinates (CoordConv, arXiv 1807.03247): a DETR puts positions into its keys
+only, so what its decoder gathers says nothing of where it was gathered until an encoder has learnt to write it
+down. It exists because the DETR code of transformers freezes every `nn.BatchNorm2d` of a backbone and the first
 stage of a "resnet": right for pretrained weights, fatal for random ones.
 
 Importing this module registers `aura_compact` with transformers' AutoConfig and AutoBackbone.

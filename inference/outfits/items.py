@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from aura.pictures import upright_rgb
 from aura.taxonomy import Category
 
 MAX_OUTFIT_ITEMS = 12
@@ -45,19 +46,12 @@ def category_text(category: Category) -> str:
 
 def square(image: Image.Image, size_px: int) -> Image.Image:
     """The whole picture, centred on a white RGB square of `size_px`; EXIF rotation applied, aspect ratio kept."""
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16"):
-        # Pillow's own conversion clips 16 bits at 255, so that nearly everything would turn white.
-        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-    if "A" in upright.getbands() or "transparency" in upright.info:
-        layers = upright.convert("RGBA")
-        upright = Image.new("RGB", layers.size, WHITE)
-        upright.paste(layers, mask=layers.getchannel("A"))
+    upright = upright_rgb(image)
     scale = size_px / max(upright.size)
     # A belt of 300 x 2 px still needs one row.
     width, height = (max(1, round(side * scale)) for side in upright.size)
     canvas = Image.new("RGB", (size_px, size_px), WHITE)
-    resized = upright.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    resized = upright.resize((width, height), Image.Resampling.BILINEAR)
     canvas.paste(resized, ((size_px - width) // 2, (size_px - height) // 2))
     return canvas
 

@@ -65,7 +65,7 @@ def test_garments_lie_inside_the_photo(vision: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"not a picture", "picture"), (drawn_photo()[:200], "picture"), (b"", "picture")]
+    ("content", "said"), [(b"not a picture", "picture"), (drawn_photo()[:200], "picture"), (b"", "image is empty")]
 )
 def test_a_broken_picture_is_refused_in_words(vision: httpx.Client, content: bytes, said: str) -> None:
     error = error_of(vision.post("/analyze", files={"image": ("a.jpg", content, "image/jpeg")}), 400)

@@ -13,7 +13,11 @@ RULE = GateRule(metric="ap50", floor=0.2, min_gain=0.05, max_slice_drop=0.2)
 
 def figures(challenger: float, champion: float | None = None, **slices: tuple[float, float]) -> dict[str, Any]:
     def one(value: float, place: int) -> dict[str, Any]:
-        return {"metrics": {"ap50": value}, "slices": {"category": {name: pair[place] for name, pair in slices.items()}}, "n": 10}
+        return {
+            "metrics": {"ap50": value},
+            "slices": {"category": {name: pair[place] for name, pair in slices.items()}},
+            "n": 10,
+        }
 
     return {"challenger": one(challenger, 1), "champion": None if champion is None else one(champion, 0)}
 

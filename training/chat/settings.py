@@ -25,7 +25,7 @@ class ChatSettings(TrainerSettings):
     prompt: PromptSettings = PromptSettings()
     generation: GenerationSettings = GenerationSettings()
 
-    max_epochs: int = Field(default=2, ge=1)
+    max_epochs: int = Field(default=1, ge=1)
     patience: int = Field(default=2, ge=1)
     batch_size: int = Field(default=4, ge=1, description="answers per device and step")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak (QLoRA paper: 2e-4 at 7 B)")
@@ -38,4 +38,4 @@ class ChatSettings(TrainerSettings):
         default=140, ge=20, description="how knowledge pages are cut for the notes; equal to retrieval.chunk_max_words"
     )
     score_batch_tokens: int = Field(default=1024, ge=64, description="tokens at once where a loss is only measured")
-    shown_answers: int = Field(default=4, ge=0, description="questions answered before and after, for people to read")
+    shown_answers: int = Field(default=3, ge=0, description="questions answered before and after, for people to read")

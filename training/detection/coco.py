@@ -10,7 +10,7 @@ from PIL import Image
 
 from aura.artifact import read_json
 from aura.errors import DataError
-from inference.detection.preprocess import upright_rgb
+from aura.pictures import upright_rgb
 
 
 @dataclass(frozen=True, kw_only=True)

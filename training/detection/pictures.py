@@ -108,7 +108,10 @@ def draw_curves(path: Path, history: Path) -> None:
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     losses, precisions = figure.subplots(1, 2)
     for axis, names in (
-        (losses, ("train/loss", "train/loss_ce", "train/loss_vfl", "train/loss_bbox", "train/loss_giou", "train/loss_dense")),
+        (
+            losses,
+            ("train/loss", "train/loss_ce", "train/loss_vfl", "train/loss_bbox", "train/loss_giou", "train/loss_dense"),
+        ),
         (precisions, ("val/ap50", "val/ap")),
     ):
         for name in names:

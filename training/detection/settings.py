@@ -21,16 +21,27 @@ class DetectionSettings(TrainerSettings):
     )
     tiny: TinyShape = TinyShape()
     image_height: int = Field(default=128, ge=32, description="canvas in px; DETRs want multiples of 32")
-    image_width: int = Field(default=128, ge=32)
+    image_width: int = Field(default=96, ge=32)
+    max_epochs: int = Field(default=20, ge=1)
+    patience: int = Field(default=12, ge=1)
+    validate_every_epochs: int = Field(default=2, ge=1)
+    batch_size: int = Field(default=8, ge=1)
+    learning_rate: float = Field(default=3e-4, gt=0, description="peak")
     augment: AugmentSettings = AugmentSettings()
     cache_images: bool = Field(default=True, description="keep decoded training photos in memory")
     warmup_fraction: float = Field(default=0.08, ge=0, lt=1, description="share of all steps that the rate rises")
-    backbone_rate: float = Field(default=1.0, gt=0, description="learning rate of the backbone relative to the rest")
+    backbone_rate: float = Field(
+        default=4.0,
+        gt=0,
+        description="learning rate of the backbone relative to the rest; below 1 when it is pretrained",
+    )
     continued_rate: float = Field(
         default=0.3, gt=0, le=1, description="share of the rate when starting from a champion"
     )
     ema_decay: float = Field(default=0.998, ge=0, lt=1, description="of the averaged weights; 0: no averaging")
-    class_weight: float = Field(default=1.0, gt=0, description="weight of the classification loss")
+    class_weight: float = Field(
+        default=2.0, gt=0, description="weight of the classification loss (the original Conditional DETR: 2)"
+    )
     dense_weight: float = Field(
         default=1.0, ge=0, description="weight of the dense helper's loss; only where the network is made from scratch"
     )
