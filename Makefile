@@ -35,7 +35,7 @@ ui: setup ## Start the MLflow and Prefect pages
 	@$(BIN)/aura ui
 
 test: setup ## Run the tests: offline, CPU, minutes
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-all: setup ## Run the tests with coverage of slow and GPU parts
 	@$(BIN)/python -m pytest -m ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -49,6 +50,10 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def _seconds(outcome: Outcome) -> str:
+    return "-" if outcome.verdict == "nothing new" else f"{outcome.seconds:.0f}"
+
+
 def _index_line(index: dict[str, Any]) -> str:
     if not index:
         return "not built"
@@ -76,7 +81,7 @@ def to_markdown(report: NightReport, folder: Path) -> str:
     ]
     lines += [
         f"| {one.model} | {one.metric} | {_figure(one.champion)} | {_figure(one.challenger)} | {one.verdict} "
-        f"| {one.version or '-'} | {one.seconds:.0f} |"
+        f"| {one.version or '-'} | {_seconds(one)} |"
         for one in report.outcomes
     ]
     lines += ["", *(f"- {one.model}: {'; '.join(one.reasons)}" for one in report.outcomes), ""]
@@ -98,23 +103,28 @@ def _relative(path: Path, folder: Path) -> str:
 def print_report(report: NightReport, console: Console) -> None:
     """The table that a night ends with on the terminal."""
     colours = {"promoted": "green", "failed": "red", "rejected": "red", "kept champion": "yellow"}
-    table = Table(title=f"Aura, profile {report.profile}, night of {report.started}", title_justify="left")
+    # No vertical lines, so that it fits a terminal of 80 columns.
+    table = Table(
+        title=f"Aura, profile {report.profile}, night of {report.started}", title_justify="left",
+        box=box.SIMPLE_HEAD, pad_edge=False,
+    )  # fmt: skip
     for name in ("model", "metric", "champion", "challenger", "verdict", "serves", "seconds"):
         table.add_column(name, justify="right" if name in {"champion", "challenger", "serves", "seconds"} else "left")
     for one in report.outcomes:
         table.add_row(
             one.model, one.metric, _figure(one.champion), _figure(one.challenger),
-            f"[{colours.get(one.verdict, 'default')}]{one.verdict}[/]", one.version or "-", f"{one.seconds:.0f}",
+            f"[{colours.get(one.verdict, 'default')}]{one.verdict}[/]", one.version or "-", _seconds(one),
         )  # fmt: skip
     console.print(table)
     for one in report.outcomes:
-        console.print(f"  {one.model}: {escape('; '.join(one.reasons))}", style="dim", highlight=False)
-    console.print(f"[bold]Index[/]    {escape(_index_line(report.index))}", highlight=False)
+        console.print(f"  {one.model}: {escape('; '.join(one.reasons))}", style="dim", highlight=False, soft_wrap=True)
+    console.print(f"[bold]Index[/]    {escape(_index_line(report.index))}", highlight=False, soft_wrap=True)
     for service, tag in report.bentos.items():
-        console.print(f"[bold]Bento[/]    {tag} ({service} answered)", highlight=False)
+        console.print(f"[bold]Bento[/]    {tag} ({service} answered)", highlight=False, soft_wrap=True)
     if report.idle:
         console.print(
-            f"[bold]Nothing to do[/] in {len(report.idle)} of {len(report.stages)} stages: {', '.join(report.idle)}"
+            f"[bold]Nothing to do[/] in {len(report.idle)} of {len(report.stages)} stages: {', '.join(report.idle)}",
+            soft_wrap=True,
         )
     for name, place in report.places.items():
         console.print(f"[bold]{name:<9}[/]{escape(place)}", highlight=False, soft_wrap=True)

@@ -69,8 +69,11 @@ def settle(workspace: Workspace, registry: Registry, model: str) -> Outcome:
         reasons, word = verdict.reasons, verdict.word
         registry.tag(version, {"verdict": word, "reasons": "; ".join(reasons), "settled": "true"})
     serving = registry.at(model, CHAMPION)
+    champion = verdict.champion
+    if known and serving is not None and serving.version == version.version:
+        champion = verdict.challenger  # it was promoted and serves since
     return Outcome(
-        model=model, metric=verdict.metric, champion=verdict.champion, challenger=verdict.challenger, verdict=word,
+        model=model, metric=verdict.metric, champion=champion, challenger=verdict.challenger, verdict=word,
         reasons=reasons, version=serving.version if serving else None, seconds=round(seconds, 1),
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ from aura.errors import StageError
 from flows.workspace import Workspace
 
 _KEPT_LINES = 30
-_PROGRESS = re.compile(r"\d+%\||it/s|s/it")
+_PROGRESS = re.compile(r"\d+%\||it/s|s/it|\x1b\[A")
 
 
 @dataclass(frozen=True, kw_only=True)

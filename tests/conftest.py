@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Tests in parallel get a core each: more threads than cores wait for each other in spinning loops.
+os.environ["OMP_NUM_THREADS"] = "1" if "PYTEST_XDIST_WORKER" in os.environ else os.environ.get("OMP_NUM_THREADS", "2")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares expensive fixtures (a file; all end-to-end tests), and begin with what takes longest."""
+    for item in items:
+        end_to_end = "e2e" in item.path.parts
+        item.add_marker(pytest.mark.xdist_group("e2e" if end_to_end else str(item.path)))
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,11 @@ epoch, and everything random is derived from (seed, epoch, batch).
 from __future__ import annotations
 
 import csv
+import logging
 import math
 import random
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +20,19 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from pydantic import Field
 from torch.utils.data import Sampler
 
 from aura.settings import Section
 from training.context import TrainContext
+
+_BESIDE_THE_POINT = (
+    ".*does not have many workers.*",  # pictures are cached in memory, so there is nothing to wait for
+    ".*number of training batches.*is smaller than the logging interval.*",
+    ".*Checkpoint directory .* exists and is not empty.*",  # it is the one that a killed training left
+    ".*isinstance.treespec, LeafSpec.*",
+)
 
 
 class TrainerSettings(Section):
@@ -150,6 +160,15 @@ class History(Callback):
             writer.writerows(self._rows)
 
 
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Replaces a checkpoint by a whole one or not at all: Lightning writes in place, and a kill would leave half a file."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        part = Path(f"{path}.part")
+        super().save_checkpoint(checkpoint, part, storage_options)
+        part.replace(path)
+
+
 def _of_training(metric: str) -> bool:
     return metric.startswith(("train/", "train_")) or metric == "loss"
 
@@ -166,6 +185,9 @@ def build_trainer(
 
     Fit with `trainer.fit(module, datamodule=..., ckpt_path=resume_path(context))`.
     """
+    for message in _BESIDE_THE_POINT:
+        warnings.filterwarnings("ignore", message)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
     lightning.seed_everything(context.seed, workers=True, verbose=False)
@@ -185,6 +207,7 @@ def build_trainer(
         strategy=settings.strategy,
         precision=settings.precision,
         logger=context.tracker.lightning_logger(),
+        plugins=[AtomicCheckpoints()],
         callbacks=[
             best,
             last,

@@ -19,7 +19,7 @@ class SearchSettings(Section):
 
     candidates: int = Field(default=50, ge=1, le=1000, description="chunks taken from each leg before the fusion")
     rrf_k: int = Field(default=60, ge=1, description="rank constant of reciprocal rank fusion; 60 is the paper's")
-    vector_weight: float = Field(default=1.0, ge=0.0, description="weight of the vector leg; 0 switches it off")
+    vector_weight: float = Field(default=4.0, ge=0.0, description="weight of the vector leg; 0 switches it off")
     text_weight: float = Field(default=1.0, ge=0.0, description="weight of the full-text leg; 0 switches it off")
 
 

@@ -49,7 +49,7 @@ class World:
     @property
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("AURA_")}
-        return kept | {"AURA_HOME": str(self.home), "COLUMNS": "160", "OMP_NUM_THREADS": "2"}
+        return kept | {"AURA_HOME": str(self.home), "COLUMNS": "160"}
 
     def command(self, *arguments: str, settings: bool = True) -> list[str]:
         overrides = [part for setting in self.settings for part in ("--set", setting)] if settings else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from aura.artifact import read_json
 from aura.tracking import LocalTracker
 from training.context import TrainContext
-from training.fit import EpochShuffle, TrainerSettings, best_checkpoint, build_trainer, resume_path
+from training.fit import AtomicCheckpoints, EpochShuffle, TrainerSettings, best_checkpoint, build_trainer, resume_path
 
 
 class Line(lightning.LightningModule):
@@ -89,6 +90,47 @@ def test_resumed_equals_unbroken(tmp_path: Path) -> None:
     history = (tmp_path / "cut" / "pictures" / "history.csv").read_text(encoding="utf-8").splitlines()
     assert [row.split(",")[0] for row in history[1:]] == ["0.0", "1.0", "2.0", "3.0"]
     assert best_checkpoint(trainer).is_file()
+
+
+class NoBetter(Line):
+    """A model whose monitored loss never improves."""
+
+    def validation_step(self, batch: list[Tensor], _index: int) -> None:
+        self.log("val/loss", float(self.current_epoch))
+
+
+def test_the_last_epoch_is_kept_also_when_it_is_no_improvement(tmp_path: Path) -> None:
+    where = context(tmp_path)
+    trainer = build_trainer(TrainerSettings(max_epochs=3, accelerator="cpu"), where, monitor="val/loss", mode="min")
+    trainer.fit(NoBetter(), datamodule=Data())
+    last = resume_path(where)
+    assert last is not None
+    assert torch.load(last, weights_only=False)["epoch"] == 2
+    assert torch.load(best_checkpoint(trainer), weights_only=False)["epoch"] == 0
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(tmp_path)
+    where = resume_path(context(tmp_path))
+    assert where is not None
+    before = where.read_bytes()
+
+    def cut_off(_checkpoint: object, path: object) -> None:
+        Path(str(path)).write_bytes(b"the first half of a")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lightning.fabric.plugins.io.torch_io._atomic_save", cut_off)
+    with pytest.raises(OSError, match="No space left"):
+        AtomicCheckpoints().save_checkpoint({"epoch": 9}, where)
+    assert where.read_bytes() == before
+
+
+def test_what_was_logged_in_training_stands_in_the_row_of_its_epoch(tmp_path: Path) -> None:
+    fit(tmp_path)
+    with (tmp_path / "pictures" / "history.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 4
+    assert all(row["train/loss_epoch"] and row["val/loss"] for row in rows)
 
 
 def test_a_loss_that_is_no_number_stops_with_its_parts(tmp_path: Path) -> None:

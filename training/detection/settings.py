@@ -45,4 +45,4 @@ class DetectionSettings(TrainerSettings):
     dense_weight: float = Field(
         default=1.0, ge=0, description="weight of the dense helper's loss; only where the network is made from scratch"
     )
-    nms_iou: float | None = Field(default=None, gt=0, lt=1, description="overlap above which the weaker box is dropped")
+    nms_iou: float | None = Field(default=0.7, gt=0, lt=1, description="overlap above which the weaker box is dropped")
