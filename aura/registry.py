@@ -111,7 +111,7 @@ class Registry:
         if existing is not None:
             return existing
         with self._reachable():
-            run_id = run_id or self._new_run(model)
+            run_id = run_id if run_id and self._has_run(run_id) else self._new_run(model)
             self._client.log_artifacts(run_id, str(artifact), _ARTIFACT_PATH)
             if attachments is not None:
                 self._client.log_artifacts(run_id, str(attachments), "lineage")
@@ -156,7 +156,11 @@ class Registry:
                 f"{self.name(model)} has no previous champion",
                 hint="promote a version: `aura models promote MODEL VERSION`",
             )
-        self.promote(model, previous.version)
+        champion = self.at(model, CHAMPION)
+        # The champion first: cut off in between, both aliases name it, and nothing that serves is wrong.
+        self.set_alias(model, CHAMPION, previous.version)
+        if champion is not None:
+            self.set_alias(model, PREVIOUS, champion.version)
         return previous
 
     def download(self, version: ModelVersion, target: Path) -> Path:
@@ -170,6 +174,17 @@ class Registry:
             )
             replace_dir(Path(got), target)
         return target
+
+    def _has_run(self, run_id: str) -> bool:
+        """Whether the store still has a run: somebody may have moved or emptied it since the training."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_run(run_id).info.lifecycle_stage == "active"
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
 
     def _new_run(self, model: str) -> str:
         experiment = experiment_id(self._client, self._settings, f"{self._namespace}/{model}")

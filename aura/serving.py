@@ -17,8 +17,6 @@ class ServingSettings(Section):
     device: str = "cpu"
     max_image_bytes: int = Field(default=10_000_000, gt=0)
     max_image_pixels: int = Field(default=40_000_000, gt=0)
-    max_batch_size: int = Field(default=8, ge=1)
-    max_latency_ms: int = Field(default=10_000, gt=0)
     max_new_tokens: int = Field(default=160, ge=1)
     chat_timeout_seconds: float = Field(default=120.0, gt=0)
     """Longest time for one answer; the answer is cut there."""

@@ -26,9 +26,10 @@ from aura.lineage import git_commit
 from aura.paths import profile_paths
 from aura.registry import Registry
 from flows.ledger import night_tag, record
+from flows.package import bentos_exist
 from flows.profile import load_profile
 from flows.report import NightReport, to_markdown
-from flows.settle import Outcome, failed, fetch_champions, settle
+from flows.settle import Outcome, failed, fetch_champions, judged_against_another, settle
 from flows.stages import StageResult, run_stage
 from flows.workspace import Workspace
 from inference.retrieval.releases import is_served
@@ -108,6 +109,8 @@ class _Night:
         def work() -> Outcome:
             self.stage(f"train_{name}")
             self.stage(f"evaluate_{name}")
+            if judged_against_another(self.workspace, self.registry, name):
+                self.stage(f"evaluate_{name}", force=True)
             return settle_task(self.workspace, self.registry, name)
 
         outcome = self.guarded(name, work)
@@ -153,7 +156,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
         champions_task(workspace, registry)
         index = night.guarded("index", lambda: _index(night)) or {}
         bentos = night.guarded("package", lambda: _package(night)) or {}
-        snapshot = record_task(workspace, night_tag(moment))
+        snapshot = night.guarded("record", lambda: record_task(workspace, night_tag(moment))) or "not recorded"
         report = NightReport(
             profile=settings.profile, started=f"{moment:%Y-%m-%d %H:%M}", seconds=time.monotonic() - began,
             outcomes=outcomes, stages=night.stages, index=index, bentos=bentos, snapshot=snapshot,
@@ -186,7 +189,8 @@ def _index(night: _Night) -> dict[str, Any]:
 
 
 def _package(night: _Night) -> dict[str, str]:
-    night.stage("package")
+    # The Bento store lies outside the working copy as well.
+    night.stage("package", force=not bentos_exist(night.workspace))
     figures = read_json(night.workspace.folder / "metrics" / "package.json", "the package figures")
     return {service: one["tag"] for service, one in figures["bentos"].items()}
 

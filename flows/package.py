@@ -27,6 +27,7 @@ from aura.supervision import die_with_parent, watched, watched_environment
 from flows.ask import ask
 from flows.servers import free_port, stop, wait_until_healthy
 from flows.services import SERVICES, Service
+from flows.workspace import Workspace
 
 _SOURCES = ("aura", "inference", "bentos")
 _START_SECONDS = 180
@@ -38,11 +39,11 @@ def pack(service: Service, params: Path, champions: Path, data: Path, index: Pat
 
     version = _version(service, params, champions, data, index)
     tag = f"{service.name}:{version}"
-    try:
-        bentoml.bentos.get(tag)
+    mark = _mark(tag)
+    if mark.is_file():
         return tag
-    except bentoml.exceptions.NotFound:
-        pass
+    # Without its mark a Bento is half a copy that a killed run left: BentoML copies into the final folder.
+    shutil.rmtree(_store(tag), ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="aura-bento-") as name:
         staging = Path(name)
         for source in _SOURCES:
@@ -53,7 +54,26 @@ def pack(service: Service, params: Path, champions: Path, data: Path, index: Pat
         bentoml.bentos.build_bentofile(
             str(staging / "bentos" / service.name / "bentofile.yaml"), version=version, build_ctx=str(staging)
         )
+    write_text(mark, "")
     return tag
+
+
+def bentos_exist(workspace: Workspace) -> bool:
+    """Whether the store has every Bento that the last packing named."""
+    figures = workspace.folder / "metrics" / "package.json"
+    if not figures.is_file():
+        return False
+    tags = [one["tag"] for one in read_json(figures, "the package figures")["bentos"].values()]
+    return all(_mark(tag).is_file() and (_store(tag) / "bento.yaml").is_file() for tag in tags)
+
+
+def _store(tag: str) -> Path:
+    return home() / "bentoml" / "bentos" / tag.replace(":", "/")
+
+
+def _mark(tag: str) -> Path:
+    """File that exists when the Bento is whole."""
+    return home() / "bentoml" / "whole" / tag.replace(":", "-")
 
 
 def prove(service: Service, tag: str, profile: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class NightSettings(Section):
 class Profile(Section):
     """The schema of `configs/*.yaml`. Defaults are the `sample` profile's values."""
 
-    profile: str
+    profile: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$|^$")
     seed: int = 7
     data: DataSettings = DataSettings()
     detection: DetectionSettings = DetectionSettings()

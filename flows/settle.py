@@ -6,6 +6,7 @@ alone for good, so that an operator's rollback is not undone by the next night.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,19 @@ def settle(workspace: Workspace, registry: Registry, model: str) -> Outcome:
     )  # fmt: skip
 
 
+def judged_against_another(workspace: Workspace, registry: Registry, model: str) -> bool:
+    """Whether the figures compare an unsettled candidate with a champion that is not the champion (any more).
+
+    That happens after a rollback or promotion by hand, and when a model was trained without a look at the registry.
+    """
+    figures = read_json(workspace.folder / "metrics" / "test" / f"{model}.json", f"the figures of {model}")
+    version = registry.find(model, figures["candidate_id"])
+    if version is not None and version.tags.get("settled") == "true":
+        return False
+    champion = registry.at(model, CHAMPION)
+    return figures["champion_candidate_id"] != (champion.tags.get("candidate_id") if champion else None)
+
+
 def failed(workspace: Workspace, registry: Registry, model: str, reason: str) -> Outcome:
     """Row of a model whose stages failed; its champion goes on serving."""
     serving = registry.at(model, CHAMPION)
@@ -102,8 +116,12 @@ def fetch_champions(workspace: Workspace, registry: Registry) -> dict[str, str]:
             continue
         want[model] = {"version": champion.version, "candidate_id": champion.tags.get("candidate_id", "")}
         if have.get(model) != want[model] or not (folder / model / "config.json").is_file():
+            # Out of the note first: killed in between, the next run must not take the new copy for the old version.
+            write_json(note, {name: one for name, one in have.items() if name != model})
             registry.download(champion, folder / model)
-    if have != want:
+    for model in set(MODELS) - set(want):
+        shutil.rmtree(folder / model, ignore_errors=True)
+    if not note.is_file() or read_json(note, "the note of the champions") != want:
         write_json(note, want)
     return {model: one["version"] for model, one in want.items()}
 

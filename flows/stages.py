@@ -46,7 +46,10 @@ def run_stage(
     log = workspace.paths.logs / f"{stage}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), stage]
+    options = ["--single-item"] + ["--force"] * force
+    # What these two make lies outside the working copy, so that DVC cannot bring an earlier result of theirs back.
+    options += ["--no-run-cache"] * (stage in {"index", "package"})
+    command = [sys.executable, "-m", "dvc", "repro", *options, stage]
     process = subprocess.Popen(
         command, cwd=workspace.folder, env=workspace.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace",

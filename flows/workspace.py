@@ -19,9 +19,9 @@ from typing import Any
 import filelock
 import yaml
 
-from aura.artifact import read_json, write_json, write_text
+from aura.artifact import content_hash, read_json, write_json, write_text
 from aura.errors import BusyError, DataError
-from aura.lineage import code_hash, file_tree_hash
+from aura.lineage import code_hash, file_tree_hash, value_hash
 from aura.paths import ProfilePaths, repo_root
 from aura.supervision import RUN_PID
 from flows.profile import Profile
@@ -30,9 +30,19 @@ from training.models import MODELS, model_sources
 _CODE: dict[str, tuple[str, ...]] = {
     "prepare": ("training/data", "aura/taxonomy.py"),
     "index": ("inference/retrieval", "inference/text_embedding.py"),
-    "package": ("bentos", "inference", "aura", "flows/package.py"),
+    "package": ("bentos", "inference", "aura", "flows/package.py", "flows/ask.py", "flows/services.py"),
     "evaluate": ("training/evaluate.py", "training/context.py"),
 } | {model: model_sources(model) for model in MODELS}
+
+_PACKING = (
+    "requirements.lock",
+    "pyproject.toml",
+    *(
+        f"bentos/{service}/bentofile.yaml"
+        for service in ("visual_analysis", "outfit_recommendation", "conversational_ai")
+    ),
+)
+"""Files besides code that decide what a Bento is."""
 
 # Written by every run and of no use to a later one.
 _GITIGNORE = "/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/run.lock\n"
@@ -123,14 +133,19 @@ class Workspace:
             sources["sample"] = "drawn"  # its content is decided by the settings and the code alone
         values["inputs"] = {
             "code": {name: code_hash(parts) for name, parts in _CODE.items()},
+            "packing": value_hash([content_hash(repo_root() / file) for file in _PACKING]),
             "knowledge": file_tree_hash(repo_root() / "data" / "knowledge"),
             "raw": sources,
         }
         return values
 
     def environment(self) -> dict[str, str]:
-        """Environment of a stage: this interpreter first, and the process to die with."""
-        return os.environ | {
+        """Environment of a stage: this interpreter first, and the process to die with.
+
+        Settings from the environment are left out: params.yaml has them, unless `--set` had the last word.
+        """
+        kept = {name: value for name, value in os.environ.items() if not (name.startswith("AURA_") and "__" in name)}
+        return kept | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(repo_root()), os.environ.get("PYTHONPATH", "")])),
             "AURA_HOME": str(self.paths.home),

@@ -25,7 +25,11 @@ from training.train import RunSettings
 def compare(
     parts: ModelParts, settings: Any, *, challenger: Path, champion: Path | None, data: Path, seed: int
 ) -> dict[str, Any]:
-    """Figures of the challenger and, when there is one, of the champion."""
+    """Figures of the challenger and, when there is one that this code can still load, of the champion.
+
+    A champion that cannot answer on this data any more (older format, other categories) must not keep every challenger out
+    for good; `champion_problem` says what is wrong with it.
+    """
     began = time.monotonic()
     figures: dict[str, Any] = {
         "model": parts.name,
@@ -35,10 +39,13 @@ def compare(
         "champion_candidate_id": None,
     }
     if champion is not None:
-        figures["champion"] = asdict(parts.evaluate(champion, data, settings, seed))
-        figures["champion_candidate_id"] = read_json(champion / "lineage.json", "the champion's lineage")[
-            "candidate_id"
-        ]
+        lineage = read_json(champion / "lineage.json", "the champion's lineage")
+        figures["champion_candidate_id"] = lineage["candidate_id"]
+        try:
+            figures["champion"] = asdict(parts.evaluate(champion, data, settings, seed))
+        except AuraError as error:
+            figures["champion_problem"] = error.message
+            print(f"warning: the champion cannot be evaluated: {error}", file=sys.stderr)
     return figures | {"seconds": round(time.monotonic() - began, 1)}
 
 

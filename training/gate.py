@@ -80,11 +80,12 @@ def judge(figures: dict[str, Any], rule: GateRule) -> Verdict:
     value = float(metrics[rule.metric])
     champion = float(figures["champion"]["metrics"][rule.metric]) if figures["champion"] else None
     against: list[str] = []
-    if value < rule.floor:
+    # Written so that a value that is no number fails each rule.
+    if not value >= rule.floor:
         against.append(f"{rule.metric} {value:.3f} is below the floor {rule.floor:.3f}")
     if champion is not None:
         needed = champion + rule.min_gain * abs(champion)
-        if value <= needed:
+        if not value > needed:
             against.append(
                 f"{rule.metric} {value:.3f} does not exceed {needed:.3f} (champion {champion:.3f} plus margin)"
             )

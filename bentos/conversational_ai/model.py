@@ -10,6 +10,8 @@ from typing import Any
 
 import bentoml
 
+from aura.errors import AuraError
+from bentos.serving.hop import as_answer
 from bentos.serving.places import places
 
 _END = object()
@@ -38,25 +40,35 @@ class Conversationalist:
         return {"model": self._champion.as_dict(), "index_version": str(self._index.version)}
 
     @bentoml.api
-    def retrieve(self, query: str, k: int) -> list[dict[str, Any]]:
-        """The k best passages for a query, best first."""
-        return [
-            {"slug": one.slug, "title": one.title, "heading": one.heading, "text": one.text, "score": one.relevance}
-            for one in self._index.search_knowledge(query, k)
-        ]
+    def retrieve(self, query: str, k: int) -> dict[str, Any]:
+        """`passages`: the k best for a query, best first; or `error`."""
+        try:
+            found = self._index.search_knowledge(query, k)
+        except AuraError as error:
+            return as_answer(error)
+        return {
+            "passages": [
+                {"slug": one.slug, "title": one.title, "heading": one.heading, "text": one.text, "score": one.relevance}
+                for one in found
+            ]
+        }
 
     @bentoml.api
     async def generate(
         self, messages: list[dict[str, str]], passages: list[str], max_new_tokens: int, seconds: float
     ) -> AsyncGenerator[str, None]:
-        """JSON lines: `{"text": ...}` as they are generated, then `{"finish_reason": ...}`.
+        """JSON lines: `{"text": ...}` as they are generated, then `{"finish_reason": ...}`; or `{"error": ...}` alone.
 
         Generation stops when the caller goes away, and is cut after `seconds` (waiting for the turn not counted).
         """
         self._turn = self._turn or asyncio.Lock()
         async with self._turn:
             deadline = time.monotonic() + seconds
-            pieces = self._model.stream(messages, passages=passages, max_new_tokens=max_new_tokens)
+            try:
+                pieces = self._model.stream(messages, passages=passages, max_new_tokens=max_new_tokens)
+            except AuraError as error:
+                yield json.dumps(as_answer(error)) + "\n"
+                return
             cut = False
             try:
                 while not cut and (piece := await asyncio.to_thread(next, pieces, _END)) is not _END:

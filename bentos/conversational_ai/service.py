@@ -30,6 +30,7 @@ from bentos.conversational_ai.schemas import (
     Source,
 )
 from bentos.serving.api import error_detail, make_app
+from bentos.serving.hop import raise_error_of
 from bentos.serving.places import places
 
 logger = logging.getLogger("aura.services")
@@ -37,6 +38,8 @@ logger = logging.getLogger("aura.services")
 app = make_app("Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.")
 
 _FOLLOW_UP_WORDS = 6
+_MAX_QUERY_CHARS = 1000
+"""Of a long question the end is looked up: that is where people ask."""
 _REMEMBERED_MESSAGES = 21
 """Odd, so that what is kept begins with a question."""
 _GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
@@ -71,9 +74,10 @@ class ConversationalAI:
         """Passages of the knowledge base for a question, best first."""
         if not request.query.strip():
             raise InvalidRequestError("query is blank", hint="ask a question in words")
-        passages = await self.model.to_async.retrieve(query=request.query, k=request.k)
+        answer = await self.model.to_async.retrieve(query=request.query, k=request.k)
+        raise_error_of(answer)
         about = await self.model.to_async.about()
-        return RagAnswer(passages=[Source(**one) for one in passages], index_version=about["index_version"])
+        return RagAnswer(passages=[Source(**one) for one in answer["passages"]], index_version=about["index_version"])
 
     @app.get("/health")
     async def health(self) -> Health:
@@ -101,7 +105,7 @@ class ConversationalAI:
         messages: list[dict[str, str]] = []
         while True:
             try:
-                frame = await asyncio.wait_for(websocket.receive_text(), places().serving.idle_timeout_seconds)
+                frame = await asyncio.wait_for(_text_frame(websocket), places().serving.idle_timeout_seconds)
             except TimeoutError:
                 await websocket.close(_GOING_AWAY, "idle")
                 return
@@ -140,7 +144,9 @@ class ConversationalAI:
     async def _sources(self, messages: list[dict[str, str]], k: int) -> list[Source]:
         if not k:
             return []
-        return [Source(**one) for one in await self.model.to_async.retrieve(query=search_query(messages), k=k)]
+        answer = await self.model.to_async.retrieve(query=search_query(messages), k=k)
+        raise_error_of(answer)
+        return [Source(**one) for one in answer["passages"]]
 
     async def _events(
         self, messages: list[dict[str, str]], sources: list[Source], max_new_tokens: int | None
@@ -153,16 +159,25 @@ class ConversationalAI:
             max_new_tokens=max_new_tokens or serving.max_new_tokens, seconds=serving.chat_timeout_seconds,
         ):  # fmt: skip
             *lines, buffer = (buffer + chunk).split("\n")
-            for line in filter(None, lines):
-                yield json.loads(line)
+            for event in map(json.loads, filter(None, lines)):
+                raise_error_of(event)
+                yield event
 
 
 def search_query(messages: list[dict[str, str]]) -> str:
     """What to look up: the last question, with the one before when it is too short to stand alone ("and in winter?")."""
     questions = [message["content"] for message in messages if message["role"] == "user"]
     if len(questions) > 1 and len(questions[-1].split()) < _FOLLOW_UP_WORDS:
-        return f"{questions[-2]} {questions[-1]}"
-    return questions[-1]
+        return f"{questions[-2]} {questions[-1]}"[-_MAX_QUERY_CHARS:]
+    return questions[-1][-_MAX_QUERY_CHARS:]
+
+
+async def _text_frame(websocket: WebSocket) -> str:
+    """The next frame as text; a binary one reads as an empty text, which is refused in words."""
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", _GOING_AWAY))
+    return message.get("text") or ""
 
 
 async def _send_error(websocket: WebSocket, error: Exception) -> None:

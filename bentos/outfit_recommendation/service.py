@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from typing import Any
 
@@ -41,7 +42,7 @@ class OutfitScorer:
 
         self._champion = places().champion("outfits")
         self._model = OutfitModel.load(self._champion.folder, device=places().serving.device)
-        self._catalog = Catalog(places().catalog, self._model, f"{places().profile}/{self._champion.version}")
+        self._catalog = Catalog(places().catalog, self._model, f"{places().profile}/{self._champion.folder.name}")
 
     @bentoml.api
     def about(self) -> dict[str, Any]:
@@ -122,7 +123,9 @@ class OutfitRecommendation:
             request.targets or [one for one in _CORE if one not in worn and not _covered(one, worn)] or [Category.BAGS]
         )
         answer = await self.model.to_async.recommend(
-            items=_checked(request.items), targets=[target.value for target in targets], k=request.k
+            items=await asyncio.to_thread(_checked, request.items),
+            targets=[target.value for target in targets],
+            k=request.k,
         )
         _refuse_unknown(answer)
         return Recommendation(
@@ -135,7 +138,8 @@ class OutfitRecommendation:
     @app.post("/evaluate")
     async def evaluate(self, request: EvaluateRequest) -> OutfitEvaluation:
         """How well the garments go together, and which of them helps or hurts."""
-        answer = (await self.model.to_async.evaluate([{"items": _checked(request.items)}]))[0]
+        items = await asyncio.to_thread(_checked, request.items)
+        answer = (await self.model.to_async.evaluate([{"items": items}]))[0]
         _refuse_unknown(answer)
         return OutfitEvaluation(
             score=answer["score"],

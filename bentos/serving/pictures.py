@@ -24,11 +24,7 @@ def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Ima
     """
     if not content:
         raise InvalidRequestError(f"{where} is empty", hint=f"send the bytes of a {', '.join(FORMATS)} file")
-    if len(content) > limits.max_image_bytes:
-        raise InvalidRequestError(
-            f"{where} has {len(content)} bytes; at most {limits.max_image_bytes} are allowed",
-            hint="scale it down first",
-        )
+    refuse_large(len(content), limits, where)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is stricter
@@ -43,6 +39,18 @@ def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Ima
         raise InvalidRequestError(
             f"{where} is not a readable {', '.join(FORMATS)} picture", hint="check that the whole file was sent"
         ) from error
+
+
+def refuse_large(size: int | None, limits: ServingSettings, where: str = "image") -> None:
+    """Refuse by size alone, before the bytes are read.
+
+    Raises:
+        InvalidRequestError: too large.
+    """
+    if size is not None and size > limits.max_image_bytes:
+        raise InvalidRequestError(
+            f"{where} has {size} bytes; at most {limits.max_image_bytes} are allowed", hint="scale it down first"
+        )
 
 
 def decode_base64(text: str, limits: ServingSettings, where: str) -> Image.Image:

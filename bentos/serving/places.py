@@ -66,7 +66,8 @@ class Places:
                 f"profile {self.profile!r} has no champion for {model}",
                 hint=f"run `aura nightly --profile {self.profile}`, or `aura models promote {model} VERSION`",
             )
-        folder = home() / "serving" / self.profile / model / version.version
+        # By candidate, not by number: another registry has another version 1.
+        folder = home() / "serving" / self.profile / model / version.tags["candidate_id"][:16]
         if not (folder / "config.json").is_file():
             registry.download(version, folder)
         return Champion(model=model, version=version.version, folder=folder)

@@ -5,6 +5,7 @@ One worker of the model part per GPU; its requests are batched across callers.
 
 from __future__ import annotations
 
+import asyncio
 import io
 from typing import Annotated, Any
 
@@ -12,9 +13,11 @@ import bentoml
 from fastapi import File, Query, UploadFile
 from PIL import Image
 
+from aura.errors import AuraError
 from aura.taxonomy import Category
 from bentos.serving.api import make_app
-from bentos.serving.pictures import decode, encode
+from bentos.serving.hop import as_answer, raise_error_of
+from bentos.serving.pictures import decode, encode, refuse_large
 from bentos.serving.places import places
 from bentos.visual_analysis.schemas import Analysis, Garment, Health, Similar
 
@@ -61,12 +64,14 @@ class DetectorModel:
         ]
 
     @bentoml.api
-    def similar(self, image: bytes, boxes: list[dict[str, Any]], k: int) -> list[list[dict[str, Any]]]:
-        """Catalog items of the same category that look like each box's content."""
+    def similar(self, image: bytes, boxes: list[dict[str, Any]], k: int) -> dict[str, Any]:
+        """`items`: catalog items of the same category that look like each box's content; or `error`."""
         from inference.retrieval.search import Index
 
-        if self._index is None:
-            self._index = Index.open(places().index)
+        try:
+            self._index = self._index or Index.open(places().index)
+        except AuraError as error:
+            return as_answer(error)
         photo = Image.open(io.BytesIO(image))
         answer = []
         for one in boxes:
@@ -77,7 +82,7 @@ class DetectorModel:
                     for hit in hits
                 ]
             )
-        return answer
+        return {"items": answer}
 
 
 @bentoml.service(name="visual_analysis", traffic={"timeout": 60})
@@ -98,8 +103,11 @@ class VisualAnalysis:
         similar: Annotated[int, Query(ge=0, le=10, description="catalog items per garment")] = 0,
     ) -> Analysis:
         """Garments of one photo with category, confidence and box; on request with similar catalog items."""
-        photo = decode(await image.read(), places().serving)
-        content = encode(photo)
+        limits = places().serving
+        refuse_large(image.size, limits)
+        # Decoding a large photo takes long; other requests go on meanwhile.
+        photo = await asyncio.to_thread(decode, await image.read(), limits)
+        content = await asyncio.to_thread(encode, photo)
         detected = (await self.model.to_async.detect([content]))[0]
         found = [
             {name: one[name] for name in ("category", "score", "box")}
@@ -108,7 +116,9 @@ class VisualAnalysis:
         ]
         looks: list[list[dict[str, Any]]] = [[] for _ in found]
         if similar and found:
-            looks = await self.model.to_async.similar(image=content, boxes=found, k=similar)
+            answer = await self.model.to_async.similar(image=content, boxes=found, k=similar)
+            raise_error_of(answer)
+            looks = answer["items"]
         return Analysis(
             width=photo.width,
             height=photo.height,

@@ -61,13 +61,16 @@ def train(
     force: Annotated[bool, typer.Option(help="train also when nothing changed")] = False,
 ) -> None:
     """Train and evaluate one model (after `prepare`, if that has something to do). Registers nothing."""
+    from aura.registry import Registry
     from flows.cli.pipeline import open_workspace
+    from flows.settle import fetch_champions
     from flows.stages import run_stage
     from training.models import MODELS
 
     if model not in MODELS:
         raise typer.BadParameter(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")
     with open_workspace(profile, overrides) as workspace:
+        fetch_champions(workspace, Registry(workspace.profile.tracking, workspace.profile.profile))
         limit = workspace.profile.night.stage_timeout_minutes * 60
         for stage in ("prepare", f"train_{model}", f"evaluate_{model}"):
             result = run_stage(workspace, stage, timeout_seconds=limit, force=force and stage != "prepare")

@@ -88,7 +88,7 @@ def test_an_outfit_is_judged_and_completed(outfits: httpx.Client) -> None:
     trousers = {"category": "bottoms", "title": "Beige chinos"}
     judged = outfits.post("/evaluate", json={"items": [shirt, trousers]}).json()
     assert 0 <= judged["score"] <= 1
-    assert len(judged["contributions"]) == 2
+    assert len(judged["items"]) == 2
     answer = outfits.post("/recommend", json={"items": [shirt, trousers], "targets": ["shoes", "bags"], "k": 2}).json()
     assert answer["targets"].keys() == {"shoes", "bags"}
     for category, items in answer["targets"].items():
@@ -101,7 +101,7 @@ def test_an_outfit_is_judged_and_completed(outfits: httpx.Client) -> None:
         ({"items": []}, 422, "items"),
         ({"items": [{"category": "hat"}]}, 422, "category"),
         ({"items": [{"title": "a shirt"}]}, 422, "category"),
-        ({"items": [{"item_id": "no-such-item"}]}, 404, "no-such-item"),
+        ({"items": [{"item_id": "no-such-item"}]}, 400, "no-such-item"),
         ({"items": [{"category": "tops", "image_base64": "%%%"}]}, 400, "base64"),
         ({"items": [{"category": "tops", "title": "x"}], "colour": "red"}, 422, "colour"),
         ({"items": [{"category": "tops", "title": "x"}] * 13}, 422, "items"),
