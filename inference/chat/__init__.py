@@ -1,11 +1,5 @@
 """The chat model: a causal language model with a LoRA adapter that answers in the house voice from retrieved notes."""
 
-# ruff: noqa: E402
-import logging
-
-# At import it warns that a kernel which it would download from the hub is missing; the one that it carries is used then.
-logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-
 from inference.chat.artifact import ChatConfig, LoraSettings, read_chat_artifact, write_chat_artifact
 from inference.chat.base import load_tokenizer, resolve_base
 from inference.chat.decoding import GenerationSettings

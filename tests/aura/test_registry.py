@@ -79,3 +79,9 @@ def test_a_server_that_is_away_is_an_error_with_a_hint(monkeypatch: pytest.Monke
 def test_without_tracking_there_is_no_registry() -> None:
     with pytest.raises(RegistryError, match="tracking is off"):
         Registry(TrackingSettings(enabled=False), "test")
+
+
+def test_a_run_that_the_store_has_lost_is_replaced(registry: Registry, artifact: Path) -> None:
+    lost = registry.register("detection", artifact, run_id="0" * 32, tags={"candidate_id": "a"})
+    assert lost.run_id != "0" * 32
+    assert registry.find("detection", "a") == lost

@@ -148,3 +148,12 @@ def test_a_conversation_over_the_websocket_goes_on_after_a_bad_frame(urls: dict[
             assert kinds[0] == "sources"
             assert kinds[-1] == "done"
             assert set(kinds[1:-1]) <= {"token"}
+
+
+def test_a_question_that_the_model_refuses_is_the_callers_error(talk: httpx.Client, urls: dict[str, str]) -> None:
+    wordy = "which shoes " * 300
+    error = error_of(talk.post("/chat", json={"messages": [{"role": "user", "content": wordy}]}), 400)
+    assert "token" in error["message"]
+    with connect(urls["conversational_ai"].replace("http", "ws", 1) + "/ws/chat", open_timeout=30) as socket:
+        socket.send(b"\x00\x01")
+        assert json.loads(socket.recv(timeout=60))["type"] == "error"

@@ -54,3 +54,8 @@ def test_a_slice_that_the_challenger_does_not_have_is_not_compared() -> None:
 def test_a_metric_that_was_not_measured_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="asks for 'recall'; measured: ap50"):
         judge(figures(0.5), GateRule(metric="recall", floor=0.1))
+
+
+def test_a_value_that_is_no_number_is_never_promoted() -> None:
+    assert not judge(figures(float("nan")), RULE).promote
+    assert not judge(figures(float("nan"), champion=0.6), RULE).promote
