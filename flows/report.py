@@ -106,7 +106,7 @@ def print_report(report: NightReport, console: Console) -> None:
     # No vertical lines, so that it fits a terminal of 80 columns.
     table = Table(
         title=f"Aura, profile {report.profile}, night of {report.started}", title_justify="left",
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0),
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=0,
     )  # fmt: skip
     for name in ("model", "metric", "champion", "challenger", "verdict", "serves", "seconds"):
         table.add_column(
