@@ -35,7 +35,8 @@ ui: setup ## Start the MLflow and Prefect pages
 	@$(BIN)/aura ui
 
 test: setup ## Run the tests: offline, CPU, minutes
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/e2e
+	@$(BIN)/python -m pytest tests/e2e
 
 test-all: setup ## Run the tests with coverage of slow and GPU parts
 	@$(BIN)/python -m pytest -m ""

@@ -13,15 +13,6 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares expensive fixtures (a file; all end-to-end tests), and begin with what takes longest."""
-    for item in items:
-        end_to_end = "e2e" in item.path.parts
-        item.add_marker(pytest.mark.xdist_group("e2e" if end_to_end else str(item.path)))
-    items.sort(key=lambda item: "e2e" not in item.path.parts)
-
-
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`AURA_HOME` in the test's folder; other AURA_ variables are removed."""
