@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageOps
 
-_BYTE_MAX = 255
+_BYTE_MAX, _WORD_MAX = 255.0, 65535.0
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -20,7 +20,12 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def _greyscale_of_wide(image: Image.Image) -> Image.Image:
-    """One-channel image of more than 8 bits -> 8 bits; Pillow's own conversion would clip at 255."""
+    """One-channel image of more than 8 bits -> 8 bits; Pillow's own conversion would clip at 255.
+
+    Only `I;16` says how bright white is. The other modes may hold anything: 255, 65535, or their largest value.
+    """
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    largest = 65535.0 if image.mode.startswith("I") else max(1.0, float(values.max(initial=0.0)))
+    brightest = float(values.max(initial=0.0))
+    whites = (_WORD_MAX,) if image.mode.startswith("I;16") else (_BYTE_MAX, _WORD_MAX, brightest)
+    largest = next(white for white in whites if white >= min(brightest, whites[-1]))
     return Image.fromarray(np.clip(values / largest * _BYTE_MAX, 0, _BYTE_MAX).astype(np.uint8))

@@ -80,7 +80,7 @@ def restore(workspace: Workspace, tag: str, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     workspace.git("clone", "--quiet", "--branch", tag, str(workspace.folder), str(target.resolve()))
     try:
-        workspace.dvc("--cd", str(target.resolve()), "pull", "--quiet")
+        workspace.dvc("--cd", str(target.resolve()), "pull", "--quiet", "--allow-missing")
     except DataError:
         shutil.rmtree(target)
         raise

@@ -39,7 +39,7 @@ def test_shapes_and_size_of_the_default_network() -> None:
     assert output.logits.shape == (2, TinyShape().queries, len(LABELS))
     assert output.pred_boxes.shape == (2, TinyShape().queries, 4)
     parameters = sum(p.numel() for p in model.parameters())
-    assert 0.5e6 < parameters < 1.5e6
+    assert 1e6 < parameters < 2.5e6
 
 
 def test_every_weight_is_trained() -> None:

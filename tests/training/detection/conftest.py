@@ -62,8 +62,8 @@ def quick() -> DetectionSettings:
     return DetectionSettings.model_validate(
         {
             "tiny": {"hidden_size": 32, "queries": 8, "decoder_layers": 2, "out_stride": 16, "backbone_sizes": [8, 16, 24, 32]},
-            "image_height": 96, "image_width": 64, "max_epochs": 2, "batch_size": 4, "accelerator": "cpu",
-            "learning_rate": 2e-3,
+            "image_height": 96, "image_width": 64, "max_epochs": 2, "validate_every_epochs": 1, "batch_size": 4,
+            "accelerator": "cpu", "learning_rate": 2e-3,
         }
     )  # fmt: skip
 

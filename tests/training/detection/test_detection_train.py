@@ -163,7 +163,9 @@ def test_a_pretrained_family_is_fine_tuned_and_served(
 ) -> None:
     build(family).save_pretrained(tmp_path / "hub")
     (tmp_path / "hub" / "preprocessor_config.json").write_text('{"do_normalize": false}')
-    settings = quick.model_copy(update={"base": str(tmp_path / "hub"), "max_epochs": 1, "backbone_rate": 0.1})
+    settings = quick.model_copy(
+        update={"base": str(tmp_path / "hub"), "max_epochs": 1, "backbone_rate": 0.1, "nms_iou": None}
+    )
     context = make_context(tmp_path / "run", shapes_dir)
     train(settings, context)
     detector = Detector.load(context.out_dir)
