@@ -29,7 +29,7 @@ from bentos.conversational_ai.schemas import (
     SocketRequest,
     Source,
 )
-from bentos.serving.api import error_detail, make_app
+from bentos.serving.api import answer_unknown_paths, error_detail, make_app
 from bentos.serving.hop import raise_error_of
 from bentos.serving.places import places
 
@@ -183,3 +183,6 @@ async def _text_frame(websocket: WebSocket) -> str:
 async def _send_error(websocket: WebSocket, error: Exception) -> None:
     detail = error_detail(error, uuid.uuid4().hex)
     await websocket.send_json({"type": "error", "error": detail.model_dump()})
+
+
+answer_unknown_paths(app)

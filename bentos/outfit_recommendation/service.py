@@ -21,7 +21,7 @@ from bentos.outfit_recommendation.schemas import (
     RecommendedItem,
     RecommendRequest,
 )
-from bentos.serving.api import make_app
+from bentos.serving.api import answer_unknown_paths, make_app
 from bentos.serving.pictures import decode_base64, encode
 from bentos.serving.places import places
 
@@ -176,3 +176,6 @@ def _refuse_unknown(answer: dict[str, Any]) -> None:
             f"the catalog has no item {answer['unknown']!r}",
             hint="send the garment itself: category with a title, an image_base64 or both",
         )
+
+
+answer_unknown_paths(app)

@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from aura.errors import AuraError
 
@@ -56,6 +57,20 @@ def make_app(title: str, description: str) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(BentoMLException, _on_bento_error)
     return app
+
+
+def answer_unknown_paths(app: FastAPI) -> None:
+    """Give unknown paths the error body too; call it when all routes are there.
+
+    BentoML hands a request to the application only if one of its routes matches, so there must be one that always does.
+    """
+
+    async def unknown(request: Request) -> Response:
+        if any(route.matches(request.scope)[0] is Match.PARTIAL for route in app.router.routes):
+            raise HTTPException(405, f"{request.method} is not what {request.url.path} takes")
+        raise HTTPException(404, f"there is no {request.url.path}")
+
+    app.add_route("/{path:path}", unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
 
 
 def error_detail(error: Exception, request_id: str) -> ErrorDetail:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from aura.errors import AuraError
 from aura.taxonomy import Category
-from bentos.serving.api import make_app
+from bentos.serving.api import answer_unknown_paths, make_app
 from bentos.serving.hop import as_answer, raise_error_of
 from bentos.serving.pictures import decode, encode, refuse_large
 from bentos.serving.places import places
@@ -137,3 +137,6 @@ class VisualAnalysis:
 def _at_least_a_pixel(box: list[float]) -> tuple[int, int, int, int]:
     x0, y0, x1, y1 = (round(value) for value in box)
     return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
+
+
+answer_unknown_paths(app)
