@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from PIL import Image
 
 from aura.taxonomy import CATEGORIES
 from inference.detection import Detector
+from training.curves import Panel, draw_curves
 from training.detection.coco import Photo, read_photo
 from training.detection.metrics import Precision
 
@@ -31,6 +31,12 @@ _COLOURS = dict(
     )
 )  # fmt: skip
 
+_LOSSES = ("loss", "loss_ce", "loss_vfl", "loss_bbox", "loss_giou", "loss_dense")
+_CURVES = (
+    Panel("training loss", tuple(f"train/{name}" for name in _LOSSES), logarithmic=True),
+    Panel("validation", ("val/ap50", "val/ap")),
+)
+
 
 def draw_all(folder: Path, detector: Detector, photos: Sequence[Photo], precision: Precision) -> None:
     """Write `boxes.png`, `ap50_per_category.png` and, where `history.csv` lies in the folder, `curves.png`."""
@@ -38,7 +44,7 @@ def draw_all(folder: Path, detector: Detector, photos: Sequence[Photo], precisio
     draw_boxes(folder / "boxes.png", detector, photos)
     draw_precision(folder / "ap50_per_category.png", precision)
     if (folder / "history.csv").is_file():
-        draw_curves(folder / "curves.png", folder / "history.csv")
+        draw_curves(folder / "curves.png", folder / "history.csv", _CURVES)
 
 
 def draw_boxes(path: Path, detector: Detector, photos: Sequence[Photo]) -> None:
@@ -98,37 +104,6 @@ def draw_precision(path: Path, precision: Precision) -> None:
     note = f"; none here: {', '.join(missing)}" if missing else ""
     axis.set_title(f"Validation split, mean AP50 {precision.ap50:.3f}{note}", fontsize=10, loc="left")
     axis.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
-
-
-def draw_curves(path: Path, history: Path) -> None:
-    """Loss parts and average precision over epochs."""
-    with history.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    losses, precisions = figure.subplots(1, 2)
-    for axis, names in (
-        (
-            losses,
-            ("train/loss", "train/loss_ce", "train/loss_vfl", "train/loss_bbox", "train/loss_giou", "train/loss_dense"),
-        ),
-        (precisions, ("val/ap50", "val/ap")),
-    ):
-        for name in names:
-            points = [(float(row["epoch"]) + 1, float(row[name])) for row in rows if row.get(name)]
-            if points:
-                axis.plot(
-                    *zip(*points, strict=True), label=name.partition("/")[2], linewidth=1.8, marker=".", markersize=4
-                )
-        axis.set_xlabel("epoch")
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-        if axis.lines:
-            axis.legend(frameon=False, fontsize=8)
-    losses.set_yscale("log")
-    losses.set_title("training loss", loc="left", fontsize=10)
-    precisions.set_ylim(bottom=0)
-    precisions.set_title("validation", loc="left", fontsize=10)
     _save(figure, path)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from inference.detection.architecture import TinyShape
@@ -14,8 +12,6 @@ from training.fit import TrainerSettings
 class DetectionSettings(TrainerSettings):
     """How the detector is made and trained."""
 
-    architecture: Literal["tiny-conditional-detr"] = "tiny-conditional-detr"
-    """What is built from scratch when `base` is empty."""
     base: str = Field(
         default="", description="hub name or path of a pretrained DETR, for example facebook/detr-resnet-50"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from PIL import Image
 
 from inference.outfits.items import WHITE, square
 from inference.outfits.model import OutfitModel
+from training.curves import Panel, draw_curves
 from training.outfits.data import ItemRow
 from training.outfits.evaluate import ModelExaminee
 from training.outfits.exam import CANDIDATES, Exam, Question
@@ -27,6 +27,11 @@ _GIVEN = 5
 Case = TypeVar("Case")
 _RIGHT, _WRONG, _QUIET = "#117733", "#cc3311", "#bbbbbb"
 
+_CURVES = (
+    Panel("loss", ("train/focal", "val/focal", "train/ranking", "val/ranking"), logarithmic=True),
+    Panel("validation (guessing: FITB 0.25, AUC 0.5)", ("val/fitb", "val/fitb_by_query", "val/fitb_random", "val/auc")),
+)
+
 
 def draw_all(folder: Path, model: OutfitModel, rows: Mapping[str, ItemRow], exam: Exam) -> None:
     """Write `blanks.png`, `outfits.png` and, where `history.csv` lies in the folder, `curves.png`."""
@@ -35,7 +40,7 @@ def draw_all(folder: Path, model: OutfitModel, rows: Mapping[str, ItemRow], exam
     draw_blanks(folder / "blanks.png", examinee, rows, exam.fitb["same_category"])
     draw_outfits(folder / "outfits.png", examinee, rows, exam)
     if (folder / "history.csv").is_file():
-        draw_curves(folder / "curves.png", folder / "history.csv")
+        draw_curves(folder / "curves.png", folder / "history.csv", _CURVES)
 
 
 def draw_blanks(
@@ -71,31 +76,6 @@ def draw_outfits(path: Path, examinee: ModelExaminee, rows: Mapping[str, ItemRow
         _draw_outfit(axes[:_GIVEN], rows, true, f"true: {scores[0]:.2f}")
         _draw_outfit(axes[_GIVEN:], rows, corrupted, f"random: {scores[1]:.2f}")
     figure.suptitle("Outfits as they were worn, and beside them random garments of the same categories", fontsize=10)
-    _save(figure, path)
-
-
-def draw_curves(path: Path, history: Path) -> None:
-    """Losses and validation figures over epochs."""
-    with history.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    losses, figures = figure.subplots(1, 2)
-    for axis, names in (
-        (losses, ("train/focal", "val/focal", "train/ranking", "val/ranking")),
-        (figures, ("val/fitb", "val/fitb_by_query", "val/fitb_random", "val/auc")),
-    ):
-        for name in names:
-            points = [(float(row["epoch"]) + 1, float(row[name])) for row in rows if row.get(name)]
-            if points:
-                axis.plot(*zip(*points, strict=True), label=name, linewidth=1.8, marker=".", markersize=4)
-        axis.set_xlabel("epoch")
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-        if axis.lines:
-            axis.legend(frameon=False, fontsize=8)
-    losses.set_yscale("log")
-    losses.set_title("loss", loc="left", fontsize=10)
-    figures.set_title("validation (guessing: FITB 0.25, AUC 0.5)", loc="left", fontsize=10)
     _save(figure, path)
 
 
