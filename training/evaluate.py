@@ -16,10 +16,8 @@ from typing import Any
 
 from aura.artifact import read_json, write_json
 from aura.errors import AuraError
-from aura.settings import read_profile, validate
 from aura.supervision import die_with_parent
-from training.models import MODELS, ModelParts, model_parts
-from training.train import RunSettings
+from training.models import MODELS, ModelParts, read_model_settings
 
 
 def compare(
@@ -60,10 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     die_with_parent()
     try:
-        values = read_profile(options.params)
-        common = validate(RunSettings, {key: values[key] for key in ("profile", "seed", "tracking") if key in values})
-        parts = model_parts(options.model)
-        settings = validate(parts.settings, values.get(options.model), options.model)
+        parts, settings, common = read_model_settings(options.model, options.params)
         champion = options.champion if options.champion and (options.champion / "config.json").is_file() else None
         figures = compare(
             parts, settings, challenger=options.challenger, champion=champion, data=options.data, seed=common.seed

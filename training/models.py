@@ -11,8 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from aura.settings import read_profile, validate
 from training.context import Evaluation, TrainContext
-from training.fit import TrainerSettings
+from training.settings import RunSettings, TrainerSettings
 
 MODELS = ("detection", "outfits", "chat")
 ModelName = Literal["detection", "outfits", "chat"]
@@ -42,9 +43,13 @@ DATA_PARTS = {"detection": ("detection",), "outfits": ("outfits",), "chat": ("ch
 
 def model_sources(name: str) -> tuple[str, ...]:
     """Code that a change of which calls for a new training."""
-    shared = ("training/fit.py", "aura/taxonomy.py")
-    extra = {"outfits": ("inference/text_embedding.py",)}
-    return (*shared, f"training/{name}", f"inference/{name}", *extra.get(name, ()))
+    shared = ("training/settings.py", "training/fit.py", "aura/taxonomy.py")
+    extra = {
+        "detection": ("aura/pictures.py",),
+        "outfits": ("aura/pictures.py", "inference/text_embedding.py"),
+        "chat": ("inference/retrieval/chunks.py",),
+    }
+    return (*shared, f"training/{name}", f"inference/{name}", *extra[name])
 
 
 def model_parts(name: str) -> ModelParts:
@@ -63,3 +68,15 @@ def model_parts(name: str) -> ModelParts:
         data_parts=DATA_PARTS[name],
         sources=model_sources(name),
     )
+
+
+def read_model_settings(name: str, profile: str) -> tuple[ModelParts, TrainerSettings, RunSettings]:
+    """What trains and judges a model, its section of a profile (name or YAML file), and what all models share.
+
+    Raises:
+        SettingsError: the profile is unknown, or lists what is wrong in these sections.
+    """
+    values = read_profile(profile)
+    shared = {key: values[key] for key in RunSettings.model_fields if key in values}
+    parts = model_parts(name)
+    return parts, validate(parts.settings, values.get(name), name), validate(RunSettings, shared)

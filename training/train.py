@@ -20,20 +20,11 @@ from typing import Any
 from aura.artifact import content_hash, replace_dir, write_json, write_text
 from aura.errors import AuraError, DataError
 from aura.lineage import code_hash, git_commit, value_hash
-from aura.settings import Section, read_profile, validate
 from aura.supervision import die_with_parent
 from aura.tracking import Tracker, TrackingSettings, open_tracker
 from training.context import TrainContext
-from training.fit import TrainerSettings
-from training.models import MODELS, ModelParts, model_parts
-
-
-class RunSettings(Section):
-    """The part of a profile that every training reads besides its own section."""
-
-    profile: str = "sample"
-    seed: int = 7
-    tracking: TrackingSettings = TrackingSettings()
+from training.models import MODELS, ModelParts, read_model_settings
+from training.settings import RunSettings, TrainerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,12 +153,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     die_with_parent()
     out: Path = options.out
     try:
-        values = read_profile(options.params)
-        common = validate(RunSettings, {key: values[key] for key in ("profile", "seed", "tracking") if key in values})
+        parts, settings, common = read_model_settings(options.model, options.params)
         if options.no_tracking:
             common = common.model_copy(update={"tracking": TrackingSettings(enabled=False)})
-        parts = model_parts(options.model)
-        settings = validate(parts.settings, values.get(options.model), options.model)
         resolved = {options.model: settings.model_dump(mode="json"), "seed": common.seed, "profile": common.profile}
         folders = Folders(
             data=options.data,

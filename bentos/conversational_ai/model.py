@@ -26,7 +26,7 @@ class Conversationalist:
 
     def __init__(self) -> None:
         # Imported here: the API part never needs torch.
-        from inference.chat import ChatModel
+        from inference.chat.model import ChatModel
         from inference.retrieval.search import Index
 
         self._champion = places().champion("chat")

@@ -13,7 +13,8 @@ from aura.errors import IndexNotReadyError
 from aura.lineage import value_hash
 from aura.paths import cache_dir
 from aura.taxonomy import Category
-from inference.outfits import Item, OutfitModel
+from inference.outfits.items import Item
+from inference.outfits.model import OutfitModel
 from inference.retrieval.catalog import CatalogItem, open_picture, read_catalog
 
 _BATCH = 64

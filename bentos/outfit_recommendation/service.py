@@ -38,7 +38,7 @@ class OutfitScorer:
     def __init__(self) -> None:
         # Imported here: the API part never needs torch.
         from bentos.outfit_recommendation.catalog import Catalog
-        from inference.outfits import OutfitModel
+        from inference.outfits.model import OutfitModel
 
         self._champion = places().champion("outfits")
         self._model = OutfitModel.load(self._champion.folder, device=places().serving.device)
@@ -92,7 +92,7 @@ class OutfitScorer:
         return {"targets": found}
 
     def _items(self, described: list[dict[str, Any]]) -> tuple[list[Any], str]:
-        from inference.outfits import Item
+        from inference.outfits.items import Item
 
         items = []
         for place, one in enumerate(described):

@@ -33,7 +33,7 @@ class DetectorModel:
 
     def __init__(self) -> None:
         # Imported here: the API part never needs torch.
-        from inference.detection import Detector
+        from inference.detection.detector import Detector
 
         self._champion = places().champion("detection")
         self._detector = Detector.load(self._champion.folder, device=places().serving.device)

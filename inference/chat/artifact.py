@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from peft.utils import get_peft_model_state_dict
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
@@ -19,28 +19,12 @@ from transformers import PreTrainedModel
 from aura.artifact import read_json, write_json
 from aura.errors import ArtifactError
 from aura.settings import Section
-from inference.chat.decoding import GenerationSettings
-from inference.chat.prompt import PROMPT_VERSION, ROLES, PromptSettings
+from inference.chat.prompt import PROMPT_VERSION, ROLES
+from inference.chat.settings import GenerationSettings, LoraSettings, PromptSettings
 
 WEIGHTS = "adapter_model.safetensors"
 _ADAPTER_CONFIG = "adapter_config.json"
 SectionType = TypeVar("SectionType", bound=Section)
-
-
-class LoraSettings(Section):
-    """Shape of the adapter (arXiv 2106.09685); which layers is `ours`."""
-
-    rank: int = Field(default=16, ge=1)
-    alpha: int = Field(default=32, ge=1, description="the update is scaled by alpha / rank")
-    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-    last_layers: int | None = Field(
-        default=None, ge=1, description="adapt only so many of the uppermost layers; None: all of them"
-    )
-
-    def shape(self) -> tuple[int, int, tuple[str, ...], int | None]:
-        """What decides whether one adapter's weights mean the same in another: all but the dropout."""
-        return self.rank, self.alpha, tuple(sorted(self.targets)), self.last_layers
 
 
 class ChatConfig(Section):

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator, Sequence
 
 import torch
-from pydantic import Field
 from transformers import (
     DynamicCache,
     LogitsProcessorList,
@@ -21,19 +20,9 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from aura.settings import Section
+from inference.chat.settings import GenerationSettings
 
 _UNFINISHED = "\ufffd"
-
-
-class GenerationSettings(Section):
-    """How answers are worded. Temperature 0 takes the likeliest token, so that a question always gets one answer."""
-
-    max_new_tokens: int = Field(default=128, ge=1)
-    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    top_p: float = Field(default=0.9, gt=0.0, le=1.0, description="used with a temperature above 0")
-    repetition_penalty: float = Field(default=1.0, ge=1.0, le=2.0, description="1: off (arXiv 1909.05858, 4.1)")
-    seed: int = Field(default=0, ge=0, description="used with a temperature above 0")
 
 
 def generate_ids(

@@ -15,9 +15,10 @@ from aura.errors import InvalidRequestError
 from aura.paths import cache_dir as default_cache_dir
 from inference.chat.artifact import add_lora, load_adapter, read_chat_artifact
 from inference.chat.base import load_causal_model, load_tokenizer, resolve_base
-from inference.chat.decoding import GenerationSettings, end_token_ids, generate_ids, text_pieces
-from inference.chat.prompt import Example, Message, PromptBuilder, PromptSettings
+from inference.chat.decoding import end_token_ids, generate_ids, text_pieces
+from inference.chat.prompt import Example, Message, PromptBuilder
 from inference.chat.scoring import score_examples
+from inference.chat.settings import GenerationSettings, PromptSettings
 
 DtypeName = Literal["auto", "float32", "bfloat16"]
 FinishReason = Literal["stop", "length"]

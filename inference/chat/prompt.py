@@ -11,11 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import Field
 from transformers import PreTrainedTokenizerBase
 
 from aura.errors import InvalidRequestError
-from aura.settings import Section
+from inference.chat.settings import PromptSettings
 
 PROMPT_VERSION = 1
 """Raise when the same conversation would give other tokens: an adapter is only good for the prompts it was trained on."""
@@ -23,16 +22,6 @@ PROMPT_VERSION = 1
 Message = Mapping[str, str]
 ROLES = ("user", "assistant")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
-
-
-class PromptSettings(Section):
-    """What is put before the question, and how much of it. Lengths count the tokens of the texts themselves."""
-
-    system: str = "You are Aura, a fashion assistant. Answer in a few sentences from the notes and end with a tip."
-    notes_tokens: int = Field(default=128, ge=0, description="all retrieved passages of a question together")
-    history_tokens: int = Field(default=192, ge=0, description="earlier messages; the oldest are left out first")
-    question_tokens: int = Field(default=256, ge=8, description="a longer question is refused")
-    answer_tokens: int = Field(default=128, ge=8, description="a longer answer is cut in training")
 
 
 @dataclass(frozen=True)

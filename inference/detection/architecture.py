@@ -11,7 +11,6 @@ import math
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import nn
 from transformers import (
     AutoModelForObjectDetection,
@@ -22,33 +21,14 @@ from transformers import (
 from transformers.image_processing_base import ImageProcessingMixin
 
 from aura.errors import SettingsError
-from aura.settings import Section
 from inference.detection.backbone import CompactConfig
+from inference.detection.shape import TinyShape
 
 _CLASS_PRIOR = 0.01
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _START_SIDE = 0.25
 """Side of a box before training, as a fraction of the canvas."""
-
-
-class TinyShape(Section):
-    """Size of the Conditional DETR that is trained from scratch."""
-
-    stem_size: int = Field(default=16, ge=8)
-    backbone_sizes: tuple[int, int, int, int] = (24, 48, 96, 160)
-    backbone_depths: tuple[int, int, int, int] = (1, 1, 1, 1)
-    out_stride: int = Field(default=8, description="pixels a token of the transformer; 4, 8, 16 or 32")
-    hidden_size: int = Field(default=128, ge=16)
-    attention_heads: int = Field(default=8, ge=1)
-    encoder_layers: int = Field(
-        default=0,
-        ge=0,
-        description="from scratch the backbone's map is read better without one: it needs epochs to be of use",
-    )
-    decoder_layers: int = Field(default=3, ge=1)
-    queries: int = Field(default=24, ge=1, description="most garments found in one photo")
-    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 def label_maps(labels: tuple[str, ...]) -> dict[str, Any]:

@@ -3,8 +3,3 @@
 `items` (what is seen of a garment) -> `towers` (frozen half of the encoder) -> `network` (trained half) -> `model` (answers).
 `config` and `artifact` say what is on disk.
 """
-
-from inference.outfits.items import Item
-from inference.outfits.model import OutfitModel
-
-__all__ = ["Item", "OutfitModel"]

@@ -13,7 +13,8 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModel
 
 from aura.errors import ArtifactError
-from inference.retrieval.image_embedding import DESCRIPTOR_REFERENCE, FloatArray
+from inference.retrieval.image_embedding import FloatArray
+from inference.retrieval.settings import DESCRIPTOR_REFERENCE
 
 _BATCH_IMAGES = 32
 

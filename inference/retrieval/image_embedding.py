@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-DESCRIPTOR_REFERENCE = "descriptor:colour-texture-v1"
+from inference.retrieval.settings import DESCRIPTOR_REFERENCE
 
 FloatArray = npt.NDArray[np.float32]
 

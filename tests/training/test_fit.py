@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from aura.artifact import read_json
 from aura.tracking import LocalTracker
 from training.context import TrainContext
-from training.fit import AtomicCheckpoints, EpochShuffle, TrainerSettings, best_checkpoint, build_trainer, resume_path
+from training.fit import AtomicCheckpoints, EpochShuffle, best_checkpoint, build_trainer, resume_path
+from training.settings import TrainerSettings
 
 
 class Line(lightning.LightningModule):

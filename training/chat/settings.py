@@ -6,10 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from inference.chat.artifact import LoraSettings
-from inference.chat.decoding import GenerationSettings
-from inference.chat.prompt import PromptSettings
-from training.fit import TrainerSettings
+from inference.chat.settings import GenerationSettings, LoraSettings, PromptSettings
+from training.settings import TrainerSettings
 
 
 class ChatSettings(TrainerSettings):

@@ -10,24 +10,11 @@ import math
 
 import numpy as np
 from PIL import Image
-from pydantic import Field
 
-from aura.settings import Section
 from inference.detection.preprocess import Preprocess
+from training.detection.settings import AugmentSettings
 
 _LUMA = np.array([0.299, 0.587, 0.114])
-
-
-class AugmentSettings(Section):
-    """Strengths; 0 switches a part off. The defaults are weak: what is drawn varies by itself, and minutes only underfit."""
-
-    mirror: float = Field(default=0.5, ge=0, le=1, description="probability")
-    zoom_out: float = Field(default=0.0, ge=0, lt=1, description="smallest size of the photo is 1 - zoom_out")
-    zoom_in: float = Field(default=0.1, ge=0, description="largest size of the photo is 1 + zoom_in")
-    stretch: float = Field(default=0.0, ge=0, lt=1, description="largest change of the aspect ratio")
-    brightness: float = Field(default=0.0, ge=0, lt=1, description="largest relative change; contrast and colour alike")
-    hue_degrees: float = Field(default=0.0, ge=0, le=180)
-    min_visible: float = Field(default=0.3, gt=0, le=1, description="a box less visible than this is dropped")
 
 
 def augment(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torchvision.ops import box_iou
 
-from inference.detection import Ranking
+from inference.detection.postprocess import Ranking
 from training.detection.coco import Photo
 
 _IOU = 0.5

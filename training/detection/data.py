@@ -14,9 +14,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from aura.errors import DataError
-from inference.detection import Placement, Preprocess
-from training.detection.augment import AugmentSettings, augment
+from inference.detection.preprocess import Placement, Preprocess
+from training.detection.augment import augment
 from training.detection.coco import Photo, read_photo, read_split
+from training.detection.settings import AugmentSettings
 from training.fit import EpochShuffle
 
 _CACHE_MARGIN = 1.3

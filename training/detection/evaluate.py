@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from aura.errors import DataError
-from inference.detection import Detector, Ranking
+from inference.detection.detector import Detector
+from inference.detection.postprocess import Ranking
 from training.context import Evaluation
 from training.detection.calibrate import match, precision_recall
 from training.detection.coco import Photo, read_photo, read_split

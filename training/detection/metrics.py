@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torchmetrics.detection import MeanAveragePrecision
 
-from inference.detection import Ranking
+from inference.detection.postprocess import Ranking
 
 _ALL_AREAS = 0
 _IOU_50 = 0

@@ -10,7 +10,8 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch.optim.lr_scheduler import OneCycleLR
 from transformers import PreTrainedModel
 
-from inference.detection import Preprocess, rank_candidates
+from inference.detection.postprocess import rank_candidates
+from inference.detection.preprocess import Preprocess
 from training.detection.data import Batch
 from training.detection.dense import DenseHelper
 from training.detection.losses import use_checked_loss

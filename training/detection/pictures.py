@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from aura.taxonomy import CATEGORIES
-from inference.detection import Detector
+from inference.detection.detector import Detector
 from training.curves import Panel, draw_curves
 from training.detection.coco import Photo, read_photo
 from training.detection.metrics import Precision

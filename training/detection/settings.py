@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from inference.detection.architecture import TinyShape
-from training.detection.augment import AugmentSettings
-from training.fit import TrainerSettings
+from aura.settings import Section
+from inference.detection.shape import TinyShape
+from training.settings import TrainerSettings
+
+
+class AugmentSettings(Section):
+    """Strengths; 0 switches a part off. The defaults are weak: what is drawn varies by itself, and minutes only underfit."""
+
+    mirror: float = Field(default=0.5, ge=0, le=1, description="probability")
+    zoom_out: float = Field(default=0.0, ge=0, lt=1, description="smallest size of the photo is 1 - zoom_out")
+    zoom_in: float = Field(default=0.1, ge=0, description="largest size of the photo is 1 + zoom_in")
+    stretch: float = Field(default=0.0, ge=0, lt=1, description="largest change of the aspect ratio")
+    brightness: float = Field(default=0.0, ge=0, lt=1, description="largest relative change; contrast and colour alike")
+    hue_degrees: float = Field(default=0.0, ge=0, le=180)
+    min_visible: float = Field(default=0.3, gt=0, le=1, description="a box less visible than this is dropped")
 
 
 class DetectionSettings(TrainerSettings):

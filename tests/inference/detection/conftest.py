@@ -17,8 +17,10 @@ from transformers import (
 )
 
 from aura.taxonomy import CATEGORIES
-from inference.detection import LabelRules, Preprocess, save_artifact
-from inference.detection.architecture import TinyShape, build_tiny, label_maps
+from inference.detection.architecture import build_tiny, label_maps
+from inference.detection.artifact import LabelRules, save_artifact
+from inference.detection.preprocess import Preprocess
+from inference.detection.shape import TinyShape
 
 LABELS = tuple(category.value for category in CATEGORIES)
 FAMILIES = ("conditional_detr", "detr", "rt_detr_v2")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from aura.errors import ArtifactError
 from aura.taxonomy import Category
-from inference.detection import Detector
+from inference.detection.detector import Detector
 
 
 def _photos(count: int) -> list[Image.Image]:

@@ -9,8 +9,9 @@ import torch
 from transformers import AutoModelForObjectDetection
 
 from aura.errors import SettingsError
-from inference.detection.architecture import TinyShape, build_tiny, load_pretrained, pretrained_normalisation
+from inference.detection.architecture import build_tiny, load_pretrained, pretrained_normalisation
 from inference.detection.backbone import CompactBackbone, CompactConfig
+from inference.detection.shape import TinyShape
 from tests.inference.detection.conftest import FAMILIES, LABELS, build
 
 

@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 
 from aura.errors import ArtifactError
-from inference.detection import Preprocess
-from inference.detection.preprocess import upright_rgb
+from inference.detection.preprocess import Preprocess, upright_rgb
 
 _ORIENTATION = 274
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inference.detection import Placement, Preprocess, Ranking, rank_candidates
-from inference.detection.postprocess import MAX_DETECTIONS, class_scores
+from inference.detection.postprocess import MAX_DETECTIONS, Ranking, class_scores, rank_candidates
+from inference.detection.preprocess import Placement, Preprocess
 
 _PLACEMENT = Placement(photo_width=640, photo_height=960, left=0, top=0, width=64, height=96)
 

@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 
 from aura.taxonomy import CATEGORIES, Category
-from inference.outfits import Item, OutfitModel, artifact
+from inference.outfits import artifact
 from inference.outfits.config import NetworkConfig
+from inference.outfits.items import Item
+from inference.outfits.model import OutfitModel
 from inference.outfits.network import OutfitNetwork
 from inference.outfits.towers import FrozenTowers
 from inference.text_embedding import TextEmbedder

@@ -10,8 +10,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from aura.errors import ArtifactError
-from inference.outfits import OutfitModel, artifact
+from inference.outfits import artifact
 from inference.outfits.config import NetworkConfig
+from inference.outfits.model import OutfitModel
 from tests.inference.outfits.conftest import TINY
 
 FILES = ("model.safetensors", "config.json", "preprocess.json", "labels.json")

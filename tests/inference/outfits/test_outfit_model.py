@@ -12,8 +12,8 @@ import pytest
 
 from aura.errors import InvalidRequestError
 from aura.taxonomy import CATEGORIES, Category
-from inference.outfits import Item, OutfitModel
-from inference.outfits.model import pad_members
+from inference.outfits.items import Item
+from inference.outfits.model import OutfitModel, pad_members
 from tests.inference.outfits.conftest import garments, photo
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aura.tracking import LocalTracker
-from inference.chat import GenerationSettings, PromptSettings
+from inference.chat.settings import GenerationSettings, PromptSettings
 from tests.inference.chat.tiny_base import LORA, save_tiny_base
 from training.chat.settings import ChatSettings
 from training.context import TrainContext

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from aura.errors import DataError
-from inference.chat import ChatModel, PromptBuilder, load_tokenizer
+from inference.chat.base import load_tokenizer
+from inference.chat.model import ChatModel
+from inference.chat.prompt import PromptBuilder
 from inference.chat.scoring import IGNORED
 from training.chat.data import BucketBatches, ChatDataModule, read_cases
 from training.chat.passages import PassageFinder

@@ -13,8 +13,10 @@ from bitsandbytes.nn import Linear4bit
 from safetensors.torch import load_file
 
 from aura.errors import ArtifactError
-from inference.chat import ChatModel, PromptBuilder, load_tokenizer
 from inference.chat.artifact import WEIGHTS
+from inference.chat.base import load_tokenizer
+from inference.chat.model import ChatModel
+from inference.chat.prompt import PromptBuilder
 from inference.chat.scoring import answer_nats
 from tests.training.chat.conftest import new_context
 from training.chat.data import ChatDataModule
@@ -81,7 +83,7 @@ def test_evaluation_compares_both_on_the_test_split(
 
 
 def test_an_adapter_that_does_nothing_reduces_nothing(prepared: Path, settings: ChatSettings, tmp_path: Path) -> None:
-    from inference.chat import ChatConfig, write_chat_artifact
+    from inference.chat.artifact import ChatConfig, write_chat_artifact
     from inference.chat.prompt import PROMPT_VERSION
 
     config = ChatConfig(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.detection import Preprocess
-from training.detection.augment import AugmentSettings, augment
+from inference.detection.preprocess import Preprocess
+from training.detection.augment import augment
+from training.detection.settings import AugmentSettings
 
 _PREPROCESS = Preprocess(height=96, width=64, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
 _STILL = AugmentSettings(mirror=0, zoom_out=0, zoom_in=0, stretch=0, brightness=0, hue_degrees=0)

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from aura.errors import DataError
-from inference.detection import Preprocess
-from training.detection.augment import AugmentSettings
+from inference.detection.preprocess import Preprocess
 from training.detection.coco import read_photo, read_split
 from training.detection.data import AugmentedPhotos, DetectionData, EpochIndices, PlainPhotos, collate
+from training.detection.settings import AugmentSettings
 
 _PREPROCESS = Preprocess(height=96, width=64, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from inference.detection import Ranking
+from inference.detection.postprocess import Ranking
 from tests.inference.detection.conftest import FAMILIES, build
 from training.detection.calibrate import best_thresholds, match, precision_recall
 from training.detection.coco import Photo

@@ -13,7 +13,9 @@ from transformers import PreTrainedModel
 
 from aura.errors import DataError, SettingsError
 from aura.taxonomy import CATEGORIES, Category
-from inference.detection import Detector, LabelRules, Preprocess, save_artifact
+from inference.detection.artifact import LabelRules, save_artifact
+from inference.detection.detector import Detector
+from inference.detection.preprocess import Preprocess
 from tests.inference.detection.conftest import build
 from tests.training.detection.conftest import make_context
 from training.context import TrainContext

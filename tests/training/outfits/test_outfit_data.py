@@ -13,7 +13,7 @@ from PIL import Image
 
 from aura.errors import DataError
 from aura.taxonomy import Category
-from inference.outfits import Item
+from inference.outfits.items import Item
 from inference.outfits.towers import FrozenTowers
 from tests.training.outfits.conftest import COUNTS, outfit_of, quick_settings, read_rows, rows_of, write_rows
 from training.outfits.data import ItemRow, ItemTable, OutfitDataset, OutfitsData, read_tables

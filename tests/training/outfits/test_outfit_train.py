@@ -14,7 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from aura.errors import ArtifactError, DataError
 from aura.taxonomy import Category
-from inference.outfits import Item, OutfitModel, artifact
+from inference.outfits import artifact
+from inference.outfits.items import Item
+from inference.outfits.model import OutfitModel
 from inference.outfits.network import OutfitNetwork
 from inference.outfits.towers import FrozenTowers
 from tests.training.outfits.conftest import (

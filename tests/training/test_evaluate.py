@@ -1,0 +1,61 @@
+"""Comparing two artifacts: a champion that this code cannot read any more must not keep every challenger out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aura.artifact import write_json
+from aura.errors import ArtifactError
+from training.context import Evaluation
+from training.evaluate import compare
+from training.models import ModelParts
+from training.settings import TrainerSettings
+
+
+def parts(evaluate: Any) -> ModelParts:
+    return ModelParts(
+        name="detection", settings=TrainerSettings, train=lambda *_: {}, evaluate=evaluate, data_parts=(), sources=()
+    )
+
+
+def artifact(folder: Path) -> Path:
+    write_json(folder / "lineage.json", {"candidate_id": folder.name})
+    return folder
+
+
+def measure(folder: Path, _data: Path, _settings: Any, _seed: int) -> Evaluation:
+    if folder.name == "old":
+        raise ArtifactError("made for other categories", hint="train again")
+    return Evaluation(metrics={"ap50": 0.4}, slices={}, n=3)
+
+
+def run(tmp_path: Path, champion: str | None) -> dict[str, Any]:
+    return compare(
+        parts(measure), TrainerSettings(), challenger=artifact(tmp_path / "new"),
+        champion=artifact(tmp_path / champion) if champion else None, data=tmp_path, seed=1,
+    )  # fmt: skip
+
+
+def test_both_are_measured_on_the_same_data(tmp_path: Path) -> None:
+    figures = run(tmp_path, "champion")
+    assert figures["challenger"]["metrics"] == figures["champion"]["metrics"] == {"ap50": 0.4}
+    assert (figures["candidate_id"], figures["champion_candidate_id"]) == ("new", "champion")
+
+
+def test_a_champion_that_cannot_be_evaluated_is_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = run(tmp_path, "old")
+    assert figures["champion"] is None
+    assert figures["champion_candidate_id"] == "old", "so that the comparison is not taken for an out-of-date one"
+    assert figures["champion_problem"] == "made for other categories"
+    assert "cannot be evaluated" in capsys.readouterr().err
+
+
+def test_without_a_champion_the_challenger_stands_alone(tmp_path: Path) -> None:
+    figures = run(tmp_path, None)
+    assert figures["champion"] is None
+    assert figures["champion_candidate_id"] is None
