@@ -46,7 +46,10 @@ def write_card(
 def _text(
     settings: DataSettings, notes: Mapping[SourceName, dict[str, Any]], counts: dict[str, Any], hashes: dict[str, str]
 ) -> str:
-    shares = settings.split
+    photos, dialogues = (
+        " / ".join(f"{share:g}" for share in (one.train, one.val, one.test))
+        for one in (settings.split, settings.dialogue_split)
+    )
     lines = ["# Data card", "", "## Sources", "", "| source | licence | holds | left out |", "|---|---|---|---|"]
     for source, note in notes.items():
         holds = ", ".join(f"{number} {what}" for what, number in note["counts"].items())
@@ -61,7 +64,7 @@ def _text(
     lines += [
         "",
         f"The split of a photo, outfit or conversation is decided by a hash of its id with seed {settings.split_seed} "
-        f"({shares.train:g} / {shares.val:g} / {shares.test:g}), so it never changes when other rows come or go.",
+        f"(shares {photos}; of conversations {dialogues}), so it never changes when other rows come or go.",
         "",
         f"Outfits are made of {counts['outfits']['items']} items. The catalog has {counts['catalog']['items']} items, "
         f"the knowledge base {counts['knowledge']['pages']} pages.",

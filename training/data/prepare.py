@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +29,34 @@ from aura.taxonomy import CATEGORIES, category_id
 from inference.retrieval.chunks import read_pages
 from inference.retrieval.judge import read_queries
 from training.data.card import write_card
-from training.data.raw import read_note, read_rows, write_rows
+from training.data.raw import locked, read_note, read_rows, write_rows
 from training.data.sample.source import write_sample
 from training.data.schema import BoxRow, CatalogRow, DialogueRow, ImageRow, ItemRow, OutfitRow, Problems
 from training.data.settings import DataSettings, SourceName
 from training.data.splits import SPLITS, split_of
 
 _BOX_SLACK_PX = 0.51
+_PATIENCE_SECONDS = 120.0
+"""How long an import may hold a source."""
 
 
 def prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir: Path) -> dict[str, Any]:
     """Write the prepared data to `out_dir`; returns its counts.
 
     Raises:
+        BusyError: a source is being imported.
         DataError: a source is missing, or lists every row that is wrong.
     """
-    if "sample" in settings.sources:
-        write_sample(raw_root / "sample", settings.sample)
+    with ExitStack() as held:
+        for source in sorted(settings.sources):
+            held.enter_context(locked(raw_root / source, wait_seconds=_PATIENCE_SECONDS))
+        if "sample" in settings.sources:
+            write_sample(raw_root / "sample", settings.sample)
+        return _prepare(settings, raw_root, knowledge_dir, out_dir)
+
+
+def _prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir: Path) -> dict[str, Any]:
+    """The work, while nobody can replace a source."""
     notes = {source: read_note(raw_root / source) for source in settings.sources}
     building = out_dir.with_name(f".{out_dir.name}.building")
     shutil.rmtree(building, ignore_errors=True)
@@ -186,7 +198,7 @@ def _chat(
                 problems.add(f"dialogues/{file.name}, {row.id}", f"unknown pages {', '.join(unknown)}")
             ids.append(row.id)
             questions.append(row.messages[0].content.strip().lower())
-            split = split_of(row.id, settings.split_seed, settings.split)
+            split = split_of(row.id, settings.split_seed, settings.dialogue_split)
             splits[split].append(row.model_dump() | {"group": row.id})
     problems.unique(ids, "dialogue ids")
     problems.unique(questions, "first questions of dialogues")

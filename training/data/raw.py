@@ -98,7 +98,8 @@ def locked(raw_dir: Path, *, wait_seconds: float) -> Iterator[None]:
     if not os.access(raw_dir.parent, os.W_OK):  # read-only storage: nobody can replace anything
         yield
         return
-    lock = filelock.FileLock(raw_dir.with_name(f".{raw_dir.name}.lock"))
+    # One lock a process: a preparation that holds a source may still draw it.
+    lock = filelock.FileLock(raw_dir.with_name(f".{raw_dir.name}.lock"), is_singleton=True)
     try:
         lock.acquire(timeout=wait_seconds)
     except filelock.Timeout:

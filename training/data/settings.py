@@ -52,6 +52,8 @@ class DataSettings(Section):
     sources: list[SourceName] = Field(default=["sample"], min_length=1)
     split_seed: int = 7
     split: SplitSettings = SplitSettings()
+    dialogue_split: SplitSettings = SplitSettings(train=0.7, val=0.1, test=0.2)
+    """Conversations are few, and a figure of 20 of them would say little."""
     sample: SampleSettings = SampleSettings()
     imports: ImportSettings = ImportSettings()
 

@@ -91,7 +91,8 @@ def test_splits_share_no_group_and_follow_the_hash(prepared: Path) -> None:
     found = sides(prepared)
     assert set(found.values()) == set(SPLITS)
     for group, split in found.items():
-        assert split == split_of(group, settings.split_seed, settings.split)
+        shares = settings.split if "/" in group else settings.dialogue_split
+        assert split == split_of(group, settings.split_seed, shares)
 
 
 def test_a_worn_outfit_and_its_photo_are_on_one_side(prepared: Path) -> None:
