@@ -8,13 +8,15 @@ owner; unknown keys are refused and all problems are reported in one message.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from yaml import YAMLError
 
 from aura.errors import SettingsError
@@ -31,6 +33,25 @@ class Section(BaseModel):
 
 
 SectionType = TypeVar("SectionType", bound=Section)
+
+
+def _without_password(uri: str) -> str:
+    try:
+        password = urlsplit(uri).password
+    except ValueError as error:
+        raise ValueError(f"not a URI: {error}") from None
+    if password:
+        raise ValueError(
+            "holds a password, and settings are logged with every run; leave it to the environment: "
+            "MLFLOW_TRACKING_PASSWORD for a server, PGPASSWORD for PostgreSQL, the provider's own for object stores"
+        )
+    return uri
+
+
+Uri = Annotated[str, AfterValidator(_without_password)]
+"""An address or a path; one with a password is refused, because settings end up in reports and in the registry."""
+
+_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 
 
 def profile_names() -> list[str]:
@@ -79,12 +100,20 @@ def validate(schema: type[SectionType], values: Any, where: str = "") -> Section
             if problem["type"] == "extra_forbidden":
                 problems.append(f"{key}: unknown key; known here: {_known_keys(schema, problem['loc'][:-1])}")
             else:
-                problems.append(f"{key}: {problem['msg']} (got {problem['input']!r})")
+                problems.append(f"{key}: {problem['msg']}{_received(problem['input'])}")
         lines = "\n".join(f"  - {problem}" for problem in problems)
         raise SettingsError(
             f"{len(problems)} problem(s) in the settings:\n{lines}",
             hint="correct configs/*.yaml, the AURA_* variables or the --set options named above",
         ) from None
+
+
+def _received(value: Any) -> str:
+    # A rule about several keys names their values itself; the whole section would only hide it.
+    if isinstance(value, Mapping):
+        return ""
+    shown = _PASSWORD.sub(r"\1***@", repr(value))
+    return f" (got {shown})"
 
 
 def _known_keys(schema: type[BaseModel], location: tuple[int | str, ...]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aura.artifact import read_json, write_json
 from aura.paths import home
-from aura.settings import Section
+from aura.settings import Section, Uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,7 +24,7 @@ class TrackingSettings(Section):
     """Where runs and models are remembered."""
 
     enabled: bool = True
-    uri: str = ""
+    uri: Uri = ""
     """MLflow tracking and registry URI; empty: SQLite under the home folder. `MLFLOW_TRACKING_URI` is not read."""
     namespace: str = ""
     """Prefix of experiment and model names, so that profiles do not compete; empty: the profile's name."""

@@ -26,13 +26,13 @@ from aura.lineage import git_commit
 from aura.paths import profile_paths
 from aura.registry import Registry
 from flows.ledger import night_tag, record
-from flows.package import bentos_exist
+from flows.package import bentos_current
 from flows.profile import load_profile
 from flows.report import NightReport, to_markdown
 from flows.settle import Outcome, failed, fetch_champions, judged_against_another, settle
 from flows.stages import StageResult, run_stage
 from flows.workspace import Workspace
-from inference.retrieval.releases import is_served
+from inference.retrieval.releases import served_release
 from training.models import MODELS
 
 
@@ -183,14 +183,14 @@ def _close_books(run_id: str) -> None:
 
 def _index(night: _Night) -> dict[str, Any]:
     # The tables lie outside the working copy, so DVC does not notice when somebody deleted them.
-    night.stage("index", force=not is_served(night.workspace.paths.index))
+    night.stage("index", force=served_release(night.workspace.paths.index) is None)
     figures: dict[str, Any] = read_json(night.workspace.folder / "metrics" / "index.json", "the index figures")
     return figures
 
 
 def _package(night: _Night) -> dict[str, str]:
     # The Bento store lies outside the working copy as well.
-    night.stage("package", force=not bentos_exist(night.workspace))
+    night.stage("package", force=not bentos_current(night.workspace))
     figures = read_json(night.workspace.folder / "metrics" / "package.json", "the package figures")
     return {service: one["tag"] for service, one in figures["bentos"].items()}
 

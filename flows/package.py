@@ -28,6 +28,7 @@ from flows.ask import ask
 from flows.servers import free_port, stop, wait_until_healthy
 from flows.services import SERVICES, Service
 from flows.workspace import Workspace
+from inference.retrieval.releases import served_release
 
 _SOURCES = ("aura", "inference", "bentos")
 _START_SECONDS = 180
@@ -58,12 +59,15 @@ def pack(service: Service, params: Path, champions: Path, data: Path, index: Pat
     return tag
 
 
-def bentos_exist(workspace: Workspace) -> bool:
-    """Whether the store has every Bento that the last packing named."""
+def bentos_current(workspace: Workspace) -> bool:
+    """Whether the store has every Bento that the last packing named, with the index that is served now."""
     figures = workspace.folder / "metrics" / "package.json"
     if not figures.is_file():
         return False
-    tags = [one["tag"] for one in read_json(figures, "the package figures")["bentos"].values()]
+    packed = read_json(figures, "the package figures")
+    if packed.get("index_release") != served_release(workspace.paths.index):  # `aura index rollback` moved it
+        return False
+    tags = [one["tag"] for one in packed["bentos"].values()]
     return all(_mark(tag).is_file() and (_store(tag) / "bento.yaml").is_file() for tag in tags)
 
 
@@ -160,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AuraError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    write_json(options.out, {"bentos": bentos})
+    index_release = served_release(profile_paths(profile).index)
+    write_json(options.out, {"bentos": bentos, "index_release": index_release})
     return 0
 
 

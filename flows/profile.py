@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from aura.serving import ServingSettings
-from aura.settings import Section, read_profile, validate
+from aura.settings import Section, Uri, read_profile, validate
 from aura.tracking import TrackingSettings
 from inference.retrieval.settings import RetrievalSettings
 from training.chat.settings import ChatSettings
@@ -24,7 +24,9 @@ class NightSettings(Section):
     retry_delay_seconds: float = Field(default=5.0, ge=0)
     stage_timeout_minutes: float = Field(default=60.0, gt=0)
     package_timeout_minutes: float = Field(default=15.0, gt=0)
-    remote: str = ""
+    check_timeout_minutes: float = Field(default=5.0, gt=0)
+    """For a registered copy to load and answer its canned requests."""
+    remote: Uri = ""
     """DVC remote that snapshots are pushed to; empty: a folder under the home folder."""
 
 

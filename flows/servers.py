@@ -32,6 +32,23 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
+def require_free(host: str, port: int, what: str, setting: str) -> None:
+    """Refuse a port that somebody listens on: what answers there would be taken for the server about to be started.
+
+    Raises:
+        ServiceError: names the setting that moves the port.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was closed a moment ago is free
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ServiceError(
+                f"{what} cannot listen on {host}:{port}: {error.strerror}",
+                hint=f"stop what answers there, or choose another: --set {setting}=PORT",
+            ) from error
+
+
 @contextmanager
 def prefect_api() -> Iterator[str]:
     """URL of a Prefect API, with the environment of this process pointing to it."""

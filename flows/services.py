@@ -27,6 +27,11 @@ class Service:
     def path(self) -> str:
         return f"/api/v1/{self.name.replace('_', '-')}"
 
+    @property
+    def port_setting(self) -> str:
+        """Key of the setting that holds its port."""
+        return f"serving.{self.name}_port"
+
     def port(self, settings: ServingSettings) -> int:
         return int(getattr(settings, f"{self.name}_port"))
 

@@ -21,8 +21,6 @@ from flows.workspace import Workspace
 from training.gate import Verdict, judge
 from training.models import MODELS
 
-_CHECK_TIMEOUT_SECONDS = 300
-
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -63,7 +61,7 @@ def settle(workspace: Workspace, registry: Registry, model: str) -> Outcome:
         word = "nothing new"
     else:
         version = version or _register(workspace, registry, model, figures, verdict)
-        verdict = _check_copy(registry, version, verdict)
+        verdict = _check_copy(workspace, registry, version, verdict)
         registry.set_alias(model, CHALLENGER, version.version)
         if verdict.promote:
             registry.promote(model, version.version)
@@ -158,15 +156,18 @@ def _run_id(workspace: Workspace, model: str, candidate_id: str) -> str | None:
     return str(read_json(note, "the note of the MLflow run")["run_id"]) if note.is_file() else None
 
 
-def _check_copy(registry: Registry, version: ModelVersion, verdict: Verdict) -> Verdict:
+def _check_copy(workspace: Workspace, registry: Registry, version: ModelVersion, verdict: Verdict) -> Verdict:
     """Fetch the registered copy and let a process of its own answer canned requests with it."""
+    seconds = workspace.profile.night.check_timeout_minutes * 60
     with tempfile.TemporaryDirectory(prefix="aura-check-") as name:
         folder = registry.download(version, Path(name) / version.model)
+        # On the device that will serve it: a large model may take longer on a CPU than anybody wants to wait.
         command = [sys.executable, "-m", "inference.canned", version.model, str(folder)]
+        command += ["--device", workspace.profile.serving.device]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_CHECK_TIMEOUT_SECONDS)
+            done = subprocess.run(command, env=workspace.environment(), capture_output=True, text=True, timeout=seconds)
         except subprocess.TimeoutExpired:
-            problem = f"no answer to canned requests within {_CHECK_TIMEOUT_SECONDS} seconds"
+            problem = f"no answer to canned requests within {seconds:.0f} seconds (night.check_timeout_minutes)"
         else:
             problem = (done.stderr.strip() or done.stdout.strip())[-500:] if done.returncode else ""
     if not problem:

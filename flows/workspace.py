@@ -27,9 +27,14 @@ from aura.supervision import RUN_PID
 from flows.profile import Profile
 from training.models import MODELS, model_sources
 
-_CODE: dict[str, tuple[str, ...]] = {
-    "prepare": ("training/data", "aura/taxonomy.py"),
-    "index": ("inference/retrieval", "inference/text_embedding.py"),
+CODE: dict[str, tuple[str, ...]] = {
+    "prepare": (
+        "training/data",
+        "aura/taxonomy.py",
+        "inference/retrieval/chunks.py",
+        "inference/retrieval/judge.py",
+    ),
+    "index": ("inference/retrieval", "inference/text_embedding.py", "aura/taxonomy.py"),
     "package": ("bentos", "inference", "aura", "flows/package.py", "flows/ask.py", "flows/services.py"),
     "evaluate": ("training/evaluate.py", "training/context.py"),
 } | {model: model_sources(model) for model in MODELS}
@@ -132,7 +137,7 @@ class Workspace:
         if "sample" in sources:
             sources["sample"] = "drawn"  # its content is decided by the settings and the code alone
         values["inputs"] = {
-            "code": {name: code_hash(parts) for name, parts in _CODE.items()},
+            "code": {name: code_hash(parts) for name, parts in CODE.items()},
             "packing": value_hash([content_hash(repo_root() / file) for file in _PACKING]),
             "knowledge": file_tree_hash(repo_root() / "data" / "knowledge"),
             "raw": sources,

@@ -19,13 +19,13 @@ from aura.errors import ArtifactError, AuraError
 from aura.taxonomy import Category
 
 
-def check_detection(folder: Path) -> str:
+def check_detection(folder: Path, device: str) -> str:
     """A drawn photo and a very small one give lists of boxes inside the image."""
-    from inference.detection import Detector
+    from inference.detection.detector import Detector
 
     photo = Image.new("RGB", (240, 320), "#d9d4cc")
     ImageDraw.Draw(photo).rectangle((70, 60, 170, 180), fill="#1f3a5f")
-    found = Detector.load(folder).predict([photo, Image.new("RGB", (8, 8))], threshold=0.0)
+    found = Detector.load(folder, device).predict([photo, Image.new("RGB", (8, 8))], threshold=0.0)
     if len(found) != 2:
         raise ArtifactError(f"the detector answered {len(found)} lists for 2 photos")
     for one in found[0]:
@@ -35,9 +35,10 @@ def check_detection(folder: Path) -> str:
     return f"{len(found[0])} candidate boxes"
 
 
-def check_outfits(folder: Path) -> str:
+def check_outfits(folder: Path, device: str) -> str:
     """Two items get a probability, and a third is ranked among two candidates."""
-    from inference.outfits import Item, OutfitModel
+    from inference.outfits.items import Item
+    from inference.outfits.model import OutfitModel
 
     def item(name: str, category: Category, colour: str) -> Item:
         image = Image.new("RGB", (96, 96), colour)
@@ -45,7 +46,7 @@ def check_outfits(folder: Path) -> str:
 
     outfit = [item("shirt", Category.TOPS, "white"), item("trousers", Category.BOTTOMS, "navy")]
     shoes = [item("loafers", Category.SHOES, "brown"), item("sandals", Category.SHOES, "lime")]
-    model = OutfitModel.load(folder)
+    model = OutfitModel.load(folder, device)
     score = model.score([outfit])[0]
     ranking = model.rank(outfit, Category.SHOES, shoes)
     if not 0 <= score <= 1 or sorted(index for index, _ in ranking) != [0, 1]:
@@ -53,11 +54,11 @@ def check_outfits(folder: Path) -> str:
     return f"score {score:.3f}"
 
 
-def check_chat(folder: Path) -> str:
+def check_chat(folder: Path, device: str) -> str:
     """A question gets words."""
-    from inference.chat import ChatModel
+    from inference.chat.model import ChatModel
 
-    reply = ChatModel.load(folder).reply(
+    reply = ChatModel.load(folder, device).reply(
         [{"role": "user", "content": "What goes with a navy blazer?"}], max_new_tokens=24
     )
     if not reply.text.strip():
@@ -65,7 +66,7 @@ def check_chat(folder: Path) -> str:
     return f"{reply.new_tokens} tokens: {reply.text.strip()[:60]!r}"
 
 
-CHECKS: dict[str, Callable[[Path], str]] = {
+CHECKS: dict[str, Callable[[Path, str], str]] = {
     "detection": check_detection,
     "outfits": check_outfits,
     "chat": check_chat,
@@ -76,9 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="inference.canned", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", choices=sorted(CHECKS))
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--device", default="cpu", help="torch device, for example cpu or cuda:0")
     options = parser.parse_args(arguments)
     try:
-        print(f"{options.model} answers: {CHECKS[options.model](options.folder)}")
+        print(f"{options.model} answers: {CHECKS[options.model](options.folder, options.device)}")
     except AuraError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

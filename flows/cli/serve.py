@@ -29,7 +29,7 @@ def serve(
     from aura.supervision import watched
     from flows.package import bento_environment
     from flows.profile import load_profile
-    from flows.servers import wait_until_healthy
+    from flows.servers import require_free, wait_until_healthy
     from flows.services import SERVICES
 
     settings = load_profile(profile, overrides or ())
@@ -43,7 +43,9 @@ def serve(
             f"profile {settings.profile!r} has no champion yet for: {', '.join(missing)}",
             hint=f"run `aura nightly --profile {profile}` first",
         )
-    environment = bento_environment() | {"AURA_PROFILE": profile} | _as_environment(overrides or [])
+    for name in chosen:
+        require_free(settings.serving.host, SERVICES[name].port(settings.serving), name, SERVICES[name].port_setting)
+    environment = bento_environment() | {"AURA_PROFILE": _from_anywhere(profile)} | _as_environment(overrides or [])
     console = Console()
     running: list[tuple[str, subprocess.Popen[bytes], Path, str]] = []
     try:
@@ -127,6 +129,11 @@ def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
 
     for process in processes:
         stop(process)
+
+
+def _from_anywhere(profile: str) -> str:
+    """A profile given as a file, for processes that run in another folder."""
+    return str(Path(profile).resolve()) if profile.endswith((".yaml", ".yml")) else profile
 
 
 def _as_environment(overrides: list[str]) -> dict[str, str]:

@@ -112,12 +112,12 @@ def serving_release(connection: lancedb.DBConnection) -> Release:
     return releases[SERVING]
 
 
-def is_served(uri: str | Path) -> bool:
-    """Whether readers find a release at `uri`."""
+def served_release(uri: str | Path) -> int | None:
+    """Number of the release that readers find at `uri`; None when they find none."""
     try:
-        return SERVING in read_releases(connect_existing(str(uri)))
+        return serving_release(connect_existing(str(uri))).number
     except IndexNotReadyError:
-        return False
+        return None
 
 
 def publish(connection: lancedb.DBConnection, release: Release) -> None:

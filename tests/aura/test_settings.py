@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aura.errors import SettingsError
-from aura.settings import Section, profile_names, read_profile, validate
+from aura.settings import Section, Uri, profile_names, read_profile, validate
 from flows.profile import Profile, load_profile
 
 
@@ -46,6 +46,19 @@ def test_a_circle_of_profiles_is_named(tmp_path: Path) -> None:
     write(second, f"extends: {first}\n")
     with pytest.raises(SettingsError, match="first -> second -> first"):
         read_profile(str(first), environ={})
+
+
+class Addressed(Section):
+    uri: Uri = ""
+
+
+def test_a_password_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="MLFLOW_TRACKING_PASSWORD") as caught:
+        validate(Addressed, {"uri": "postgresql://aura:s3cret@db:5432/mlflow"})
+    assert "s3cret" not in str(caught.value)
+    assert "postgresql://aura:***@db" in str(caught.value)
+    for allowed in ("", "https://aura@mlflow", "s3://bucket/folder", "/srv/dvc", "sqlite:///var/mlflow.db"):
+        assert validate(Addressed, {"uri": allowed}).uri == allowed
 
 
 def test_every_problem_is_in_one_message() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from aura.artifact import write_json, write_text
 from aura.paths import home, profile_paths
-from flows.package import bentos_exist
+from flows import package
+from flows.package import bentos_current
 from flows.profile import load_profile
 from flows.workspace import Workspace
 
@@ -15,21 +18,26 @@ def packed(tag: str) -> tuple[Path, Path]:
     return home() / "bentoml" / "bentos" / tag.replace(":", "/"), home() / "bentoml" / "whole" / tag.replace(":", "-")
 
 
-def test_a_bento_counts_when_it_is_there_and_was_finished() -> None:
+def test_a_bento_counts_when_it_is_there_and_was_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package, "served_release", lambda _: 2)
     workspace = Workspace(profile_paths("sample"), load_profile("sample"))
-    assert not bentos_exist(workspace)
-    write_json(workspace.folder / "metrics" / "package.json", {"bentos": {"visual_analysis": {"tag": "visual:1"}}})
+    assert not bentos_current(workspace)
+    note = workspace.folder / "metrics" / "package.json"
+    write_json(note, {"bentos": {"visual_analysis": {"tag": "visual:1"}}, "index_release": 2})
     folder, mark = packed("visual:1")
-    assert not bentos_exist(workspace)
+    assert not bentos_current(workspace)
     write_text(folder / "bento.yaml", "half a copy")
-    assert not bentos_exist(workspace)
+    assert not bentos_current(workspace)
     write_text(mark, "")
-    assert bentos_exist(workspace)
+    assert bentos_current(workspace)
+    monkeypatch.setattr(package, "served_release", lambda _: 1)
+    assert not bentos_current(workspace), "the index was rolled back, but the Bento holds the other release"
+    monkeypatch.setattr(package, "served_release", lambda _: 2)
     (folder / "bento.yaml").unlink()
-    assert not bentos_exist(workspace)
+    assert not bentos_current(workspace)
 
 
-def test_settings_of_the_environment_do_not_reach_a_stage_twice(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_settings_of_the_environment_do_not_reach_a_stage_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURA_DETECTION__MAX_EPOCHS", "3")
     workspace = Workspace(profile_paths("sample"), load_profile("sample", ["detection.max_epochs=5"]))
     assert workspace.params()["detection"]["max_epochs"] == 5
