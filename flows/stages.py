@@ -19,7 +19,11 @@ from aura.errors import StageError
 from flows.workspace import Workspace
 
 _KEPT_LINES = 30
-_PROGRESS = re.compile(r"\d+%\||it/s|s/it|\x1b\[A")
+_UP = "\x1b[A"
+_BAR = re.compile(r"[^|]*\|[^|]*\|\s*[\d.]+\w?/[\d.?]+\w? \[[^\]]*\]|[^\[]*\d+it \[[^\]]*\]|(?:\x1b\[A)+")
+"""A state of a tqdm bar. What is printed next may stand on the same line, for the bar itself ends without one."""
+_SAY_PROGRESS_SECONDS = 30.0
+"""A progress bar becomes a line of the log so often: minutes of silence look like a hang, every step like noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +46,7 @@ def run_stage(
     Raises:
         StageError: the stage failed or ran out of time; the message carries the end of its output.
     """
-    began = time.monotonic()
+    began = said = time.monotonic()
     log = workspace.paths.logs / f"{stage}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -67,16 +71,22 @@ def run_stage(
             for line in process.stdout or ():
                 stream.write(line)
                 stream.flush()
-                tail.append(line.rstrip())
-                if line.strip() and not _PROGRESS.search(line):
-                    say(line.rstrip())
+                bar = _BAR.match(line)
+                words = line[bar.end() :].replace(_UP, "").strip() if bar else line.rstrip()
+                if words:
+                    tail.append(words)
+                elif bar and time.monotonic() - said > _SAY_PROGRESS_SECONDS:
+                    words = line.strip()
+                if words:
+                    said = time.monotonic()
+                    say(words)
         code = process.wait()
     finally:
         timer.cancel()
         _stop_tree(process.pid)
     if expired.is_set() or code:
         reason = f"ran out of its {timeout_seconds / 60:.0f} minutes" if expired.is_set() else f"ended with code {code}"
-        end = "\n".join(line for line in tail if not _PROGRESS.search(line))
+        end = "\n".join(tail)
         raise StageError(f"stage {stage} {reason}. The end of its output:\n{end}", hint=f"the whole log: {log}")
     unchanged = any("didn't change, skipping" in line for line in tail)
     return StageResult(stage=stage, ran=not unchanged, seconds=round(time.monotonic() - began, 1))

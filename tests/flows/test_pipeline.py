@@ -16,6 +16,7 @@ import pytest
 
 from aura.errors import BusyError, DataError, StageError
 from aura.paths import profile_paths, repo_root
+from flows import stages
 from flows.ledger import nights, record, restore
 from flows.profile import load_profile
 from flows.stages import run_stage
@@ -42,6 +43,10 @@ stages:
     cmd: python -c "import time; print('sleeping', flush=True); time.sleep(60)"
     outs:
       - nothing-either
+  moving:
+    cmd: python -c "from tqdm import tqdm; [print('epoch', n) for n in tqdm(range(40), mininterval=0)]; raise SystemExit(1)"
+    outs:
+      - nothing-at-all
 """
 
 
@@ -79,6 +84,19 @@ def test_a_failed_stage_shows_the_end_of_its_output(workspace: Workspace) -> Non
         run_stage(workspace, "broken", timeout_seconds=60, say=said.append)
     assert "broken.log" in caught.value.hint
     assert any("about to fail" in line for line in said)
+
+
+def test_a_progress_bar_is_a_line_now_and_then(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bars() -> list[str]:
+        said: list[str] = []
+        with pytest.raises(StageError, match="epoch 39") as caught:
+            run_stage(workspace, "moving", timeout_seconds=60, say=said.append)
+        assert "it/s" not in caught.value.message, "the reason of a failure is not buried under a bar"
+        return [line for line in said if "it/s" in line]
+
+    assert not bars(), "it lasted for less than the interval"
+    monkeypatch.setattr(stages, "_SAY_PROGRESS_SECONDS", 0.0)
+    assert bars()
 
 
 def test_a_stage_that_takes_too_long_is_ended_with_its_children(workspace: Workspace) -> None:
