@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,10 @@ def draw_curves(path: Path, history: Path, panels: Sequence[Panel]) -> None:
         axis.set_title(panel.title, loc="left", fontsize=10)
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
-        if axis.lines:
-            axis.legend(frameon=False, fontsize=8)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if panel.logarithmic:
             axis.set_yscale("log")
+        if axis.lines:
+            axis.legend(frameon=False, fontsize=8)  # last: it looks for a place that the curves leave free
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=110, facecolor="white")

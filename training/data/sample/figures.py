@@ -16,6 +16,7 @@ from training.data.sample.scenes import MIN_VISIBLE, SCENE_SUPERSAMPLE, Piece, S
 from training.data.sample.shop import Product
 
 _ESSENTIAL = frozenset({Category.TOPS, Category.BOTTOMS, Category.ALL_BODY, Category.SHOES})
+_LEAST_BOX_PX = 8.0
 _HEADROOM = 16.0
 """Units above the head that hats may need."""
 _VIEWS = ((216.0, 0.6), (158.0, 0.25), (130.0, 0.15))
@@ -123,11 +124,13 @@ def figure_scene(outfits: Sequence[Outfit], size_px: int, min_box_px: float, dic
         pieces += dressed(outfits[number].products, stage, body, person, tucked)
     ground = standing_ground(size_px, dice)
     while True:
-        boxes, hidden = measure(pieces, size_px, min_box_px, MIN_VISIBLE)
+        _, hidden = measure(pieces, size_px, min_box_px, MIN_VISIBLE)
         taken_off = [product for product in hidden if product.category not in _ESSENTIAL]
         if not taken_off:
             break
         pieces = [piece for piece in pieces if piece.product not in taken_off]
+    # What is worn stays on and has its box, however small: a garment in view without one would teach to overlook it.
+    boxes, _ = measure(pieces, size_px, min(min_box_px, _LEAST_BOX_PX), MIN_VISIBLE)
     scene = Scene(compose(ground, pieces), tuple(boxes), "figure", f"outfit-{outfits[worn[0]].outfit_id}")
     return _portrait(scene, size_px, dice)
 

@@ -1,0 +1,159 @@
+"""What a night reached and how its services answer about one photo, as the Markdown of `docs/first-night.md`.
+
+    aura serve --profile ccp &
+    python docs/first_night.py --profile ccp --photo PATH/photos/0120.jpg
+
+Figures come from the night's working copy, answers from the running services.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+from websockets.sync.client import connect
+
+from aura.artifact import read_json
+from aura.paths import profile_paths
+from aura.pictures import upright_rgb
+from flows.profile import load_profile
+from flows.services import SERVICES
+
+_QUESTION = "I wear a dress with ankle boots. What can I wear over it when the evening gets cold?"
+_QUERY = "what can i wear over this when the evening gets cold"
+_CONVERSATION = ("Which bag goes with an evening dress?", "and for a day at the office?")
+_TIMEOUT_SECONDS = 120
+
+
+def figures(folder: Path) -> str:
+    """Tables of the figures on the test split, and of the detector per category."""
+    test = {
+        model: read_json(folder / "metrics" / "test" / f"{model}.json", model)
+        for model in ("detection", "outfits", "chat")
+    }
+    train = {model: read_json(folder / "metrics" / "train" / f"{model}.json", model) for model in test}
+    index = read_json(folder / "metrics" / "index.json", "the index figures")["candidate"]
+    measured = {model: one["challenger"]["metrics"] for model, one in test.items()}
+    seen, worn, said = measured["detection"], measured["outfits"], measured["chat"]
+    rows = [
+        (
+            "detector",
+            f"AP50 **{seen['ap50']:.3f}**, AP {seen['ap']:.3f} ({test['detection']['challenger']['n']} photos)",
+            "-",
+        ),
+        ("outfits", f"FITB **{worn['fitb']:.3f}**, AUC {worn['auc']:.3f}", f"popularity {worn['popularity_fitb']:.3f}"),
+        (
+            "chat",
+            f"loss **{said['loss_reduction']:.1%}** below the base's (95 % interval {said['loss_reduction_low']:.1%} to "
+            f"{said['loss_reduction_high']:.1%}; {test['chat']['challenger']['n']} answers)",
+            f"base: {said['base_answer_loss']:.2f} nats a token, against {said['answer_loss']:.2f}",
+        ),
+    ]
+    lines = ["| model | figure on the test split | control | seconds of training |", "|---|---|---|---|"]
+    for (name, figure, control), one in zip(rows, train.values(), strict=True):
+        lines.append(f"| {name} | {figure} | {control} | {one['seconds']:.0f} |")
+    lines.append(f"| index | recall@5 **{index['recall_at_5']:.2f}**, nDCG@10 {index['ndcg_at_10']:.2f} | - | - |")
+    table = read_json(folder / "data" / "detection" / "test.json", "the test split")
+    names = {one["id"]: one["name"] for one in table["categories"]}
+    amounts = Counter(names[one["category_id"]] for one in table["annotations"])
+    per_category = test["detection"]["challenger"]["slices"]["category"]
+    lines += ["", "| category | boxes in the test split | AP50 |", "|---|---|---|"]
+    for name, value in sorted(per_category.items(), key=lambda one: -one[1]):
+        lines.append(f"| {name} | {amounts[name]} | {value:.2f} |")
+    return "\n".join(lines)
+
+
+def transcript(urls: dict[str, str], photo_path: Path) -> str:
+    """Requests and answers of all endpoints, the longer answers cut to their first rows."""
+    photo = upright_rgb(Image.open(photo_path))
+    seen = _post(urls["visual_analysis"] + "/analyze?similar=1", files={"image": photo_path.open("rb")})
+    garments = seen["garments"][:4]
+    items = [{"category": one["category"], "image_base64": _cut(photo, one["box"])} for one in garments]
+    outfits = urls["outfit_recommendation"]
+    judged = _post(outfits + "/evaluate", json={"items": items})
+    found = _post(outfits + "/recommend", json={"items": items, "targets": ["bags", "outerwear"], "k": 2})["targets"]
+    talk = urls["conversational_ai"]
+    passages = _post(talk + "/rag/query", json={"query": _QUERY, "k": 2})["passages"]
+    answer = _post(talk + "/chat", json={"messages": [{"role": "user", "content": _QUESTION}]})
+    sources = ", ".join(dict.fromkeys(one["slug"] for one in answer["sources"]))
+    parts = [
+        f"### Analyze\n\n{len(seen['garments'])} garments in a photo of {seen['width']} x {seen['height']} px; the first four:\n",
+        _block(_row(one) for one in garments),
+        "### Evaluate\n\nThese four garments, cut out of the photo, sent as an outfit:\n",
+        _block([f"score {judged['score']}", *(_row(one) for one in judged["items"])]),
+        '### Recommend\n\nThe same items with `"targets": ["bags", "outerwear"], "k": 2`:\n',
+        _block(f"{target}: {_row(one)}" for target, rows in found.items() for one in rows),
+        f"### Query the knowledge\n\n`{json.dumps({'query': _QUERY, 'k': 2})}`\n",
+        _block(_row({key: one[key] for key in ("slug", "heading", "score")}) for one in passages),
+        f"### Chat\n\n`{_QUESTION}`\n",
+        f"> {answer['message']['content']}\n\n(sources: {sources}; finish_reason: {answer['finish_reason']})\n",
+        "### The WebSocket\n\n`>` is sent, `<` comes back, token frames joined:\n",
+        _block(_conversation(talk)),
+    ]
+    return "\n".join(parts)
+
+
+def _post(url: str, **request: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = httpx.post(url, timeout=_TIMEOUT_SECONDS, **request).raise_for_status().json()
+    return answer
+
+
+def _cut(photo: Image.Image, box: list[float]) -> str:
+    buffer = io.BytesIO()
+    photo.crop(tuple(round(edge) for edge in box)).save(buffer, "PNG")  # type: ignore[arg-type]
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _row(values: Any) -> str:
+    return json.dumps(_short(values))
+
+
+def _short(value: Any) -> Any:
+    """Without ids, numbers with three digits."""
+    if isinstance(value, dict):
+        return {key: _short(one) for key, one in value.items() if key != "item_id"}
+    if isinstance(value, list):
+        return [_short(one) for one in value]
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def _block(lines: Any) -> str:
+    return "```\n" + "\n".join(lines) + "\n```\n"
+
+
+def _conversation(url: str) -> list[str]:
+    lines = []
+    with connect(url.replace("http", "ws", 1) + "/ws/chat", open_timeout=30) as socket:
+        for question in _CONVERSATION:
+            sent = json.dumps({"content": question})
+            socket.send(sent)
+            frames = [json.loads(socket.recv(timeout=_TIMEOUT_SECONDS))]
+            while frames[-1]["type"] not in ("done", "error"):
+                frames.append(json.loads(socket.recv(timeout=_TIMEOUT_SECONDS)))
+            text = "".join(frame["text"] for frame in frames if frame["type"] == "token")
+            pages = [one["slug"] for one in frames[0]["sources"]]
+            lines += [f"> {sent}", f"< sources: {', '.join(pages)}", f"< {text}", f"< {json.dumps(frames[-1])}"]
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", default="sample")
+    parser.add_argument("--photo", type=Path, help="photo to ask about; without it only the figures are printed")
+    options = parser.parse_args()
+    profile = load_profile(options.profile)
+    print(figures(profile_paths(profile.profile).workspace))
+    if options.photo:
+        urls = {name: service.url(profile.serving) for name, service in SERVICES.items()}
+        print("\n" + transcript(urls, options.photo))
+
+
+if __name__ == "__main__":
+    main()
