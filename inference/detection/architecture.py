@@ -91,7 +91,7 @@ def load_pretrained(reference: str, labels: tuple[str, ...]) -> PreTrainedModel:
         return AutoModelForObjectDetection.from_pretrained(
             reference, ignore_mismatched_sizes=True, **label_maps(labels)
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise SettingsError(
             f"detection.base={reference!r} is not a detector that transformers can load: {str(error).splitlines()[0]}",
             hint="give the hub name of an object detection model (facebook/detr-resnet-50) or a folder; a hub name needs "

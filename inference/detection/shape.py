@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from aura.settings import Section
@@ -13,7 +15,7 @@ class TinyShape(Section):
     stem_size: int = Field(default=16, ge=8)
     backbone_sizes: tuple[int, int, int, int] = (24, 48, 96, 160)
     backbone_depths: tuple[int, int, int, int] = (1, 1, 1, 1)
-    out_stride: int = Field(default=8, description="pixels a token of the transformer; 4, 8, 16 or 32")
+    out_stride: Literal[4, 8, 16, 32] = Field(default=8, description="pixels a token of the transformer")
     hidden_size: int = Field(default=128, ge=16)
     attention_heads: int = Field(default=8, ge=1)
     encoder_layers: int = Field(

@@ -23,7 +23,8 @@ from inference.detection.preprocess import Preprocess
 from inference.detection.shape import TinyShape
 
 LABELS = tuple(category.value for category in CATEGORIES)
-FAMILIES = ("conditional_detr", "detr", "rt_detr_v2")
+FAMILIES = ("conditional_detr", "detr", "detr_timm", "rt_detr_v2")
+"""`detr_timm` is built as facebook/detr-resnet-50 is: its backbone comes from timm."""
 
 
 def build(family: str) -> PreTrainedModel:
@@ -31,14 +32,15 @@ def build(family: str) -> PreTrainedModel:
     torch.manual_seed(0)
     if family == "conditional_detr":
         return build_tiny(TinyShape(hidden_size=32, queries=8, decoder_layers=2), LABELS)
-    if family == "detr":
-        backbone = ResNetConfig(
+    if family in ("detr", "detr_timm"):
+        resnet = ResNetConfig(
             embedding_size=8, hidden_sizes=[8, 16, 16, 32], depths=[1, 1, 1, 1], layer_type="basic",
             out_features=["stage4"],
         )  # fmt: skip
+        from_timm = {"use_timm_backbone": True, "backbone": "test_resnet", "use_pretrained_backbone": False}
         return DetrForObjectDetection(
             DetrConfig(
-                backbone_config=backbone,
+                **(from_timm if family == "detr_timm" else {"backbone_config": resnet}),
                 d_model=32,
                 encoder_layers=1,
                 decoder_layers=1,
