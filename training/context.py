@@ -37,9 +37,11 @@ class Evaluation:
     Attributes:
         metrics: name to value over the whole split.
         slices: for example `{"category": {"shoes": 0.4}}`: the gate's metric per part of the split.
+        slice_sizes: test cases behind each slice, for the gate to leave out what chance decides; empty: all are large.
         n: test cases behind the metrics (images, questions, conversations).
     """
 
     metrics: dict[str, float]
     slices: dict[str, dict[str, float]] = field(default_factory=dict)
+    slice_sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     n: int

@@ -35,10 +35,15 @@ _BESIDE_THE_POINT = (
 
 
 class EpochShuffle(Sampler[int]):
-    """Shuffled indices whose order depends on (seed, epoch) alone; `SeedEachBatch` calls `set_epoch`."""
+    """Shuffled indices whose order depends on (seed, epoch) alone; `SeedEachBatch` calls `set_epoch`.
 
-    def __init__(self, n: int, seed: int) -> None:
-        self._n, self._seed, self._epoch = n, seed, 0
+    Args:
+        epoch: first one to be asked for, `resumed_epoch(...)` of the data module: workers begin to read ahead before the
+            callback of a resumed epoch.
+    """
+
+    def __init__(self, n: int, seed: int, epoch: int = 0) -> None:
+        self._n, self._seed, self._epoch = n, seed, epoch
 
     def set_epoch(self, epoch: int) -> None:
         self._epoch = epoch
@@ -49,6 +54,12 @@ class EpochShuffle(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = np.random.default_rng((self._seed, self._epoch))
         return iter(generator.permutation(self._n).tolist())
+
+
+def resumed_epoch(data: lightning.LightningDataModule) -> int:
+    """Epoch that the loaders of a data module begin with: not 0 when a training is resumed."""
+    # Not `current_epoch`: until the loop starts, it lags one behind in a resumed training.
+    return int(data.trainer.fit_loop.epoch_progress.current.processed) if data.trainer is not None else 0
 
 
 class SeedEachBatch(Callback):
@@ -79,6 +90,14 @@ class SeedEachBatch(Callback):
         torch.manual_seed(seed)
 
 
+class PatientStopping(EarlyStopping):
+    """Early stopping that a resume does not forget: Lightning keeps the count in the checkpoint, but not that it stopped."""
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
 class FiniteLoss(Callback):
     """Stops a training whose loss is no longer a number, and says which parts are not."""
 
@@ -96,7 +115,7 @@ class FiniteLoss(Callback):
 class History(Callback):
     """Writes one CSV row per validation: epoch, step, seconds since the start, every logged metric.
 
-    What was logged over a training epoch is known only after its validation, so it is added when the next epoch starts.
+    What was logged over a training epoch is known only after the validation inside it, and is added at its end.
     """
 
     def __init__(self, path: Path) -> None:
@@ -110,6 +129,7 @@ class History(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._rows = state_dict["rows"]
         self._began = time.monotonic() - state_dict["seconds"]
+        self._write()  # a training that was killed after its last epoch has nothing more to add
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if trainer.sanity_checking:
@@ -119,18 +139,14 @@ class History(Callback):
         self._rows.append(row | {k: float(v) for k, v in trainer.callback_metrics.items() if not _of_training(k)})
         self._write()
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self._add_training(trainer, finished=trainer.current_epoch - 1)
-
-    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self._add_training(trainer, finished=trainer.current_epoch - 1)
-
-    def _add_training(self, trainer: lightning.Trainer, *, finished: int) -> None:
-        if self._rows and self._rows[-1]["epoch"] == finished:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if self._rows and self._rows[-1]["epoch"] == trainer.current_epoch:
             self._rows[-1] |= {k: float(v) for k, v in trainer.callback_metrics.items() if _of_training(k)}
             self._write()
 
     def _write(self) -> None:
+        if not self._rows:
+            return
         columns = list(dict.fromkeys(name for one in self._rows for name in one))
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("w", newline="", encoding="utf-8") as stream:
@@ -181,16 +197,14 @@ def build_trainer(
         accumulate_grad_batches=settings.accumulate_batches,
         gradient_clip_val=settings.gradient_clip or None,
         accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.num_nodes,
-        strategy=settings.strategy,
+        devices=1,
         precision=settings.precision,
         logger=context.tracker.lightning_logger(),
         plugins=[AtomicCheckpoints()],
         callbacks=[
             best,
             last,
-            EarlyStopping(monitor, mode=mode, patience=settings.patience),
+            PatientStopping(monitor, mode=mode, patience=settings.patience),
             SeedEachBatch(context.seed),
             FiniteLoss(),
             History(context.pictures_dir / "history.csv"),

@@ -24,15 +24,12 @@ class TrainerSettings(Section):
     max_epochs: int = Field(default=10, ge=1)
     patience: int = Field(default=10, ge=1, description="validations without improvement before stopping")
     validate_every_epochs: int = Field(default=1, ge=1)
-    batch_size: int = Field(default=16, ge=1, description="examples per device and optimizer step")
+    batch_size: int = Field(default=16, ge=1, description="examples per batch")
     accumulate_batches: int = Field(default=1, ge=1, description="batches per optimizer step")
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     gradient_clip: float = Field(default=1.0, ge=0, description="largest L2 norm of the gradient; 0: off")
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    devices: int | Literal["auto"] = 1
-    num_nodes: int = Field(default=1, ge=1)
-    strategy: str = "auto"
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true"] = "32-true"
     num_threads: int = Field(default=0, ge=0, description="CPU threads of torch; 0: as the environment says")
     num_workers: int = Field(default=0, ge=0, description="processes per data loader")

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from aura.artifact import read_json
 from aura.tracking import LocalTracker
 from training.context import TrainContext
-from training.fit import AtomicCheckpoints, EpochShuffle, best_checkpoint, build_trainer, resume_path
+from training.fit import AtomicCheckpoints, EpochShuffle, best_checkpoint, build_trainer, resume_path, resumed_epoch
 from training.settings import TrainerSettings
 
 
@@ -40,14 +40,18 @@ class Line(lightning.LightningModule):
 
 
 class Data(lightning.LightningDataModule):
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 0) -> None:
         super().__init__()
+        self.workers = workers
         generator = torch.Generator().manual_seed(0)
         inputs = torch.randn(32, 3, generator=generator)
         self.rows = TensorDataset(inputs, inputs.sum(1, keepdim=True))
 
     def train_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(self.rows, batch_size=8, sampler=EpochShuffle(32, seed=5))
+        return DataLoader(
+            self.rows, batch_size=8, sampler=EpochShuffle(32, seed=5, epoch=resumed_epoch(self)),
+            num_workers=self.workers, persistent_workers=self.workers > 0,
+        )  # fmt: skip
 
     def val_dataloader(self) -> DataLoader[Any]:
         return DataLoader(self.rows, batch_size=32)
@@ -70,27 +74,45 @@ def context(folder: Path) -> TrainContext:
     )  # fmt: skip
 
 
-def fit(folder: Path, *callbacks: lightning.Callback, broken: bool = False) -> tuple[lightning.Trainer, Line]:
+def fit(
+    folder: Path, *callbacks: lightning.Callback, broken: bool = False, workers: int = 0
+) -> tuple[lightning.Trainer, Line]:
     where = context(folder)
     settings = TrainerSettings(max_epochs=4, accelerator="cpu")
     trainer = build_trainer(settings, where, monitor="val/loss", mode="min", callbacks=callbacks)
     module = Line(broken)
-    trainer.fit(module, datamodule=Data(), ckpt_path=resume_path(where), weights_only=False)
+    trainer.fit(module, datamodule=Data(workers), ckpt_path=resume_path(where), weights_only=False)
     return trainer, module
 
 
-def test_resumed_equals_unbroken(tmp_path: Path) -> None:
-    _, whole = fit(tmp_path / "whole")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_resumed_equals_unbroken(tmp_path: Path, workers: int) -> None:
+    _, whole = fit(tmp_path / "whole", workers=workers)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        fit(tmp_path / "cut", Killed())
+        fit(tmp_path / "cut", Killed(), workers=workers)
     assert resume_path(context(tmp_path / "cut")) is not None
-    trainer, resumed = fit(tmp_path / "cut")
+    trainer, resumed = fit(tmp_path / "cut", workers=workers)
     assert trainer.current_epoch == 4
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name]), name
-    history = (tmp_path / "cut" / "pictures" / "history.csv").read_text(encoding="utf-8").splitlines()
-    assert [row.split(",")[0] for row in history[1:]] == ["0.0", "1.0", "2.0", "3.0"]
+    whole_rows, resumed_rows = history(tmp_path / "whole"), history(tmp_path / "cut")
+    assert [row["epoch"] for row in resumed_rows] == ["0.0", "1.0", "2.0", "3.0"]
+    for one, other in zip(whole_rows, resumed_rows, strict=True):
+        assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in other.items() if k != "seconds"}
     assert best_checkpoint(trainer).is_file()
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    with (folder / "pictures" / "history.csv").open(encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_training_killed_after_its_last_epoch_writes_its_history_again(tmp_path: Path) -> None:
+    fit(tmp_path)
+    before = history(tmp_path)
+    (tmp_path / "pictures" / "history.csv").unlink()
+    fit(tmp_path)
+    assert history(tmp_path) == before
 
 
 class NoBetter(Line):
@@ -108,6 +130,28 @@ def test_the_last_epoch_is_kept_also_when_it_is_no_improvement(tmp_path: Path) -
     assert last is not None
     assert torch.load(last, weights_only=False)["epoch"] == 2
     assert torch.load(best_checkpoint(trainer), weights_only=False)["epoch"] == 0
+
+
+class BetterAgainLater(Line):
+    """Three epochs without improvement, then one."""
+
+    def validation_step(self, batch: list[Tensor], _index: int) -> None:
+        self.log("val/loss", float([1, 2, 3, 4, 0, 0, 0, 0][self.current_epoch]))
+
+
+def test_a_training_that_stopped_early_does_not_train_on_when_it_is_resumed(tmp_path: Path) -> None:
+    def run() -> lightning.Trainer:
+        where = context(tmp_path)
+        settings = TrainerSettings(max_epochs=8, patience=2, accelerator="cpu")
+        trainer = build_trainer(settings, where, monitor="val/loss", mode="min")
+        trainer.fit(BetterAgainLater(), datamodule=Data(), ckpt_path=resume_path(where), weights_only=False)
+        return trainer
+
+    first = run()
+    assert first.current_epoch == 3
+    again = run()
+    assert again.current_epoch == 3
+    assert best_checkpoint(again) == best_checkpoint(first)
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,8 +172,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
 
 def test_what_was_logged_in_training_stands_in_the_row_of_its_epoch(tmp_path: Path) -> None:
     fit(tmp_path)
-    with (tmp_path / "pictures" / "history.csv").open(encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = history(tmp_path)
     assert len(rows) == 4
     assert all(row["train/loss_epoch"] and row["val/loss"] for row in rows)
 
@@ -148,6 +191,11 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     two.set_epoch(1)
     assert list(one) == list(two)
     assert list(EpochShuffle(50, seed=2)) != first
+
+
+def test_settings_that_never_validate_are_refused() -> None:
+    with pytest.raises(ValueError, match="max_epochs 1 ends before the first validation"):
+        TrainerSettings(max_epochs=1, validate_every_epochs=2)
 
 
 def test_tracking_off_writes_lightnings_csv(tmp_path: Path) -> None:

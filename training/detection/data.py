@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from inference.detection.preprocess import Placement, Preprocess
 from training.detection.augment import augment
 from training.detection.coco import Photo, read_photo, read_split
 from training.detection.settings import AugmentSettings
-from training.fit import EpochShuffle
+from training.fit import EpochShuffle, resumed_epoch
 
 _CACHE_MARGIN = 1.3
 """Cached photos are this much larger than the canvas, so that zooming in shows more and not only larger pixels."""
@@ -68,8 +69,8 @@ class Batch:
 class PlainPhotos(Dataset[Sample]):
     """Photos exactly as serving sees them; indices are positions."""
 
-    def __init__(self, photos: Sequence[Photo], preprocess: Preprocess) -> None:
-        self._photos, self._preprocess = photos, preprocess
+    def __init__(self, photos: Sequence[Photo], preprocess: Preprocess, *, cache: bool) -> None:
+        self._photos, self._preprocess, self._keep = photos, preprocess, cache
         self._placed: dict[int, tuple[np.ndarray, Placement]] = {}
 
     def __len__(self) -> int:
@@ -77,9 +78,9 @@ class PlainPhotos(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         photo = self._photos[index]
-        if index not in self._placed:
-            self._placed[index] = self._preprocess.place(read_photo(photo))
-        canvas, placement = self._placed[index]
+        canvas, placement = self._placed.get(index) or self._preprocess.place(read_photo(photo))
+        if self._keep:
+            self._placed[index] = canvas, placement
         boxes = placement.to_canvas(photo.boxes_xyxy_px)
         return Sample(
             photo=photo, canvas=canvas, boxes_cxcywh_norm=to_cxcywh_norm(boxes, self._preprocess),
@@ -171,15 +172,21 @@ class DetectionData(lightning.LightningDataModule):
             raise DataError(
                 f"the splits disagree on the categories: train {self.labels}, val {val_labels}", hint="prepare again"
             )
+        if cache and num_workers:
+            warnings.warn(
+                f"detection.cache_images is off: each of the {num_workers} workers would fill a cache of its own",
+                stacklevel=2,
+            )
+            cache = False
         self.train_set = AugmentedPhotos(train, preprocess, augmentation, seed=seed, cache=cache)
-        self.val_set = PlainPhotos(val, preprocess)
+        self.val_set = PlainPhotos(val, preprocess, cache=cache)
         self._batch_size, self._num_workers, self._seed = batch_size, num_workers, seed
 
     def train_dataloader(self) -> DataLoader[Sample]:
         return DataLoader(
             self.train_set,
             batch_size=self._batch_size,
-            sampler=EpochIndices(len(self.train_set), self._seed),
+            sampler=EpochIndices(len(self.train_set), self._seed, resumed_epoch(self)),
             # Batch statistics of a last batch of one or two photos would disturb the normalisation layers.
             drop_last=len(self.train_set) > self._batch_size,
             collate_fn=collate,

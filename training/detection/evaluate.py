@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from aura.errors import DataError
 from inference.detection.detector import Detector
 from inference.detection.postprocess import Ranking
@@ -40,8 +42,14 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, se
     return Evaluation(
         metrics={"ap50": precision.ap50, "ap": precision.ap, "precision_served": shown, "recall_served": found},
         slices={"category": precision.ap50_per_label},
+        slice_sizes={"category": _boxes_per_label(photos, labels)},
         n=len(photos),
     )
+
+
+def _boxes_per_label(photos: list[Photo], labels: tuple[str, ...]) -> dict[str, int]:
+    counts = np.bincount(np.concatenate([photo.labels for photo in photos]), minlength=len(labels))
+    return dict(zip(labels, counts.tolist(), strict=True))
 
 
 def rank_photos(detector: Detector, photos: list[Photo]) -> list[Ranking]:

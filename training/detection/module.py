@@ -126,3 +126,8 @@ class AveragedWeights(WeightAveraging):
             return averaged.lerp(current, 1 - min(decay, (1 + n) / (10 + n)))
 
         super().__init__(avg_fn=average)
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        # The module reaches its device later; averages on the CPU would cost a copy of all weights every step.
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)

@@ -28,8 +28,8 @@ class DetectionSettings(TrainerSettings):
         default="", description="hub name or path of a pretrained DETR, for example facebook/detr-resnet-50"
     )
     tiny: TinyShape = TinyShape()
-    image_height: int = Field(default=128, ge=32, description="canvas in px; DETRs want multiples of 32")
-    image_width: int = Field(default=96, ge=32)
+    image_height: int = Field(default=128, ge=32, multiple_of=32, description="canvas in px")
+    image_width: int = Field(default=96, ge=32, multiple_of=32)
     max_epochs: int = Field(default=20, ge=1)
     patience: int = Field(default=12, ge=1)
     validate_every_epochs: int = Field(default=2, ge=1)

@@ -40,7 +40,7 @@ def test_boxes_and_labels_are_read(shapes_dir: Path) -> None:
 
 def test_validation_photos_are_prepared_as_in_serving(shapes_dir: Path) -> None:
     photos, _ = read_split(shapes_dir, "val")
-    sample = PlainPhotos(photos, _PREPROCESS)[2]
+    sample = PlainPhotos(photos, _PREPROCESS, cache=True)[2]
     canvas, placement = _PREPROCESS.place(read_photo(photos[2]))
     np.testing.assert_array_equal(sample.canvas, canvas)
     assert sample.placement == placement
@@ -93,7 +93,7 @@ def test_photos_without_boxes_are_kept(own_data: Path) -> None:
     content["annotations"] = [one for one in content["annotations"] if one["image_id"] != first]
     path.write_text(json.dumps(content))
     photos, _ = read_split(own_data, "val")
-    batch = collate([PlainPhotos(photos, _PREPROCESS)[0]])
+    batch = collate([PlainPhotos(photos, _PREPROCESS, cache=True)[0]])
     assert batch.targets[0]["boxes"].shape == (0, 4)
 
 
