@@ -37,9 +37,9 @@ def compare(
         "champion_candidate_id": None,
     }
     if champion is not None:
-        lineage = read_json(champion / "lineage.json", "the champion's lineage")
-        figures["champion_candidate_id"] = lineage["candidate_id"]
         try:
+            lineage = read_json(champion / "lineage.json", "the champion's lineage")
+            figures["champion_candidate_id"] = lineage["candidate_id"]
             figures["champion"] = asdict(parts.evaluate(champion, data, settings, seed))
         except AuraError as error:
             figures["champion_problem"] = error.message

@@ -7,7 +7,7 @@ and an infrastructure check (the registered copy loads and answers) that its cal
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -24,21 +24,29 @@ class GateRule(Section):
     """Gain over the champion, relative to the champion's value, below which the champion stays."""
     max_slice_drop: float = Field(default=0.3, gt=0)
     """Largest absolute fall of the metric in one slice (category, photo type)."""
+    min_slice_size: int = Field(default=20, ge=1)
+    """Test cases below which a slice has no say: two lucky boxes of six would keep a better model out."""
+    compare: str = ""
+    """Metric that challenger and champion are compared by, when it is not `metric`; higher is better."""
 
 
 class DetectionRule(GateRule):
-    metric: str = "ap50"
+    metric: Literal["ap50", "ap", "precision_served", "recall_served"] = "ap50"
     floor: float = 0.2
 
 
 class OutfitsRule(GateRule):
-    metric: str = "fitb"
+    metric: Literal[
+        "fitb", "fitb_by_query", "fitb_random", "fitb_gain", "auc", "recall_at_1", "recall_at_5", "recall_at_10"
+    ] = "fitb"
     floor: float = 0.35
 
 
 class ChatRule(GateRule):
-    metric: str = "loss_reduction"
+    metric: Literal["loss_reduction", "loss_reduction_low"] = "loss_reduction"
     floor: float = 0.05
+    # The reduction is relative to the base and prompt of each artifact; what another base says is measured by the text.
+    compare: Literal["char_probability", "loss_reduction"] = "char_probability"
 
 
 class GateSettings(Section):
@@ -79,18 +87,18 @@ def judge(figures: dict[str, Any], rule: GateRule) -> Verdict:
         raise ValueError(f"the gate asks for {rule.metric!r}; measured: {', '.join(sorted(metrics))}")
     value = float(metrics[rule.metric])
     champion = float(figures["champion"]["metrics"][rule.metric]) if figures["champion"] else None
+    measure = rule.compare or rule.metric
     against: list[str] = []
     # Written so that a value that is no number fails each rule.
     if not value >= rule.floor:
         against.append(f"{rule.metric} {value:.3f} is below the floor {rule.floor:.3f}")
     if champion is not None:
-        needed = champion + rule.min_gain * abs(champion)
-        if not value > needed:
-            against.append(
-                f"{rule.metric} {value:.3f} does not exceed {needed:.3f} (champion {champion:.3f} plus margin)"
-            )
+        mine, its = float(metrics[measure]), float(figures["champion"]["metrics"][measure])
+        needed = its + rule.min_gain * abs(its)
+        if not mine > needed:
+            against.append(f"{measure} {mine:.3f} does not exceed {needed:.3f} (champion {its:.3f} plus margin)")
         against += _fallen_slices(figures, rule)
-    reasons = against or [_praise(rule, value, champion)]
+    reasons = against or [_praise(rule, value, champion, figures.get("champion_problem"))]
     return Verdict(promote=not against, metric=rule.metric, challenger=value, champion=champion, reasons=reasons)
 
 
@@ -98,13 +106,18 @@ def _fallen_slices(figures: dict[str, Any], rule: GateRule) -> list[str]:
     fallen = []
     for kind, before in figures["champion"]["slices"].items():
         after = figures["challenger"]["slices"].get(kind, {})
+        sizes = figures["challenger"].get("slice_sizes", {}).get(kind, {})
         for name, value in before.items():
+            if sizes.get(name, rule.min_slice_size) < rule.min_slice_size:
+                continue
             if name in after and after[name] < value - rule.max_slice_drop:
                 fallen.append(f"{kind} {name} falls from {value:.3f} to {after[name]:.3f}")
     return fallen
 
 
-def _praise(rule: GateRule, value: float, champion: float | None) -> str:
+def _praise(rule: GateRule, value: float, champion: float | None, problem: str | None) -> str:
+    if problem:
+        return f"{rule.metric} {value:.3f} is at or above the floor; the champion cannot be judged any more: {problem}"
     if champion is None:
         return f"first champion: {rule.metric} {value:.3f} is at or above the floor {rule.floor:.3f}"
     return f"{rule.metric} rises from {champion:.3f} to {value:.3f}"
