@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from aura.artifact import replace_dir
 from aura.errors import RegistryError
-from aura.tracking import TrackingSettings, experiment_id, tracking_uri
+from aura.tracking import TrackingSettings, experiment_id, run_is_active, tracking_uri
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 _ARTIFACT_PATH = "model"
@@ -111,7 +111,7 @@ class Registry:
         if existing is not None:
             return existing
         with self._reachable():
-            run_id = run_id if run_id and self._has_run(run_id) else self._new_run(model)
+            run_id = run_id if run_id and run_is_active(self._client, run_id) else self._new_run(model)
             self._client.log_artifacts(run_id, str(artifact), _ARTIFACT_PATH)
             if attachments is not None:
                 self._client.log_artifacts(run_id, str(attachments), "lineage")
@@ -174,17 +174,6 @@ class Registry:
             )
             replace_dir(Path(got), target)
         return target
-
-    def _has_run(self, run_id: str) -> bool:
-        """Whether the store still has a run: somebody may have moved or emptied it since the training."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return self._client.get_run(run_id).info.lifecycle_stage == "active"
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return False
-            raise
 
     def _new_run(self, model: str) -> str:
         experiment = experiment_id(self._client, self._settings, f"{self._namespace}/{model}")

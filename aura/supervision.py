@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import os
 import runpy
+import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 
 import psutil
 
 RUN_PID = "AURA_RUN_PID"
 _POLL_SECONDS = 1.0
+ENDED_AFTER_SECONDS = 3.0
+"""So long after a run was killed nothing that it started is alive."""
 
 
 def die_with_parent() -> None:
@@ -38,14 +43,42 @@ def die_with_parent() -> None:
 
 def _watch(parent: psutil.Process) -> None:
     # is_running compares start times too, so a reused process id does not count as the run.
-    while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
+    while _alive(parent):
         time.sleep(_POLL_SECONDS)
     for child in psutil.Process().children(recursive=True):
-        try:
+        with suppress(psutil.NoSuchProcess):
             child.kill()
-        except psutil.NoSuchProcess:
-            continue
     os._exit(3)
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # reaped between the two questions
+        return False
+
+
+def stop_tree(family: Sequence[psutil.Process], seconds: float, signal_number: int = signal.SIGTERM) -> None:
+    """Ask processes to end, wait, and end by force those that have not.
+
+    Args:
+        family: from `family_of`, taken before anything was stopped: a child whose parent has gone cannot be found any more.
+    """
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal_number)
+    for process in psutil.wait_procs(family, timeout=seconds)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def family_of(pid: int) -> list[psutil.Process]:
+    """A process and everything that it started; empty when it has gone."""
+    try:
+        top = psutil.Process(pid)
+        return [*top.children(recursive=True), top]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def watched(*module: str) -> list[str]:

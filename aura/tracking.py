@@ -70,6 +70,18 @@ def experiment_id(client: MlflowClient, settings: TrackingSettings, name: str) -
     return str(client.create_experiment(name, artifact_location=location))
 
 
+def run_is_active(client: MlflowClient, run_id: str) -> bool:
+    """Whether the store still has a run: somebody may have moved or emptied the store, or deleted the run, since then."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+
+
 def open_tracker(settings: TrackingSettings, *, experiment: str, run_name: str, folder: Path) -> Tracker:
     """Tracker for a training whose checkpoints lie in `folder`; continues the run noted there, if any."""
     if not settings.enabled:
@@ -117,9 +129,10 @@ class MlflowTracker:
         self._client = MlflowClient(self._uri)
         self._experiment = experiment
         note = folder / "run.json"
-        if note.is_file():
-            self.run_id: str | None = str(read_json(note, "the note of the MLflow run")["run_id"])
-            self._client.update_run(self.run_id, status="RUNNING")
+        known = str(read_json(note, "the note of the MLflow run")["run_id"]) if note.is_file() else ""
+        self.run_id: str | None = known
+        if known and run_is_active(self._client, known):
+            self._client.update_run(known, status="RUNNING")
         else:
             run = self._client.create_run(experiment_id(self._client, settings, experiment), run_name=run_name)
             self.run_id = str(run.info.run_id)

@@ -6,9 +6,11 @@ stages fail does not take the others down: its champion goes on serving, and the
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -97,15 +99,26 @@ class _Night:
         self.stages.append(eager(self.workspace, name, minutes, force))
 
     def guarded(self, name: str, work: Callable[[], Any]) -> Any:
-        """Run a part of the night whose failure the rest can do without."""
+        """Run a part of the night; what goes wrong is a line of the report, not the end of the night."""
         try:
             return work()
         except AuraError as error:
             self.problems[name] = str(error)
             get_run_logger().error("%s failed: %s", name, error)
-            return None
+        except Exception as error:  # a full disk, a bug: the report must say so, and the other parts go on
+            self.problems[name] = f"{type(error).__name__}: {error}"
+            get_run_logger().exception("%s failed", name)
+        return None
+
+    @property
+    def blocked(self) -> str:
+        """The part without which no other one can work, when it failed; else empty."""
+        return next((part for part in ("champions", "prepare") if part in self.problems), "")
 
     def model(self, name: str) -> Outcome:
+        if self.blocked:
+            return failed(self.workspace, self.registry, name, f"not tried: {self.blocked} failed")
+
         def work() -> Outcome:
             self.stage(f"train_{name}")
             self.stage(f"evaluate_{name}")
@@ -149,19 +162,21 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
         _close_books(died)
         workspace.set_up()
         registry = Registry(settings.tracking, settings.profile)
-        champions_task(workspace, registry)
         night = _Night(workspace, registry)
-        night.stage("prepare")
+        night.guarded("champions", lambda: champions_task(workspace, registry))
+        if not night.blocked:
+            night.guarded("prepare", lambda: night.stage("prepare"))
         outcomes = [night.model(name) for name in MODELS]
-        champions_task(workspace, registry)
-        index = night.guarded("index", lambda: _index(night)) or {}
-        bentos = night.guarded("package", lambda: _package(night)) or {}
-        snapshot = night.guarded("record", lambda: record_task(workspace, night_tag(moment))) or "not recorded"
+        index, bentos, snapshot = {}, {}, "not recorded"
+        if not night.blocked:
+            index = night.guarded("index", lambda: _index(night)) or {}
+            bentos = night.guarded("package", lambda: _package(night)) or {}
+            snapshot = night.guarded("record", lambda: record_task(workspace, night_tag(moment))) or snapshot
         report = NightReport(
             profile=settings.profile, started=f"{moment:%Y-%m-%d %H:%M}", seconds=time.monotonic() - began,
             outcomes=outcomes, stages=night.stages, index=index, bentos=bentos, snapshot=snapshot,
             git_commit=git_commit(), places=_places(workspace, registry, moment), problems=night.problems,
-            pictures=sorted((workspace.folder / "plots").rglob("*.png")),
+            pictures=_keep_pictures(workspace, night_tag(moment) if snapshot == "not recorded" else snapshot),
         )  # fmt: skip
         _publish(report, workspace, moment)
     if report.problems:
@@ -189,6 +204,7 @@ def _index(night: _Night) -> dict[str, Any]:
 
 
 def _package(night: _Night) -> dict[str, str]:
+    champions_task(night.workspace, night.registry)  # some of them may be an hour old
     # The Bento store lies outside the working copy as well.
     night.stage("package", force=not bentos_current(night.workspace))
     figures = read_json(night.workspace.folder / "metrics" / "package.json", "the package figures")
@@ -202,6 +218,17 @@ def _places(workspace: Workspace, registry: Registry, moment: datetime) -> dict[
         "Report": str(workspace.paths.reports / f"{night_tag(moment)}.md"),
         "Services": "aura serve",
     }
+
+
+def _keep_pictures(workspace: Workspace, name: str) -> list[Path]:
+    """Copy the pictures beside the report: those in the working copy are replaced by the next training."""
+    kept = []
+    for picture in sorted((workspace.folder / "plots").rglob("*.png")):
+        target = workspace.paths.reports / name / f"{picture.parent.name}-{picture.name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(picture, target)
+        kept.append(target)
+    return kept
 
 
 def _publish(report: NightReport, workspace: Workspace, moment: datetime) -> None:

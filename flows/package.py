@@ -28,20 +28,21 @@ from flows.ask import ask
 from flows.servers import free_port, stop, wait_until_healthy
 from flows.services import SERVICES, Service
 from flows.workspace import Workspace
-from inference.retrieval.releases import served_release
+from inference.retrieval.releases import served_release, writer_lock
 
 _SOURCES = ("aura", "inference", "bentos")
 _START_SECONDS = 180
+_INDEX_WAIT_SECONDS = 600.0
 
 
 def pack(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
     """Build the Bento unless the store has it; returns its tag."""
     import bentoml
 
+    refuse_without_champions(service, champions)
     version = _version(service, params, champions, data, index)
     tag = f"{service.name}:{version}"
-    mark = _mark(tag)
-    if mark.is_file():
+    if _whole(tag):
         return tag
     # Without its mark a Bento is half a copy that a killed run left: BentoML copies into the final folder.
     shutil.rmtree(_store(tag), ignore_errors=True)
@@ -55,7 +56,7 @@ def pack(service: Service, params: Path, champions: Path, data: Path, index: Pat
         bentoml.bentos.build_bentofile(
             str(staging / "bentos" / service.name / "bentofile.yaml"), version=version, build_ctx=str(staging)
         )
-    write_text(mark, "")
+    write_text(_mark(tag), "")
     return tag
 
 
@@ -68,7 +69,7 @@ def bentos_current(workspace: Workspace) -> bool:
     if packed.get("index_release") != served_release(workspace.paths.index):  # `aura index rollback` moved it
         return False
     tags = [one["tag"] for one in packed["bentos"].values()]
-    return all(_mark(tag).is_file() and (_store(tag) / "bento.yaml").is_file() for tag in tags)
+    return all(_whole(tag) for tag in tags)
 
 
 def _store(tag: str) -> Path:
@@ -78,6 +79,22 @@ def _store(tag: str) -> Path:
 def _mark(tag: str) -> Path:
     """File that exists when the Bento is whole."""
     return home() / "bentoml" / "whole" / tag.replace(":", "-")
+
+
+def _whole(tag: str) -> bool:
+    return _mark(tag).is_file() and (_store(tag) / "bento.yaml").is_file()
+
+
+def refuse_without_champions(service: Service, champions: Path) -> None:
+    """Raise a ServiceError that names the champions that are missing."""
+    note = champions / "champions.json"
+    have = read_json(note, "the note of the champions") if note.is_file() else {}
+    missing = [model for model in service.models if model not in have]
+    if missing:
+        raise ServiceError(
+            f"{service.name} cannot be packed without a champion of: {', '.join(missing)}",
+            hint="see the night's report for why no version was promoted, or `aura models promote MODEL VERSION`",
+        )
 
 
 def prove(service: Service, tag: str, profile: str) -> dict[str, Any]:
@@ -104,6 +121,9 @@ def prove(service: Service, tag: str, profile: str) -> dict[str, Any]:
             "tag": tag, "answer": answer, "start_seconds": round(started - began, 1),
             "answer_seconds": round(time.monotonic() - started, 1),
         }  # fmt: skip
+    except ServiceError:
+        _mark(tag).unlink(missing_ok=True)  # whatever is wrong with it, the next run builds it anew
+        raise
     finally:
         stop(server)
 
@@ -128,12 +148,6 @@ def _version(service: Service, params: Path, champions: Path, data: Path, index:
 def _pin(service: Service, pinned: Path, params: Path, champions: Path, data: Path, index: Path) -> None:
     values = read_profile(str(params))
     note = read_json(champions / "champions.json", "the note of the champions")
-    missing = [model for model in service.models if model not in note]
-    if missing:
-        raise ServiceError(
-            f"{service.name} cannot be packed without a champion of: {', '.join(missing)}",
-            hint="see the night's report for why no version was promoted, or `aura models promote MODEL VERSION`",
-        )
     for model in service.models:
         shutil.copytree(champions / model, pinned / "champions" / model)
     write_json(pinned / "champions" / "champions.json", {model: note[model] for model in service.models})
@@ -154,19 +168,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.update(bento_environment())
     try:
         profile = str(read_profile(str(options.params))["profile"])
+        index = profile_paths(profile).index
+        # A build or rollback that came in between would leave Bentos with another release than the one noted here.
+        with writer_lock(str(index), _INDEX_WAIT_SECONDS):
+            release = served_release(index)
+            tags, problems = _pack_all(options, index)
         bentos = {}
-        for service in SERVICES.values():
-            tag = pack(service, options.params, options.champions, options.data, profile_paths(profile).index)
-            bentos[service.name] = prove(service, tag, profile)
-            print(
-                f"{tag} answered after {bentos[service.name]['start_seconds']:.0f} s: {bentos[service.name]['answer']}"
-            )
+        for name, tag in tags.items():
+            bentos[name] = prove(SERVICES[name], tag, profile)
+            print(f"{tag} answered after {bentos[name]['start_seconds']:.0f} s: {bentos[name]['answer']}")
     except AuraError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    index_release = served_release(profile_paths(profile).index)
-    write_json(options.out, {"bentos": bentos, "index_release": index_release})
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        return 2
+    write_json(options.out, {"bentos": bentos, "index_release": release})
     return 0
+
+
+def _pack_all(options: argparse.Namespace, index: Path) -> tuple[dict[str, str], list[str]]:
+    """Tags of the services that could be packed, and why others could not: one must not cost the rest theirs."""
+    tags: dict[str, str] = {}
+    problems: list[str] = []
+    for service in SERVICES.values():
+        try:
+            tags[service.name] = pack(service, options.params, options.champions, options.data, index)
+        except ServiceError as error:
+            problems.append(str(error))
+    return tags, problems
 
 
 if __name__ == "__main__":

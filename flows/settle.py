@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aura.artifact import read_json, write_json
+from aura.artifact import content_hash, read_json, write_json
+from aura.errors import RegistryError
 from aura.lineage import value_hash
 from aura.registry import CHALLENGER, CHAMPION, ModelVersion, Registry
 from flows.workspace import Workspace
@@ -87,12 +88,17 @@ def judged_against_another(workspace: Workspace, registry: Registry, model: str)
     if version is not None and version.tags.get("settled") == "true":
         return False
     champion = registry.at(model, CHAMPION)
+    if champion is not None and champion.tags.get("candidate_id") == figures["candidate_id"]:
+        return False  # killed between its promotion and the note of it: the verdict stands
     return figures["champion_candidate_id"] != (champion.tags.get("candidate_id") if champion else None)
 
 
 def failed(workspace: Workspace, registry: Registry, model: str, reason: str) -> Outcome:
     """Row of a model whose stages failed; its champion goes on serving."""
-    serving = registry.at(model, CHAMPION)
+    try:
+        serving = registry.at(model, CHAMPION)
+    except RegistryError:  # that may be the very reason
+        serving = None
     return Outcome(
         model=model, metric=workspace.profile.gate.rule(model).metric, champion=None, challenger=None, verdict="failed",
         reasons=[reason], version=serving.version if serving else None, seconds=0.0,
@@ -112,16 +118,24 @@ def fetch_champions(workspace: Workspace, registry: Registry) -> dict[str, str]:
         champion = registry.at(model, CHAMPION)
         if champion is None:
             continue
-        want[model] = {"version": champion.version, "candidate_id": champion.tags.get("candidate_id", "")}
-        if have.get(model) != want[model] or not (folder / model / "config.json").is_file():
+        identity = {"version": champion.version, "candidate_id": champion.tags.get("candidate_id", "")}
+        if not _is_copy(folder / model, have.get(model, {}), identity):
             # Out of the note first: killed in between, the next run must not take the new copy for the old version.
             write_json(note, {name: one for name, one in have.items() if name != model})
             registry.download(champion, folder / model)
+        want[model] = identity | {"content_hash": content_hash(folder / model)}
     for model in set(MODELS) - set(want):
         shutil.rmtree(folder / model, ignore_errors=True)
     if not note.is_file() or read_json(note, "the note of the champions") != want:
         write_json(note, want)
     return {model: one["version"] for model, one in want.items()}
+
+
+def _is_copy(folder: Path, noted: dict[str, str], identity: dict[str, str]) -> bool:
+    """Whether the folder holds this champion as it was fetched: a damaged one would let any challenger pass the gate."""
+    if not folder.is_dir() or any(noted.get(key) != value for key, value in identity.items()):
+        return False
+    return noted.get("content_hash") == content_hash(folder)
 
 
 def _register(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,9 +11,8 @@ from dataclasses import asdict, dataclass
 from threading import Event, Timer
 from typing import Any
 
-import psutil
-
 from aura.errors import StageError
+from aura.supervision import family_of, stop_tree, watched
 from flows.workspace import Workspace
 
 _KEPT_LINES = 30
@@ -53,7 +50,7 @@ def run_stage(
     options = ["--single-item"] + ["--force"] * force
     # What these two make lies outside the working copy, so that DVC cannot bring an earlier result of theirs back.
     options += ["--no-run-cache"] * (stage in {"index", "package"})
-    command = [sys.executable, "-m", "dvc", "repro", *options, stage]
+    command = watched("dvc", "repro", *options, stage)
     process = subprocess.Popen(
         command, cwd=workspace.folder, env=workspace.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace",
@@ -62,7 +59,7 @@ def run_stage(
 
     def expire() -> None:
         expired.set()
-        _stop_tree(process.pid)
+        stop_tree(family_of(process.pid), seconds=5)
 
     timer = Timer(timeout_seconds, expire)
     timer.start()
@@ -83,26 +80,10 @@ def run_stage(
         code = process.wait()
     finally:
         timer.cancel()
-        _stop_tree(process.pid)
+        stop_tree(family_of(process.pid), seconds=5)
     if expired.is_set() or code:
         reason = f"ran out of its {timeout_seconds / 60:.0f} minutes" if expired.is_set() else f"ended with code {code}"
         end = "\n".join(tail)
         raise StageError(f"stage {stage} {reason}. The end of its output:\n{end}", hint=f"the whole log: {log}")
     unchanged = any("didn't change, skipping" in line for line in tail)
     return StageResult(stage=stage, ran=not unchanged, seconds=round(time.monotonic() - began, 1))
-
-
-def _stop_tree(pid: int) -> None:
-    """End a process and everything that it started, also when a signal reached only the top."""
-    try:
-        top = psutil.Process(pid)
-        family = [*top.children(recursive=True), top]
-    except psutil.NoSuchProcess:
-        return
-    for process in family:
-        try:
-            process.send_signal(signal.SIGTERM)
-        except psutil.NoSuchProcess:
-            continue
-    for process in psutil.wait_procs(family, timeout=5)[1]:
-        process.kill()

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from aura.artifact import content_hash, read_json, write_json, write_text
 from aura.errors import BusyError, DataError
 from aura.lineage import code_hash, file_tree_hash, value_hash
 from aura.paths import ProfilePaths, repo_root
-from aura.supervision import RUN_PID
+from aura.supervision import ENDED_AFTER_SECONDS, RUN_PID, watched
 from flows.profile import Profile
 from training.models import MODELS, model_sources
 
@@ -86,7 +87,10 @@ class Workspace:
                 hint="wait for it (`aura status`), or use another profile or AURA_HOME",
             ) from None
         try:
-            died = read_json(holder, "the note of the run that died").get("run_id", "") if holder.is_file() else ""
+            died = ""
+            if holder.is_file():
+                died = read_json(holder, "the note of the run that died").get("run_id", "")
+                time.sleep(ENDED_AFTER_SECONDS)  # a DVC or a stage of that run may not have noticed yet
             write_json(holder, {"pid": os.getpid(), "run_id": run_id})
             yield died
         finally:
@@ -106,15 +110,15 @@ class Workspace:
 
     def set_up(self) -> None:
         """Make or refresh the working copy; call it under the lock."""
-        if not (self.folder / ".git").is_dir():
-            self.git("init", "--quiet", "--initial-branch=nights")
+        self.git("init", "--quiet", "--initial-branch=nights")  # repairs one that was cut off, too
         if not (self.folder / ".dvc" / "config").is_file():
             shutil.rmtree(self.folder / ".dvc", ignore_errors=True)
             self.dvc("init", "--quiet", "--force")
-        # Left by a run that was killed; the lock above proves that no other run is alive.
+        # Left by a run that was killed: its lock is ours, and whatever it started ends with it.
         for stale in ("rwlock", "rwlock.lock", "lock"):
             (self.folder / ".dvc" / "tmp" / stale).unlink(missing_ok=True)
-        (self.folder / ".git" / "index.lock").unlink(missing_ok=True)
+        for stale_lock in (self.folder / ".git").rglob("*.lock"):
+            stale_lock.unlink()
         remote = self.profile.night.remote or str(self.paths.home / "dvc" / "remote")
         if "://" not in remote:
             Path(remote).mkdir(parents=True, exist_ok=True)
@@ -161,14 +165,23 @@ class Workspace:
 
     def dvc(self, *arguments: str) -> str:
         """Run a DVC command to its end and return its output."""
-        return self._run([sys.executable, "-m", "dvc", *arguments])
+        return self._run(watched("dvc", *arguments))
 
     def git(self, *arguments: str) -> str:
         identity = ["-c", "user.name=aura", "-c", "user.email=aura@localhost", "-c", "commit.gpgsign=false"]
         return self._run(["git", *identity, *arguments])
 
     def _run(self, command: list[str]) -> str:
-        done = subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, text=True)
+        limit = self.profile.night.stage_timeout_minutes * 60
+        try:
+            done = subprocess.run(
+                command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=limit
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DataError(
+                f"`{' '.join(command[-4:])}` did not end within {limit / 60:.0f} minutes in {self.folder}",
+                hint="see whether the DVC remote answers, or raise night.stage_timeout_minutes",
+            ) from error
         if done.returncode:
             raise DataError(
                 f"`{' '.join(command[-4:])}` failed in {self.folder}:\n{(done.stderr or done.stdout).strip()[-2000:]}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import warnings
 from typing import Annotated
@@ -71,6 +72,8 @@ def train(
         raise typer.BadParameter(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")
     with open_workspace(profile, overrides) as workspace:
         fetch_champions(workspace, Registry(workspace.profile.tracking, workspace.profile.profile))
+        if force:  # the finished training's last checkpoint would leave nothing to do
+            shutil.rmtree(workspace.folder / "checkpoints" / model, ignore_errors=True)
         limit = workspace.profile.night.stage_timeout_minutes * 60
         for stage in ("prepare", f"train_{model}", f"evaluate_{model}"):
             result = run_stage(workspace, stage, timeout_seconds=limit, force=force and stage != "prepare")

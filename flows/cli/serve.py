@@ -77,6 +77,7 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     settings = load_profile(profile, overrides or ())
     ports = {"mlflow": free_port(), "prefect": free_port()}
     uri = tracking_uri(settings.tracking)
+    served_elsewhere = uri.startswith(("http://", "https://"))
     environment = watched_environment() | {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PREFECT_HOME": str(home() / "prefect"), "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -85,6 +86,9 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
         "mlflow": ["mlflow", "server", "--workers", "1", "--backend-store-uri", uri],
         "prefect": ["prefect", "server", "start"],
     }
+    if served_elsewhere:
+        del commands["mlflow"]
+        typer.echo(f"mlflow: {uri}")
     running: list[tuple[str, subprocess.Popen[bytes], Path, str]] = []
     try:
         for name, command in commands.items():

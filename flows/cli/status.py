@@ -87,6 +87,8 @@ def _services(serving: Any) -> dict[str, Any]:
         try:
             answer = httpx.get(f"{url}/health", timeout=2)
             state = "healthy" if answer.is_success else f"answers {answer.status_code}"
+        except httpx.TimeoutException:
+            state = "busy"
         except httpx.HTTPError:
             state = "not running"
         found[service] = {"url": url, "state": state}

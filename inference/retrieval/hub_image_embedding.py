@@ -24,14 +24,16 @@ class HubImageEmbedder:
 
     Args:
         reference: hub name (for example `google/siglip-base-patch16-224`) or a folder with a saved model.
-        device: torch device, for example `cpu` or `cuda:0`.
+        device: torch device, for example `cpu` or `cuda:0`; `auto`: the GPU where there is one.
 
     Raises:
         ArtifactError: nothing can be loaded from the reference, or the model embeds no images.
     """
 
-    def __init__(self, reference: str, device: str = "cpu") -> None:
+    def __init__(self, reference: str, device: str = "auto") -> None:
         self.reference = reference
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
         hint = f"use {DESCRIPTOR_REFERENCE}, a folder with a saved model, or a hub name (network)"
         try:
             # One backend by name: the torchvision and PIL resizers differ, and vectors of both must not meet.

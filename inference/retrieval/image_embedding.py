@@ -41,8 +41,11 @@ class ImageEmbedder(Protocol):
         ...
 
 
-def load_image_embedder(reference: str, device: str = "cpu") -> ImageEmbedder:
+def load_image_embedder(reference: str, device: str = "auto") -> ImageEmbedder:
     """The embedder that a reference names: `descriptor:colour-texture-v1`, or a hub name or folder of a SigLIP model.
+
+    Args:
+        device: torch device of a model; `auto` is the GPU where there is one. The descriptor needs none.
 
     Raises:
         ArtifactError: the model cannot be loaded.

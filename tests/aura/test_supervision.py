@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.servers import stop
+
 _STAGE = "import time; from aura.supervision import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
 _RUN = """
 import os, subprocess, sys
@@ -56,3 +58,22 @@ def test_kill_nine_of_the_run_ends_what_it_started(script: str) -> None:
     while psutil.pid_exists(started.pid) and started.status() != psutil.STATUS_ZOMBIE and time.monotonic() < limit:
         time.sleep(0.2)
     assert not psutil.pid_exists(started.pid) or started.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_stopped_server_takes_workers_in_sessions_of_their_own_along() -> None:
+    """As BentoML's workers are: a signal to the process group does not reach them."""
+    worker = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    )
+    server = (
+        "import subprocess, sys; "
+        f"one = subprocess.Popen([sys.executable, '-c', {worker!r}], start_new_session=True, stdout=subprocess.PIPE); "
+        "one.stdout.readline(); print(one.pid, flush=True); one.wait()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", server], stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    started = psutil.Process(int(process.stdout.readline()))
+    stop(process, seconds=1)
+    assert process.poll() is not None
+    psutil.wait_procs([started], timeout=10)
+    assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE

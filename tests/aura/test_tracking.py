@@ -31,6 +31,17 @@ def test_a_second_attempt_continues_the_run(tmp_path: Path, own_home: Path) -> N
     assert run.info.artifact_uri.startswith(own_home.as_uri())
 
 
+def test_a_run_that_somebody_deleted_is_begun_anew(tmp_path: Path) -> None:
+    settings = TrackingSettings()
+    first = open_tracker(settings, experiment="test/detection", run_name="one", folder=tmp_path)
+    MlflowClient(tracking_uri(settings)).delete_run(first.run_id)
+    second = open_tracker(settings, experiment="test/detection", run_name="one", folder=tmp_path)
+    second.log_metrics({"loss": 0.5})
+    assert second.run_id != first.run_id
+    third = open_tracker(settings, experiment="test/detection", run_name="one", folder=tmp_path)
+    assert third.run_id == second.run_id
+
+
 def test_with_tracking_off_the_figures_lie_beside_the_checkpoints(tmp_path: Path) -> None:
     tracker = open_tracker(TrackingSettings(enabled=False), experiment="x", run_name="x", folder=tmp_path)
     assert isinstance(tracker, LocalTracker)

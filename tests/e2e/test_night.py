@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -69,7 +70,11 @@ def test_the_report_has_pictures_that_exist(nights: Nights) -> None:
     assert all((folder / link).is_file() for link in links)
 
 
-def test_a_night_leaves_the_checkout_as_it_was(nights: Nights) -> None:
+def test_a_deleted_bento_is_built_again_and_the_checkout_stays_as_it_was(nights: Nights) -> None:
+    bento = nights.world.home / "bentoml" / "bentos" / "outfit_recommendation"
+    (version,) = [path.name for path in bento.iterdir() if path.is_dir()]
+    shutil.rmtree(bento)
+
     def state() -> str:
         return subprocess.run(
             ["git", "status", "--porcelain"], cwd=repo_root(), capture_output=True, text=True, check=True
@@ -78,6 +83,7 @@ def test_a_night_leaves_the_checkout_as_it_was(nights: Nights) -> None:
     before = state()
     assert nights.world.aura("nightly").returncode == 0
     assert state() == before
+    assert (bento / version / "bento.yaml").is_file()
 
 
 def test_a_recorded_night_can_be_brought_back(nights: Nights) -> None:
@@ -90,8 +96,22 @@ def test_a_recorded_night_can_be_brought_back(nights: Nights) -> None:
     assert (target / "models" / "detection" / "config.json").is_file()
 
 
-def test_promoting_by_hand_and_rolling_back(nights: Nights) -> None:
+def test_a_night_without_its_data_ends_with_a_report_that_says_what_to_do(nights: Nights) -> None:
     world = nights.world
+    night = world.aura("nightly", "--profile", "ccp", settings=False)
+    output = night.stdout + night.stderr
+    assert night.returncode == 1, output
+    assert "run: aura data import ccp PATH" in output
+    assert output.count("not tried: prepare failed") >= len(MODELS)
+    report = (world.home / "reports" / "ccp" / "latest.md").read_text(encoding="utf-8")
+    assert "## Problems" in report
+    assert "aura data import ccp PATH" in report
+
+
+def test_commands_that_move_aliases_say_what_is_wrong(nights: Nights) -> None:
+    world = nights.world
+    again = world.aura("models", "promote", "outfits", "1", settings=False)
+    assert again.returncode == 0, again.stderr
     refused = world.aura("models", "rollback", "outfits", settings=False)
     assert refused.returncode == 2
     assert "previous" in refused.stderr

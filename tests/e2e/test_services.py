@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import httpx
 import pytest
 from websockets.sync.client import connect
 
+from aura.serving import ServingSettings
 from flows.ask import ask, drawn_photo
+from tests.e2e.conftest import Nights
 
 pytestmark = pytest.mark.slow
 
@@ -57,11 +64,38 @@ def test_garments_lie_inside_the_photo(vision: httpx.Client) -> None:
     answer = vision.post(
         "/analyze", files={"image": ("a.jpg", drawn_photo(), "image/jpeg")}, params={"threshold": 0.05, "similar": 2}
     ).json()
+    assert answer["garments"]
     for garment in answer["garments"]:
         x0, y0, x1, y1 = garment["box"]
         assert 0 <= x0 < x1 <= answer["width"]
         assert 0 <= y0 < y1 <= answer["height"]
         assert len(garment["similar"]) <= 2
+
+
+def test_a_body_that_is_announced_too_long_is_refused_before_it_is_sent(urls: dict[str, str]) -> None:
+    for service, path in (("visual_analysis", "/analyze"), ("outfit_recommendation", "/evaluate")):
+        url = httpx.URL(urls[service] + path)
+        connection = http.client.HTTPConnection(url.host, url.port, timeout=30)
+        connection.putrequest("POST", url.path)
+        connection.putheader("content-type", "application/json")
+        connection.putheader("content-length", str(10**9))
+        connection.endheaders()
+        response = connection.getresponse()
+        error = json.loads(response.read())["error"]
+        connection.close()
+        assert (response.status, error["code"]) == (413, "too_large")
+        assert error["request_id"] == response.headers["x-request-id"]
+
+
+def test_a_body_that_grows_too_long_is_refused_too(talk: httpx.Client) -> None:
+    def pieces() -> Iterator[bytes]:
+        """httpx sends them without saying how many there are."""
+        for _ in range(ServingSettings().max_body_bytes // 1_000_000 + 1):
+            yield b" " * 1_000_000
+
+    response = talk.post("/chat", content=pieces(), headers={"content-type": "application/json"})
+    assert error_of(response, 413)["code"] == "too_large"
+    assert talk.get("/health").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -95,6 +129,31 @@ def test_an_outfit_is_judged_and_completed(outfits: httpx.Client) -> None:
         assert [item["category"] for item in items] == [category] * len(items)
 
 
+def a_catalog_item(outfits: httpx.Client, category: str) -> str:
+    shirt = {"category": "tops", "title": "White shirt"}
+    answer = outfits.post("/recommend", json={"items": [shirt], "targets": [category], "k": 1}).json()
+    return str(answer["targets"][category][0]["item_id"])
+
+
+def test_what_is_missing_beside_a_catalog_item_is_recommended(outfits: httpx.Client) -> None:
+    shoes = {"item_id": a_catalog_item(outfits, "shoes")}
+    answer = outfits.post("/recommend", json={"items": [shoes], "k": 1}).json()
+    assert answer["targets"].keys() == {"tops", "bottoms", "bags"}
+
+
+def test_catalog_items_are_known_while_a_night_prepares_the_catalog(outfits: httpx.Client, nights: Nights) -> None:
+    catalog = nights.world.home / "pipelines" / "sample" / "data" / "catalog"
+    aside = catalog.with_name("aside")
+    shoes = {"item_id": a_catalog_item(outfits, "shoes")}
+    catalog.rename(aside)  # DVC removes it
+    try:
+        judged = outfits.post("/evaluate", json={"items": [shoes]})
+        recommended = outfits.post("/recommend", json={"items": [shoes], "k": 3})
+    finally:
+        aside.rename(catalog)
+    assert (judged.status_code, recommended.status_code) == (200, 200), judged.text + recommended.text
+
+
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
@@ -122,6 +181,61 @@ def test_chat_answers_from_the_knowledge(talk: httpx.Client) -> None:
     passages = talk.post("/rag/query", json={"query": "wash a wool jumper", "k": 2}).json()["passages"]
     assert len(passages) == 2
     assert passages[0]["text"]
+
+
+def long_question(max_new_tokens: int = 200) -> dict[str, object]:
+    """Without passages the prompt is short, and the small base has room for a long answer."""
+    messages = [{"role": "user", "content": "How do I wash a wool jumper?"}]
+    return {"messages": messages, "passages": 0, "max_new_tokens": max_new_tokens}
+
+
+def test_health_answers_while_answers_are_generated(talk: httpx.Client) -> None:
+    with ThreadPoolExecutor() as pool:
+        answers = [pool.submit(talk.post, "/chat", json=long_question()) for _ in range(8)]
+        meanwhile = 0
+        while not all(answer.done() for answer in answers):
+            assert talk.get("/health", timeout=10).status_code == 200
+            meanwhile += not all(answer.done() for answer in answers)
+        assert [answer.result().status_code for answer in answers] == [200] * 8
+    assert meanwhile
+
+
+def test_more_answers_than_may_wait_are_refused(talk: httpx.Client) -> None:
+    places = ServingSettings().max_waiting_answers
+    with ThreadPoolExecutor(5 * places) as pool:
+        answers = list(pool.map(lambda _: talk.post("/chat", json=long_question()), range(5 * places)))
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert len(answers) - len(refused) >= places
+    assert refused
+    for answer in refused:
+        assert error_of(answer, 503)["code"] == "busy"
+        assert answer.headers["retry-after"]
+
+
+def test_callers_that_leave_give_their_places_back(talk: httpx.Client) -> None:
+    """If they did not, the next one would be refused, or answered after all of theirs."""
+    places = ServingSettings().max_waiting_answers
+
+    def leave(_: int) -> None:
+        with suppress(httpx.TimeoutException):
+            talk.post("/chat", json=long_question(300), timeout=0.3)
+
+    with ThreadPoolExecutor(places) as pool:
+        list(pool.map(leave, range(places)))
+    began = time.monotonic()
+    while (answer := talk.post("/chat", json=long_question(1))).status_code == 503 and time.monotonic() < began + 2:
+        time.sleep(0.05)
+    assert answer.status_code == 200
+    assert time.monotonic() < began + 2.5
+
+
+def test_an_echoed_empty_answer_is_accepted_and_an_empty_question_is_not(talk: httpx.Client) -> None:
+    said = [{"role": "user", "content": "Hm?"}, {"role": "assistant", "content": ""}]
+    question = {"role": "user", "content": "How do I wash a wool jumper?"}
+    assert talk.post("/chat", json={"messages": [*said, question]}).status_code == 200
+    assert (
+        "empty" in error_of(talk.post("/chat", json={"messages": [{"role": "user", "content": " "}]}), 422)["message"]
+    )
 
 
 def test_an_unknown_path_has_the_same_error_body(talk: httpx.Client) -> None:

@@ -65,6 +65,16 @@ def test_figures_against_another_champion_are_out_of_date(
     assert judged_against_another(workspace, registry, "outfits"), "an operator rolled back meanwhile"
 
 
+def test_a_candidate_that_was_promoted_before_its_verdict_was_noted_keeps_it(
+    workspace: Workspace, registry: Registry, tmp_path: Path
+) -> None:
+    """Killed between the two: compared with itself it would lose."""
+    registry.promote("outfits", register(registry, tmp_path, "old").version)
+    registry.promote("outfits", register(registry, tmp_path, "new").version)
+    figures(workspace, "new", champion="old")
+    assert not judged_against_another(workspace, registry, "outfits")
+
+
 def test_a_settled_candidate_is_not_compared_again(workspace: Workspace, registry: Registry, tmp_path: Path) -> None:
     registry.promote("outfits", register(registry, tmp_path, "champion").version)
     version = register(registry, tmp_path, "candidate")
@@ -101,10 +111,11 @@ def test_champions_that_a_killed_run_fetched_in_part_are_fetched_again(
     write_json(folder / "outfits" / "config.json", {"candidate": "half"})
     assert fetch_champions(workspace, registry) == {"outfits": "2"}
     assert read_json(folder / "outfits" / "config.json", "config") == {"candidate": "second"}
-    # Killed while the old copy was being replaced: the folder is gone.
-    (folder / "outfits" / "config.json").unlink()
-    assert fetch_champions(workspace, registry) == {"outfits": "2"}
-    assert read_json(folder / "outfits" / "config.json", "config") == {"candidate": "second"}
+    # Killed while the old copy was being replaced: a part of it is gone. Or somebody changed a file.
+    for damage in ("", '{"candidate": "changed"}'):
+        write_text(folder / "outfits" / "config.json", damage)
+        assert fetch_champions(workspace, registry) == {"outfits": "2"}
+        assert read_json(folder / "outfits" / "config.json", "config") == {"candidate": "second"}
 
 
 def test_a_champion_that_is_gone_from_the_registry_leaves_the_working_copy(
