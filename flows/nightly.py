@@ -167,7 +167,9 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
         if not night.blocked:
             night.guarded("prepare", lambda: night.stage("prepare"))
         outcomes = [night.model(name) for name in MODELS]
-        index, bentos, snapshot = {}, {}, "not recorded"
+        index: dict[str, Any] = {}
+        bentos: dict[str, str] = {}
+        snapshot = "not recorded"
         if not night.blocked:
             index = night.guarded("index", lambda: _index(night)) or {}
             bentos = night.guarded("package", lambda: _package(night)) or {}

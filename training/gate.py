@@ -37,7 +37,15 @@ class DetectionRule(GateRule):
 
 class OutfitsRule(GateRule):
     metric: Literal[
-        "fitb", "fitb_by_query", "fitb_random", "fitb_gain", "auc", "recall_at_1", "recall_at_5", "recall_at_10"
+        "fitb",
+        "fitb_by_query",
+        "fitb_random",
+        "fitb_gain",
+        "fitb_gain_over_cooccurrence",
+        "auc",
+        "recall_at_1",
+        "recall_at_5",
+        "recall_at_10",
     ] = "fitb"
     floor: float = 0.35
 
@@ -47,6 +55,8 @@ class ChatRule(GateRule):
     floor: float = 0.05
     # The reduction is relative to the base and prompt of each artifact; what another base says is measured by the text.
     compare: Literal["char_probability", "loss_reduction"] = "char_probability"
+    max_slice_drop: float = Field(default=0.05, gt=0)
+    """Slices are `char_probability` too; 0.05 less is a tenth more loss."""
 
 
 class GateSettings(Section):

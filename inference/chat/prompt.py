@@ -51,12 +51,6 @@ class Example:
         return len(self.prompt_ids) + len(self.answer_ids)
 
 
-def note_text(title: str, heading: str, text: str) -> str:
-    """A retrieved chunk as it stands in the notes: where it is from, then what it says."""
-    source = title if heading == title else f"{title}. {heading}"
-    return f"{source}.\n{text}"
-
-
 class PromptBuilder:
     """Builds prompts and examples for one tokenizer."""
 
@@ -98,7 +92,7 @@ class PromptBuilder:
         return Prompt(self._ids(str(rendered)), len(turns) - len(history), len(notes))
 
     def example(self, messages: Sequence[Message], passages: Sequence[str] = ()) -> Example:
-        """Example whose answer is the last message, the assistant's; the prompt is what serving would build.
+        """Example whose answer is the last message, the assistant's, after the `prompt` of what precedes it.
 
         An answer that is cut has no end token, so that stopping in mid-sentence is not learnt.
 

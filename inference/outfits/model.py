@@ -1,8 +1,12 @@
-"""The outfit model as services and evaluation use it: load an artifact, score outfits, find what completes them."""
+"""The outfit model as services and evaluation use it: load an artifact, score outfits, find what completes them.
+
+Shapes: N items, D item vector.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -44,20 +48,13 @@ class OutfitModel:
         """Length of item embeddings and queries."""
         return self._network.config.embedding_dim
 
-    @torch.inference_mode()
     def score(self, outfits: Sequence[Sequence[Item]]) -> list[float]:
         """Probability in [0, 1] of each outfit that its garments go together.
 
         Raises:
             InvalidRequestError: an outfit has no item or more than 12.
         """
-        vectors, rows = self._encode_outfits(outfits)
-        probabilities: list[float] = []
-        for start in range(0, len(rows), _OUTFITS_PER_BATCH):
-            members, present = self._pad(rows[start : start + _OUTFITS_PER_BATCH])
-            logits = self._network.compatibility_logits(vectors, members, present)
-            probabilities += torch.sigmoid(logits.float()).tolist()
-        return probabilities
+        return self.score_encoded(*self._encode_outfits(outfits))
 
     def contributions(self, outfit: Sequence[Item]) -> list[float]:
         """How much each garment adds to the outfit's score: its score minus the score without that garment.
@@ -73,12 +70,9 @@ class OutfitModel:
         whole, *rest = self.score([outfit, *without])
         return [whole - score for score in rest]
 
-    @torch.inference_mode()
     def embed_items(self, items: Sequence[Item]) -> np.ndarray:
         """Embeddings float32 `(N, embedding_dim)` of norm 1, to be indexed and compared with `query` by cosine or L2."""
-        if not items:
-            return np.zeros((0, self.embedding_dim), dtype=np.float32)
-        return self._network.item_embeddings(self._encode(items)).float().cpu().numpy()
+        return self.embed_encoded(self.encode(items))
 
     def query(self, outfit: Sequence[Item], target: Category) -> np.ndarray:
         """Embedding float32 `(embedding_dim,)` of the garment of category `target` that completes the outfit.
@@ -88,23 +82,13 @@ class OutfitModel:
         """
         return self.queries([outfit], [target])[0]
 
-    @torch.inference_mode()
     def queries(self, outfits: Sequence[Sequence[Item]], targets: Sequence[Category]) -> np.ndarray:
         """Many queries at once: float32 `(len(outfits), embedding_dim)`.
 
         Raises:
             InvalidRequestError: an outfit has no item or more than 12.
         """
-        if len(outfits) != len(targets):
-            raise ValueError(f"{len(outfits)} outfits but {len(targets)} target categories")
-        vectors, rows = self._encode_outfits(outfits)
-        found = [np.zeros((0, self.embedding_dim), dtype=np.float32)]
-        for start in range(0, len(rows), _OUTFITS_PER_BATCH):
-            stop = start + _OUTFITS_PER_BATCH
-            wanted = torch.tensor([category_id(target) for target in targets[start:stop]], device=self._device)
-            members, present = self._pad(rows[start:stop])
-            found.append(self._network.queries(vectors, members, present, wanted).float().cpu().numpy())
-        return np.concatenate(found)
+        return self.queries_encoded(*self._encode_outfits(outfits), targets)
 
     def rank(self, outfit: Sequence[Item], target: Category, candidates: Sequence[Item]) -> list[tuple[int, float]]:
         """Candidates as (index, cosine similarity in [-1, 1] to the query), best first; equal ones in the order given.
@@ -116,30 +100,79 @@ class OutfitModel:
         order = np.argsort(-similarity, kind="stable")
         return [(int(index), float(similarity[index])) for index in order]
 
-    def _encode(self, items: Sequence[Item]) -> Tensor:
-        """Item vectors `(N, D)` on the model's device."""
-        vectors = []
-        for start in range(0, len(items), _ITEMS_PER_BATCH):
-            tensors = self._towers.read(items[start : start + _ITEMS_PER_BATCH])
-            vectors.append(self._network.encode_items(tensors.to(self._device)))
+    @torch.inference_mode()
+    def encode(self, items: Iterable[Item]) -> Tensor:
+        """Item vectors `(N, D)` on the model's device, of which every answer is made.
+
+        Encoding is nearly all of an answer's work. Who asks about the same garments again and again encodes them once
+        and calls `score_encoded`, `queries_encoded` and `embed_encoded`, as `score`, `queries` and `embed_items` do.
+        Items are taken a batch at a time, so that an iterable that opens pictures on demand need not hold them all.
+        """
+        source = iter(items)
+        vectors = [torch.zeros(0, self._network.config.item_dim, device=self._device)]
+        while batch := list(islice(source, _ITEMS_PER_BATCH)):
+            vectors.append(self._network.encode_items(self._towers.read(batch).to(self._device)))
         return torch.cat(vectors)
+
+    @torch.inference_mode()
+    def score_encoded(self, vectors_ND: Tensor, outfits: Sequence[Sequence[int]]) -> list[float]:
+        """`score` of outfits that are given as rows of item vectors from `encode`.
+
+        Raises:
+            InvalidRequestError: an outfit has no item or more than 12.
+        """
+        _check_sizes(outfits)
+        probabilities: list[float] = []
+        for start in range(0, len(outfits), _OUTFITS_PER_BATCH):
+            members, present = self._pad(outfits[start : start + _OUTFITS_PER_BATCH])
+            logits = self._network.compatibility_logits(vectors_ND, members, present)
+            probabilities += torch.sigmoid(logits.float()).tolist()
+        return probabilities
+
+    @torch.inference_mode()
+    def queries_encoded(
+        self, vectors_ND: Tensor, outfits: Sequence[Sequence[int]], targets: Sequence[Category]
+    ) -> np.ndarray:
+        """`queries` of outfits that are given as rows of item vectors from `encode`.
+
+        Raises:
+            InvalidRequestError: an outfit has no item or more than 12.
+        """
+        _check_sizes(outfits)
+        if len(outfits) != len(targets):
+            raise ValueError(f"{len(outfits)} outfits but {len(targets)} target categories")
+        found = [np.zeros((0, self.embedding_dim), dtype=np.float32)]
+        for start in range(0, len(outfits), _OUTFITS_PER_BATCH):
+            stop = start + _OUTFITS_PER_BATCH
+            wanted = torch.tensor([category_id(target) for target in targets[start:stop]], device=self._device)
+            members, present = self._pad(outfits[start:stop])
+            found.append(self._network.queries(vectors_ND, members, present, wanted).float().cpu().numpy())
+        return np.concatenate(found)
+
+    @torch.inference_mode()
+    def embed_encoded(self, vectors_ND: Tensor) -> np.ndarray:
+        """`embed_items` of item vectors from `encode`."""
+        return self._network.item_embeddings(vectors_ND).float().cpu().numpy()
 
     def _encode_outfits(self, outfits: Sequence[Sequence[Item]]) -> tuple[Tensor, list[list[int]]]:
         """Vectors of the distinct items, and each outfit as rows of them."""
-        for outfit in outfits:
-            if not 1 <= len(outfit) <= MAX_OUTFIT_ITEMS:
-                raise InvalidRequestError(
-                    f"an outfit of {len(outfit)} items; allowed are 1 to {MAX_OUTFIT_ITEMS}",
-                    hint="send at least one garment, and leave out the least important ones",
-                )
+        # Before the work of encoding, not after it.
+        _check_sizes(outfits)
         distinct = list(dict.fromkeys(item for outfit in outfits for item in outfit))
-        if not distinct:
-            return torch.zeros(0, self._network.config.item_dim, device=self._device), []
         place = {item: row for row, item in enumerate(distinct)}
-        return self._encode(distinct), [[place[item] for item in outfit] for outfit in outfits]
+        return self.encode(distinct), [[place[item] for item in outfit] for outfit in outfits]
 
     def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         return pad_members(rows, self._device)
+
+
+def _check_sizes(outfits: Sequence[Sequence[object]]) -> None:
+    for outfit in outfits:
+        if not 1 <= len(outfit) <= MAX_OUTFIT_ITEMS:
+            raise InvalidRequestError(
+                f"an outfit of {len(outfit)} items; allowed are 1 to {MAX_OUTFIT_ITEMS}",
+                hint="send at least one garment, and leave out the least important ones",
+            )
 
 
 def pad_members(rows: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from inference.outfits.towers import ItemTensors
 
 
 class ImageCnn(nn.Module):
-    """Small CNN from scratch: uint8 `(N, 3, S, S)` -> `(N, dim)`.
+    """Small CNN from scratch: `(N, 3, S, S)` in [0, 255], uint8 or (augmented, in training) float32 -> `(N, dim)`.
 
     Batch normalisation and not group normalisation: the latter removes a picture's absolute colour, the main signal here.
     """

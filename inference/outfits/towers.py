@@ -3,8 +3,9 @@
 Training caches the result for a whole data set in memory; serving computes it a request at a time. One code for both,
 so there is no skew. The trained half (CNN, projections, transformer) is in `inference.outfits.network`.
 
-The paper (arXiv 2204.04812, section 3.1) fine-tunes ResNet-18 and a frozen SentenceBERT; ours is either a small CNN from
-scratch on the pixels given here, or a frozen image model such as SigLIP whose features are given here.
+The paper (arXiv 2204.04812, section 3.1) fine-tunes ResNet-18 and a layer on top of a frozen SentenceBERT; our image
+half is either a small CNN from scratch on the pixels given here, or a layer on the features, given here, of a frozen
+image model such as SigLIP.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class ItemTensors:
     Attributes:
         image: uint8 `(N, 3, S, S)` for the CNN, float32 `(N, F)` for a frozen image tower; zeros where there is none.
         has_image: bool `(N,)`.
-        text: float32 `(N, T)`, rows of norm 1: the item's title, or its category when it has none.
+        text: float32 `(N, T)`, rows of norm 1: the item's category and title, or the category alone when it has none.
         category: int64 `(N,)`, index in `CATEGORIES`.
     """
 

@@ -1,4 +1,8 @@
-"""Conversations as examples: one per answer, with the prompt that serving would build at that point."""
+"""Conversations as examples: one per answer, with a prompt of the shape that serving builds at that point.
+
+System text, history and question are put together by the same code; the notes have serving's number and order, but stand
+in for what the index would find (see `training.chat.passages`).
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,12 @@ import lightning
 from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from aura.errors import DataError, InvalidRequestError
+from inference.chat.notes import search_query
 from inference.chat.prompt import Example, PromptBuilder
 from inference.chat.scoring import TokenBatch, collate, length_batches
-from training.chat.passages import PassageFinder
+from training.chat.passages import PassageFinder, with_support
 from training.chat.settings import ChatSettings
-from training.fit import EpochShuffle
+from training.fit import EpochShuffle, resumed_epoch
 
 _POOL_BATCHES = 8
 
@@ -30,7 +35,8 @@ class Case:
         turn: 0 for the first answer.
         topic: topic of the first page that the conversation is grounded in.
         messages: the conversation up to and with the answer.
-        passages: the notes of the question.
+        retrieved: the notes that the question alone finds, best first.
+        passages: the notes of the example: the retrieved ones, with the one that supports the answer among them.
         example: what the model reads and what it is to say.
     """
 
@@ -38,22 +44,23 @@ class Case:
     turn: int
     topic: str
     messages: list[dict[str, str]]
+    retrieved: list[str]
     passages: list[str]
     example: Example
 
 
-def read_cases(data_dir: Path, split: str, builder: PromptBuilder, chunk_max_words: int) -> list[Case]:
+def read_cases(data_dir: Path, split: str, builder: PromptBuilder, settings: ChatSettings) -> list[Case]:
     """Every answer of a split, in the file's order.
 
     Raises:
         DataError: the file is missing, empty or broken, or names pages that are not there.
     """
     path = data_dir / "chat" / f"{split}.jsonl"
-    finder = PassageFinder(data_dir / "knowledge" / "pages", chunk_max_words)
+    finder = PassageFinder(data_dir / "knowledge" / "pages", settings.chunk_max_words)
     cases: list[Case] = []
     for number, row in enumerate(_rows(path), start=1):
         try:
-            cases.extend(_cases(row, builder, finder))
+            cases.extend(_cases(row, builder, finder, settings.passages))
         except (KeyError, TypeError, IndexError, AttributeError, InvalidRequestError) as error:
             raise DataError(
                 f"{path.name}, row {number}: not a conversation ({type(error).__name__}: {error})",
@@ -73,16 +80,19 @@ def _rows(path: Path) -> list[Any]:
         raise DataError(f"{path} is not JSON lines: {error}", hint="run the stage prepare again") from error
 
 
-def _cases(row: Any, builder: PromptBuilder, finder: PassageFinder) -> Iterator[Case]:
+def _cases(row: Any, builder: PromptBuilder, finder: PassageFinder, count: int) -> Iterator[Case]:
     messages: list[dict[str, str]] = row["messages"]
     answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
     for turn, end in enumerate(answers):
-        passages = [finder.best(row["documents"], messages[end - 1]["content"], messages[end]["content"])]
+        retrieved = finder.retrieve(search_query(messages[:end]), count)
+        support = finder.support(row["documents"], messages[end - 1]["content"], messages[end]["content"])
+        passages = with_support(retrieved, support)
         yield Case(
             conversation=row["id"],
             turn=turn,
             topic=finder.topics[row["documents"][0]],
             messages=messages[: end + 1],
+            retrieved=retrieved,
             passages=passages,
             example=builder.example(messages[: end + 1], passages),
         )
@@ -127,14 +137,13 @@ class ChatDataModule(lightning.LightningDataModule):
         Raises:
             DataError: as `read_cases`.
         """
-        words = self._settings.chunk_max_words
-        self.train_cases = read_cases(self._data_dir, "train", self._builder, words)
-        self.val_cases = read_cases(self._data_dir, "val", self._builder, words)
+        self.train_cases = read_cases(self._data_dir, "train", self._builder, self._settings)
+        self.val_cases = read_cases(self._data_dir, "val", self._builder, self._settings)
 
     def train_dataloader(self) -> DataLoader[TokenBatch]:
         examples = [case.example for case in self.train_cases]
         lengths = [example.length for example in examples]
-        sampler = EpochShuffle(len(examples), self._seed)
+        sampler = EpochShuffle(len(examples), self._seed, resumed_epoch(self))
         return self._loader(examples, BucketBatches(sampler, self._settings.batch_size, False, lengths))
 
     def val_dataloader(self) -> DataLoader[TokenBatch]:

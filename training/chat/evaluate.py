@@ -1,4 +1,8 @@
-"""Held-out loss of an adapter and of its base on the same prompts, both as they are served."""
+"""Held-out loss of an adapter and of its base on the same prompts: weights as served, notes as in training.
+
+The notes hold what supports the answer (see `training.chat.passages`): judged is reading, and one more figure tells what
+is left of it without that guarantee. How well the index finds notes is judged where it is built.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +15,33 @@ import numpy as np
 
 from inference.chat.artifact import read_chat_artifact
 from inference.chat.model import ChatModel
+from inference.chat.prompt import PromptBuilder
 from training.chat.data import Case, read_cases
-from training.chat.qlora import training_device
 from training.chat.settings import ChatSettings
 from training.context import Evaluation
+from training.device import training_device
 
 _MIN_SLICE_ANSWERS = 3
+_UNCUT_TOKENS = 1_000_000
 _RESAMPLES = 1000
 
 
 def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: int) -> Evaluation:
     """Figures on the test split, through `inference.chat`; the prompts are built as the artifact says.
 
-    Metrics: `answer_loss` and `base_answer_loss` in nats per answer token, `loss_reduction` = 1 - answer_loss /
-    base_answer_loss, its 95 % interval over the conversations (bootstrap with `seed`), and both perplexities. Slices:
-    `loss_reduction` per topic and for first and later answers, where there are at least three. `n` counts answers.
+    Metrics, all over whole answers:
+        char_probability: exp(-nats of the answers / characters of the answers), in (0, 1]: the geometric mean of the
+            probability per character. The end tokens' nats count to the text. Whatever tokenizer, base and prompt an
+            artifact has, it is asked for the same characters, so this one compares artifacts.
+        answer_loss, base_answer_loss: nats per answer token, of the adapter and of its base.
+        answer_loss_retrieved: of the adapter, with the notes that the question alone finds, be they right or not.
+        loss_reduction: 1 - answer_loss / base_answer_loss: what the adapter adds to its own base, and comparable for that
+            base and prompt alone; `loss_reduction_low` and `_high` are its 95 % interval over the conversations
+            (bootstrap with `seed`).
+        perplexity, base_perplexity: exp of the two losses.
+
+    Slices: `char_probability` per topic and for first and later answers, where there are at least three. `n` counts
+    answers.
 
     Raises:
         ArtifactError: the artifact is incomplete, or its base cannot be had.
@@ -34,16 +50,21 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: i
     device = training_device(settings)
     config, prompt = read_chat_artifact(artifact_dir)
     tuned = ChatModel.load(artifact_dir, device)
-    cases = read_cases(data_dir, "test", tuned.prompts, settings.chunk_max_words)
+    # Where an answer would be cut depends on the tokenizer; two artifacts must be asked for the same characters.
+    builder = PromptBuilder(tuned.tokenizer, prompt.model_copy(update={"answer_tokens": _UNCUT_TOKENS}))
+    cases = read_cases(data_dir, "test", builder, settings)
     examples = [case.example for case in cases]
     after = tuned.answer_nats(examples, settings.score_batch_tokens)
+    unaided = _unaided_nats(tuned, builder, cases, after, settings.score_batch_tokens)
     del tuned
     base = ChatModel.load_base(config.base, device, prompt=prompt)
     before = base.answer_nats(examples, settings.score_batch_tokens)
     tokens = sum(len(example.answer_ids) for example in examples)
     low, high = _interval([case.conversation for case in cases], before, after, seed)
     metrics = {
+        "char_probability": _char_probability(cases, after),
         "answer_loss": sum(after) / tokens,
+        "answer_loss_retrieved": sum(unaided) / tokens,
         "base_answer_loss": sum(before) / tokens,
         "loss_reduction": 1 - sum(after) / sum(before),
         "loss_reduction_low": low,
@@ -51,7 +72,35 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: i
         "perplexity": math.exp(sum(after) / tokens),
         "base_perplexity": math.exp(sum(before) / tokens),
     }
-    return Evaluation(metrics=metrics, slices=_slices(cases, before, after), n=len(cases))
+    members = _slice_members(cases)
+    return Evaluation(
+        metrics=metrics,
+        slices={
+            kind: {
+                name: _char_probability([cases[i] for i in rows], [after[i] for i in rows]) for name, rows in of.items()
+            }
+            for kind, of in members.items()
+        },
+        slice_sizes={kind: {name: len(rows) for name, rows in of.items()} for kind, of in members.items()},
+        n=len(cases),
+    )
+
+
+def _unaided_nats(
+    model: ChatModel, builder: PromptBuilder, cases: Sequence[Case], aided: Sequence[float], batch_tokens: int
+) -> list[float]:
+    """Nats per answer with the retrieved notes alone; `aided` where these hold the supporting one anyway."""
+    missed = [index for index, case in enumerate(cases) if case.retrieved != case.passages]
+    examples = [builder.example(cases[index].messages, cases[index].retrieved) for index in missed]
+    nats = list(aided)
+    for index, value in zip(missed, model.answer_nats(examples, batch_tokens), strict=True):
+        nats[index] = value
+    return nats
+
+
+def _char_probability(cases: Sequence[Case], nats: Sequence[float]) -> float:
+    """Geometric mean of the probability per character of the answers."""
+    return math.exp(-sum(nats) / sum(len(case.messages[-1]["content"]) for case in cases))
 
 
 def _interval(
@@ -68,14 +117,13 @@ def _interval(
     return float(low), float(high)
 
 
-def _slices(cases: Sequence[Case], before: Sequence[float], after: Sequence[float]) -> dict[str, dict[str, float]]:
-    """Loss reduction per topic and per place in the conversation."""
-    rows: dict[tuple[str, str], list[int]] = defaultdict(list)
+def _slice_members(cases: Sequence[Case]) -> dict[str, dict[str, list[int]]]:
+    """Indices of the answers per topic and per place in the conversation, where there are enough."""
+    rows: dict[str, dict[str, list[int]]] = {"topic": defaultdict(list), "turn": defaultdict(list)}
     for index, case in enumerate(cases):
-        rows["topic", case.topic].append(index)
-        rows["turn", "later" if case.turn else "first"].append(index)
-    slices: dict[str, dict[str, float]] = defaultdict(dict)
-    for (kind, name), members in sorted(rows.items()):
-        if len(members) >= _MIN_SLICE_ANSWERS:
-            slices[kind][name] = 1 - sum(after[i] for i in members) / sum(before[i] for i in members)
-    return dict(slices)
+        rows["topic"][case.topic].append(index)
+        rows["turn"]["later" if case.turn else "first"].append(index)
+    return {
+        kind: {name: of[name] for name in sorted(of) if len(of[name]) >= _MIN_SLICE_ANSWERS}
+        for kind, of in rows.items()
+    }

@@ -1,20 +1,26 @@
-"""The notes of a training example: the chunk of the relevant pages that supports the answer.
+"""The notes of a training example, in the number and order that serving sends.
 
-Serving puts retrieved chunks before the question. A dialogue names its pages, not its chunk, so the chunk is found by
-words: the one that shares most with question and answer, rare words counting more. What is trained (and judged) is then
-reading the right notes; whether retrieval finds them is judged where the index is built.
+Serving looks up the question and puts the best chunks of all pages before it, so an example gets as many, ranked by the
+question alone: the model learns to find what it needs between notes that are beside the point. A ranking by shared
+words, rare ones counting more, stands in for the index's hybrid search, which would need an index and an embedding model
+here; both give as many notes, best first, though not always the same ones.
+
+When the chunk that supports the answer is missed, it takes the last place: an answer without its source would teach the
+model to invent. A dialogue names its pages, not its chunk, so that one is found with the words of the answer. It may
+still be cut by the prompt's budget, as any passage is in serving.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from aura.errors import DataError
-from inference.chat.prompt import note_text
+from inference.chat.notes import note_text
 from inference.retrieval.chunks import cut_page, read_pages
 
 _WORD = re.compile(r"[a-z0-9]+")
@@ -32,28 +38,52 @@ class PassageFinder:
     """
 
     def __init__(self, pages: Path, max_words: int) -> None:
-        self._notes: dict[str, list[str]] = {}
         self.topics: dict[str, str] = {}
+        self._notes: list[str] = []
+        self._of_page: dict[str, list[int]] = {}
+        self._holders: dict[str, list[int]] = defaultdict(list)
         for page in read_pages(pages):
-            self._notes[page.slug] = [note_text(page.title, one.heading, one.text) for one in cut_page(page, max_words)]
+            begin = len(self._notes)
+            for chunk in cut_page(page, max_words):
+                note = note_text(page.title, chunk.heading, chunk.text)
+                for word in _words(note):
+                    self._holders[word].append(len(self._notes))
+                self._notes.append(note)
+            self._of_page[page.slug] = list(range(begin, len(self._notes)))
             self.topics[page.slug] = page.topic
-        every = [set(_words(note)) for notes in self._notes.values() for note in notes]
-        counts = Counter(word for words in every for word in words)
-        self._rarity = {word: math.log(len(every) / count) for word, count in counts.items()}
 
-    def best(self, slugs: Sequence[str], question: str, answer: str) -> str:
-        """Chunk of the pages that shares most with the question and the answer.
+    def retrieve(self, query: str, count: int) -> list[str]:
+        """The chunks of all pages that share most with the query, best first."""
+        scores = self._scores(query)
+        return [self._notes[index] for index in heapq.nlargest(count, range(len(scores)), key=scores.__getitem__)]
+
+    def support(self, slugs: Sequence[str], question: str, answer: str) -> str:
+        """The chunk of these pages that shares most with the question and the answer.
 
         Raises:
             DataError: a page is not there.
         """
-        unknown = [slug for slug in slugs if slug not in self._notes]
+        unknown = [slug for slug in slugs if slug not in self._of_page]
         if unknown:
             raise DataError(f"no knowledge page {', '.join(unknown)}", hint="run the stage prepare again")
-        wanted = set(_words(f"{question} {answer}"))
-        notes = [note for slug in slugs for note in self._notes[slug]]
-        return max(notes, key=lambda note: sum(self._rarity[word] for word in set(_words(note)) & wanted))
+        scores = self._scores(f"{question} {answer}")
+        return self._notes[max((index for slug in slugs for index in self._of_page[slug]), key=scores.__getitem__)]
+
+    def _scores(self, text: str) -> list[float]:
+        """Per chunk, the summed rarity (log of the inverse share of chunks) of the words that it shares with a text."""
+        scores = [0.0] * len(self._notes)
+        for word in _words(text):
+            holders = self._holders.get(word, [])
+            for index in holders:
+                scores[index] += math.log(len(self._notes) / len(holders))
+        return scores
+
+
+def with_support(retrieved: Sequence[str], support: str) -> list[str]:
+    """The retrieved notes in their order; the supporting one replaces the last if it is not among them."""
+    return list(retrieved) if support in retrieved else [*retrieved[:-1], support]
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
+    """Each word once, in the order of appearance: a set's order would let sums, and so ties, differ between processes."""
+    return list(dict.fromkeys(_WORD.findall(text.lower())))

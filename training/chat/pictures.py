@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,27 +23,34 @@ _LINE_CHARS = 66
 _LINE_INCHES = 0.215
 
 
-class LossCurve(Callback):
-    """Loss of every step and of every validation; survives a resume with the checkpoint."""
+@dataclass
+class LossCurve:
+    """(optimizer step, nats per answer token) of every batch and of every validation."""
+
+    steps: list[tuple[int, float]] = field(default_factory=list)
+    validations: list[tuple[int, float]] = field(default_factory=list)
+
+
+class CurveRecorder(Callback):
+    """Fills `curve`; survives a resume with the checkpoint. Like any callback, it holds on to the module after a fit."""
 
     def __init__(self) -> None:
-        self.steps: list[tuple[int, float]] = []
-        self.validations: list[tuple[int, float]] = []
+        self.curve = LossCurve()
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        self.steps.append((trainer.global_step, float(loss)))
+        self.curve.steps.append((trainer.global_step, float(loss)))
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self.validations.append((trainer.global_step, float(trainer.callback_metrics["val_loss"])))
+        self.curve.validations.append((trainer.global_step, float(trainer.callback_metrics["val_loss"])))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"steps": self.steps, "validations": self.validations}
+        return asdict(self.curve)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.steps, self.validations = list(state_dict["steps"]), list(state_dict["validations"])
+        self.curve = LossCurve(**state_dict)
 
 
 @dataclass(frozen=True)

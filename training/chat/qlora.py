@@ -5,7 +5,6 @@ bitsandbytes quantises on a CPU as on a GPU; Lightning's plugin for it does not,
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from aura.errors import ArtifactError
 from inference.chat.artifact import add_lora, load_adapter, read_chat_artifact
 from inference.chat.base import load_causal_model
 from training.chat.settings import ChatSettings
+from training.device import training_device
 
 
 def build_model(settings: ChatSettings, base_folder: Path) -> PeftModel:
@@ -73,13 +73,6 @@ def start_from_champion(model: PeftModel, settings: ChatSettings, champion: Path
         return False
     load_adapter(model, champion)
     return True
-
-
-def training_device(settings: ChatSettings) -> str:
-    """Device of this process: a model in NF4 is quantised where it will be used."""
-    if settings.accelerator in ("auto", "gpu") and torch.cuda.is_available():
-        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    return "cpu"
 
 
 def compute_dtype(settings: ChatSettings, device: str) -> torch.dtype:

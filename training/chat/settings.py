@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from inference.chat.notes import PASSAGES
 from inference.chat.settings import GenerationSettings, LoraSettings, PromptSettings
 from training.settings import TrainerSettings
 
@@ -34,6 +35,9 @@ class ChatSettings(TrainerSettings):
     weight_decay: float = Field(default=0.0, ge=0)
     chunk_max_words: int = Field(
         default=140, ge=20, description="how knowledge pages are cut for the notes; equal to retrieval.chunk_max_words"
+    )
+    passages: int = Field(
+        default=PASSAGES, ge=1, description="notes per question; equal to what the service sends by default"
     )
     score_batch_tokens: int = Field(default=1024, ge=64, description="tokens at once where a loss is only measured")
     shown_answers: int = Field(default=3, ge=0, description="questions answered before and after, for people to read")

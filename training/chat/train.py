@@ -6,7 +6,6 @@ import gc
 from dataclasses import dataclass
 from pathlib import Path
 
-import lightning
 import torch
 
 from aura.paths import cache_dir
@@ -16,11 +15,21 @@ from inference.chat.model import ChatModel
 from inference.chat.prompt import PROMPT_VERSION, PromptBuilder
 from training.chat.data import Case, ChatDataModule
 from training.chat.module import ChatModule
-from training.chat.pictures import LossCurve, ShownAnswer, draw_answers, draw_curve
-from training.chat.qlora import build_model, start_from_champion, training_device
+from training.chat.pictures import CurveRecorder, LossCurve, ShownAnswer, draw_answers, draw_curve
+from training.chat.qlora import build_model, start_from_champion
 from training.chat.settings import ChatSettings
 from training.context import TrainContext
+from training.device import training_device
 from training.fit import best_checkpoint, build_trainer, resume_path
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What remains of a fit: plain values. Trainer, module, data module and callbacks all lead to the quantised model."""
+
+    val_cases: list[Case]
+    curve: LossCurve
+    val_loss: float
 
 
 @dataclass(frozen=True)
@@ -44,12 +53,11 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
         ArtifactError: the base cannot be had, or the adapter does not fit it.
         FloatingPointError: the loss is not finite.
     """
-    curve = LossCurve()
-    # Seeds everything, so it comes before the adapter's random weights.
-    trainer = build_trainer(settings, context, monitor="val_loss", mode="min", callbacks=[curve])
-    data, as_trained = _fit(settings, context, trainer)
+    fitted = _fit(settings, context)
+    # Trainer and module refer to each other: the quantised model is gone only when their circle has been collected, and
+    # a laptop has no room for it beside those that are served.
     gc.collect()
-    cases = data.val_cases
+    cases = fitted.val_cases
     shown = _shown(cases, settings.shown_answers)
     device = training_device(settings)
     base = _serve(
@@ -57,7 +65,7 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
         cases, shown, settings.score_batch_tokens,
     )  # fmt: skip
     tuned = _serve(ChatModel.load(context.out_dir, device), cases, shown, settings.score_batch_tokens)
-    draw_curve(context.pictures_dir / "loss.png", curve, base_loss=base.loss)
+    draw_curve(context.pictures_dir / "loss.png", fitted.curve, base_loss=base.loss)
     draw_answers(
         context.pictures_dir,
         [
@@ -69,15 +77,15 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
         "answer_loss": tuned.loss,
         "base_answer_loss": base.loss,
         "loss_reduction": 1 - tuned.loss / base.loss,
-        "answer_loss_as_trained": as_trained,
+        "answer_loss_as_trained": fitted.val_loss,
     }
 
 
-def _fit(settings: ChatSettings, context: TrainContext, trainer: lightning.Trainer) -> tuple[ChatDataModule, float]:
-    """Train and write the best checkpoint's artifact; the data, and the best validation loss as trained.
-
-    The quantised model is gone when this returns: a laptop has no room for it beside those that are served.
-    """
+def _fit(settings: ChatSettings, context: TrainContext) -> Fitted:
+    """Train, or resume, and write the best checkpoint's artifact; `val_loss` is that checkpoint's, as trained."""
+    recorder = CurveRecorder()
+    # Seeds everything, so it comes before the adapter's random weights.
+    trainer = build_trainer(settings, context, monitor="val_loss", mode="min", callbacks=[recorder])
     base_folder = resolve_base(settings.base, cache_dir())
     builder = PromptBuilder(load_tokenizer(base_folder), settings.prompt)
     model = build_model(settings, base_folder)
@@ -103,7 +111,7 @@ def _fit(settings: ChatSettings, context: TrainContext, trainer: lightning.Train
     score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     if score is None:
         raise ValueError("the checkpoint callback did not keep the best loss")
-    return data, float(score)
+    return Fitted(data.val_cases, recorder.curve, float(score))
 
 
 def _load_best(module: ChatModule, path: Path) -> None:

@@ -14,6 +14,7 @@ from training.detection.calibrate import match, precision_recall
 from training.detection.coco import Photo, read_photo, read_split
 from training.detection.metrics import Precision, PrecisionMeter
 from training.detection.settings import DetectionSettings
+from training.device import training_device
 
 _CHUNK = 64
 """Photos decoded at a time, so that memory does not grow with the split."""
@@ -22,13 +23,13 @@ _CHUNK = 64
 def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, seed: int) -> Evaluation:  # noqa: ARG001
     """AP50, AP, and precision and recall at the served thresholds, on `DATA/detection/test.json`.
 
-    Nothing here is random and no setting matters: everything is in the artifact.
+    Nothing here is random, and of the settings only the device matters: everything is in the artifact.
 
     Raises:
         ArtifactError: the artifact is incomplete or corrupt.
         DataError: the split is missing, broken or of other categories.
     """
-    detector = Detector.load(artifact_dir)
+    detector = Detector.load(artifact_dir, training_device(settings))
     photos, labels = read_split(data_dir, "test")
     known = tuple(label.value for label in detector.rules.labels)
     if labels != known:

@@ -19,6 +19,7 @@ from training.detection.module import AveragedWeights, DetectionModule
 from training.detection.pictures import draw_all
 from training.detection.settings import DetectionSettings
 from training.detection.start import Start, starting_point
+from training.device import training_device
 from training.fit import best_checkpoint, build_trainer, resume_path
 
 _SHOWN_WITHOUT_THRESHOLDS = 0.5
@@ -71,7 +72,8 @@ def _finish(
     )
     labels = tuple(Category(str(start.model.config.id2label[index])) for index in range(start.model.config.num_labels))
     rules = LabelRules(labels=labels, thresholds=(_SHOWN_WITHOUT_THRESHOLDS,) * len(labels), nms_iou=settings.nms_iou)
-    rankings = rank_photos(Detector(start.model, start.preprocess, rules), photos)
+    device = training_device(settings)
+    rankings = rank_photos(Detector(start.model, start.preprocess, rules, device), photos)
     matches = match(rankings, photos, len(labels))
     thresholds = best_thresholds(matches)
     save_artifact(
@@ -79,6 +81,6 @@ def _finish(
         LabelRules(labels=labels, thresholds=thresholds, nms_iou=settings.nms_iou),
     )  # fmt: skip
     precision: Precision = measure(rankings, photos, tuple(label.value for label in labels))
-    draw_all(context.pictures_dir, Detector.load(context.out_dir), photos, precision)
+    draw_all(context.pictures_dir, Detector.load(context.out_dir, device), photos, precision)
     shown, found = precision_recall(matches, thresholds)
     return {"ap50": precision.ap50, "ap": precision.ap, "precision_served": shown, "recall_served": found}

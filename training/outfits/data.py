@@ -1,7 +1,7 @@
 """Prepared outfits: checked rows, items read once into memory, batches of whole outfits.
 
 Text embeddings and pictures (64 px: 12 KB an item, so 100,000 items take 1.2 GB) never change during a training, so they
-are computed before the first epoch and shared by all splits.
+are computed before the first epoch, once for the garments of the training and the validation split together.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from aura.taxonomy import Category
 from inference.outfits.items import MAX_OUTFIT_ITEMS, Item
 from inference.outfits.model import pad_members
 from inference.outfits.towers import FrozenTowers, ItemTensors
-from training.fit import EpochShuffle
+from training.fit import EpochShuffle, resumed_epoch
 from training.outfits.negatives import Outfits
 from training.outfits.settings import OutfitsSettings
 
@@ -214,7 +214,7 @@ class OutfitsData(lightning.LightningDataModule):
         self._val = OutfitDataset(tables.outfits["val"], table)
 
     def train_dataloader(self) -> DataLoader[list[int]]:
-        return self._loader(self._train, EpochShuffle(len(self._train), self._seed))
+        return self._loader(self._train, EpochShuffle(len(self._train), self._seed, resumed_epoch(self)))
 
     def val_dataloader(self) -> DataLoader[list[int]]:
         return self._loader(self._val, None)

@@ -4,14 +4,14 @@
   2204.04812 draws them without regard to category, which a model that reads only categories can tell);
 - fill in the blank: each garment of each outfit in turn is the answer among four candidates. `random` draws the three wrong
   ones from any category, `same_category` from the answer's own, so that knowing the category does not help;
-- retrieval: where the true garment ranks among all items of its category.
+- retrieval: where the true garment ranks among all items of its category that the outfit does not hold already.
 
-The popularity control answers the same questions with counts of the training outfits and no model.
+Splits share garments, so some answers can be remembered instead of seen: `training.outfits.controls` measures how many.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -136,24 +136,3 @@ def _some(questions: list[Question], most: int, dice: np.random.Generator) -> li
     if len(questions) <= most:
         return questions
     return [questions[place] for place in sorted(dice.choice(len(questions), most, replace=False))]
-
-
-class Popularity:
-    """Control without a model: the garment seen most often in training outfits; equal ones by their category's count."""
-
-    def __init__(self, items: Mapping[str, ItemRow], train: Sequence[OutfitRow]) -> None:
-        self._items = items
-        self._item_count = Counter(item for outfit in train for item in outfit.items)
-        self._category_count = Counter(items[item].category for outfit in train for item in outfit.items)
-
-    def credit(self, question: Question) -> float:
-        """Chance in [0, 1] that the control picks the answer: 1 divided by the number of equally popular candidates."""
-        ranks = [
-            (self._item_count[item], self._category_count[self._items[item].category]) for item in question.candidates
-        ]
-        best = max(ranks)
-        return 1 / ranks.count(best) if ranks[question.answer] == best else 0.0
-
-    def accuracy(self, questions: Sequence[Question]) -> float:
-        """Expected share of right answers; 0 without questions."""
-        return float(np.mean([self.credit(question) for question in questions])) if questions else 0.0

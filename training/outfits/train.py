@@ -12,9 +12,11 @@ from inference.outfits.model import OutfitModel
 from inference.outfits.network import OutfitNetwork
 from inference.outfits.towers import FrozenTowers
 from training.context import TrainContext
+from training.device import training_device
 from training.fit import best_checkpoint, build_trainer, resume_path
+from training.outfits.controls import Cooccurrence, Popularity
 from training.outfits.data import ItemTable, OutfitsData, OutfitTables, read_tables
-from training.outfits.exam import Exam, Popularity, make_exam
+from training.outfits.exam import Exam, make_exam
 from training.outfits.module import MONITOR, OutfitModule
 from training.outfits.pictures import draw_all
 from training.outfits.settings import OutfitsSettings
@@ -24,7 +26,7 @@ def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
     """Train (or resume), write the best checkpoint's artifact into `context.out_dir` and pictures beside it.
 
     Returns:
-        Validation figures of the best checkpoint, with the popularity control on the same questions.
+        Validation figures of the best checkpoint, with those of `training.outfits.controls` on the same questions.
 
     Raises:
         DataError: the prepared outfits are missing, broken, or too few to validate on.
@@ -32,7 +34,9 @@ def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
     """
     tables = read_tables(context.data_dir)
     exam = _validation_exam(tables, settings, context.seed)
-    towers = FrozenTowers(settings.network, _tower_device(settings))
+    # The frozen towers run once, before Lightning moves anything; what is examined afterwards lies where it trained.
+    device = training_device(settings)
+    towers = FrozenTowers(settings.network, device)
     items = [tables.items[item] for item in tables.used_in("train", "val")]
     table = ItemTable.read(items, towers)
     # Seeds, so before the weights are drawn.
@@ -43,8 +47,10 @@ def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
     trainer.fit(module, datamodule=OutfitsData(settings, tables, table, context.seed), ckpt_path=resume_path(context))
     best = torch.load(best_checkpoint(trainer), map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
+    # Lightning takes it back to the CPU at the end.
+    module.to(torch.device(device))
     artifact.save(network, context.out_dir)
-    draw_all(context.pictures_dir, OutfitModel.load(context.out_dir), tables.items, exam)
+    draw_all(context.pictures_dir, OutfitModel.load(context.out_dir, device), tables.items, exam)
     return _figures(module, exam, tables)
 
 
@@ -56,11 +62,6 @@ def _validation_exam(tables: OutfitTables, settings: OutfitsSettings, seed: int)
             hint="add outfits, or change the split fractions",
         )
     return exam
-
-
-def _tower_device(settings: OutfitsSettings) -> str:
-    """Frozen towers run once, before Lightning moves anything."""
-    return "cuda" if settings.accelerator in ("auto", "gpu") and torch.cuda.is_available() else "cpu"
 
 
 def _start_from_champion(network: OutfitNetwork, context: TrainContext) -> bool:
@@ -84,6 +85,10 @@ def _start_from_champion(network: OutfitNetwork, context: TrainContext) -> bool:
 
 
 def _figures(module: OutfitModule, exam: Exam, tables: OutfitTables) -> dict[str, float]:
-    control = Popularity(tables.items, tables.outfits["train"])
-    popularity = {f"popularity_fitb_{kind}": control.accuracy(questions) for kind, questions in exam.fitb.items()}
-    return module.examine() | popularity
+    worn = tables.outfits["train"]
+    controls = {"popularity": Popularity(tables.items, worn), "cooccurrence": Cooccurrence(tables.items, worn)}
+    return module.examine() | {
+        f"{name}_fitb_{kind}": control.accuracy(questions)
+        for name, control in controls.items()
+        for kind, questions in exam.fitb.items()
+    }

@@ -8,7 +8,7 @@ import pytest
 
 from aura.errors import InvalidRequestError
 from inference.chat.base import load_tokenizer
-from inference.chat.prompt import PromptBuilder, note_text
+from inference.chat.prompt import PromptBuilder
 from inference.chat.settings import PromptSettings
 
 QUESTION = {"role": "user", "content": "What goes with brown shoes?"}
@@ -131,8 +131,3 @@ def test_refused_conversations_say_why(tiny_base: Path, messages: list[dict[str,
 def test_an_example_needs_an_answer(tiny_base: Path) -> None:
     with pytest.raises(InvalidRequestError, match="assistant's answer"):
         builder(tiny_base).example([QUESTION])
-
-
-def test_note_names_its_source() -> None:
-    assert note_text("Wool", "Washing", "At 30 degrees.") == "Wool. Washing.\nAt 30 degrees."
-    assert note_text("Wool", "Wool", "At 30 degrees.") == "Wool.\nAt 30 degrees."

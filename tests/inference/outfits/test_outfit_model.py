@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from pathlib import Path
 
@@ -80,15 +81,57 @@ def test_a_garment_may_be_worn_twice_and_be_shared_by_outfits(model: OutfitModel
     assert first != pytest.approx(third, abs=1e-5)
 
 
+def test_garments_encoded_once_answer_as_garments_sent_along(model: OutfitModel, outfit: list[Item]) -> None:
+    items = [*outfit, *garments(4)]
+    outfits, targets = [[0, 1, 2], [8, 3], [4], [0, 0, 7, 6, 5]], [*CATEGORIES[:3], Category.BAGS]
+    vectors = model.encode(items)
+    sent = [[items[row] for row in rows] for rows in outfits]
+    np.testing.assert_allclose(model.score_encoded(vectors, outfits), model.score(sent), rtol=0, atol=1e-6)
+    queries = model.queries_encoded(vectors, outfits, targets)
+    np.testing.assert_allclose(queries, model.queries(sent, targets), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(model.embed_encoded(vectors), model.embed_items(items))
+    rows = [6, 2, 2]
+    np.testing.assert_allclose(
+        model.embed_encoded(vectors[rows]), model.embed_items([items[row] for row in rows]), rtol=0, atol=1e-6
+    )
+
+
+def test_garments_are_taken_as_they_are_encoded(model: OutfitModel) -> None:
+    alive: weakref.WeakSet[Item] = weakref.WeakSet()
+    most = 0
+
+    def opened() -> Iterator[Item]:
+        nonlocal most
+        for number in range(500):
+            item = garments(1, first=number)[0]
+            alive.add(item)
+            most = max(most, len(alive))
+            yield item
+
+    vectors = model.encode(opened())
+    assert len(vectors) == 500
+    # One batch of 128 is read while the next is opened.
+    assert most <= 260
+    np.testing.assert_allclose(
+        model.embed_encoded(vectors)[[0, 130, 499]],
+        model.embed_items([garments(1, first=number)[0] for number in (0, 130, 499)]),
+        rtol=0,
+        atol=1e-5,
+    )
+
+
 @pytest.mark.parametrize("count", [0, 13])
 def test_too_few_and_too_many_garments_are_refused(model: OutfitModel, count: int) -> None:
     wrong = garments(count)
+    vectors = model.encode(garments(13))
     for ask in (
         lambda: model.score([garments(2), wrong]),
         lambda: model.contributions(wrong),
         lambda: model.query(wrong, Category.BAGS),
         lambda: model.queries([garments(2), wrong], [Category.BAGS, Category.HATS]),
         lambda: model.rank(wrong, Category.BAGS, garments(2)),
+        lambda: model.score_encoded(vectors, [[0, 1], list(range(count))]),
+        lambda: model.queries_encoded(vectors, [[0, 1], list(range(count))], [Category.BAGS, Category.HATS]),
     ):
         with pytest.raises(InvalidRequestError, match=f"{count} items; allowed are 1 to 12"):
             ask()
@@ -97,6 +140,7 @@ def test_too_few_and_too_many_garments_are_refused(model: OutfitModel, count: in
 def test_nothing_asked_is_nothing_answered(model: OutfitModel, outfit: list[Item]) -> None:
     assert model.score([]) == []
     assert model.embed_items([]).shape == (0, model.embedding_dim)
+    assert model.embed_items([]).dtype == np.float32
     assert model.queries([], []).shape == (0, model.embedding_dim)
     assert model.rank(outfit, Category.SCARVES, []) == []
 

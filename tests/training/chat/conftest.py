@@ -27,6 +27,9 @@ Wash {thing} at {degrees} degrees and dry it flat on a towel.
 
 ## Storing
 Fold {thing} with cedar between the layers and keep it away from light.
+
+## Mending
+Darn {thing} by hand before the hole grows.
 """
 THINGS = (("wool", "care", 30), ("linen", "fabrics", 40), ("silk", "seasons", 20))
 
@@ -38,7 +41,10 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`chat/` and `knowledge/` as the stage prepare writes them: 24, 6 and 6 conversations, one in three of two turns."""
+    """`chat/` and `knowledge/` as the stage prepare writes them: 24, 6 and 6 conversations, one in three of two turns.
+
+    What a second answer says stands in a section that no word of the questions leads to.
+    """
     data = tmp_path_factory.mktemp("data")
     (data / "knowledge" / "pages").mkdir(parents=True)
     (data / "chat").mkdir()
@@ -59,8 +65,8 @@ def conversation(split: str, number: int) -> dict[str, object]:
     ]
     if number % 3 == 2:
         messages += [
-            {"role": "user", "content": "And how do I store it?"},
-            {"role": "assistant", "content": f"Fold {thing} with cedar. Tip: keep it away from light."},
+            {"role": "user", "content": "What if moths come?"},
+            {"role": "assistant", "content": f"Darn {thing} by hand. Tip: mend before the hole grows."},
         ]
     name = f"{topic}-{split}-{number}"
     return {"id": name, "group": name, "documents": [f"about-{thing}"], "messages": messages}
@@ -71,7 +77,7 @@ def settings(tiny_base: Path) -> ChatSettings:
     return ChatSettings(
         base=str(tiny_base),
         lora=LORA,
-        prompt=PromptSettings(system="Be brief.", notes_tokens=60, answer_tokens=80),
+        prompt=PromptSettings(system="Be brief.", notes_tokens=160, answer_tokens=80),
         generation=GenerationSettings(max_new_tokens=40),
         max_epochs=2,
         learning_rate=1e-2,

@@ -1,4 +1,4 @@
-"""Conversations become examples: the prompt of serving, the right notes, answers alone in the loss, fair batches."""
+"""Conversations become examples: prompts of serving's shape, the right notes, answers alone in the loss, fair batches."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from aura.errors import DataError
+from bentos.conversational_ai.schemas import ChatRequest, SocketRequest
 from inference.chat.base import load_tokenizer
 from inference.chat.model import ChatModel
 from inference.chat.prompt import PromptBuilder
 from inference.chat.scoring import IGNORED
-from training.chat.data import BucketBatches, ChatDataModule, read_cases
-from training.chat.passages import PassageFinder
+from training.chat.data import BucketBatches, Case, ChatDataModule, read_cases
+from training.chat.passages import PassageFinder, with_support
 from training.chat.settings import ChatSettings
 from training.fit import EpochShuffle
 
@@ -24,18 +25,61 @@ def builder(settings: ChatSettings) -> PromptBuilder:
     return PromptBuilder(load_tokenizer(Path(settings.base)), settings.prompt)
 
 
-def test_every_answer_is_a_case_with_the_prompt_that_serving_builds(
+WASH_WOOL = "All about wool. Washing.\nWash wool at 30 degrees and dry it flat on a towel."
+WASH_LINEN = "All about linen. Washing.\nWash linen at 40 degrees and dry it flat on a towel."
+WASH_SILK = "All about silk. Washing.\nWash silk at 20 degrees and dry it flat on a towel."
+STORE_LINEN = "All about linen. Storing.\nFold linen with cedar between the layers and keep it away from light."
+MEND_SILK = "All about silk. Mending.\nDarn silk by hand before the hole grows."
+
+
+@pytest.fixture
+def cases(prepared: Path, settings: ChatSettings, builder: PromptBuilder) -> dict[tuple[str, int], Case]:
+    read = read_cases(prepared, "test", builder, settings)
+    assert len(read) == 8
+    return {(case.conversation, case.turn): case for case in read}
+
+
+@pytest.mark.parametrize(
+    ("conversation", "turn", "retrieved", "passages"),
+    [
+        ("care-test-0", 0, [WASH_WOOL, WASH_LINEN], [WASH_WOOL, WASH_LINEN]),
+        ("fabrics-test-1", 0, [WASH_LINEN, STORE_LINEN], [WASH_LINEN, STORE_LINEN]),
+        # "What if moths come?" does not say of what, so it is looked up with the question before; no word leads to mending.
+        ("seasons-test-2", 1, [WASH_SILK, WASH_LINEN], [WASH_SILK, MEND_SILK]),
+    ],
+)
+def test_the_prompt_is_what_serving_builds_from_two_notes_found_by_the_question(
+    cases: dict[tuple[str, int], Case],
+    settings: ChatSettings,
+    conversation: str,
+    turn: int,
+    retrieved: list[str],
+    passages: list[str],
+) -> None:
+    case = cases[conversation, turn]
+    assert case.retrieved == retrieved
+    assert case.passages == passages
+    served = ChatModel.load_base(settings.base, prompt=settings.prompt)
+    question = case.messages[-2]["content"]
+    prompt = served.prompts.prompt(case.messages[:-1], passages)
+    assert case.example.prompt_ids == prompt.ids
+    shown = served.tokenizer.decode(case.example.prompt_ids)
+    assert f"Notes:\n{passages[0]}\n\n{passages[1]}\n\nQuestion: {question}<|im_end|>" in shown
+    assert served.stream(case.messages[:-1], passages).prompt_tokens == len(case.example.prompt_ids)
+
+
+def test_an_example_has_as_many_notes_as_the_service_sends() -> None:
+    asked = {request.model_fields["passages"].default for request in (ChatRequest, SocketRequest)}
+    assert asked == {ChatSettings().passages}
+
+
+def test_the_setting_decides_how_many_notes_there_are(
     prepared: Path, settings: ChatSettings, builder: PromptBuilder
 ) -> None:
-    cases = read_cases(prepared, "test", builder, chunk_max_words=140)
-    assert [(case.conversation, case.turn) for case in cases][:4] == [
-        ("care-test-0", 0), ("fabrics-test-1", 0), ("seasons-test-2", 0), ("seasons-test-2", 1),
-    ]  # fmt: skip
-    served = ChatModel.load_base(settings.base, prompt=settings.prompt)
-    for case in cases:
-        assert case.example.prompt_ids == served.prompts.prompt(case.messages[:-1], case.passages).ids
-        stream = served.stream(case.messages[:-1], case.passages)
-        assert stream.prompt_tokens == len(case.example.prompt_ids)
+    for count in (1, 3):
+        read = read_cases(prepared, "test", builder, settings.model_copy(update={"passages": count}))
+        assert {len(case.passages) for case in read} == {count}
+        assert read[3].passages[-1] == MEND_SILK
 
 
 def test_labels_are_exactly_the_answer_in_both_turns(
@@ -55,14 +99,37 @@ def test_labels_are_exactly_the_answer_in_both_turns(
     assert seen == len(data.train_cases)
 
 
-def test_the_notes_are_the_section_that_supports_the_answer(prepared: Path) -> None:
+def test_the_supporting_note_is_the_section_that_the_answer_speaks_of(prepared: Path) -> None:
     finder = PassageFinder(prepared / "knowledge" / "pages", max_words=140)
-    washing = finder.best(["about-wool"], "how hot?", "Wash it at 30 degrees.")
-    storing = finder.best(["about-wool"], "where to keep it?", "Fold it with cedar.")
+    washing = finder.support(["about-wool"], "how hot?", "Wash it at 30 degrees.")
+    storing = finder.support(["about-wool"], "where to keep it?", "Fold it with cedar.")
     assert washing.startswith("All about wool. Washing.\nWash wool at 30")
     assert storing.startswith("All about wool. Storing.\nFold wool")
-    assert "linen" in finder.best(["about-wool", "about-linen"], "washing linen?", "Wash linen at 40 degrees.")
+    assert "linen" in finder.support(["about-wool", "about-linen"], "washing linen?", "Wash linen at 40 degrees.")
     assert finder.topics == {"about-wool": "care", "about-linen": "fabrics", "about-silk": "seasons"}
+
+
+def test_retrieval_ranks_all_pages_by_the_question_alone(prepared: Path) -> None:
+    finder = PassageFinder(prepared / "knowledge" / "pages", max_words=140)
+    found = finder.retrieve("May silk be darned by hand?", 9)
+    assert len(found) == len(set(found)) == 9
+    assert found[0] == MEND_SILK
+    assert all("silk" in note or "hand" in note for note in found[:5])
+    assert finder.retrieve("May silk be darned by hand?", 2) == found[:2]
+    assert len(finder.retrieve("", 2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("retrieved", "support", "notes"),
+    [
+        (["a", "b"], "a", ["a", "b"]),
+        (["a", "b"], "b", ["a", "b"]),
+        (["a", "b"], "c", ["a", "c"]),
+        (["a"], "c", ["c"]),
+    ],
+)
+def test_a_missed_supporting_note_replaces_the_last(retrieved: list[str], support: str, notes: list[str]) -> None:
+    assert with_support(retrieved, support) == notes
 
 
 def test_batches_hold_everything_once_and_differ_by_epoch_alone() -> None:
@@ -84,6 +151,19 @@ def test_batches_hold_everything_once_and_differ_by_epoch_alone() -> None:
     assert len(list(BucketBatches(EpochShuffle(50, 7), 4, True, lengths))) == 12
 
 
+def test_a_resumed_training_reads_ahead_in_its_own_epoch(
+    prepared: Path, settings: ChatSettings, builder: PromptBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = ChatDataModule(prepared, builder, settings, seed=7)
+    data.setup("fit")
+
+    def batches(epoch: int) -> list[list[int]]:
+        monkeypatch.setattr("training.chat.data.resumed_epoch", lambda _data: epoch)
+        return list(data.train_dataloader().batch_sampler)
+
+    assert batches(1) == batches(1) != batches(0)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -94,11 +174,14 @@ def test_batches_hold_everything_once_and_differ_by_epoch_alone() -> None:
         (json.dumps({"id": "a", "documents": ["no-page"], "messages": [
             {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}), "no knowledge page no-page"),
         (json.dumps({"id": "a", "documents": ["about-wool"], "messages": [
-            {"role": "system", "content": "q"}, {"role": "assistant", "content": "a"}]}), "allowed: user"),
+            {"role": "system", "content": "q"}, {"role": "assistant", "content": "a"}]}), "no message of the user's"),
+        (json.dumps({"id": "a", "documents": ["about-wool"], "messages": [
+            {"role": "user", "content": "q"}, {"role": "tool", "content": "x"}, {"role": "assistant", "content": "a"}]}),
+         "allowed: user"),
     ],
 )  # fmt: skip
 def test_broken_conversations_are_named(
-    prepared: Path, tmp_path: Path, builder: PromptBuilder, content: str | None, said: str
+    prepared: Path, tmp_path: Path, settings: ChatSettings, builder: PromptBuilder, content: str | None, said: str
 ) -> None:
     data = Path(shutil.copytree(prepared, tmp_path / "data"))
     path = data / "chat" / "test.jsonl"
@@ -106,4 +189,4 @@ def test_broken_conversations_are_named(
     if content is not None:
         path.write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=said):
-        read_cases(data, "test", builder, chunk_max_words=140)
+        read_cases(data, "test", builder, settings)

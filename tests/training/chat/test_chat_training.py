@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import warnings
+import weakref
 from pathlib import Path
 
 import pytest
@@ -13,15 +15,16 @@ from bitsandbytes.nn import Linear4bit
 from safetensors.torch import load_file
 
 from aura.errors import ArtifactError
-from inference.chat.artifact import WEIGHTS
+from inference.chat.artifact import WEIGHTS, load_adapter
 from inference.chat.base import load_tokenizer
 from inference.chat.model import ChatModel
 from inference.chat.prompt import PromptBuilder
 from inference.chat.scoring import answer_nats
 from tests.training.chat.conftest import new_context
-from training.chat.data import ChatDataModule
+from training.chat.data import ChatDataModule, read_cases
 from training.chat.evaluate import evaluate
 from training.chat.module import ChatModule
+from training.chat.pictures import CurveRecorder, LossCurve
 from training.chat.qlora import build_model
 from training.chat.settings import ChatSettings
 from training.chat.train import train
@@ -38,7 +41,7 @@ def artifact(
 
     settings: ChatSettings = settings_fixture.__wrapped__(tiny_base)
     folder = tmp_path_factory.mktemp("trained")
-    metrics = train(settings.model_copy(update={"max_epochs": 6}), new_context(prepared, folder))
+    metrics = train(settings.model_copy(update={"max_epochs": 12}), new_context(prepared, folder))
     return folder, metrics
 
 
@@ -51,10 +54,55 @@ def module_and_data(settings: ChatSettings, data_dir: Path) -> tuple[ChatModule,
 
 def test_training_lowers_the_loss_as_trained_and_as_served(artifact: tuple[Path, dict[str, float]]) -> None:
     _, metrics = artifact
-    assert metrics["loss_reduction"] > 0.3
+    assert metrics["loss_reduction"] > 0.8
     assert metrics["loss_reduction"] == pytest.approx(1 - metrics["answer_loss"] / metrics["base_answer_loss"])
-    # Random weights of 64 channels lose much in NF4, so the two may differ; both must have learnt.
-    assert metrics["answer_loss_as_trained"] < 0.7 * metrics["base_answer_loss"]
+    # The adapter has learnt to make up for what NF4 does to these random weights (much, with 64 channels), so it does
+    # best on them; served on whole weights it keeps 94 to 95 % of what was gained (seeds 1, 2, 3 and 7).
+    assert metrics["answer_loss_as_trained"] < metrics["answer_loss"]
+    gained = metrics["base_answer_loss"] - metrics["answer_loss_as_trained"]
+    assert metrics["base_answer_loss"] - metrics["answer_loss"] > 0.88 * gained
+
+
+def test_the_loss_as_trained_is_that_of_the_artifact_on_the_quantised_base(
+    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings
+) -> None:
+    folder, metrics = artifact
+    module, data = module_and_data(settings, prepared)
+    load_adapter(module.model, folder / "out")
+    data.setup("validate")
+    batches = list(data.val_dataloader())
+    module.eval()
+    with torch.inference_mode():
+        nats = sum(float(answer_nats(module.model, batch).sum()) for batch in batches)
+    loss = nats / sum(batch.answer_tokens for batch in batches)
+    assert loss == pytest.approx(metrics["answer_loss_as_trained"], rel=1e-3)
+
+
+def test_the_quantised_model_is_gone_before_another_is_loaded(
+    settings: ChatSettings, context: TrainContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a resumed training: the second one finds the first one's checkpoint."""
+    built: list[weakref.ref[object]] = []
+    alive: list[int] = []
+    load_base = ChatModel.load_base
+
+    def building(*args: object) -> object:
+        model = build_model(*args)
+        built.extend(weakref.ref(one.weight) for one in model.modules() if isinstance(one, Linear4bit))
+        built.append(weakref.ref(model))
+        return model
+
+    def loading(*args: object, **options: object) -> ChatModel:
+        alive.append(sum(one() is not None for one in built))
+        return load_base(*args, **options)
+
+    monkeypatch.setattr("training.chat.train.build_model", building)
+    monkeypatch.setattr(ChatModel, "load_base", loading)
+    for times in (1, 2):
+        assert (resume_path(context) is not None) == (times == 2)
+        train(settings, context)
+        assert len(built) == times * (2 * 7 + 1)
+    assert alive == [0, 0]
 
 
 def test_artifact_and_pictures_are_complete(artifact: tuple[Path, dict[str, float]]) -> None:
@@ -68,6 +116,15 @@ def test_artifact_and_pictures_are_complete(artifact: tuple[Path, dict[str, floa
     assert "How hot may I wash" in shown
 
 
+def test_the_curve_survives_a_resume_with_the_checkpoint() -> None:
+    before, after = CurveRecorder(), CurveRecorder()
+    before.curve = LossCurve(steps=[(1, 5.0), (2, 4.0)], validations=[(2, 4.5)])
+    after.load_state_dict(before.state_dict())
+    assert after.curve == before.curve
+    after.curve.steps.append((3, 3.0))
+    assert len(before.curve.steps) == 2
+
+
 def test_evaluation_compares_both_on_the_test_split(
     artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings
 ) -> None:
@@ -79,7 +136,50 @@ def test_evaluation_compares_both_on_the_test_split(
     assert figures["loss_reduction_low"] <= figures["loss_reduction"] <= figures["loss_reduction_high"]
     assert set(result.slices) == {"topic", "turn"}
     assert set(result.slices["topic"]) == {"seasons"}
+    assert result.slice_sizes == {"topic": {"seasons": 4}, "turn": {"first": 6}}
     assert evaluate(folder / "out", prepared, settings, seed=7) == result
+
+
+def test_what_compares_artifacts_is_the_probability_per_character_of_the_answers(
+    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings
+) -> None:
+    folder, _ = artifact
+    result = evaluate(folder / "out", prepared, settings, seed=7)
+    model = ChatModel.load(folder / "out")
+    cases = read_cases(prepared, "test", model.prompts, settings)
+    nats = model.answer_nats([case.example for case in cases])
+    characters = [len(case.messages[-1]["content"]) for case in cases]
+    probability = math.exp(-sum(nats) / sum(characters))
+    assert 0 < probability < 1
+    assert result.metrics["char_probability"] == pytest.approx(probability, rel=1e-4)
+    of_silk = [row for row, case in enumerate(cases) if case.topic == "seasons"]
+    expected = math.exp(-sum(nats[row] for row in of_silk) / sum(characters[row] for row in of_silk))
+    assert result.slices["topic"]["seasons"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_an_artifact_that_cuts_answers_in_training_is_judged_on_whole_ones(
+    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings, tmp_path: Path
+) -> None:
+    """Where a cut falls depends on the tokenizer; nats of a part over the characters of the whole would flatter."""
+    cutting = Path(shutil.copytree(artifact[0] / "out", tmp_path / "cutting"))
+    prompt = json.loads((cutting / "preprocess.json").read_text())
+    (cutting / "preprocess.json").write_text(json.dumps(prompt | {"answer_tokens": 8}))
+    whole = evaluate(artifact[0] / "out", prepared, settings, seed=7)
+    assert evaluate(cutting, prepared, settings, seed=7) == whole
+
+
+def test_without_the_supporting_note_the_loss_is_another(
+    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings
+) -> None:
+    folder, _ = artifact
+    figures = evaluate(folder / "out", prepared, settings, seed=7).metrics
+    model = ChatModel.load(folder / "out")
+    cases = read_cases(prepared, "test", model.prompts, settings)
+    assert [case.retrieved == case.passages for case in cases] == [True, True, True, False] * 2
+    unaided = [model.prompts.example(case.messages, case.retrieved) for case in cases]
+    loss = sum(model.answer_nats(unaided)) / sum(len(example.answer_ids) for example in unaided)
+    assert figures["answer_loss_retrieved"] == pytest.approx(loss, rel=1e-4)
+    assert figures["answer_loss_retrieved"] != pytest.approx(figures["answer_loss"], rel=1e-3)
 
 
 def test_an_adapter_that_does_nothing_reduces_nothing(prepared: Path, settings: ChatSettings, tmp_path: Path) -> None:
@@ -210,12 +310,15 @@ def test_the_served_adapter_answers_what_was_learnt(
 ) -> None:
     folder, _ = artifact
     model = ChatModel.load(folder / "out")
-    page = "All about wool. Washing.\nWash wool at 30 degrees and dry it flat on a towel."
+    notes = [
+        "All about wool. Washing.\nWash wool at 30 degrees and dry it flat on a towel.",
+        "All about linen. Washing.\nWash linen at 40 degrees and dry it flat on a towel.",
+    ]
     question = [{"role": "user", "content": "How hot may I wash wool? Case 3."}]
-    tuned = model.reply(question, [page])
+    tuned = model.reply(question, notes)
     base = ChatModel.load_base(settings.base, prompt=settings.prompt, generation=settings.generation)
-    assert tuned.text != base.reply(question, [page]).text
-    assert "Tip:" in tuned.text
+    assert tuned.text != base.reply(question, notes).text
+    assert tuned.text.startswith("Wash wool at 30 degrees. Tip: dry it flat")
     assert tuned.finish_reason == "stop"
 
 

@@ -1,4 +1,4 @@
-"""The exam asks what it promises, the same at every call, and the popularity control answers by counting."""
+"""The exam asks what it promises, the same at every call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from aura.taxonomy import Category
 from tests.training.outfits.conftest import outfit_of, rows_of
 from training.outfits.data import OutfitTables, read_tables
-from training.outfits.exam import CANDIDATES, Exam, Popularity, Question, make_exam
+from training.outfits.exam import CANDIDATES, Exam, Question, make_exam
 
 _ALL = 10_000
 
@@ -133,44 +133,3 @@ def test_retrieval_searches_all_items_of_a_category(tables: OutfitTables, exam: 
         Category.SHOES: 18, Category.TOPS: 108, Category.BOTTOMS: 108,
     }  # fmt: skip
     assert all(tables.items[item].category == category for category, pool in exam.pools.items() for item in pool)
-
-
-@pytest.fixture(scope="module")
-def control() -> Popularity:
-    # Worn: tops-0 three times, tops-1 and tops-2 once, bags-0 twice; tops six times in all, bags three times.
-    items = rows_of(tops=6, bags=5, hats=4)
-    worn = [("tops-0", "bags-0"), ("tops-0", "bags-0"), ("tops-0", "tops-1"), ("tops-2", "bags-1"), ("tops-3",)]
-    return Popularity(items, [outfit_of(*one) for one in worn])
-
-
-@pytest.mark.parametrize(
-    ("candidates", "answer", "credit"),
-    [
-        (("tops-0", "tops-1", "tops-4", "tops-5"), 0, 1.0),
-        (("tops-0", "tops-1", "tops-4", "tops-5"), 1, 0.0),
-        (("tops-1", "tops-2", "tops-4", "tops-5"), 1, 1 / 2),
-        (("tops-1", "tops-2", "tops-3", "tops-5"), 2, 1 / 3),
-        (("hats-0", "hats-1", "hats-2", "hats-3"), 3, 1 / 4),
-        # Once each: the category that is worn more often wins.
-        (("bags-1", "tops-1", "hats-0", "bags-2"), 1, 1.0),
-        (("bags-1", "tops-1", "hats-0", "bags-2"), 0, 0.0),
-        # Never: likewise.
-        (("bags-2", "bags-3", "hats-0", "hats-1"), 1, 1 / 2),
-        # A bag worn twice beats any top worn once.
-        (("bags-0", "tops-1", "tops-2", "tops-3"), 0, 1.0),
-    ],
-)
-def test_the_control_picks_what_was_worn_most(
-    control: Popularity, candidates: tuple[str, ...], answer: int, credit: float
-) -> None:
-    question = Question(("bags-4",), Category.TOPS, candidates, answer)
-    assert control.credit(question) == pytest.approx(credit)
-
-
-def test_the_control_is_right_on_average_by_its_credits(control: Popularity) -> None:
-    questions = [
-        Question((), Category.TOPS, ("tops-0", "tops-1", "tops-4", "tops-5"), 0),
-        Question((), Category.HATS, ("hats-0", "hats-1", "hats-2", "hats-3"), 3),
-    ]
-    assert control.accuracy(questions) == pytest.approx((1 + 1 / 4) / 2)
-    assert control.accuracy([]) == 0

@@ -90,7 +90,10 @@ def test_it_learns_which_colours_go_together(learned: tuple[Path, dict[str, floa
 
 
 def test_figures_are_shares(learned: tuple[Path, dict[str, float]], fresh: tuple[Path, dict[str, float]]) -> None:
-    names = {"fitb", "fitb_by_query", "fitb_random", "auc", "popularity_fitb_random", "popularity_fitb_same_category"}
+    names = {
+        "fitb", "fitb_by_query", "fitb_random", "auc", "popularity_fitb_random", "popularity_fitb_same_category",
+        "cooccurrence_fitb_random", "cooccurrence_fitb_same_category",
+    }  # fmt: skip
     for _, figures in (learned, fresh):
         assert set(figures) == names
         assert all(0 <= value <= 1 for value in figures.values())
@@ -146,12 +149,14 @@ def test_evaluation_gives_the_documented_figures(
     result = evaluate(learned[0] / "out", prepared, settings, seed=7)
     metrics = result.metrics
     assert set(metrics) == {
-        "fitb", "fitb_random", "fitb_by_query", "popularity_fitb", "fitb_gain", "auc",
-        "recall_at_1", "recall_at_5", "recall_at_10",
+        "fitb", "fitb_random", "fitb_by_query", "auc", "recall_at_1", "recall_at_5", "recall_at_10",
+        "popularity_fitb", "fitb_gain", "cooccurrence_fitb", "fitb_gain_over_cooccurrence",
+        "fitb_unseen", "unseen_questions",
     }  # fmt: skip
     assert result.n == 3 * COUNTS["test"]
     assert metrics["fitb_gain"] == pytest.approx(metrics["fitb"] - metrics["popularity_fitb"])
-    assert all(0 <= value <= 1 for value in metrics.values())
+    assert metrics["fitb_gain_over_cooccurrence"] == pytest.approx(metrics["fitb"] - metrics["cooccurrence_fitb"])
+    assert all(0 <= value <= 1 for name, value in metrics.items() if name != "unseen_questions")
     assert metrics["fitb"] > 0.7
     assert metrics["auc"] > 0.9
     # Shoes are worn unequally often, tops and bottoms of the test split never in training.
@@ -161,9 +166,10 @@ def test_evaluation_gives_the_documented_figures(
     # Every category has as many questions, so that the slices' mean is the whole.
     assert sum(result.slices["category"].values()) / 3 == pytest.approx(metrics["fitb"])
     assert evaluate(learned[0] / "out", prepared, settings, seed=7) == result
-    # The control answers by counting: another model meets the same questions and the same control.
+    # The controls answer by counting: another model meets the same questions and the same controls.
     other = evaluate(fresh[0] / "out", prepared, settings, seed=7)
-    assert other.metrics["popularity_fitb"] == metrics["popularity_fitb"]
+    for name in ("popularity_fitb", "cooccurrence_fitb", "unseen_questions"):
+        assert other.metrics[name] == metrics[name]
     assert other.metrics["fitb"] < metrics["fitb"]
 
 

@@ -1,0 +1,223 @@
+"""The evaluation of an artifact: one encoding a garment, figures beside memory, the device of the settings."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from aura.taxonomy import Category
+from inference.outfits import artifact
+from inference.outfits.items import Item
+from inference.outfits.model import OutfitModel
+from inference.outfits.network import OutfitNetwork
+from inference.outfits.towers import FrozenTowers, ItemTensors
+from tests.training.outfits.conftest import COUNTS, make_context, quick_settings, read_rows, write_rows
+from training.outfits import evaluate as evaluation
+from training.outfits import train as whole_training
+from training.outfits.data import ItemRow, OutfitTables, read_tables
+from training.outfits.evaluate import ModelExaminee, evaluate
+from training.outfits.module import NetworkExaminee
+
+_QUESTIONS = 2000
+
+
+@pytest.fixture(scope="module")
+def untrained(towers: FrozenTowers, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifact of a network of random weights whose batch normalisation has seen some pictures."""
+    torch.manual_seed(0)
+    network = OutfitNetwork(quick_settings().network, towers.category_texts())
+    with torch.no_grad():
+        noise = torch.randint(0, 256, (32, 3, 16, 16), dtype=torch.uint8)
+        for _ in range(20):
+            network.train().image(noise)
+    folder = tmp_path_factory.mktemp("untrained")
+    artifact.save(network, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tables(prepared: Path) -> OutfitTables:
+    return read_tables(prepared)
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Counter[str]]]:
+    """How often each garment was opened from disk and read by the towers."""
+    counts: dict[str, Counter[str]] = {"opened": Counter(), "encoded": Counter()}
+    open_item, read_items = ItemRow.item, FrozenTowers.read
+
+    def item(self: ItemRow) -> Item:
+        counts["opened"][self.item_id] += 1
+        return open_item(self)
+
+    def encoded(self: FrozenTowers, items: Sequence[Item]) -> ItemTensors:
+        counts["encoded"].update(one.item_id for one in items)
+        return read_items(self, items)
+
+    monkeypatch.setattr(ItemRow, "item", item)
+    monkeypatch.setattr(FrozenTowers, "read", encoded)
+    return counts
+
+
+class AsServed:
+    """Sits an exam by the requests that a service makes, each with its garments' pictures; nothing is kept."""
+
+    def __init__(self, model: OutfitModel, rows: dict[str, ItemRow]) -> None:
+        self._model = model
+        self._items = {name: row.item() for name, row in rows.items()}
+
+    def _outfits(self, outfits: Sequence[Sequence[str]]) -> list[list[Item]]:
+        return [[self._items[name] for name in outfit] for outfit in outfits]
+
+    def score(self, outfits: Sequence[Sequence[str]]) -> np.ndarray:
+        return np.asarray(self._model.score(self._outfits(outfits)))
+
+    def queries(self, contexts: Sequence[Sequence[str]], targets: Sequence[Category]) -> np.ndarray:
+        return self._model.queries(self._outfits(contexts), targets)
+
+    def embed(self, items: Sequence[str]) -> np.ndarray:
+        return self._model.embed_items([self._items[name] for name in items])
+
+
+def test_the_exam_costs_one_encoding_a_garment(
+    untrained: Path, prepared: Path, tables: OutfitTables, read: dict[str, Counter[str]]
+) -> None:
+    evaluate(untrained, prepared, quick_settings(exam_questions=_QUESTIONS), seed=7)
+    # Retrieval searches all garments of the three categories that are asked for, and there are no others.
+    assert read["encoded"] == Counter(dict.fromkeys(tables.items, 1))
+    assert read["opened"] == read["encoded"]
+
+
+def test_figures_are_those_of_the_requests_that_a_service_makes(
+    untrained: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = quick_settings(exam_questions=_QUESTIONS)
+    result = evaluate(untrained, prepared, settings, seed=7)
+    monkeypatch.setattr(evaluation, "ModelExaminee", AsServed)
+    assert evaluate(untrained, prepared, settings, seed=7) == result
+
+
+def test_answers_are_those_of_the_model_in_whatever_order_it_is_asked(untrained: Path, tables: OutfitTables) -> None:
+    model = OutfitModel.load(untrained)
+    outfits = [outfit.items for outfit in tables.outfits["test"]]
+    targets = [list(Category)[number % 12] for number in range(len(outfits))]
+    served = AsServed(model, tables.items)
+    examinee = ModelExaminee(model, tables.items)
+    # The second half comes first, so that the rest is encoded later; then everything is known.
+    for chosen in (slice(12, None), slice(0, 18), slice(None)):
+        scores = examinee.score(outfits[chosen])
+        np.testing.assert_allclose(scores, served.score(outfits[chosen]), rtol=0, atol=1e-6)
+        assert len({round(float(score), 5) for score in scores}) > len(scores) / 2
+        for mine, its in (
+            (examinee.queries(outfits[chosen], targets[chosen]), served.queries(outfits[chosen], targets[chosen])),
+            (examinee.embed(outfits[chosen][0]), served.embed(outfits[chosen][0])),
+        ):
+            np.testing.assert_allclose(mine, its, rtol=0, atol=1e-6)
+    assert examinee.embed([]).shape == (0, model.embedding_dim)
+    assert examinee.score([]).shape == (0,)
+
+
+def test_pictures_are_let_go(untrained: Path, tables: OutfitTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_item = ItemRow.item
+    pictures: list[weakref.ref[Any]] = []
+
+    def item(self: ItemRow) -> Item:
+        opened = open_item(self)
+        pictures.append(weakref.ref(opened.image))
+        return opened
+
+    monkeypatch.setattr(ItemRow, "item", item)
+    examinee = ModelExaminee(OutfitModel.load(untrained), tables.items)
+    examinee.score([outfit.items for outfit in tables.outfits["test"]])
+    gc.collect()
+    assert len(pictures) > 2 * COUNTS["test"]
+    assert not [picture for picture in pictures if picture() is not None]
+
+
+def test_what_no_training_outfit_holds_has_a_figure_of_its_own(untrained: Path, prepared: Path) -> None:
+    result = evaluate(untrained, prepared, quick_settings(exam_questions=_QUESTIONS), seed=7)
+    # Tops and bottoms have one outfit each, shoes are shared with the training outfits.
+    assert result.metrics["unseen_questions"] == 2 * COUNTS["test"]
+    clothes = [result.slices["category"][name] for name in ("tops", "bottoms")]
+    assert result.metrics["fitb_unseen"] == pytest.approx(sum(clothes) / 2)
+    assert result.metrics["fitb_unseen"] != pytest.approx(result.metrics["fitb"])
+    # What was never worn was never worn together with anything.
+    assert result.metrics["cooccurrence_fitb"] == pytest.approx(1 / 4)
+
+
+@pytest.mark.parametrize(("unseen", "reported"), [(20, True), (19, False), (0, False)])
+def test_few_unseen_questions_make_no_figure(untrained: Path, own_data: Path, unseen: int, reported: bool) -> None:
+    path = own_data / "outfits" / "train.jsonl"
+    clothes = [f"{category}-test-{n}" for n in range(COUNTS["test"]) for category in ("tops", "bottoms")]
+    known = clothes[unseen:]
+    write_rows(path, read_rows(path) + [{"outfit_id": name, "group": name, "items": [name]} for name in known])
+    metrics = evaluate(untrained, own_data, quick_settings(exam_questions=_QUESTIONS), seed=7).metrics
+    assert metrics["unseen_questions"] == unseen
+    assert ("fitb_unseen" in metrics) is reported
+
+
+def test_an_exam_that_can_be_remembered_shows_it(untrained: Path, own_data: Path) -> None:
+    folder = own_data / "outfits"
+    worn = [row | {"outfit_id": f"again-{row['outfit_id']}"} for row in read_rows(folder / "test.jsonl")]
+    write_rows(folder / "train.jsonl", read_rows(folder / "train.jsonl") + worn)
+    metrics = evaluate(untrained, own_data, quick_settings(exam_questions=_QUESTIONS), seed=7).metrics
+    assert metrics["cooccurrence_fitb"] == 1
+    assert metrics["popularity_fitb"] < 0.5
+    assert metrics["fitb_gain_over_cooccurrence"] == pytest.approx(metrics["fitb"] - 1)
+
+
+@pytest.mark.parametrize(("accelerator", "device"), [("gpu", "cuda:0"), ("auto", "cuda:0"), ("cpu", "cpu")])
+def test_the_model_is_examined_where_the_settings_say(
+    untrained: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch, accelerator: str, device: str
+) -> None:
+    asked: list[str] = []
+
+    class Reached(Exception):  # noqa: N818 - not an error
+        pass
+
+    def load(_folder: Path, device: str = "cpu") -> OutfitModel:
+        asked.append(device)
+        raise Reached
+
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(OutfitModel, "load", load)
+    with pytest.raises(Reached):
+        evaluate(untrained, prepared, quick_settings(accelerator=accelerator), seed=7)
+    assert asked == [device]
+
+
+def test_training_reads_draws_and_examines_on_the_same_device(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another name for the CPU, so that what is left to the default shows.
+    elsewhere = "cpu:0"
+    placed: dict[str, str] = {}
+    load, towers, examinee = OutfitModel.load, FrozenTowers.__init__, NetworkExaminee.__init__
+
+    def watched_load(folder: Path, device: str = "cpu") -> OutfitModel:
+        placed["pictures"] = device
+        return load(folder, device)
+
+    def watched_towers(self: FrozenTowers, config: Any, device: str = "cpu", **options: Any) -> None:
+        placed.setdefault("towers", device)
+        towers(self, config, device, **options)
+
+    def watched_examinee(self: NetworkExaminee, network: OutfitNetwork, table: Any, device: torch.device) -> None:
+        placed["figures"] = str(device)
+        examinee(self, network, table, device)
+
+    monkeypatch.setattr(whole_training, "training_device", lambda _settings: elsewhere)
+    monkeypatch.setattr(OutfitModel, "load", watched_load)
+    monkeypatch.setattr(FrozenTowers, "__init__", watched_towers)
+    monkeypatch.setattr(NetworkExaminee, "__init__", watched_examinee)
+    whole_training.train(quick_settings(max_epochs=1), make_context(tmp_path, prepared))
+    assert placed == {"towers": elsewhere, "pictures": elsewhere, "figures": elsewhere}
