@@ -11,8 +11,8 @@ class SampleSettings(Section):
     """How much is drawn, and how large. The same settings give the same bytes."""
 
     seed: int = 7
-    products: int = Field(default=700, ge=48)
-    """Articles of the shop that outfits are put together from."""
+    products: int = Field(default=2000, ge=48)
+    """Articles of the shop that outfits are put together from; with few of them pairs repeat and can be learnt by heart."""
     catalog_items: int = Field(default=500, ge=24)
     """Articles that get a description and go into the catalog; at most `products`."""
     outfits: int = Field(default=1600, ge=2)
