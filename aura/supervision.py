@@ -5,6 +5,9 @@ handled at all. Each stage therefore watches the process whose id the run left i
 else's is started through this module, which watches on its behalf:
 
     python -m aura.supervision bentoml serve ...
+
+Workers of such a server watch too (the services in `bentos/` do): they live in sessions of their own, and a server that is
+killed leaves them behind.
 """
 
 from __future__ import annotations

@@ -48,7 +48,11 @@ def figures(folder: Path) -> str:
             f"AP50 **{seen['ap50']:.3f}**, AP {seen['ap']:.3f} ({test['detection']['challenger']['n']} photos)",
             "-",
         ),
-        ("outfits", f"FITB **{worn['fitb']:.3f}**, AUC {worn['auc']:.3f}", f"popularity {worn['popularity_fitb']:.3f}"),
+        (
+            "outfits",
+            f"FITB **{worn['fitb']:.3f}**, AUC {worn['auc']:.3f} ({test['outfits']['challenger']['n']} blanks)",
+            f"popularity {worn['popularity_fitb']:.3f}, co-occurrence {worn['cooccurrence_fitb']:.3f}",
+        ),
         (
             "chat",
             f"loss **{said['loss_reduction']:.1%}** below the base's (95 % interval {said['loss_reduction_low']:.1%} to "

@@ -11,20 +11,25 @@ from typing import Any
 import bentoml
 
 from aura.errors import AuraError
+from aura.supervision import die_with_parent
+from bentos.conversational_ai.turns import Turn
 from bentos.serving.hop import as_answer
+from bentos.serving.index import follow_release
+from bentos.serving.parts import model_part
 from bentos.serving.places import places
 
+MODEL_PART_SECONDS = 600
+_MARGIN_SECONDS = 30
+"""An answer must end so long before BentoML's client gives it up; its clock runs while the answer waits for its turn too."""
 _END = object()
 
 
-@bentoml.service(name="conversational_ai_model", workers=1, traffic={"timeout": 600})
+@bentoml.service(name="conversational_ai_model", **model_part(MODEL_PART_SECONDS))
 class Conversationalist:
-    """The champion adapter on its base, with the served knowledge index.
-
-    One answer is generated at a time; further ones wait for their turn, so that each is as quick as the machine allows.
-    """
+    """The champion adapter on its base, with the served knowledge index. One answer is generated at a time."""
 
     def __init__(self) -> None:
+        die_with_parent()
         # Imported here: the API part never needs torch.
         from inference.chat.model import ChatModel
         from inference.retrieval.search import Index
@@ -32,16 +37,18 @@ class Conversationalist:
         self._champion = places().champion("chat")
         self._model = ChatModel.load(self._champion.folder, device=places().serving.device)
         self._index = Index.open(places().index)
-        self._turn: asyncio.Lock | None = None
+        self._turn = Turn()
+        self._wanted: set[str] = set()
 
     @bentoml.api
-    def about(self) -> dict[str, Any]:
-        """Versions of the champion and of the index."""
+    async def about(self) -> dict[str, Any]:
+        """Versions of the champion and of the index; async, so that it does not wait for a search."""
         return {"model": self._champion.as_dict(), "index_version": str(self._index.version)}
 
     @bentoml.api
     def retrieve(self, query: str, k: int) -> dict[str, Any]:
         """`passages`: the k best for a query, best first; or `error`."""
+        follow_release(self._index)
         try:
             found = self._index.search_knowledge(query, k)
         except AuraError as error:
@@ -55,25 +62,41 @@ class Conversationalist:
 
     @bentoml.api
     async def generate(
-        self, messages: list[dict[str, str]], passages: list[str], max_new_tokens: int, seconds: float
+        self, answer_id: str, messages: list[dict[str, str]], passages: list[str], max_new_tokens: int, seconds: float
     ) -> AsyncGenerator[str, None]:
         """JSON lines: `{"text": ...}` as they are generated, then `{"finish_reason": ...}`; or `{"error": ...}` alone.
 
-        Generation stops when the caller goes away, and is cut after `seconds` (waiting for the turn not counted).
+        Generation ends early when `stop` is called with the same `answer_id`, and is cut after `seconds` (waiting for
+        the turn not counted).
         """
-        self._turn = self._turn or asyncio.Lock()
-        async with self._turn:
-            deadline = time.monotonic() + seconds
-            try:
+        patience = MODEL_PART_SECONDS - _MARGIN_SECONDS - seconds
+        self._wanted.add(answer_id)
+        try:
+            async with self._turn.taken(patience):
+                deadline = time.monotonic() + seconds
                 pieces = self._model.stream(messages, passages=passages, max_new_tokens=max_new_tokens)
-            except AuraError as error:
-                yield json.dumps(as_answer(error)) + "\n"
-                return
-            cut = False
-            try:
-                while not cut and (piece := await asyncio.to_thread(next, pieces, _END)) is not _END:
-                    yield json.dumps({"text": piece}) + "\n"
-                    cut = time.monotonic() > deadline
-            finally:
-                await asyncio.to_thread(pieces.close)
-            yield json.dumps({"finish_reason": "deadline" if cut else pieces.finish_reason}) + "\n"
+                cut = self._cut(answer_id, deadline)
+                try:
+                    while not cut and (piece := await asyncio.to_thread(next, pieces, _END)) is not _END:
+                        yield json.dumps({"text": piece}) + "\n"
+                        cut = self._cut(answer_id, deadline)
+                finally:
+                    await asyncio.to_thread(pieces.close)
+                yield json.dumps({"finish_reason": cut or pieces.finish_reason}) + "\n"
+        except AuraError as error:
+            yield json.dumps(as_answer(error)) + "\n"
+        finally:
+            self._wanted.discard(answer_id)
+
+    @bentoml.api
+    async def stop(self, answer_id: str) -> bool:
+        """End an answer after the piece that is being made; False when it has ended already."""
+        was_wanted = answer_id in self._wanted
+        self._wanted.discard(answer_id)
+        return was_wanted
+
+    def _cut(self, answer_id: str, deadline: float) -> str:
+        """Why an answer must end before the model ends it, if it must."""
+        if answer_id not in self._wanted:
+            return "stopped"
+        return "deadline" if time.monotonic() > deadline else ""

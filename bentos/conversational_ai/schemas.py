@@ -6,6 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from inference.chat.notes import PASSAGES
+
 MAX_MESSAGE_CHARS = 4000
 
 
@@ -15,23 +17,39 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     role: Literal["user", "assistant"]
-    content: str = Field(min_length=1, max_length=MAX_MESSAGE_CHARS)
+    content: str = Field(max_length=MAX_MESSAGE_CHARS, description="only the assistant's may be empty: it said nothing")
+
+    @model_validator(mode="after")
+    def _a_question_has_words(self) -> Self:
+        if self.role == "user" and not self.content.strip():
+            raise ValueError("a message of the user must not be empty")
+        return self
 
 
 class ChatRequest(BaseModel):
-    """A conversation whose last turn is the user's question."""
+    """A conversation whose last turn is the user's question; clients may echo answers as they got them."""
 
     model_config = ConfigDict(extra="forbid")
 
     messages: list[Message] = Field(min_length=1, max_length=40)
-    passages: int = Field(default=2, ge=0, le=5, description="knowledge passages that the answer may use")
+    passages: int = Field(default=PASSAGES, ge=0, le=5, description="knowledge passages that the answer may use")
     max_new_tokens: int | None = Field(default=None, ge=1, le=1024)
 
     @model_validator(mode="after")
     def _ends_with_a_question(self) -> Self:
-        if self.messages[-1].role != "user" or not self.messages[-1].content.strip():
+        if self.messages[-1].role != "user":
             raise ValueError("the last message must be the user's question")
         return self
+
+    def conversation(self) -> list[dict[str, str]]:
+        """The messages for the model. Where the assistant said nothing, that turn is left out with its question."""
+        kept: list[dict[str, str]] = []
+        for message in self.messages:
+            if message.content.strip():
+                kept.append(message.model_dump())
+            elif kept and kept[-1]["role"] == "user":
+                kept.pop()
+        return kept
 
 
 class Source(BaseModel):
@@ -45,7 +63,7 @@ class Source(BaseModel):
 
 
 class AssistantMessage(BaseModel):
-    """The assistant's turn; empty when the model found nothing to say."""
+    """The assistant's turn; empty when the model found nothing to say. Echoed in the next request it is left out."""
 
     role: Literal["assistant"] = "assistant"
     content: str
@@ -77,12 +95,15 @@ class RagAnswer(BaseModel):
 
 
 class SocketRequest(BaseModel):
-    """A frame from the client: the next question; the connection remembers the conversation."""
+    """A frame from the client: the next question.
+
+    The connection remembers the conversation; of a question that got an empty answer it remembers nothing.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     content: str = Field(min_length=1, max_length=MAX_MESSAGE_CHARS)
-    passages: int = Field(default=2, ge=0, le=5)
+    passages: int = Field(default=PASSAGES, ge=0, le=5)
 
 
 class Health(BaseModel):

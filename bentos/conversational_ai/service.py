@@ -1,24 +1,26 @@
 """API part: chat over HTTP and WebSocket, and retrieval alone.
 
 BentoML's `timeout` guards only the first byte and its `max_concurrency` counts open WebSockets, so this part has limits of
-its own: conversations at once, idle time, seconds per answer.
+its own: conversations at once, idle time, answers at once, seconds per answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import bentoml
-from fastapi import WebSocket, WebSocketDisconnect
+from fastapi import Request, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
-from aura.errors import BusyError, InvalidRequestError
-from bentos.conversational_ai.model import Conversationalist
+from aura.errors import AuraError, BusyError, InvalidRequestError
+from aura.supervision import die_with_parent
+from bentos.conversational_ai.answers import find_sources, generated
+from bentos.conversational_ai.model import MODEL_PART_SECONDS, Conversationalist
 from bentos.conversational_ai.schemas import (
     AssistantMessage,
     ChatAnswer,
@@ -29,23 +31,24 @@ from bentos.conversational_ai.schemas import (
     SocketRequest,
     Source,
 )
-from bentos.serving.api import answer_unknown_paths, error_detail, make_app
+from bentos.conversational_ai.turns import Admission
+from bentos.serving.api import answer_unknown_paths, make_app
+from bentos.serving.callers import while_connected
+from bentos.serving.error_body import error_detail
 from bentos.serving.hop import raise_error_of
+from bentos.serving.parts import api_part
 from bentos.serving.places import places
 
 logger = logging.getLogger("aura.services")
 
 app = make_app("Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.")
 
-_FOLLOW_UP_WORDS = 6
-_MAX_QUERY_CHARS = 1000
-"""Of a long question the end is looked up: that is where people ask."""
 _REMEMBERED_MESSAGES = 21
 """Odd, so that what is kept begins with a question."""
 _GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
 
 
-@bentoml.service(name="conversational_ai", traffic={"timeout": 600})
+@bentoml.service(name="conversational_ai", **api_part(MODEL_PART_SECONDS))
 @bentoml.asgi_app(app, path="/api/v1/conversational-ai")
 class ConversationalAI:
     """Endpoints under `/api/v1/conversational-ai`."""
@@ -53,21 +56,14 @@ class ConversationalAI:
     model = bentoml.depends(Conversationalist)
 
     def __init__(self) -> None:
+        die_with_parent()
         self._open = 0
+        self._admission = Admission(places().serving.max_waiting_answers)
 
     @app.post("/chat")
-    async def chat(self, request: ChatRequest) -> ChatAnswer:
-        """One answer, with the passages that it may have used."""
-        messages = [message.model_dump() for message in request.messages]
-        sources = await self._sources(messages, request.passages)
-        text, reason = "", "stop"
-        async for event in self._events(messages, sources, request.max_new_tokens):
-            text += event.get("text", "")
-            reason = event.get("finish_reason", reason)
-        return ChatAnswer(
-            message=AssistantMessage(content=text.strip()), sources=sources, finish_reason=reason,
-            model=(await self.model.to_async.about())["model"],
-        )  # fmt: skip
+    async def chat(self, request: ChatRequest, connection: Request) -> ChatAnswer:
+        """One answer, with the passages that it may have used; given up when the caller goes away."""
+        return await while_connected(connection, self._whole_answer(request))
 
     @app.post("/rag/query")
     async def rag_query(self, request: RagRequest) -> RagAnswer:
@@ -120,56 +116,66 @@ class ConversationalAI:
             messages = [*messages, {"role": "user", "content": question.content}][-_REMEMBERED_MESSAGES:]
             try:
                 answer = await self._stream(websocket, messages, question.passages)
-                messages.append({"role": "assistant", "content": answer})
             except WebSocketDisconnect:
                 raise
             except Exception as error:  # one failed answer must not end the conversation; the frame says what happened
-                logger.exception("an answer failed")
-                messages.pop()
+                if isinstance(error, AuraError):
+                    logger.info("no answer: %s", error.message)
+                else:
+                    logger.exception("an answer failed")
+                answer = ""
                 await _send_error(websocket, error)
+            if answer:
+                messages.append({"role": "assistant", "content": answer})
+            else:
+                messages.pop()
+
+    async def _whole_answer(self, request: ChatRequest) -> ChatAnswer:
+        sources: list[Source] = []
+        text, reason = "", "stop"
+        answer = self._answer(request.conversation(), request.passages, request.max_new_tokens)
+        async with aclosing(answer) as events:
+            async for event in events:
+                sources = event.get("sources", sources)
+                text += event.get("text", "")
+                reason = event.get("finish_reason", reason)
+        return ChatAnswer(
+            message=AssistantMessage(content=text.strip()), sources=sources, finish_reason=reason,
+            model=(await self.model.to_async.about())["model"],
+        )  # fmt: skip
 
     async def _stream(self, websocket: WebSocket, messages: list[dict[str, str]], passages: int) -> str:
-        sources = await self._sources(messages, passages)
-        await websocket.send_json({"type": "sources", "sources": [source.model_dump() for source in sources]})
+        """Send an answer as frames; its whole text, which may be empty."""
         text, reason = "", "stop"
-        async for event in self._events(messages, sources, None):
-            if "text" in event:
-                text += event["text"]
-                await websocket.send_json({"type": "token", "text": event["text"]})
-            reason = event.get("finish_reason", reason)
+        async with aclosing(self._answer(messages, passages, None)) as events:
+            async for event in events:
+                if "sources" in event:
+                    found = [source.model_dump() for source in event["sources"]]
+                    await websocket.send_json({"type": "sources", "sources": found})
+                if "text" in event:
+                    text += event["text"]
+                    await websocket.send_json({"type": "token", "text": event["text"]})
+                reason = event.get("finish_reason", reason)
         about = await self.model.to_async.about()
         await websocket.send_json({"type": "done", "finish_reason": reason, "model": about["model"]})
         return text.strip()
 
-    async def _sources(self, messages: list[dict[str, str]], k: int) -> list[Source]:
-        if not k:
-            return []
-        answer = await self.model.to_async.retrieve(query=search_query(messages), k=k)
-        raise_error_of(answer)
-        return [Source(**one) for one in answer["passages"]]
+    async def _answer(
+        self, messages: list[dict[str, str]], passages: int, max_new_tokens: int | None
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """`{"sources": [Source]}`, then the events of `generated`.
 
-    async def _events(
-        self, messages: list[dict[str, str]], sources: list[Source], max_new_tokens: int | None
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Events of the model part; chunks on the wire need not end where lines do."""
-        serving = places().serving
-        buffer = ""
-        async for chunk in self.model.to_async.generate(
-            messages=messages, passages=[source.text for source in sources],
-            max_new_tokens=max_new_tokens or serving.max_new_tokens, seconds=serving.chat_timeout_seconds,
-        ):  # fmt: skip
-            *lines, buffer = (buffer + chunk).split("\n")
-            for event in map(json.loads, filter(None, lines)):
-                raise_error_of(event)
-                yield event
-
-
-def search_query(messages: list[dict[str, str]]) -> str:
-    """What to look up: the last question, with the one before when it is too short to stand alone ("and in winter?")."""
-    questions = [message["content"] for message in messages if message["role"] == "user"]
-    if len(questions) > 1 and len(questions[-1].split()) < _FOLLOW_UP_WORDS:
-        return f"{questions[-2]} {questions[-1]}"[-_MAX_QUERY_CHARS:]
-    return questions[-1][-_MAX_QUERY_CHARS:]
+        Raises:
+            BusyError: too many answers wait already.
+        """
+        model = self.model.to_async
+        with self._admission.place():
+            sources = await find_sources(model, messages, passages)
+            yield {"sources": sources}
+            answer = generated(model, messages, sources, max_new_tokens, places().serving)
+            async with aclosing(answer) as events:
+                async for event in events:
+                    yield event
 
 
 async def _text_frame(websocket: WebSocket) -> str:

@@ -20,9 +20,7 @@ class OutfitItem(BaseModel):
     item_id: str | None = None
     category: Category | None = None
     title: str = Field(default="", max_length=300)
-    image_base64: str | None = Field(
-        default=None, max_length=14_000_000, description="JPEG, PNG or WEBP of the garment alone, base64"
-    )
+    image_base64: str | None = Field(default=None, description="JPEG, PNG or WEBP of the garment alone, base64")
 
     @model_validator(mode="after")
     def _described(self) -> Self:
@@ -38,7 +36,7 @@ class RecommendRequest(BaseModel):
 
     items: list[OutfitItem] = Field(min_length=1, max_length=MAX_ITEMS - 1)
     targets: list[Category] = Field(
-        default_factory=list, max_length=len(Category), description="wanted categories; empty: what is missing"
+        default_factory=list, max_length=len(Category), description="wanted categories; empty: what the outfit lacks"
     )
     k: int = Field(default=5, ge=1, le=50, description="items per category")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import struct
 import warnings
 
 from PIL import Image, UnidentifiedImageError
@@ -35,14 +36,19 @@ def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Ima
                 hint="scale it down first",
             )
         return upright_rgb(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except Image.DecompressionBombError as error:  # Pillow's own limit comes before ours and is never below it
+        raise InvalidRequestError(
+            f"{where} has far too many pixels; at most {limits.max_image_pixels} are allowed",
+            hint="scale it down first",
+        ) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error) as error:  # the last: damaged EXIF
         raise InvalidRequestError(
             f"{where} is not a readable {', '.join(FORMATS)} picture", hint="check that the whole file was sent"
         ) from error
 
 
 def refuse_large(size: int | None, limits: ServingSettings, where: str = "image") -> None:
-    """Refuse by size alone, before the bytes are read.
+    """Refuse by size alone, before anything is decoded. `bentos.serving.body_limit` bounds what is received at all.
 
     Raises:
         InvalidRequestError: too large.
@@ -57,10 +63,12 @@ def decode_base64(text: str, limits: ServingSettings, where: str) -> Image.Image
     """Decode a picture sent as base64 in JSON, with or without a `data:` prefix.
 
     Raises:
-        InvalidRequestError: not base64, or not a picture.
+        InvalidRequestError: too large, not base64, or not a picture.
     """
+    encoded = text.rpartition(",")[2]
+    refuse_large(len(encoded) * 3 // 4 - encoded[-2:].count("="), limits, where)
     try:
-        content = base64.b64decode(text.rpartition(",")[2], validate=True)
+        content = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidRequestError(
             f"{where} is not base64", hint="encode the file's bytes as standard base64"

@@ -1,7 +1,8 @@
 """Where a service finds its settings, champions, index and catalog.
 
 In a Bento everything lies in `pinned/` beside the sources, so that the deployment never changes by itself. In a checkout
-the registry's `champion` alias and the profile's folders are asked.
+the registry's `champion` alias and the profile's folders are asked; what is fetched from them lies in
+`home()/serving/<profile>`, so that a night under way takes nothing from a service that answers.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from aura.paths import home, profile_paths, repo_root
 from aura.serving import ServingSettings
 from aura.settings import read_profile, validate
 from aura.tracking import TrackingSettings
+from bentos.serving.catalog_copy import catalog_copy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +47,19 @@ class Places:
         return self.pinned / "index" if self.pinned else profile_paths(self.profile).index
 
     @property
+    def fetched(self) -> Path:
+        """Where copies lie that the services of a checkout answer from."""
+        return home() / "serving" / self.profile
+
     def catalog(self) -> Path:
-        return self.pinned / "catalog" if self.pinned else profile_paths(self.profile).workspace / "data" / "catalog"
+        """Folder of the catalog, which stays as it is while a service runs.
+
+        Raises:
+            IndexNotReadyError: there is no catalog, or it is being rewritten.
+        """
+        if self.pinned:
+            return self.pinned / "catalog"
+        return catalog_copy(profile_paths(self.profile).workspace / "data" / "catalog", self.fetched)
 
     def champion(self, model: str) -> Champion:
         """Artifact of the champion; fetched from the registry once per version.
@@ -67,7 +80,7 @@ class Places:
                 hint=f"run `aura nightly --profile {self.profile}`, or `aura models promote {model} VERSION`",
             )
         # By candidate, not by number: another registry has another version 1.
-        folder = home() / "serving" / self.profile / model / version.tags["candidate_id"][:16]
+        folder = self.fetched / model / version.tags["candidate_id"][:16]
         if not (folder / "config.json").is_file():
             registry.download(version, folder)
         return Champion(model=model, version=version.version, folder=folder)

@@ -14,9 +14,12 @@ from fastapi import File, Query, UploadFile
 from PIL import Image
 
 from aura.errors import AuraError
+from aura.supervision import die_with_parent
 from aura.taxonomy import Category
 from bentos.serving.api import answer_unknown_paths, make_app
 from bentos.serving.hop import as_answer, raise_error_of
+from bentos.serving.index import follow_release
+from bentos.serving.parts import api_part, model_part
 from bentos.serving.pictures import decode, encode, refuse_large
 from bentos.serving.places import places
 from bentos.visual_analysis.schemas import Analysis, Garment, Health, Similar
@@ -24,14 +27,17 @@ from bentos.visual_analysis.schemas import Analysis, Garment, Health, Similar
 _LEAST_SCORE = 0.05
 """Nothing below is of use to anybody; the queries of a DETR always answer something."""
 
+_MODEL_PART_SECONDS = 60
+
 app = make_app("Aura visual analysis", "Finds garments in photos.")
 
 
-@bentoml.service(name="visual_analysis_model", workers=1, traffic={"timeout": 60})
+@bentoml.service(name="visual_analysis_model", **model_part(_MODEL_PART_SECONDS))
 class DetectorModel:
     """The champion of the detector, in a process of its own."""
 
     def __init__(self) -> None:
+        die_with_parent()
         # Imported here: the API part never needs torch.
         from inference.detection.detector import Detector
 
@@ -40,8 +46,8 @@ class DetectorModel:
         self._index: Any = None
 
     @bentoml.api
-    def about(self) -> dict[str, str]:
-        """Name and version of the champion."""
+    async def about(self) -> dict[str, str]:
+        """Name and version of the champion; async, so that it does not wait for the model."""
         return self._champion.as_dict()
 
     @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
@@ -69,28 +75,31 @@ class DetectorModel:
         from inference.retrieval.search import Index
 
         try:
-            self._index = self._index or Index.open(places().index)
+            if self._index is None:
+                self._index = Index.open(places().index)
+            follow_release(self._index)
+            photo = Image.open(io.BytesIO(image))
+            return {"items": [self._lookalikes(photo, one, k) for one in boxes]}
         except AuraError as error:
             return as_answer(error)
-        photo = Image.open(io.BytesIO(image))
-        answer = []
-        for one in boxes:
-            hits = self._index.similar_items(photo.crop(_at_least_a_pixel(one["box"])), k, Category(one["category"]))
-            answer.append(
-                [
-                    {"item_id": hit.item_id, "title": hit.title, "category": hit.category, "similarity": hit.relevance}
-                    for hit in hits
-                ]
-            )
-        return {"items": answer}
+
+    def _lookalikes(self, photo: Image.Image, found: dict[str, Any], k: int) -> list[dict[str, Any]]:
+        hits = self._index.similar_items(photo.crop(_at_least_a_pixel(found["box"])), k, Category(found["category"]))
+        return [
+            {"item_id": hit.item_id, "title": hit.title, "category": hit.category, "similarity": hit.relevance}
+            for hit in hits
+        ]
 
 
-@bentoml.service(name="visual_analysis", traffic={"timeout": 60})
+@bentoml.service(name="visual_analysis", **api_part(_MODEL_PART_SECONDS))
 @bentoml.asgi_app(app, path="/api/v1/visual-analysis")
 class VisualAnalysis:
     """HTTP endpoints under `/api/v1/visual-analysis`."""
 
     model = bentoml.depends(DetectorModel)
+
+    def __init__(self) -> None:
+        die_with_parent()
 
     @app.post("/analyze")
     async def analyze(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
+import aiohttp
 import pytest
-from bentoml.exceptions import InternalServerError, ServiceUnavailable
+from bentoml.exceptions import BentoMLException, InternalServerError, ServiceUnavailable
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
@@ -22,6 +25,12 @@ def client() -> TestClient:
         "bad": InvalidRequestError("that is no photo", hint="send a JPEG"),
         "index": IndexNotReadyError("no index", hint="aura index build"),
         "full": ServiceUnavailable("queue is full"),
+        "slow": BentoMLException(
+            "Not able to process the request in 60 seconds", error_code=HTTPStatus.GATEWAY_TIMEOUT
+        ),
+        "silent": TimeoutError(),
+        "killed": aiohttp.ServerDisconnectedError(),
+        "halfway": aiohttp.ClientPayloadError("secret detail: response payload is not completed"),
         "remote": InternalServerError("secret detail of the model part"),
         "bug": RuntimeError("secret detail"),
     }
@@ -40,7 +49,8 @@ def client() -> TestClient:
 @pytest.mark.parametrize(
     ("name", "status", "code"),
     [("bad", 400, "invalid_request"), ("index", 503, "index_not_ready"), ("full", 503, "overloaded"),
-     ("remote", 500, "internal"), ("bug", 500, "internal")],
+     ("slow", 503, "overloaded"), ("silent", 503, "overloaded"), ("killed", 503, "overloaded"),
+     ("halfway", 503, "overloaded"), ("remote", 500, "internal"), ("bug", 500, "internal")],
 )  # fmt: skip
 def test_every_failure_has_the_body_a_hint_and_the_request_id(
     client: TestClient, name: str, status: int, code: str

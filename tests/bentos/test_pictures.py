@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import zlib
 
 import pytest
 from PIL import Image
@@ -54,6 +55,25 @@ def test_limits_are_checked_before_the_pixels_are_decoded() -> None:
         decode(content, ServingSettings(max_image_bytes=10))
 
 
+def test_a_picture_that_would_fill_the_memory_is_refused() -> None:
+    content = bytearray(as_bytes(Image.new("RGB", (20, 20))))
+    header = slice(12, 29)  # IHDR with width and height, then its checksum
+    content[16:24] = (30_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[header]).to_bytes(4, "big")
+    with pytest.raises(InvalidRequestError, match="far too many pixels; at most 40000000"):
+        decode(bytes(content), LIMITS)
+
+
+def test_damaged_exif_is_refused() -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0100] = 6, 5
+    content = as_bytes(Image.new("RGB", (30, 20)), "JPEG", exif=exif)
+    width_as_number, width_as_text = bytes.fromhex("0100000400000001"), bytes.fromhex("0100000200000001")
+    assert width_as_number in content
+    with pytest.raises(InvalidRequestError, match="not a readable"):
+        decode(content.replace(width_as_number, width_as_text), LIMITS)
+
+
 def test_base64_with_and_without_a_data_prefix_and_lossless_encoding() -> None:
     image = Image.effect_noise((16, 16), 50).convert("RGB")
     text = base64.b64encode(encode(image)).decode()
@@ -61,3 +81,14 @@ def test_base64_with_and_without_a_data_prefix_and_lossless_encoding() -> None:
         assert decode_base64(given, LIMITS, "items.0").tobytes() == image.tobytes()
     with pytest.raises(InvalidRequestError, match=r"items\.0 is not base64"):
         decode_base64("%%%", LIMITS, "items.0")
+
+
+@pytest.mark.parametrize("size", [10, 11, 12])
+def test_the_limit_on_base64_is_the_one_on_bytes_and_comes_before_decoding(size: int) -> None:
+    text = base64.b64encode(bytes(size)).decode()
+    with pytest.raises(InvalidRequestError, match="not a readable"):
+        decode_base64(text, ServingSettings(max_image_bytes=size), "items.0")
+    with pytest.raises(InvalidRequestError, match=f"has {size} bytes; at most {size - 1}"):
+        decode_base64(text, ServingSettings(max_image_bytes=size - 1), "items.0")
+    with pytest.raises(InvalidRequestError, match="bytes; at most 10"):
+        decode_base64("%" * 100, ServingSettings(max_image_bytes=10), "items.0")
