@@ -60,8 +60,9 @@ async def generated(
     answer_id = uuid.uuid4().hex
     ended = False
     buffer = ""
+    notes = [note_text(source.title, source.heading, source.text) for source in sources]
     stream = model.generate(
-        answer_id=answer_id, messages=messages, passages=[note_text(source.title, source.heading, source.text) for source in sources],
+        answer_id=answer_id, messages=messages, passages=notes,
         max_new_tokens=max_new_tokens or serving.max_new_tokens, seconds=serving.chat_timeout_seconds,
     )  # fmt: skip
     try:
