@@ -17,7 +17,8 @@ from flows.workspace import Workspace
 
 _KEPT_LINES = 30
 _UP = "\x1b[A"
-_BAR = re.compile(r"[^|]*\|[^|]*\|\s*[\d.]+\w?/[\d.?]+\w? \[[^\]]*\]|[^\[]*\d+it \[[^\]]*\]|(?:\x1b\[A)+")
+"""A tqdm bar below another one moves the cursor."""
+_BAR = re.compile(r"[^|]*\|[^|]*\|\s*[\d.]+\w?/[\d.?]+\w? \[[^\]]*\]|[^\[]*\d+it \[[^\]]*\]")
 """A state of a tqdm bar. What is printed next may stand on the same line, for the bar itself ends without one."""
 _SAY_PROGRESS_SECONDS = 30.0
 """A progress bar becomes a line of the log so often: minutes of silence look like a hang, every step like noise."""
@@ -68,8 +69,9 @@ def run_stage(
             for line in process.stdout or ():
                 stream.write(line)
                 stream.flush()
+                line = line.replace(_UP, "")
                 bar = _BAR.match(line)
-                words = line[bar.end() :].replace(_UP, "").strip() if bar else line.rstrip()
+                words = line[bar.end() :].strip() if bar else line.rstrip()
                 if words:
                     tail.append(words)
                 elif bar and time.monotonic() - said > _SAY_PROGRESS_SECONDS:

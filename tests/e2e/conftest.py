@@ -30,6 +30,7 @@ _SMALL = (
     "outfits.max_epochs=2",
     "chat.max_epochs=1",
     "chat.lora.rank=2",
+    "chat.lora.last_layers=2",
     "chat.shown_answers=1",
     # What so little training is worth does not matter here; the rules themselves have tests of their own.
     "gate.detection.floor=0",

@@ -40,4 +40,4 @@ class ChatSettings(TrainerSettings):
         default=PASSAGES, ge=1, description="notes per question; equal to what the service sends by default"
     )
     score_batch_tokens: int = Field(default=1024, ge=64, description="tokens at once where a loss is only measured")
-    shown_answers: int = Field(default=3, ge=0, description="questions answered before and after, for people to read")
+    shown_answers: int = Field(default=2, ge=0, description="questions answered before and after, for people to read")
