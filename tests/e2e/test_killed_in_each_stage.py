@@ -44,7 +44,10 @@ def results(world: World) -> dict[str, Any]:
     index = json.loads((folder / "index.json").read_text())
     listed = json.loads(world.aura("models", "list", "--json").stdout)
     return {
-        "versions": sorted((one["model"], one["version"], one["tags"]["candidate_id"]) for one in listed),
+        "versions": sorted(
+            (one["model"], one["version"], one["tags"]["candidate_id"], one["tags"]["verdict"], *sorted(one["aliases"]))
+            for one in listed
+        ),
         "figures": {model: one["challenger"]["metrics"] for model, one in figures.items()},
         "index": index["candidate"],
     }
