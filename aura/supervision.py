@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import runpy
-import signal
 import sys
 import threading
 import time
@@ -61,22 +60,27 @@ def _alive(process: psutil.Process) -> bool:
         return False
 
 
-def stop_tree(family: Sequence[psutil.Process], seconds: float, signal_number: int = signal.SIGTERM) -> None:
-    """Ask processes to end, wait, and end by force those that have not.
-
-    Args:
-        family: from `family_of`, taken before anything was stopped: a child whose parent has gone cannot be found any more.
-    """
+def stop_tree(pid: int, seconds: float) -> None:
+    """Ask a process and everything that it started to end, also when a signal reached only the top."""
+    family = family_of(pid)
     for process in family:
         with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal_number)
-    for process in psutil.wait_procs(family, timeout=seconds)[1]:
+            process.terminate()
+    end_by_force(family, after_seconds=seconds)
+
+
+def end_by_force(family: Sequence[psutil.Process], after_seconds: float) -> None:
+    """Wait for processes to end, and kill those that have not."""
+    for process in psutil.wait_procs(family, timeout=after_seconds)[1]:
         with suppress(psutil.NoSuchProcess):
             process.kill()
 
 
 def family_of(pid: int) -> list[psutil.Process]:
-    """A process and everything that it started; empty when it has gone."""
+    """A process and everything that it started; empty when it has gone.
+
+    Take it before anything is stopped: a child whose parent has gone cannot be found any more.
+    """
     try:
         top = psutil.Process(pid)
         return [*top.children(recursive=True), top]

@@ -20,7 +20,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from aura.errors import ServiceError
 from aura.paths import home
-from aura.supervision import family_of, stop_tree, watched, watched_environment
+from aura.supervision import end_by_force, family_of, watched, watched_environment
 
 _START_SECONDS = 90
 
@@ -118,10 +118,13 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, se
 
 def stop(process: subprocess.Popen[bytes], seconds: float = 20) -> None:
     """End a server that was started in a session of its own, with everything that it started."""
-    if process.poll() is None:
-        # Workers of a server may have left its process group, so all of them are asked.
-        stop_tree(family_of(process.pid), seconds, signal.SIGINT)
-        process.wait()
+    if process.poll() is not None:
+        return
+    family = family_of(process.pid)
+    # Only the group is asked: BentoML's workers are in sessions of their own, and what leads them would start them anew.
+    os.killpg(process.pid, signal.SIGINT)
+    end_by_force(family, after_seconds=seconds)
+    process.wait()
 
 
 def _tail(log: Path, lines: int = 15) -> str:

@@ -12,7 +12,7 @@ from threading import Event, Timer
 from typing import Any
 
 from aura.errors import StageError
-from aura.supervision import family_of, stop_tree, watched
+from aura.supervision import stop_tree, watched
 from flows.workspace import Workspace
 
 _KEPT_LINES = 30
@@ -60,7 +60,7 @@ def run_stage(
 
     def expire() -> None:
         expired.set()
-        stop_tree(family_of(process.pid), seconds=5)
+        stop_tree(process.pid, seconds=5)
 
     timer = Timer(timeout_seconds, expire)
     timer.start()
@@ -82,7 +82,7 @@ def run_stage(
         code = process.wait()
     finally:
         timer.cancel()
-        stop_tree(family_of(process.pid), seconds=5)
+        stop_tree(process.pid, seconds=5)
     if expired.is_set() or code:
         reason = f"ran out of its {timeout_seconds / 60:.0f} minutes" if expired.is_set() else f"ended with code {code}"
         end = "\n".join(tail)

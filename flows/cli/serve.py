@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -131,8 +132,8 @@ def _watch(running: list[tuple[str, subprocess.Popen[bytes], Path, str]]) -> Non
 def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
     from flows.servers import stop
 
-    for process in processes:
-        stop(process)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(stop, processes))
 
 
 def _from_anywhere(profile: str) -> str:

@@ -69,13 +69,10 @@ def collect(profile: str, overrides: list[str] | None) -> dict[str, Any]:
 
 
 def _index(uri: str) -> dict[str, Any]:
-    from aura.errors import IndexNotReadyError
-    from inference.retrieval.search import Index
+    from inference.retrieval.releases import served_release
 
-    try:
-        return {"ready": True, "version": Index.open(uri).version}
-    except IndexNotReadyError:
-        return {"ready": False, "version": None}
+    version = served_release(uri)  # without the embedding models that a search would load
+    return {"ready": version is not None, "version": version}
 
 
 def _services(serving: Any) -> dict[str, Any]:
