@@ -122,7 +122,8 @@ def stop(process: subprocess.Popen[bytes], seconds: float = 20) -> None:
         return
     family = family_of(process.pid)
     # Only the group is asked: BentoML's workers are in sessions of their own, and what leads them would start them anew.
-    os.killpg(process.pid, signal.SIGINT)
+    # Not SIGINT: what a shell starts in the background inherits that it is ignored, and so do its children.
+    os.killpg(process.pid, signal.SIGTERM)
     end_by_force(family, after_seconds=seconds)
     process.wait()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,14 @@ from rich.console import Console
 from flows.cli.options import ProfileOption, SetOption
 
 _START_SECONDS = 180
+
+
+class Terminated(Exception):
+    """SIGTERM, as a supervisor sends it: the end is the same as with Ctrl+C."""
+
+
+def _on_terminate(*_: object) -> None:
+    raise Terminated
 
 
 def serve(
@@ -49,6 +58,7 @@ def serve(
     environment = bento_environment() | {"AURA_PROFILE": _from_anywhere(profile)} | _as_environment(overrides or [])
     console = Console()
     running: list[tuple[str, subprocess.Popen[bytes], Path, str]] = []
+    signal.signal(signal.SIGTERM, _on_terminate)
     try:
         for name in chosen:
             service = SERVICES[name]
@@ -61,7 +71,7 @@ def serve(
             console.print(f"[green]{name}[/] {url}/docs", highlight=False)
         console.print("Ctrl+C stops them.")
         _watch(running)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated):
         console.print("stopping")
     finally:
         _stop_all([process for _, process, _, _ in running])
@@ -91,6 +101,7 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
         del commands["mlflow"]
         typer.echo(f"mlflow: {uri}")
     running: list[tuple[str, subprocess.Popen[bytes], Path, str]] = []
+    signal.signal(signal.SIGTERM, _on_terminate)
     try:
         for name, command in commands.items():
             log = home() / "logs" / f"ui-{name}.log"
@@ -103,7 +114,7 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
             typer.echo(f"{name}: {url}")
         typer.echo("Ctrl+C stops them.")
         _watch(running)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated):
         typer.echo("stopping")
     finally:
         _stop_all([process for _, process, _, _ in running])

@@ -63,7 +63,7 @@ def test_kill_nine_of_the_run_ends_what_it_started(script: str) -> None:
 def test_a_stopped_server_takes_workers_in_sessions_of_their_own_along() -> None:
     """As BentoML's workers are: a signal to the process group does not reach them."""
     worker = (
-        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     )
     server = (
         "import subprocess, sys; "

@@ -126,7 +126,7 @@ def urls(nights: Nights) -> Iterator[dict[str, str]]:
         time.sleep(0.5)
     ports = dict(setting.removeprefix("serving.").split("_port=") for setting in world.settings if "_port=" in setting)
     yield {name: f"http://127.0.0.1:{ports[name]}/api/v1/{name.replace('_', '-')}" for name in SERVICES}
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)  # SIGINT is ignored when the tests run in the background of a shell
     process.wait(timeout=60)
     for name in SERVICES:
         with pytest.raises(httpx.HTTPError):
