@@ -17,14 +17,6 @@ from flows.cli.options import ProfileOption, SetOption
 _START_SECONDS = 180
 
 
-class Terminated(Exception):
-    """SIGTERM, as a supervisor sends it: the end is the same as with Ctrl+C."""
-
-
-def _on_terminate(*_: object) -> None:
-    raise Terminated
-
-
 def serve(
     profile: ProfileOption = "sample",
     overrides: SetOption = None,
@@ -58,7 +50,7 @@ def serve(
     environment = bento_environment() | {"AURA_PROFILE": _from_anywhere(profile)} | _as_environment(overrides or [])
     console = Console()
     running: list[tuple[str, subprocess.Popen[bytes], Path, str]] = []
-    signal.signal(signal.SIGTERM, _on_terminate)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it as Ctrl+C does
     try:
         for name in chosen:
             service = SERVICES[name]
@@ -71,7 +63,7 @@ def serve(
             console.print(f"[green]{name}[/] {url}/docs", highlight=False)
         console.print("Ctrl+C stops them.")
         _watch(running)
-    except (KeyboardInterrupt, Terminated):
+    except KeyboardInterrupt:
         console.print("stopping")
     finally:
         _stop_all([process for _, process, _, _ in running])
@@ -101,7 +93,7 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
         del commands["mlflow"]
         typer.echo(f"mlflow: {uri}")
     running: list[tuple[str, subprocess.Popen[bytes], Path, str]] = []
-    signal.signal(signal.SIGTERM, _on_terminate)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it as Ctrl+C does
     try:
         for name, command in commands.items():
             log = home() / "logs" / f"ui-{name}.log"
@@ -114,7 +106,7 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
             typer.echo(f"{name}: {url}")
         typer.echo("Ctrl+C stops them.")
         _watch(running)
-    except (KeyboardInterrupt, Terminated):
+    except KeyboardInterrupt:
         typer.echo("stopping")
     finally:
         _stop_all([process for _, process, _, _ in running])
