@@ -15,7 +15,7 @@ from aura.supervision import watched, watched_environment
 from flows.servers import free_port, stop, wait_until_healthy
 from tests.e2e.conftest import Nights, World
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 
 @pytest.fixture(scope="module")

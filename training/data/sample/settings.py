@@ -24,5 +24,6 @@ class SampleSettings(Section):
     scene_size_px: int = Field(default=176, ge=96, le=512)
     product_size_px: int = Field(default=192, ge=64, le=512)
     min_box_px: float = Field(default=24.0, ge=1)
-    """Smallest side of a box; what would be smaller is taken off again, as no small detector could learn it in minutes."""
+    """Smallest side of a box. What would be smaller is taken off again, as no small detector could learn it in minutes;
+    tops, bottoms, dresses and shoes stay on, and have their boxes."""
     jpeg_quality: int = Field(default=86, ge=50, le=95)
