@@ -19,7 +19,7 @@ _ESSENTIAL = frozenset({Category.TOPS, Category.BOTTOMS, Category.ALL_BODY, Cate
 _LEAST_BOX_PX = 8.0
 _HEADROOM = 16.0
 """Units above the head that hats may need."""
-_VIEWS = ((216.0, 0.6), (158.0, 0.25), (130.0, 0.15))
+_VIEWS = ((216.0, 0.4), (158.0, 0.35), (130.0, 0.25))
 """Units of height in the picture (whole figure, from the knees up, from the hips up) and how often."""
 _PORTRAIT = 0.75
 """Width of a portrait relative to its height."""

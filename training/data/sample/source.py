@@ -33,7 +33,7 @@ from training.data.sample.settings import SampleSettings
 from training.data.sample.shop import Product, build_shop
 
 _PARTS = ("detection", "outfits", "catalog")
-_KIND_SHARE = {"figure": 0.5, "flat-lay": 0.08, "rail": 0.02, "product": 0.4}
+_KIND_SHARE = {"figure": 0.45, "flat-lay": 0.08, "rail": 0.02, "product": 0.45}
 _PRODUCT_FILL = 0.84
 _PATIENCE_SECONDS = 120.0
 """How long another process may hold the folder: it may be drawing the same data."""
