@@ -169,16 +169,16 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
         outcomes = [night.model(name) for name in MODELS]
         index: dict[str, Any] = {}
         bentos: dict[str, str] = {}
-        snapshot = "not recorded"
+        snapshot = ""
         if not night.blocked:
             index = night.guarded("index", lambda: _index(night)) or {}
             bentos = night.guarded("package", lambda: _package(night)) or {}
-            snapshot = night.guarded("record", lambda: record_task(workspace, night_tag(moment))) or snapshot
+            snapshot = night.guarded("record", lambda: record_task(workspace, night_tag(moment))) or ""
         report = NightReport(
             profile=settings.profile, started=f"{moment:%Y-%m-%d %H:%M}", seconds=time.monotonic() - began,
-            outcomes=outcomes, stages=night.stages, index=index, bentos=bentos, snapshot=snapshot,
+            outcomes=outcomes, stages=night.stages, index=index, bentos=bentos, snapshot=snapshot or "not recorded",
             git_commit=git_commit(), places=_places(workspace, registry, moment), problems=night.problems,
-            pictures=_keep_pictures(workspace, night_tag(moment) if snapshot == "not recorded" else snapshot),
+            pictures=_keep_pictures(workspace, snapshot or night_tag(moment)),
         )  # fmt: skip
         _publish(report, workspace, moment)
     if report.problems:

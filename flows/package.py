@@ -39,7 +39,7 @@ def pack(service: Service, params: Path, champions: Path, data: Path, index: Pat
     """Build the Bento unless the store has it; returns its tag."""
     import bentoml
 
-    refuse_without_champions(service, champions)
+    _refuse_without_champions(service, champions)
     version = _version(service, params, champions, data, index)
     tag = f"{service.name}:{version}"
     if _whole(tag):
@@ -85,7 +85,7 @@ def _whole(tag: str) -> bool:
     return _mark(tag).is_file() and (_store(tag) / "bento.yaml").is_file()
 
 
-def refuse_without_champions(service: Service, champions: Path) -> None:
+def _refuse_without_champions(service: Service, champions: Path) -> None:
     """Raise a ServiceError that names the champions that are missing."""
     note = champions / "champions.json"
     have = read_json(note, "the note of the champions") if note.is_file() else {}

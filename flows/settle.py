@@ -119,23 +119,18 @@ def fetch_champions(workspace: Workspace, registry: Registry) -> dict[str, str]:
         if champion is None:
             continue
         identity = {"version": champion.version, "candidate_id": champion.tags.get("candidate_id", "")}
-        if not _is_copy(folder / model, have.get(model, {}), identity):
+        digest = content_hash(folder / model) if (folder / model).is_dir() else ""
+        # By its content: a damaged copy would let any challenger pass the gate.
+        if have.get(model) != identity | {"content_hash": digest}:
             # Out of the note first: killed in between, the next run must not take the new copy for the old version.
             write_json(note, {name: one for name, one in have.items() if name != model})
-            registry.download(champion, folder / model)
-        want[model] = identity | {"content_hash": content_hash(folder / model)}
+            digest = content_hash(registry.download(champion, folder / model))
+        want[model] = identity | {"content_hash": digest}
     for model in set(MODELS) - set(want):
         shutil.rmtree(folder / model, ignore_errors=True)
     if not note.is_file() or read_json(note, "the note of the champions") != want:
         write_json(note, want)
     return {model: one["version"] for model, one in want.items()}
-
-
-def _is_copy(folder: Path, noted: dict[str, str], identity: dict[str, str]) -> bool:
-    """Whether the folder holds this champion as it was fetched: a damaged one would let any challenger pass the gate."""
-    if not folder.is_dir() or any(noted.get(key) != value for key, value in identity.items()):
-        return False
-    return noted.get("content_hash") == content_hash(folder)
 
 
 def _register(
