@@ -88,10 +88,10 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
     answer = _post(talk + "/chat", json={"messages": [{"role": "user", "content": _QUESTION}]})
     sources = ", ".join(dict.fromkeys(one["slug"] for one in answer["sources"]))
     parts = [
-        f"### Analyze\n\n{len(seen['garments'])} garments in a photo of {seen['width']} x {seen['height']} px; the first four:\n",
+        f"### Analyze\n\n{len(seen['garments'])} garments in a photo of {seen['width']} x {seen['height']} px; the most certain:\n",
         _block(_row(one) for one in garments),
-        "### Evaluate\n\nThese four garments, cut out of the photo, sent as an outfit:\n",
-        _block([f"score {judged['score']}", *(_row(one) for one in judged["items"])]),
+        "### Evaluate\n\nThese garments, cut out of the photo, sent as an outfit:\n",
+        _block([f"score {judged['score']:.3f}", *(_row(one) for one in judged["items"])]),
         '### Recommend\n\nThe same items with `"targets": ["bags", "outerwear"], "k": 2`:\n',
         _block(f"{target}: {_row(one)}" for target, rows in found.items() for one in rows),
         f"### Query the knowledge\n\n`{json.dumps({'query': _QUERY, 'k': 2})}`\n",
