@@ -88,7 +88,7 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
     answer = _post(talk + "/chat", json={"messages": [{"role": "user", "content": _QUESTION}]})
     sources = ", ".join(dict.fromkeys(one["slug"] for one in answer["sources"]))
     parts = [
-        f"### Analyze\n\n{len(seen['garments'])} garments in a photo of {seen['width']} x {seen['height']} px; the most certain:\n",
+        f"### Analyze\n\n{len(seen['garments'])} garments in a photo of {seen['width']} x {seen['height']} px, by certainty:\n",
         _block(_row(one) for one in garments),
         "### Evaluate\n\nThese garments, cut out of the photo, sent as an outfit:\n",
         _block([f"score {judged['score']:.3f}", *(_row(one) for one in judged["items"])]),
