@@ -57,8 +57,9 @@ class ConversationalAI:
 
     def __init__(self) -> None:
         die_with_parent()
-        self._open = 0
-        self._admission = Admission(places().serving.max_waiting_answers)
+        serving = places().serving
+        self._conversations = Admission(serving.max_conversations, "conversations are open")
+        self._answers = Admission(serving.max_waiting_answers, "answers are being generated or wait")
 
     @app.post("/chat")
     async def chat(self, request: ChatRequest, connection: Request) -> ChatAnswer:
@@ -84,18 +85,14 @@ class ConversationalAI:
     async def socket(self, websocket: WebSocket) -> None:
         """A conversation: the client sends `{"content": ...}`; frames `sources`, `token`..., `done` or `error` come back."""
         await websocket.accept()
-        if self._open >= places().serving.max_conversations:
-            full = BusyError("too many conversations are open", hint="try again in a moment")
+        try:
+            with self._conversations.place():
+                await self._converse(websocket)
+        except BusyError as full:
             await _send_error(websocket, full)
             await websocket.close(_TRY_AGAIN_LATER)
-            return
-        self._open += 1
-        try:
-            await self._converse(websocket)
         except WebSocketDisconnect:
             logger.info("a client left its conversation")
-        finally:
-            self._open -= 1
 
     async def _converse(self, websocket: WebSocket) -> None:
         messages: list[dict[str, str]] = []
@@ -169,7 +166,7 @@ class ConversationalAI:
             BusyError: too many answers wait already.
         """
         model = self.model.to_async
-        with self._admission.place():
+        with self._answers.place():
             sources = await find_sources(model, messages, passages)
             yield {"sources": sources}
             answer = generated(model, messages, sources, max_new_tokens, places().serving)

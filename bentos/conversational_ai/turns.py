@@ -14,10 +14,10 @@ from aura.errors import BusyError
 
 
 class Admission:
-    """Counts the answers that are generated or wait for their turn, whether they go out over HTTP or over a WebSocket."""
+    """Counts what is going on at once, and refuses more than `most`; `what` says of how many of what in the refusal."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, what: str) -> None:
+        self._most, self._what = most, what
         self._admitted = 0
 
     @contextmanager
@@ -28,9 +28,7 @@ class Admission:
             BusyError: all places are taken.
         """
         if self._admitted >= self._most:
-            raise BusyError(
-                f"{self._admitted} answers are being generated or wait already", hint="try again in a moment"
-            )
+            raise BusyError(f"{self._admitted} {self._what} already", hint="try again in a moment")
         self._admitted += 1
         try:
             yield

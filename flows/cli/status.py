@@ -9,7 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from aura.serving import ServingSettings
 from flows.cli.options import JsonOption, ProfileOption, SetOption
+from flows.services import SERVICES
 
 
 def status(profile: ProfileOption = "sample", overrides: SetOption = None, as_json: JsonOption = False) -> None:
@@ -75,12 +77,12 @@ def _index(uri: str) -> dict[str, Any]:
     return {"ready": version is not None, "version": version}
 
 
-def _services(serving: Any) -> dict[str, Any]:
+def _services(serving: ServingSettings) -> dict[str, Any]:
     import httpx
 
     found = {}
-    for service in ("visual_analysis", "outfit_recommendation", "conversational_ai"):
-        url = f"http://{serving.host}:{getattr(serving, f'{service}_port')}/api/v1/{service.replace('_', '-')}"
+    for service in SERVICES.values():
+        url = service.url(serving)
         try:
             answer = httpx.get(f"{url}/health", timeout=2)
             state = "healthy" if answer.is_success else f"answers {answer.status_code}"
@@ -88,5 +90,5 @@ def _services(serving: Any) -> dict[str, Any]:
             state = "busy"
         except httpx.HTTPError:
             state = "not running"
-        found[service] = {"url": url, "state": state}
+        found[service.name] = {"url": url, "state": state}
     return found

@@ -73,7 +73,7 @@ def part() -> ModelPart:
 def service(part: ModelPart) -> Any:
     service = ConversationalAI.inner()
     service.model = SimpleNamespace(to_async=part)
-    service._admission = Admission(MOST)
+    service._answers = Admission(MOST, "answers are being generated or wait")
     return service
 
 
@@ -132,6 +132,23 @@ def test_too_many_answers_are_refused_over_http_and_over_a_websocket(client: Tes
         assert [one.result().status_code for one in running] == [200] * MOST
         socket.send_json({"content": "Which shoes?"})
         assert frames(socket)[-1]["type"] == "done"
+
+
+def test_too_many_conversations_are_refused_and_a_place_comes_back(client: TestClient, service: Any) -> None:
+    service._conversations = Admission(1, "conversations are open")
+    with client.websocket_connect("/ws/chat") as first:
+        first.send_json({"content": "Which shoes?"})
+        assert frames(first)[-1]["type"] == "done"
+        with client.websocket_connect("/ws/chat") as second:
+            refused = frames(second)[-1]["error"]
+            assert (refused["code"], refused["message"]) == ("busy", "1 conversations are open already")
+            with pytest.raises(WebSocketDisconnect) as closed:
+                second.receive_json()
+            assert closed.value.code == 1013
+    until(lambda: service._conversations._admitted == 0)
+    with client.websocket_connect("/ws/chat") as third:
+        third.send_json({"content": "Which shoes?"})
+        assert frames(third)[-1]["type"] == "done"
 
 
 def test_an_answer_is_stopped_when_its_http_caller_goes(client: TestClient, part: ModelPart) -> None:

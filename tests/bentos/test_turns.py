@@ -12,7 +12,7 @@ from bentos.conversational_ai.turns import Admission, Turn
 
 
 def test_places_are_limited_and_come_back_however_an_answer_ends() -> None:
-    admission = Admission(2)
+    admission = Admission(2, "answers wait")
     with ExitStack() as stack:
         stack.enter_context(admission.place())
         with pytest.raises(RuntimeError), admission.place():
