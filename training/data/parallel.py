@@ -1,4 +1,4 @@
-"""Reading or drawing many pictures in a few processes that never outlive the run that started them."""
+"""Reading many files in a few processes that never outlive the import that started them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def in_processes(function: Callable[[Work], Result], work: Sequence[Work], worke
         yield from pool.map(function, work, chunksize=_CHUNK)
     except BrokenProcessPool as error:
         raise DataError(
-            "a process that read or drew pictures was killed, probably because memory ran out",
-            hint="set data.imports.workers=1, or free memory, and run it again",
+            "a process that read photos was killed, probably because memory ran out",
+            hint="set data.imports.workers=1, or free memory, and import again",
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

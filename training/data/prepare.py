@@ -51,7 +51,7 @@ def prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir
         for source in sorted(settings.sources):
             held.enter_context(locked(raw_root / source, wait_seconds=_PATIENCE_SECONDS))
         if "sample" in settings.sources:
-            write_sample(raw_root / "sample", settings.sample, settings.imports.workers)
+            write_sample(raw_root / "sample", settings.sample)
         return _prepare(settings, raw_root, knowledge_dir, out_dir)
 
 

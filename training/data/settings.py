@@ -39,7 +39,7 @@ class ImportSettings(Section):
         default=0.2, ge=0, le=1, description="more broken files than this refuse the import"
     )
     jpeg_quality: int = Field(default=90, ge=50, le=95)
-    workers: int = Field(default=2, ge=1, description="processes that read or draw pictures")
+    workers: int = Field(default=2, ge=1, description="processes that read photos")
 
     def content_settings(self) -> dict[str, Any]:
         """Those that decide what an imported folder holds."""

@@ -106,7 +106,7 @@ def test_a_killed_reader_ends_the_import_with_a_hint(original: Path, raw: Path, 
         process.join(60)
         assert process.exitcode == 1
     errors = (tmp_path / "errors").read_text()
-    assert "aura.errors.DataError: a process that read or drew pictures was killed" in errors
+    assert "aura.errors.DataError: a process that read photos was killed" in errors
     assert "data.imports.workers=1" in errors
     assert content_hash(raw) == before
     assert_next_import_succeeds(original, raw)

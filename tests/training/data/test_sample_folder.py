@@ -37,11 +37,11 @@ def sample(shared_raw: Path) -> Path:
     return shared_raw / "sample"
 
 
-def test_the_same_seed_gives_the_same_bytes_in_other_processes(sample: Path, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes_in_another_process(sample: Path, tmp_path: Path) -> None:
     # Another order of sets and dictionaries must not show.
     code = (
         "import sys; from pathlib import Path; from tests.training.data.tiny_sample import TINY; "
-        "from training.data.sample.source import write_sample; write_sample(Path(sys.argv[1]), TINY, workers=2)"
+        "from training.data.sample.source import write_sample; write_sample(Path(sys.argv[1]), TINY)"
     )
     environment = os.environ | {"PYTHONPATH": str(repo_root()), "PYTHONHASHSEED": "123"}
     command = [sys.executable, "-c", code, str(tmp_path / "sample")]

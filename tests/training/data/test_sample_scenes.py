@@ -23,7 +23,7 @@ from training.data.sample.pencil import Layer, Pencil
 from training.data.sample.scenes import Box, Piece, compose, measure, product_shot, without_hidden
 from training.data.sample.settings import SampleSettings
 from training.data.sample.shop import Product, build_shop
-from training.data.sample.source import draw_scene
+from training.data.sample.source import draw_scenes
 from training.data.sample.wardrobe import LINES
 
 SIZE_PX = 128
@@ -113,9 +113,8 @@ def test_what_covers_without_being_sold_has_no_box() -> None:
 
 @pytest.mark.parametrize("least_px", [8, 16])
 def test_scenes_of_every_kind_keep_the_least_size(least_px: int) -> None:
-    settings = SampleSettings(scene_size_px=SIZE_PX, min_box_px=least_px, seed=3)
-    outfits = build_outfits(SHOP, 60, 3, 0.0)
-    scenes = [draw_scene(SHOP, outfits, settings, number) for number in range(150)]
+    settings = SampleSettings(scenes=150, scene_size_px=SIZE_PX, min_box_px=least_px, seed=3)
+    scenes = list(draw_scenes(SHOP, build_outfits(SHOP, 60, 3, 0.0), settings))
     assert {scene.kind for scene in scenes} == {"figure", "flat-lay", "rail", "product"}
     assert mean(len(scene.boxes) for scene in scenes) > 1.9
     for scene in scenes:
@@ -140,12 +139,12 @@ def test_what_a_figure_wears_has_its_box_however_small_and_extras_are_taken_off(
 
 
 def test_a_scene_depends_on_its_number_alone() -> None:
-    outfits, settings = build_outfits(SHOP, 60, 3, 0.0), SampleSettings(scene_size_px=96)
-    alone = draw_scene(SHOP, outfits, settings, 9)
-    after_others = [draw_scene(SHOP, outfits, settings, number) for number in range(10)][9]
-    assert alone.image.tobytes() == after_others.image.tobytes()
-    assert alone.boxes == after_others.boxes
-    assert alone.image.tobytes() != draw_scene(SHOP, outfits, settings, 8).image.tobytes()
+    outfits = build_outfits(SHOP, 60, 3, 0.0)
+    few, more = (
+        list(draw_scenes(SHOP, outfits, SampleSettings(scenes=number, scene_size_px=96))) for number in (10, 14)
+    )
+    assert [scene.image.tobytes() for scene in few] == [scene.image.tobytes() for scene in more[:10]]
+    assert [scene.boxes for scene in few] == [scene.boxes for scene in more[:10]]
 
 
 def test_a_product_shot_holds_the_whole_product() -> None:

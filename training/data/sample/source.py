@@ -13,9 +13,8 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
-from collections import Counter, deque
-from collections.abc import Iterable, Sequence
-from functools import lru_cache, partial
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,12 @@ from PIL import Image
 from aura.artifact import content_hash, read_json, recover_dir, replace_dir, write_json
 from aura.errors import ArtifactError
 from aura.taxonomy import CATEGORIES, category_id
-from training.data.parallel import in_processes
 from training.data.raw import NOTE, locked, write_rows
 from training.data.sample.catalog import catalog_row
 from training.data.sample.figures import figure_scene
 from training.data.sample.outfits import Outfit, build_outfits
 from training.data.sample.rail import rail_scene
-from training.data.sample.scenes import Box, Scene, flat_lay_scene, product_scene, product_shot
+from training.data.sample.scenes import Scene, flat_lay_scene, product_scene, product_shot
 from training.data.sample.settings import SampleSettings
 from training.data.sample.shop import Product, build_shop
 
@@ -41,17 +39,13 @@ _PATIENCE_SECONDS = 120.0
 """How long another process may hold the folder: it may be drawing the same data."""
 
 
-def write_sample(raw_dir: Path, settings: SampleSettings, workers: int = 1) -> dict[str, Any]:
+def write_sample(raw_dir: Path, settings: SampleSettings) -> dict[str, Any]:
     """Draw the sample data into `raw_dir` (the folder of this source) and return its `source.json`.
 
     A folder that already holds exactly this data, drawn by this code, is left as it is; any other is replaced whole.
 
-    Args:
-        workers: processes that draw; the pictures do not depend on it.
-
     Raises:
         BusyError: somebody else is writing or reading the folder.
-        DataError: a process that drew was killed from outside.
     """
     identity = {"settings": settings.model_dump(), "drawn_by": _code_hash()}
     with locked(raw_dir, wait_seconds=_PATIENCE_SECONDS):
@@ -66,7 +60,7 @@ def write_sample(raw_dir: Path, settings: SampleSettings, workers: int = 1) -> d
             "name": "sample",
             "licence": "drawn by this project; same licence as its code",
             "seed": settings.seed,
-            "counts": _draw(building, settings, workers),
+            "counts": _draw(building, settings),
             "skipped": {},
             **identity,
         }
@@ -84,25 +78,16 @@ def _read_note(raw_dir: Path) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
-def _draw(folder: Path, settings: SampleSettings, workers: int) -> dict[str, int]:
+def _draw(folder: Path, settings: SampleSettings) -> dict[str, int]:
     """Draw everything; returns how many of each."""
     for part in _PARTS:
         (folder / part / "images").mkdir(parents=True)
-    shop, outfits = _shop_and_outfits(settings)
-    scenes = in_processes(partial(_save_scene, folder / "detection", settings), range(settings.scenes), workers)
-    counts = _write_detection(folder / "detection", scenes)
-    shots = in_processes(partial(_save_shot, folder / "outfits", settings), range(len(shop)), workers)
-    deque(shots, maxlen=0)
+    shop = build_shop(settings.products, settings.seed)
+    outfits = build_outfits(shop, settings.outfits, settings.seed, settings.outfit_noise)
     catalog = _catalog_products(shop, settings)
+    counts = _write_detection(folder / "detection", shop, outfits, settings)
     _write_shop(folder, shop, outfits, catalog, settings)
     return {**counts, "items": len(shop), "outfits": len(outfits), "catalog": len(catalog)}
-
-
-@lru_cache(maxsize=1)
-def _shop_and_outfits(settings: SampleSettings) -> tuple[list[Product], list[Outfit]]:
-    """Kept, as a drawing process needs them for each of its pictures."""
-    shop = build_shop(settings.products, settings.seed)
-    return shop, build_outfits(shop, settings.outfits, settings.seed, settings.outfit_noise)
 
 
 def _code_hash() -> str:
@@ -119,53 +104,42 @@ def _catalog_products(shop: Sequence[Product], settings: SampleSettings) -> list
     return [shop[i * len(shop) // count] for i in range(count)]
 
 
-def draw_scene(shop: Sequence[Product], outfits: Sequence[Outfit], settings: SampleSettings, number: int) -> Scene:
-    """A picture of the detection set: it depends on the seed and its own number only."""
+def draw_scenes(shop: Sequence[Product], outfits: Sequence[Outfit], settings: SampleSettings) -> Iterator[Scene]:
+    """The pictures of the detection set; each depends on the seed and its own number only."""
+    kinds = list(_KIND_SHARE)
     size, least = settings.scene_size_px, settings.min_box_px
-    dice = random.Random(f"{settings.seed}/scene/{number}")
-    kind = dice.choices(list(_KIND_SHARE), list(_KIND_SHARE.values()))[0]
-    group = f"scene-{number:05d}"
-    if kind == "figure":
-        return figure_scene(outfits, size, least, dice)
-    if kind == "flat-lay":
-        return flat_lay_scene(shop, size, least, group, dice)
-    if kind == "rail":
-        return rail_scene(shop, size, least, group, dice)
-    category = dice.choice(CATEGORIES)
-    return product_scene(dice.choice([item for item in shop if item.category is category]), size, dice)
+    for number in range(settings.scenes):
+        dice = random.Random(f"{settings.seed}/scene/{number}")
+        kind = dice.choices(kinds, list(_KIND_SHARE.values()))[0]
+        group = f"scene-{number:05d}"
+        if kind == "figure":
+            yield figure_scene(outfits, size, least, dice)
+        elif kind == "flat-lay":
+            yield flat_lay_scene(shop, size, least, group, dice)
+        elif kind == "rail":
+            yield rail_scene(shop, size, least, group, dice)
+        else:
+            category = dice.choice(CATEGORIES)
+            yield product_scene(dice.choice([item for item in shop if item.category is category]), size, dice)
 
 
-def _save_scene(folder: Path, settings: SampleSettings, number: int) -> tuple[dict[str, Any], str, tuple[Box, ...]]:
-    """Draw a scene into the folder; returns its row in `images`, its kind and its boxes."""
-    scene = draw_scene(*_shop_and_outfits(settings), settings, number)
-    file_name = f"{number + 1:06d}.jpg"
-    _save(scene.image, folder / "images" / file_name, settings)
-    width, height = scene.image.size
-    row = {"id": number + 1, "file_name": file_name, "width": width, "height": height, "group": scene.group}
-    return row, scene.kind, scene.boxes
-
-
-def _save_shot(folder: Path, settings: SampleSettings, number: int) -> None:
-    """Draw an article of the shop alone into the folder."""
-    product = _shop_and_outfits(settings)[0][number]
-    dice = random.Random(f"{settings.seed}/shot/{product.item_id}")
-    image, _ = product_shot(product, settings.product_size_px, _PRODUCT_FILL, dice)
-    _save(image, folder / "images" / f"{product.item_id}.jpg", settings)
-
-
-def _write_detection(folder: Path, scenes: Iterable[tuple[dict[str, Any], str, tuple[Box, ...]]]) -> dict[str, int]:
-    """Write the annotations of drawn scenes; returns the counts."""
+def _write_detection(
+    folder: Path, shop: Sequence[Product], outfits: Sequence[Outfit], settings: SampleSettings
+) -> dict[str, int]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     kinds: Counter[str] = Counter()
-    for row, kind, boxes in scenes:
-        images.append(row)
-        kinds[kind] += 1
-        for box in boxes:
+    for image_id, scene in enumerate(draw_scenes(shop, outfits, settings), start=1):
+        file_name = f"{image_id:06d}.jpg"
+        _save(scene.image, folder / "images" / file_name, settings)
+        width, height = scene.image.size
+        images.append({"id": image_id, "file_name": file_name, "width": width, "height": height, "group": scene.group})
+        kinds[scene.kind] += 1
+        for box in scene.boxes:
             annotations.append(
                 {
                     "id": len(annotations) + 1,
-                    "image_id": row["id"],
+                    "image_id": image_id,
                     "category_id": category_id(box.category),
                     "bbox": list(box.xywh_px),
                     "area": box.area_px,
@@ -188,9 +162,14 @@ def _write_shop(
     catalog: Sequence[Product],
     settings: SampleSettings,
 ) -> None:
-    for product in catalog:
-        name = f"{product.item_id}.jpg"
-        shutil.copyfile(folder / "outfits" / "images" / name, folder / "catalog" / "images" / name)
+    in_catalog = {product.item_id for product in catalog}
+    for product in shop:
+        dice = random.Random(f"{settings.seed}/shot/{product.item_id}")
+        image, _ = product_shot(product, settings.product_size_px, _PRODUCT_FILL, dice)
+        path = folder / "outfits" / "images" / f"{product.item_id}.jpg"
+        _save(image, path, settings)
+        if product.item_id in in_catalog:
+            shutil.copyfile(path, folder / "catalog" / "images" / path.name)
     items = [
         {
             "item_id": product.item_id,
