@@ -7,7 +7,7 @@ LOCK := requirements.lock
 STAMP := $(AURA_VENV)/.installed-$(shell sha256sum $(LOCK) pyproject.toml | sha256sum | cut -c1-16)
 export PATH := $(abspath $(BIN)):$(PATH)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
-PROFILE ?= sample
+PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup nightly serve ui test test-all lint format lock bench clean

@@ -8,9 +8,27 @@ from PIL import Image, ImageOps
 _BYTE_MAX, _WORD_MAX = 255.0, 65535.0
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """Photo turned as its EXIF orientation says.
+
+    Raises:
+        OSError: the photo is truncated, or its EXIF block is damaged.
+    """
+    try:
+        return ImageOps.exif_transpose(image)
+    except OSError:
+        raise
+    except Exception as error:  # Pillow reads EXIF as it comes: struct.error, AttributeError, KeyError... escape
+        raise OSError(f"damaged EXIF block ({error})") from error
+
+
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Photo turned as its EXIF orientation says, in RGB; transparency becomes white, 16-bit greyscale is scaled."""
-    image = ImageOps.exif_transpose(image)
+    """Photo turned as its EXIF orientation says, in RGB; transparency becomes white, 16-bit greyscale is scaled.
+
+    Raises:
+        OSError: as `upright`.
+    """
+    image = upright(image)
     if image.mode.startswith(("I", "F")):
         image = _greyscale_of_wide(image)
     if image.has_transparency_data:

@@ -6,6 +6,7 @@ known by its `candidate_id` (hash of everything that went into it), so the same 
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -54,9 +55,11 @@ class Registry:
                 "tracking is off, so there is no registry",
                 hint="set tracking.enabled=true to register and promote models",
             )
+        # Artifacts are a few files; a bar for each fetch would be most of what a night says.
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         self.uri = tracking_uri(settings)
         self._settings = settings
-        self._namespace = settings.namespace or profile
+        self._namespace = settings.prefix(profile)
         self._client = MlflowClient(self.uri)
 
     def name(self, model: str) -> str:

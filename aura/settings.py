@@ -80,9 +80,9 @@ def read_profile(
         merged = OmegaConf.merge(
             merged, OmegaConf.from_dotlist(_from_environment(environment)), OmegaConf.from_dotlist(list(overrides))
         )
+        return cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         raise SettingsError(f"cannot merge the overrides {list(overrides)}: {error}") from error
-    return cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
 
 
 def validate(schema: type[SectionType], values: Any, where: str = "") -> SectionType:
@@ -148,6 +148,8 @@ def _read_file(path: Path, seen: tuple[Path, ...]) -> DictConfig:
     parent = loaded.pop("extends", None)
     if parent is None:
         return loaded
+    if not isinstance(parent, str):
+        raise SettingsError(f"{path.name}: extends must be the name of a profile, not {parent!r}")
     return cast(DictConfig, OmegaConf.merge(_read_file(_profile_path(parent), (*seen, path)), loaded))
 
 

@@ -29,6 +29,9 @@ class TrackingSettings(Section):
     namespace: str = ""
     """Prefix of experiment and model names, so that profiles do not compete; empty: the profile's name."""
 
+    def prefix(self, profile: str) -> str:
+        return self.namespace or profile
+
 
 class Tracker(Protocol):
     """What a training may tell the outside world."""

@@ -32,6 +32,7 @@ from flows.workspace import Workspace
 from inference.retrieval.releases import served_release, writer_lock
 
 _SOURCES = ("aura", "inference", "bentos")
+_BUILD_FILES = ("requirements.lock", "pyproject.toml")
 _START_SECONDS = 180
 _INDEX_WAIT_SECONDS = 600.0
 
@@ -51,7 +52,7 @@ def pack(service: Service, params: Path, champions: Path, data: Path, index: Pat
         staging = Path(name)
         for source in _SOURCES:
             shutil.copytree(repo_root() / source, staging / source, ignore=shutil.ignore_patterns("__pycache__"))
-        for file in ("requirements.lock", "pyproject.toml"):
+        for file in _BUILD_FILES:
             shutil.copy2(repo_root() / file, staging / file)
         _pin(service, staging / "pinned", params, champions, data, index)
         bentoml.bentos.build_bentofile(
@@ -139,7 +140,8 @@ def bento_environment() -> dict[str, str]:
 
 
 def _version(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
-    parts = [code_hash(_SOURCES), content_hash(repo_root() / "requirements.lock"), read_profile(str(params))["serving"]]
+    parts = [code_hash(_SOURCES), read_profile(str(params))["serving"]]
+    parts += [content_hash(repo_root() / file) for file in (*_BUILD_FILES, f"bentos/{service.name}/bentofile.yaml")]
     parts += [content_hash(champions / model) for model in service.models]
     parts += [content_hash(data / "catalog")] if service.catalog else []
     parts += [content_hash(index)] if service.index else []

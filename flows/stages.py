@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from threading import Event, Timer
 from typing import Any
 
@@ -20,6 +21,10 @@ _UP = "\x1b[A"
 """A tqdm bar below another one moves the cursor."""
 _BAR = re.compile(r"[^|]*\|[^|]*\|\s*[\d.]+\w?/[\d.?]+\w? \[[^\]]*\]|[^\[]*\d+it \[[^\]]*\]")
 """A state of a tqdm bar. What is printed next may stand on the same line, for the bar itself ends without one."""
+_ADVICE = re.compile(r"To track the changes with git|\s+git add |To enable auto staging|\s+dvc config |Use `dvc push`")
+"""What DVC tells a person to do next; the night does it."""
+_LOG_BYTES = 5_000_000
+"""From here on a log is put aside as `.log.1`: attempts are appended, as the failed one is what a person looks for."""
 _SAY_PROGRESS_SECONDS = 30.0
 """A progress bar becomes a line of the log so often: minutes of silence look like a hang, every step like noise."""
 
@@ -47,6 +52,8 @@ def run_stage(
     began = said = time.monotonic()
     log = workspace.paths.logs / f"{stage}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    if log.is_file() and log.stat().st_size > _LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
     options = ["--single-item"] + ["--force"] * force
     # What these two make lies outside the working copy, so that DVC cannot bring an earlier result of theirs back.
@@ -65,13 +72,16 @@ def run_stage(
     timer = Timer(timeout_seconds, expire)
     timer.start()
     try:
-        with log.open("w", encoding="utf-8") as stream:
+        with log.open("a", encoding="utf-8") as stream:
+            stream.write(f"== {datetime.now():%Y-%m-%d %H:%M:%S} {stage}\n")
             for line in process.stdout or ():
                 stream.write(line)
                 stream.flush()
                 line = line.replace(_UP, "")
                 bar = _BAR.match(line)
                 words = line[bar.end() :].strip() if bar else line.rstrip()
+                if _ADVICE.match(words):
+                    continue
                 if words:
                     tail.append(words)
                 elif bar and time.monotonic() - said > _SAY_PROGRESS_SECONDS:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import filelock
 import yaml
 
 from aura.artifact import content_hash, read_json, write_json, write_text
-from aura.errors import BusyError, DataError
+from aura.errors import ArtifactError, BusyError, DataError
 from aura.lineage import code_hash, file_tree_hash, value_hash
 from aura.paths import ProfilePaths, repo_root
 from aura.supervision import ENDED_AFTER_SECONDS, RUN_PID, watched
@@ -49,6 +49,9 @@ _PACKING = (
     ),
 )
 """Files besides code that decide what a Bento is."""
+
+_PROBE_SECONDS = 1.0
+"""`running` takes the lock for a moment to see whether it is free; a night that begins just then must not give up."""
 
 # Written by every run and of no use to a later one.
 _GITIGNORE = "/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/run.lock\n"
@@ -79,7 +82,7 @@ class Workspace:
         lock = filelock.FileLock(self.folder / "run.lock")
         holder = self.folder / ".holder.json"
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=_PROBE_SECONDS)
         except filelock.Timeout:
             pid = read_json(holder, "the note of the running night")["pid"] if holder.is_file() else "unknown"
             raise BusyError(
@@ -106,7 +109,9 @@ class Workspace:
             with lock.acquire(timeout=0):
                 return None
         except filelock.Timeout:
-            return int(read_json(self.folder / ".holder.json", "the note of the running night")["pid"])
+            with suppress(ArtifactError):
+                return int(read_json(self.folder / ".holder.json", "the note of the running night")["pid"])
+            return None  # it begins or ends in this very moment
 
     def set_up(self) -> None:
         """Make or refresh the working copy; call it under the lock."""
@@ -151,9 +156,14 @@ class Workspace:
     def environment(self) -> dict[str, str]:
         """Environment of a stage: this interpreter first, and the process to die with.
 
-        Settings from the environment are left out: params.yaml has them, unless `--set` had the last word.
+        Settings from the environment are left out: params.yaml has them, unless `--set` had the last word. So are git's
+        variables: a run inside a git hook would otherwise commit to the repository of that hook.
         """
-        kept = {name: value for name, value in os.environ.items() if not (name.startswith("AURA_") and "__" in name)}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not (name.startswith("AURA_") and "__" in name) and not name.startswith("GIT_")
+        }
         return kept | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(repo_root()), os.environ.get("PYTHONPATH", "")])),
@@ -185,6 +195,7 @@ class Workspace:
         if done.returncode:
             raise DataError(
                 f"`{' '.join(command[-4:])}` failed in {self.folder}:\n{(done.stderr or done.stdout).strip()[-2000:]}",
-                hint="the working copy can be deleted; the next run makes it again from the DVC remote and the sources",
+                hint="repair that folder with git and dvc, or move it aside: the next run makes a new one, without the "
+                "history of nights, which is in its .git",
             )
         return done.stdout

@@ -32,7 +32,7 @@ class GateRule(Section):
 
 class DetectionRule(GateRule):
     metric: Literal["ap50", "ap", "precision_served", "recall_served"] = "ap50"
-    floor: float = 0.2
+    floor: float = 0.3
 
 
 class OutfitsRule(GateRule):
@@ -47,12 +47,12 @@ class OutfitsRule(GateRule):
         "recall_at_5",
         "recall_at_10",
     ] = "fitb"
-    floor: float = 0.35
+    floor: float = 0.4
 
 
 class ChatRule(GateRule):
     metric: Literal["loss_reduction", "loss_reduction_low"] = "loss_reduction"
-    floor: float = 0.05
+    floor: float = 0.1
     # The reduction is relative to the base and prompt of each artifact; what another base says is measured by the text.
     compare: Literal["char_probability", "loss_reduction"] = "char_probability"
     max_slice_drop: float = Field(default=0.05, gt=0)

@@ -2,8 +2,8 @@
 
     python -m training.train detection --params configs/sample.yaml --data DATA --out DIR
 
-needs torch, lightning, transformers and peft, and nothing that runs elsewhere (`--no-tracking`). The artifact appears at
-`--out` in one rename; a killed training is resumed from its last epoch when the inputs are the same.
+needs no server and, with `--no-tracking`, none of Prefect, MLflow, DVC and BentoML. The artifact appears at `--out` in one
+rename; a killed training is resumed from its last epoch when the inputs are the same.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def run(
     lineage = _lineage(parts, settings, common, folders)
     checkpoints = _checkpoint_folder(folders.checkpoints, str(lineage["candidate_id"]))
     tracker = open_tracker(
-        common.tracking, experiment=f"{common.profile}/{parts.name}", folder=checkpoints,
+        common.tracking, experiment=f"{common.tracking.prefix(common.profile)}/{parts.name}", folder=checkpoints,
         run_name=f"{parts.name}-{str(lineage['candidate_id'])[:8]}",
     )  # fmt: skip
     building = folders.out.with_name(f".{folders.out.name}.building")

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from inference.chat.notes import PASSAGES
 
 MAX_MESSAGE_CHARS = 4000
+MAX_QUERY_CHARS = 2000
+"""`inference.retrieval` refuses more; it is not imported here, as the API part needs no index."""
 
 
 class Message(BaseModel):
@@ -83,7 +85,7 @@ class RagRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    query: str = Field(min_length=1, max_length=MAX_MESSAGE_CHARS)
+    query: str = Field(min_length=1, max_length=MAX_QUERY_CHARS)
     k: int = Field(default=5, ge=1, le=20)
 
 

@@ -1,4 +1,4 @@
-"""The catalog as the outfit model sees it: items with pictures, and their embeddings, made once per model version."""
+"""The catalog as the outfit model sees it: items with pictures, and their embeddings, made once per model."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ _BATCH = 64
 class Catalog:
     """Items by id and by category, with embeddings float32 (N, D)."""
 
-    def __init__(self, folder: Path, model: OutfitModel, model_version: str) -> None:
+    def __init__(self, folder: Path, model: OutfitModel, model_hash: str) -> None:
         """Read the catalog and embed it, or take the embeddings that an earlier start left in the cache.
+
+        Args:
+            model_hash: content hash of the model's artifact. Its version or folder would not do: every Bento has its
+                champion at the same place, and all share one cache.
 
         Raises:
             IndexNotReadyError: there is no catalog.
@@ -38,7 +42,7 @@ class Catalog:
             category: np.array([row for row, one in enumerate(self._records) if one.category == category], dtype=int)
             for category in Category
         }
-        self.vectors = self._embed(model, model_version)
+        self.vectors = self._embed(model, model_hash)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -60,8 +64,8 @@ class Catalog:
         chosen = [place for place in best if self._records[rows[place]].item_id not in without][:k]
         return [(self._as_item(self._records[rows[place]]), float(similarity[place])) for place in chosen]
 
-    def _embed(self, model: OutfitModel, model_version: str) -> np.ndarray:
-        key = value_hash([model_version, content_hash(self._folder)])
+    def _embed(self, model: OutfitModel, model_hash: str) -> np.ndarray:
+        key = value_hash([model_hash, content_hash(self._folder)])
         file = cache_dir() / "catalog-embeddings" / f"{key[:32]}.npy"
         if file.is_file():
             return np.asarray(np.load(file))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import bentoml
 from PIL import Image
 
+from aura.artifact import content_hash
 from aura.errors import AuraError, InvalidRequestError
 from aura.supervision import die_with_parent
 from aura.taxonomy import Category
@@ -49,7 +50,7 @@ class OutfitScorer:
 
         self._champion = places().champion("outfits")
         self._model = OutfitModel.load(self._champion.folder, device=places().serving.device)
-        self._catalog = Catalog(places().catalog(), self._model, f"{places().profile}/{self._champion.folder.name}")
+        self._catalog = Catalog(places().catalog(), self._model, content_hash(self._champion.folder))
 
     @bentoml.api
     async def about(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import struct
 import warnings
 
 from PIL import Image, UnidentifiedImageError
@@ -41,7 +40,7 @@ def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Ima
             f"{where} has far too many pixels; at most {limits.max_image_pixels} are allowed",
             hint="scale it down first",
         ) from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error) as error:  # the last: damaged EXIF
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise InvalidRequestError(
             f"{where} is not a readable {', '.join(FORMATS)} picture", hint="check that the whole file was sent"
         ) from error

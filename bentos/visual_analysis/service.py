@@ -1,6 +1,6 @@
 """BentoML service: an API part that checks requests, and a model part that detects in batches.
 
-One worker of the model part per GPU; its requests are batched across callers.
+The model part is one worker on one device; its requests are batched across callers.
 """
 
 from __future__ import annotations

@@ -70,11 +70,13 @@ def promote(
 ) -> None:
     """Make a version the champion by hand; the one before becomes `previous`."""
     _registry(profile, overrides).promote(_known(model), version)
-    typer.echo(f"{model} version {version} is champion")
+    typer.echo(f"{model} version {version} is champion; services answer from it once they are started again")
 
 
 @app.command()
 def rollback(model: ModelArgument, profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     """Swap `champion` and `previous`."""
     champion = _registry(profile, overrides).rollback(_known(model))
-    typer.echo(f"{model} version {champion.version} is champion again")
+    typer.echo(
+        f"{model} version {champion.version} is champion again; services answer from it once they are started again"
+    )

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -97,7 +98,10 @@ def add_lora(base: PreTrainedModel, settings: LoraSettings, reference: str) -> P
         task_type="CAUSAL_LM",
     )
     try:
-        model = get_peft_model(base, config)
+        with warnings.catch_warnings():
+            # PEFT asks transformers by a name that transformers has renamed.
+            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+            model = get_peft_model(base, config)
     except ValueError as error:
         raise ArtifactError(
             f"cannot put a LoRA adapter on {reference}: {error}", hint="correct chat.lora.targets"

@@ -81,6 +81,13 @@ def test_an_override_without_a_key_or_value_is_refused(override: str) -> None:
         read_profile("sample", [override], environ={})
 
 
+def test_an_interpolation_that_leads_nowhere_and_a_wrong_parent_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no_such_key"):
+        read_profile("sample", ["detection.base=${no_such_key}"], environ={})
+    with pytest.raises(SettingsError, match="extends must be the name of a profile, not 3"):
+        read_profile(write(tmp_path / "number.yaml", "extends: 3\n"), environ={})
+
+
 def test_broken_yaml_and_unknown_profiles_are_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="not valid YAML"):
         read_profile(write(tmp_path / "broken.yaml", "a: [1"), environ={})

@@ -17,8 +17,10 @@ from _bentoml_sdk.service import set_current_service
 from fastapi import FastAPI, WebSocketDisconnect
 from fastapi.testclient import TestClient
 
+from bentos.conversational_ai import schemas
 from bentos.conversational_ai.service import ConversationalAI, app
 from bentos.conversational_ai.turns import Admission
+from inference.retrieval.filters import MAX_QUERY_CHARS
 
 MOST = 3
 
@@ -220,6 +222,12 @@ def test_an_empty_question_is_refused_in_words(client: TestClient, messages: lis
     refused = client.post("/chat", json={"messages": messages})
     assert refused.status_code == 422
     assert "a message of the user must not be empty" in refused.json()["error"]["message"]
+
+
+def test_a_query_too_long_for_retrieval_is_refused_by_the_schema(client: TestClient) -> None:
+    assert schemas.MAX_QUERY_CHARS == MAX_QUERY_CHARS
+    refused = client.post("/rag/query", json={"query": "x" * (MAX_QUERY_CHARS + 1)})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_request")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from bentos.outfit_recommendation.catalog import Catalog
 from bentos.outfit_recommendation.service import OutfitRecommendation, OutfitScorer, app
 from bentos.outfit_recommendation.targets import missing_categories
 from inference.outfits.items import Item
+from inference.outfits.model import OutfitModel
 
 
 class Network:
@@ -62,6 +64,37 @@ def part(folder: Path) -> Any:
     part._catalog = Catalog(folder, part._model, "test")
     part._champion = SimpleNamespace(as_dict=lambda: {"name": "outfits", "version": "1"})
     return part
+
+
+def test_a_new_champion_at_the_same_place_embeds_the_catalog_anew(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every Bento has its champion in the same folder, and all of them share one cache of embeddings."""
+
+    class Scaled(Network):
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def embed_items(self, items: Sequence[Item]) -> np.ndarray:
+            embedded.append(self.factor)
+            return super().embed_items(items) * self.factor
+
+    pinned = tmp_path_factory.mktemp("pinned")
+    champion = SimpleNamespace(folder=pinned / "outfits")
+    champion.folder.mkdir()
+    shutil.copytree(folder, pinned / "catalog")
+    embedded: list[float] = []
+    stub = SimpleNamespace(
+        champion=lambda _: champion, catalog=lambda: pinned / "catalog", serving=SimpleNamespace(device="cpu")
+    )
+    monkeypatch.setattr("bentos.outfit_recommendation.service.places", lambda: stub)
+    monkeypatch.setattr(OutfitModel, "load", lambda folder, **_: Scaled(float((folder / "config.json").read_text())))
+    largest = []
+    for factor in ("1", "2", "1"):
+        (champion.folder / "config.json").write_text(factor)
+        largest.append(float(OutfitScorer.inner()._catalog.vectors.max()))
+    assert largest == [1, 2, 1]
+    assert embedded == [1, 2], "what was embedded once is taken from the cache"
 
 
 @pytest.fixture

@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import zlib
+from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from aura.errors import InvalidRequestError
@@ -74,11 +77,25 @@ def test_damaged_exif_is_refused() -> None:
         decode(content.replace(width_as_number, width_as_text), LIMITS)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@settings(max_examples=500)
+@given(damage=st.lists(st.tuples(st.integers(0, 67), st.integers(0, 14)), min_size=1, max_size=3))
+def test_whatever_the_exif_block_holds_a_picture_is_decoded_or_refused(damage: list[tuple[int, int]]) -> None:
+    exif = Image.Exif()
+    exif[0x0100], exif[0x010F], exif[0x0112], exif[0x011A] = 30, "maker", 6, 72.0
+    content = bytearray(as_bytes(Image.new("RGB", (30, 20)), "JPEG", exif=exif))
+    start = content.index(b"Exif")
+    for place, byte in damage:
+        content[start + 6 + place] = byte
+    with suppress(InvalidRequestError):
+        assert min(decode(bytes(content), LIMITS).size) == 20
+
+
 def test_base64_with_and_without_a_data_prefix_and_lossless_encoding() -> None:
     image = Image.effect_noise((16, 16), 50).convert("RGB")
     text = base64.b64encode(encode(image)).decode()
-    for given in (text, f"data:image/png;base64,{text}"):
-        assert decode_base64(given, LIMITS, "items.0").tobytes() == image.tobytes()
+    for sent in (text, f"data:image/png;base64,{text}"):
+        assert decode_base64(sent, LIMITS, "items.0").tobytes() == image.tobytes()
     with pytest.raises(InvalidRequestError, match=r"items\.0 is not base64"):
         decode_base64("%%%", LIMITS, "items.0")
 

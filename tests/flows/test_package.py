@@ -11,6 +11,7 @@ from aura.paths import home, profile_paths
 from flows import package
 from flows.package import bentos_current
 from flows.profile import load_profile
+from flows.services import SERVICES
 from flows.workspace import Workspace
 
 
@@ -35,6 +36,28 @@ def test_a_bento_counts_when_it_is_there_and_was_finished(monkeypatch: pytest.Mo
     monkeypatch.setattr(package, "served_release", lambda _: 2)
     (folder / "bento.yaml").unlink()
     assert not bentos_current(workspace)
+
+
+def test_whatever_goes_into_a_bento_changes_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = SERVICES["visual_analysis"]
+    files = (
+        "requirements.lock",
+        "pyproject.toml",
+        "bentos/visual_analysis/bentofile.yaml",
+        "champions/detection/config.json",
+    )
+    for file in (*files, "index/table"):
+        write_text(tmp_path / file, "before")
+    params = tmp_path / "params.yaml"
+    write_text(params, "profile: sample\nserving: {}\n")
+    monkeypatch.setattr(package, "repo_root", lambda: tmp_path)
+    seen = set()
+    for file in (None, *files, "index/table"):
+        if file:
+            write_text(tmp_path / file, "after")
+        version = package._version(service, params, tmp_path / "champions", tmp_path / "data", tmp_path / "index")
+        assert version not in seen, file
+        seen.add(version)
 
 
 def test_settings_of_the_environment_do_not_reach_a_stage_twice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import psutil
 import pytest
 
@@ -86,6 +88,21 @@ def test_a_failed_stage_shows_the_end_of_its_output(workspace: Workspace) -> Non
     assert any("about to fail" in line for line in said)
 
 
+def test_the_log_of_a_failed_attempt_outlives_the_next_one(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = workspace.paths.logs / "broken.log"
+    for attempt in (1, 2):
+        with pytest.raises(StageError):
+            run_stage(workspace, "broken", timeout_seconds=60, say=lambda _: None)
+        assert log.read_text(encoding="utf-8").count("\nabout to fail") == attempt
+    monkeypatch.setattr(stages, "_LOG_BYTES", 10)
+    with pytest.raises(StageError):
+        run_stage(workspace, "broken", timeout_seconds=60, say=lambda _: None)
+    assert log.read_text(encoding="utf-8").count("\nabout to fail") == 1
+    assert log.with_suffix(".log.1").read_text(encoding="utf-8").count("\nabout to fail") == 2
+
+
 def test_a_progress_bar_is_a_line_now_and_then(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     def bars() -> list[str]:
         said: list[str] = []
@@ -146,6 +163,34 @@ def test_a_second_run_is_refused_and_says_which_process_is_at_work(workspace: Wo
     )
     assert done.returncode != 0
     assert f"BusyError: another run of profile 'sample' is under way (process {os.getpid()})" in done.stderr
+
+
+def test_a_glance_at_the_lock_neither_fails_nor_stops_a_night(toy: Path) -> None:
+    workspace = open_toy(toy)
+    workspace.folder.mkdir(parents=True)
+    glance = filelock.FileLock(workspace.folder / "run.lock", thread_local=False)
+    glance.acquire()
+    assert workspace.running() is None, "held, but no night has left its note"
+    timer = threading.Timer(0.3, glance.release)
+    timer.start()
+    with workspace.locked():
+        assert workspace.running() == os.getpid()
+    timer.join()
+
+
+def test_a_run_inside_a_git_hook_leaves_the_repository_of_the_hook(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path / "project")], check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "project" / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "project" / ".git" / "index"))
+    workspace = open_toy(toy)
+    with workspace.locked():
+        workspace.set_up()
+        run_stage(workspace, "prepare", timeout_seconds=60)
+        record(workspace, "night-20260101-020000")
+        assert len(nights(workspace)) == 1
+    assert not (tmp_path / "project" / ".git" / "index").exists()
 
 
 def test_a_run_killed_in_the_middle_of_a_stage_is_carried_on(toy: Path) -> None:

@@ -79,6 +79,7 @@ class _Tables:
                 "width": photo.width,
                 "height": photo.height,
                 "group": group,
+                "photo_type": "street",
             }
         )
         for garment in photo.garments:

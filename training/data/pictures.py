@@ -6,9 +6,10 @@ import os
 import shutil
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from aura.errors import DataError
+from aura.pictures import upright as turned
 
 
 def open_rgb(path: Path, *, upright: bool = False, draft_px: int | None = None) -> Image.Image:
@@ -25,7 +26,7 @@ def open_rgb(path: Path, *, upright: bool = False, draft_px: int | None = None) 
         with Image.open(path) as opened:
             if draft_px is not None:
                 opened.draft("RGB", (draft_px, draft_px))
-            return (ImageOps.exif_transpose(opened) if upright else opened).convert("RGB")
+            return (turned(opened) if upright else opened).convert("RGB")
     except FileNotFoundError:
         raise DataError(f"picture {path.name} is missing") from None
     except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:

@@ -13,7 +13,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from training.data.card import write_card
 from training.data.raw import locked, read_note, read_rows, write_rows
 from training.data.sample.source import write_sample
 from training.data.schema import BoxRow, CatalogRow, DialogueRow, ImageRow, ItemRow, OutfitRow, Problems
-from training.data.settings import DataSettings, SourceName
+from training.data.settings import DataSettings, ImportSettings, SourceName
 from training.data.splits import SPLITS, split_of
 
 _BOX_SLACK_PX = 0.51
@@ -58,6 +59,7 @@ def prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir
 def _prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir: Path) -> dict[str, Any]:
     """The work, while nobody can replace a source."""
     notes = {source: read_note(raw_root / source) for source in settings.sources}
+    _warn_of_other_imports(notes, settings.imports)
     building = out_dir.with_name(f".{out_dir.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
@@ -74,6 +76,20 @@ def _prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_di
     write_card(building, settings, notes, counts, hashes)
     replace_dir(building, out_dir)
     return counts
+
+
+def _warn_of_other_imports(notes: Mapping[SourceName, dict[str, Any]], imports: ImportSettings) -> None:
+    """Say which of the settings of an import this profile sets and the imported source does not have."""
+    wanted = imports.content_settings()
+    for source, note in notes.items():
+        had = note.get("settings", {})
+        differ = [f"{key}={had.get(key)} instead of {wanted[key]}" for key in wanted if had.get(key) != wanted[key]]
+        if source != "sample" and differ:
+            warnings.warn(
+                f"{source} was imported with {', '.join(differ)}; `aura data import {source} PATH` with this profile "
+                "brings it in step",
+                stacklevel=2,
+            )
 
 
 def _detection(settings: DataSettings, raw_root: Path, out: Path, problems: Problems) -> dict[str, dict[str, int]]:

@@ -25,6 +25,8 @@ class ImageRow(_Row):
     width: int = Field(gt=0)
     height: int = Field(gt=0)
     group: str = Field(min_length=1)
+    photo_type: str = Field(default="photo", min_length=1)
+    """What kind of picture it is (street, figure, product...): the detector is judged per type as well."""
 
 
 class BoxRow(_Row):

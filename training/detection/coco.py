@@ -20,6 +20,7 @@ class Photo:
     Attributes:
         boxes_xyxy_px: (N, 4) float64 in px of the upright photo.
         labels: (N,) int64 class indices.
+        photo_type: kind of picture, for figures per kind.
     """
 
     photo_id: int
@@ -28,6 +29,7 @@ class Photo:
     height: int
     boxes_xyxy_px: np.ndarray
     labels: np.ndarray
+    photo_type: str = "photo"
 
 
 def read_split(data_dir: Path, split: str) -> tuple[list[Photo], tuple[str, ...]]:
@@ -58,6 +60,7 @@ def read_split(data_dir: Path, split: str) -> tuple[list[Photo], tuple[str, ...]
                 height=image["height"],
                 boxes_xyxy_px=np.array(boxes[image["id"]], dtype=np.float64).reshape(-1, 4),
                 labels=np.array(labels[image["id"]], dtype=np.int64),
+                photo_type=image.get("photo_type", "photo"),
             )
             for image in content["images"]
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ _CHUNK = 64
 def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, seed: int) -> Evaluation:  # noqa: ARG001
     """AP50, AP, and precision and recall at the served thresholds, on `DATA/detection/test.json`.
 
+    Slices: AP50 per category (sizes in boxes) and per photo type (sizes in photos).
+
     Nothing here is random, and of the settings only the device matters: everything is in the artifact.
 
     Raises:
@@ -40,12 +43,29 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, se
     rankings = rank_photos(detector, photos)
     precision = measure(rankings, photos, labels)
     shown, found = precision_recall(match(rankings, photos, len(labels)), detector.rules.thresholds)
+    types = {name: rows for name, rows in _rows_per_type(photos).items() if any(len(photos[i].labels) for i in rows)}
     return Evaluation(
         metrics={"ap50": precision.ap50, "ap": precision.ap, "precision_served": shown, "recall_served": found},
-        slices={"category": precision.ap50_per_label},
-        slice_sizes={"category": _boxes_per_label(photos, labels)},
+        slices={
+            "category": precision.ap50_per_label,
+            "photo type": {
+                name: measure([rankings[i] for i in rows], [photos[i] for i in rows], labels).ap50
+                for name, rows in types.items()
+            },
+        },
+        slice_sizes={
+            "category": _boxes_per_label(photos, labels),
+            "photo type": {name: len(rows) for name, rows in types.items()},
+        },
         n=len(photos),
     )
+
+
+def _rows_per_type(photos: list[Photo]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, photo in enumerate(photos):
+        rows[photo.photo_type].append(row)
+    return dict(sorted(rows.items()))
 
 
 def _boxes_per_label(photos: list[Photo], labels: tuple[str, ...]) -> dict[str, int]:

@@ -52,7 +52,14 @@ def test_boxes_are_the_bounds_of_the_labels(tmp_path: Path, raw: Path) -> None:
     ]
     table = json.loads((raw / "detection" / "annotations.json").read_text())
     assert table["images"] == [
-        {"id": 1, "file_name": "0007.jpg", "width": WIDTH_PX, "height": HEIGHT_PX, "group": "photo-0007"}
+        {
+            "id": 1,
+            "file_name": "0007.jpg",
+            "width": WIDTH_PX,
+            "height": HEIGHT_PX,
+            "group": "photo-0007",
+            "photo_type": "street",
+        }
     ]
     assert [row["name"] for row in table["categories"]] == [category.value for category in CATEGORIES]
     assert [row["id"] for row in table["annotations"]] == [1, 2, 3]

@@ -177,6 +177,20 @@ def test_more_sources_move_nothing(
         assert f"| {source}" in card
 
 
+def test_a_source_that_was_imported_with_other_settings_is_named(
+    tmp_path: Path, knowledge: Path, tiny: DataSettings
+) -> None:
+    raw = tmp_path / "raw"
+    photos = {f"{number:04d}": WORN for number in range(1, 31)}
+    import_ccp(write_ccp(tmp_path / "ccp", photos), raw / "ccp", tiny)
+    wider = tiny.imports.model_copy(update={"photo_px": 832})
+    settings = tiny.model_copy(update={"sources": ["ccp"], "imports": wider})
+    with pytest.warns(
+        UserWarning, match="ccp was imported with photo_px=480 instead of 832; `aura data import ccp PATH`"
+    ):
+        prepare(settings, raw, knowledge, tmp_path / "data")
+
+
 def test_a_killed_preparation_leaves_the_old_data(tmp_path: Path, knowledge: Path, tiny: DataSettings) -> None:
     raw, data, settings = tmp_path / "raw", tmp_path / "data", tiny.model_copy(update={"sources": ["ccp"]})
     # A dress and shoes are no outfit; there is data to prepare all the same.

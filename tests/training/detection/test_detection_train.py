@@ -81,6 +81,8 @@ def test_a_training_writes_artifact_pictures_and_figures(quick: DetectionSetting
     figures = evaluate(context.out_dir, context.data_dir, quick, seed=1)
     assert figures.n == 6
     assert set(figures.slices["category"]) == {"tops", "shoes", "bags"}
+    assert figures.slices["photo type"] == {"photo": figures.metrics["ap50"]}
+    assert figures.slice_sizes["photo type"] == {"photo": 6}
     assert figures.metrics["ap50"] == pytest.approx(sum(figures.slices["category"].values()) / 3)
     assert evaluate(context.out_dir, context.data_dir, quick, seed=2) == figures
 

@@ -133,7 +133,12 @@ def _write_detection(
         file_name = f"{image_id:06d}.jpg"
         _save(scene.image, folder / "images" / file_name, settings)
         width, height = scene.image.size
-        images.append({"id": image_id, "file_name": file_name, "width": width, "height": height, "group": scene.group})
+        images.append(
+            {
+                "id": image_id, "file_name": file_name, "width": width, "height": height, "group": scene.group,
+                "photo_type": scene.kind,
+            }
+        )  # fmt: skip
         kinds[scene.kind] += 1
         for box in scene.boxes:
             annotations.append(
