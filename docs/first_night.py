@@ -33,7 +33,7 @@ _TIMEOUT_SECONDS = 120
 
 
 def figures(folder: Path) -> str:
-    """Tables of the figures on the test split, and of the detector per category."""
+    """Tables of the figures on the test split, and of the detector per category and photo type."""
     test = {
         model: read_json(folder / "metrics" / "test" / f"{model}.json", model)
         for model in ("detection", "outfits", "chat")
@@ -71,6 +71,11 @@ def figures(folder: Path) -> str:
     lines += ["", "| category | boxes in the test split | AP50 |", "|---|---|---|"]
     for name, value in sorted(per_category.items(), key=lambda one: -one[1]):
         lines.append(f"| {name} | {amounts[name]} | {value:.2f} |")
+    per_type = test["detection"]["challenger"]["slices"]["photo type"]
+    if len(per_type) > 1:
+        sizes = test["detection"]["challenger"]["slice_sizes"]["photo type"]
+        lines += ["", "| photo type | photos in the test split | AP50 |", "|---|---|---|"]
+        lines += [f"| {name} | {sizes[name]} | {value:.2f} |" for name, value in per_type.items()]
     return "\n".join(lines)
 
 
