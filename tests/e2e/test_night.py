@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -60,6 +61,19 @@ def test_the_index_is_searched_from_the_command_line(nights: Nights) -> None:
     items = json.loads(nights.world.aura("index", "search", "blue", "--catalog", "--json", settings=False).stdout)
     assert items
     assert items[0]["title"]
+
+
+def test_the_plots_of_the_pipeline_show_every_training(nights: Nights) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "plots", "show", "--json"],
+        cwd=nights.world.home / "pipelines" / "sample", capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert (
+        "could not find" not in done.stderr
+    )  # what DVC says of a column that nothing writes; it ends well all the same
+    drawn = json.loads(done.stdout)["data"]
+    assert set(drawn) == {"detector", "outfits", "chat"}
+    assert all(plot["content"]["data"]["values"] for plots in drawn.values() for plot in plots)
 
 
 def test_the_report_has_pictures_that_exist(nights: Nights) -> None:
