@@ -30,7 +30,7 @@ class DetectionSettings(TrainerSettings):
     tiny: TinyShape = TinyShape()
     image_height: int = Field(default=128, ge=32, multiple_of=32, description="canvas in px")
     image_width: int = Field(default=96, ge=32, multiple_of=32)
-    max_epochs: int = Field(default=22, ge=1)
+    max_epochs: int = Field(default=20, ge=1)
     patience: int = Field(default=12, ge=1)
     validate_every_epochs: int = Field(default=2, ge=1)
     batch_size: int = Field(default=8, ge=1)
