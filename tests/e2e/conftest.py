@@ -66,13 +66,19 @@ class World:
 
 @dataclass(frozen=True)
 class Nights:
-    """What the terminal said: a night that was killed while the detector trained, the one after it, and an idle one."""
+    """What the terminal said: a night that was killed while the detector trained, the one after it, and an idle one.
+
+    Attributes:
+        checkout_before, checkout_after: `git status` of the project around the three.
+    """
 
     world: World
     killed_in: str
     left_running: list[str]
     second: subprocess.CompletedProcess[str]
     third: subprocess.CompletedProcess[str]
+    checkout_before: str
+    checkout_after: str
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +91,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture(scope="session")
 def nights(world: World) -> Nights:
+    before = _checkout()
     killed_in, left = _kill_a_night(world)
-    return Nights(world, killed_in, left, second=world.aura("nightly"), third=world.aura("nightly"))
+    second, third = world.aura("nightly"), world.aura("nightly")
+    return Nights(world, killed_in, left, second, third, checkout_before=before, checkout_after=_checkout())
+
+
+def _checkout() -> str:
+    return subprocess.run(
+        ["git", "status", "--porcelain"], cwd=repo_root(), capture_output=True, text=True, check=True
+    ).stdout
 
 
 def _kill_a_night(world: World) -> tuple[str, list[str]]:

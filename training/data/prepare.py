@@ -82,9 +82,11 @@ def _warn_of_other_imports(notes: Mapping[SourceName, dict[str, Any]], imports: 
     """Say which of the settings of an import this profile sets and the imported source does not have."""
     wanted = imports.content_settings()
     for source, note in notes.items():
-        had = note.get("settings", {})
-        differ = [f"{key}={had.get(key)} instead of {wanted[key]}" for key in wanted if had.get(key) != wanted[key]]
-        if source != "sample" and differ:
+        had = note.get("settings", {}) if source != "sample" else {}
+        differ = [
+            f"{key}={had[key]} instead of {wanted[key]}" for key in wanted if key in had and had[key] != wanted[key]
+        ]
+        if differ:
             warnings.warn(
                 f"{source} was imported with {', '.join(differ)}; `aura data import {source} PATH` with this profile "
                 "brings it in step",
