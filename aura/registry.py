@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -24,6 +25,7 @@ from aura.tracking import TrackingSettings, experiment_id, run_is_active, tracki
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 _ARTIFACT_PATH = "model"
+_ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,10 +202,14 @@ class Registry:
 
     @contextmanager
     def _reachable(self) -> Iterator[None]:
+        hint = "check that the server runs and that tracking.uri is right"
+        if self.uri.startswith(("http://", "https://")):
+            # MLflow itself tries for four minutes a call, and a night makes a dozen of them before it can report.
+            try:
+                httpx.head(self.uri, timeout=_ANSWER_SECONDS)
+            except httpx.TransportError as error:
+                raise RegistryError(f"no MLflow server answers at {self.uri}: {error}", hint=hint) from error
         try:
             yield
         except MlflowException as error:
-            raise RegistryError(
-                f"the MLflow registry at {self.uri} answered: {error.message}",
-                hint="check that the server runs and that tracking.uri is right",
-            ) from error
+            raise RegistryError(f"the MLflow registry at {self.uri} answered: {error.message}", hint=hint) from error

@@ -69,9 +69,9 @@ def test_profiles_do_not_share_versions(registry: Registry, artifact: Path) -> N
     assert Registry(TrackingSettings(), "other").versions("detection") == []
 
 
-def test_a_server_that_is_away_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(RegistryError, match=r"http://127.0.0.1:9 answered") as caught:
+def test_a_server_that_is_away_is_an_error_with_a_hint_at_once() -> None:
+    # MLflow itself would try for four minutes.
+    with pytest.raises(RegistryError, match=r"no MLflow server answers at http://127.0.0.1:9") as caught:
         Registry(TrackingSettings(uri="http://127.0.0.1:9"), "test").versions("detection")
     assert "tracking.uri" in caught.value.hint
 
