@@ -105,7 +105,10 @@ class _Night:
         except AuraError as error:
             self.problems[name] = str(error)
             get_run_logger().error("%s failed: %s", name, error)
-        except Exception as error:  # a full disk, a bug: the report must say so, and the other parts go on
+        except OSError as error:  # a full disk: where in the code it was noticed tells nobody anything
+            self.problems[name] = f"{type(error).__name__}: {error}"
+            get_run_logger().error("%s failed: %s", name, error)
+        except Exception as error:  # a bug: the report must say so, and the other parts go on
             self.problems[name] = f"{type(error).__name__}: {error}"
             get_run_logger().exception("%s failed", name)
         return None
@@ -178,9 +181,10 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
             profile=settings.profile, started=f"{moment:%Y-%m-%d %H:%M}", seconds=time.monotonic() - began,
             outcomes=outcomes, stages=night.stages, index=index, bentos=bentos, snapshot=snapshot or "not recorded",
             git_commit=git_commit(), places=_places(workspace, registry, moment), problems=night.problems,
-            pictures=_keep_pictures(workspace, snapshot or night_tag(moment)),
+            pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, snapshot or night_tag(moment))) or [],
         )  # fmt: skip
-        _publish(report, workspace, moment)
+        # On a full disk the terminal still has the whole table, with this as one of its problems.
+        night.guarded("report", lambda: _publish(report, workspace, moment))
     if report.problems:
         raise NightError(report)
     return report
