@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 _BYTE_MAX, _WORD_MAX = 255.0, 65535.0
 
 
-def upright(image: Image.Image) -> Image.Image:
+def turned_upright(image: Image.Image) -> Image.Image:
     """Photo turned as its EXIF orientation says.
 
     Raises:
@@ -26,9 +26,9 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     """Photo turned as its EXIF orientation says, in RGB; transparency becomes white, 16-bit greyscale is scaled.
 
     Raises:
-        OSError: as `upright`.
+        OSError: as `turned_upright`.
     """
-    image = upright(image)
+    image = turned_upright(image)
     if image.mode.startswith(("I", "F")):
         image = _greyscale_of_wide(image)
     if image.has_transparency_data:

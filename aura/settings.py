@@ -82,7 +82,7 @@ def read_profile(
         )
         return cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise SettingsError(f"cannot merge the overrides {list(overrides)}: {error}") from error
+        raise SettingsError(f"cannot put {profile!r} and the overrides {list(overrides)} together: {error}") from error
 
 
 def validate(schema: type[SectionType], values: Any, where: str = "") -> SectionType:

@@ -12,7 +12,6 @@ import argparse
 import base64
 import io
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +63,15 @@ def figures(folder: Path) -> str:
     for (name, figure, control), one in zip(rows, train.values(), strict=True):
         lines.append(f"| {name} | {figure} | {control} | {one['seconds']:.0f} |")
     lines.append(f"| index | recall@5 **{index['recall_at_5']:.2f}**, nDCG@10 {index['ndcg_at_10']:.2f} | - | - |")
-    table = read_json(folder / "data" / "detection" / "test.json", "the test split")
-    names = {one["id"]: one["name"] for one in table["categories"]}
-    amounts = Counter(names[one["category_id"]] for one in table["annotations"])
-    per_category = test["detection"]["challenger"]["slices"]["category"]
+    slices, sizes = test["detection"]["challenger"]["slices"], test["detection"]["challenger"]["slice_sizes"]
     lines += ["", "| category | boxes in the test split | AP50 |", "|---|---|---|"]
-    for name, value in sorted(per_category.items(), key=lambda one: -one[1]):
-        lines.append(f"| {name} | {amounts[name]} | {value:.2f} |")
-    per_type = test["detection"]["challenger"]["slices"]["photo type"]
-    if len(per_type) > 1:
-        sizes = test["detection"]["challenger"]["slice_sizes"]["photo type"]
+    for name, value in sorted(slices["category"].items(), key=lambda one: -one[1]):
+        lines.append(f"| {name} | {sizes['category'][name]} | {value:.2f} |")
+    if len(slices["photo type"]) > 1:
         lines += ["", "| photo type | photos in the test split | AP50 |", "|---|---|---|"]
-        lines += [f"| {name} | {sizes[name]} | {value:.2f} |" for name, value in per_type.items()]
+        lines += [
+            f"| {name} | {sizes['photo type'][name]} | {value:.2f} |" for name, value in slices["photo type"].items()
+        ]
     return "\n".join(lines)
 
 

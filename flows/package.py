@@ -27,12 +27,11 @@ from aura.settings import read_profile
 from aura.supervision import die_with_parent, watched, watched_environment
 from flows.ask import ask
 from flows.servers import free_port, stop, wait_until_healthy
-from flows.services import SERVICES, Service
+from flows.services import BUILD_FILES, SERVICES, Service
 from flows.workspace import Workspace
 from inference.retrieval.releases import served_release, writer_lock
 
 _SOURCES = ("aura", "inference", "bentos")
-_BUILD_FILES = ("requirements.lock", "pyproject.toml")
 _START_SECONDS = 180
 _INDEX_WAIT_SECONDS = 600.0
 
@@ -52,12 +51,10 @@ def pack(service: Service, params: Path, champions: Path, data: Path, index: Pat
         staging = Path(name)
         for source in _SOURCES:
             shutil.copytree(repo_root() / source, staging / source, ignore=shutil.ignore_patterns("__pycache__"))
-        for file in _BUILD_FILES:
+        for file in BUILD_FILES:
             shutil.copy2(repo_root() / file, staging / file)
         _pin(service, staging / "pinned", params, champions, data, index)
-        bentoml.bentos.build_bentofile(
-            str(staging / "bentos" / service.name / "bentofile.yaml"), version=version, build_ctx=str(staging)
-        )
+        bentoml.bentos.build_bentofile(str(staging / service.bentofile), version=version, build_ctx=str(staging))
     write_text(_mark(tag), "")
     return tag
 
@@ -141,7 +138,7 @@ def bento_environment() -> dict[str, str]:
 
 def _version(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
     parts = [code_hash(_SOURCES), read_profile(str(params))["serving"]]
-    parts += [content_hash(repo_root() / file) for file in (*_BUILD_FILES, f"bentos/{service.name}/bentofile.yaml")]
+    parts += [content_hash(repo_root() / file) for file in (*BUILD_FILES, service.bentofile)]
     parts += [content_hash(champions / model) for model in service.models]
     parts += [content_hash(data / "catalog")] if service.catalog else []
     parts += [content_hash(index)] if service.index else []

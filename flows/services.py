@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from aura.serving import ServingSettings
 
+BUILD_FILES = ("requirements.lock", "pyproject.toml")
+"""Files besides code that go into every Bento."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
@@ -26,6 +29,11 @@ class Service:
     @property
     def path(self) -> str:
         return f"/api/v1/{self.name.replace('_', '-')}"
+
+    @property
+    def bentofile(self) -> str:
+        """Path of its build file in the repository."""
+        return f"bentos/{self.name}/bentofile.yaml"
 
     @property
     def port_setting(self) -> str:

@@ -26,6 +26,7 @@ from aura.lineage import code_hash, file_tree_hash, value_hash
 from aura.paths import ProfilePaths, repo_root
 from aura.supervision import ENDED_AFTER_SECONDS, RUN_PID, watched
 from flows.profile import Profile
+from flows.services import BUILD_FILES, SERVICES
 from training.models import MODELS, model_sources
 
 CODE: dict[str, tuple[str, ...]] = {
@@ -35,19 +36,12 @@ CODE: dict[str, tuple[str, ...]] = {
         "inference/retrieval/chunks.py",
         "inference/retrieval/judge.py",
     ),
-    "index": ("inference/retrieval", "inference/text_embedding.py", "aura/taxonomy.py"),
+    "index": ("inference/retrieval", "inference/text_embedding.py", "aura/pictures.py", "aura/taxonomy.py"),
     "package": ("bentos", "inference", "aura", "flows/package.py", "flows/ask.py", "flows/services.py"),
     "evaluate": ("training/evaluate.py", "training/context.py"),
 } | {model: model_sources(model) for model in MODELS}
 
-_PACKING = (
-    "requirements.lock",
-    "pyproject.toml",
-    *(
-        f"bentos/{service}/bentofile.yaml"
-        for service in ("visual_analysis", "outfit_recommendation", "conversational_ai")
-    ),
-)
+_PACKING = (*BUILD_FILES, *(service.bentofile for service in SERVICES.values()))
 """Files besides code that decide what a Bento is."""
 
 _PROBE_SECONDS = 1.0

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from aura.errors import DataError
+from aura.pictures import turned_upright
 from aura.taxonomy import CATEGORIES, Category
 
 CATALOG_FILE = "catalog.jsonl"
@@ -75,7 +76,7 @@ def open_picture(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).copy()
+            return turned_upright(image).copy()
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
         raise DataError(f"cannot read the picture {path.name}: {error}", hint="run the stage prepare again") from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,23 @@ def test_a_server_that_is_away_is_an_error_with_a_hint_at_once() -> None:
     # MLflow itself would try for four minutes.
     with pytest.raises(RegistryError, match=r"no MLflow server answers at http://127.0.0.1:9") as caught:
         Registry(TrackingSettings(uri="http://127.0.0.1:9"), "test").versions("detection")
+    assert "tracking.uri" in caught.value.hint
+
+
+def test_a_server_that_is_no_mlflow_is_an_error_with_a_hint() -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(400)
+
+        def do_HEAD(self) -> None:
+            self.send_error(400)
+
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(RegistryError, match=f"registry at {uri} answered") as caught:
+            Registry(TrackingSettings(uri=uri), "test").versions("detection")
+        server.shutdown()
     assert "tracking.uri" in caught.value.hint
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from aura.errors import DataError
-from aura.pictures import upright as turned
+from aura.pictures import turned_upright
 
 
 def open_rgb(path: Path, *, upright: bool = False, draft_px: int | None = None) -> Image.Image:
@@ -26,7 +26,7 @@ def open_rgb(path: Path, *, upright: bool = False, draft_px: int | None = None) 
         with Image.open(path) as opened:
             if draft_px is not None:
                 opened.draft("RGB", (draft_px, draft_px))
-            return (turned(opened) if upright else opened).convert("RGB")
+            return (turned_upright(opened) if upright else opened).convert("RGB")
     except FileNotFoundError:
         raise DataError(f"picture {path.name} is missing") from None
     except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:

@@ -15,11 +15,12 @@ from typing import Any, Literal
 import lightning
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from aura.errors import DataError
+from aura.pictures import turned_upright
 from aura.taxonomy import Category
 from inference.outfits.items import MAX_OUTFIT_ITEMS, Item
 from inference.outfits.model import pad_members
@@ -57,7 +58,7 @@ class ItemRow:
         try:
             with Image.open(self.image) as opened:
                 # Transparency and depth stay: `inference.outfits.items` decides what they become, as in serving.
-                return ImageOps.exif_transpose(opened)
+                return turned_upright(opened)
         except (OSError, UnidentifiedImageError) as error:
             raise DataError(
                 f"the picture of item {self.item_id!r} cannot be read: {self.image} ({error})", hint=_PREPARE
