@@ -37,8 +37,16 @@ CODE: dict[str, tuple[str, ...]] = {
         "inference/retrieval/judge.py",
     ),
     "index": ("inference/retrieval", "inference/text_embedding.py", "aura/pictures.py", "aura/taxonomy.py"),
-    "package": ("bentos", "inference", "aura", "flows/package.py", "flows/ask.py", "flows/services.py"),
-    "evaluate": ("training/evaluate.py", "training/context.py"),
+    "package": (
+        "bentos",
+        "inference",
+        "aura",
+        "flows/package.py",
+        "flows/ask.py",
+        "flows/recorded_answers.py",
+        "flows/services.py",
+    ),
+    "evaluate": ("training/evaluate.py", "training/context.py", "inference/smoke_test.py"),
 } | {model: model_sources(model) for model in MODELS}
 
 _PACKING = (*BUILD_FILES, *(service.bentofile for service in SERVICES.values()))

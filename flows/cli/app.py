@@ -39,9 +39,9 @@ def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> N
     from flows.profile import load_profile
     from flows.servers import prefect_api
 
-    load_profile(profile, overrides or ())  # a typing error should not have to wait for a server
+    settings = load_profile(profile, overrides or ())  # a typing error should not have to wait for a server
     console = Console()
-    with prefect_api():
+    with prefect_api(settings.night.prefect_start_seconds):
         # Imported here: Prefect reads its environment when it is imported.
         from flows.nightly import NightError
         from flows.nightly import nightly as flow
@@ -71,7 +71,9 @@ def train(
     if model not in MODELS:
         raise typer.BadParameter(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")
     with open_workspace(profile, overrides) as workspace:
-        fetch_champions(workspace, Registry(workspace.profile.tracking, workspace.profile.profile))
+        champions = fetch_champions(workspace, Registry(workspace.profile.tracking, workspace.profile.profile))
+        for problem in champions.problems.values():
+            typer.echo(f"warning: {problem}", err=True)
         if force:  # the finished training's last checkpoint would leave nothing to do
             shutil.rmtree(workspace.folder / "checkpoints" / model, ignore_errors=True)
         limit = workspace.profile.night.stage_timeout_minutes * 60
