@@ -84,7 +84,7 @@ def test_files_that_are_not_those_that_were_registered_are_not_handed_out(
     else:
         shutil.rmtree(file.parent) if damage == "all gone" else file.unlink()
     for target in (tmp_path / "got", kept):
-        with pytest.raises(DamagedArtifactError, match="version 1 of test.detection") as caught:
+        with pytest.raises(DamagedArtifactError, match=r"version 1 of test\.detection") as caught:
             registry.download(version, target)
     assert "roll back" in caught.value.hint
     assert not (tmp_path / "got").exists()

@@ -18,7 +18,7 @@ def test_the_recorded_model_passes_and_weights_of_zero_do_not(own_artifact: Path
     smoke_test.check(SMOKE_TEST, own_artifact, "cpu")
     weights = own_artifact / "model.safetensors"
     save_file({name: torch.zeros_like(tensor) for name, tensor in load_file(weights).items()}, weights)
-    with pytest.raises(WrongAnswerError, match="shoes for outfit|scores"):
+    with pytest.raises(WrongAnswerError, match=r"shoes for outfit|scores"):
         smoke_test.check(SMOKE_TEST, own_artifact, "cpu")
 
 
