@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import warnings
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aura.errors import AuraError
+from aura.errors import AuraError, SettingsError
 from flows.cli import data, index, models, serve, status
 from flows.cli.options import ProfileOption, SetOption
 
@@ -52,6 +53,26 @@ def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> N
         except NightError as error:
             print_report(error.report, console)
             raise typer.Exit(1) from error
+
+
+@app.command()
+def alerts(
+    url: Annotated[
+        str,
+        typer.Option("--url", envvar="AURA_ALERT_URL", help='takes a POST of {"text": ...}: Slack, Mattermost, ntfy'),
+    ],
+    within_hours: Annotated[float, typer.Option(help="a night must end well at least once in so many hours")] = 26.0,
+) -> None:
+    """Let the Prefect server (`PREFECT_API_URL`) send a message when a night fails or does not come."""
+    if not os.environ.get("PREFECT_API_URL"):
+        raise SettingsError(
+            "PREFECT_API_URL is not set: alerts come from the server that runs the schedule",
+            hint="export PREFECT_API_URL=http://127.0.0.1:4200/api",
+        )
+    from flows.alerts import set_up_alerts
+
+    for name in set_up_alerts(url, within_hours):
+        typer.echo(f"set up: {name}")
 
 
 @app.command()

@@ -8,16 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from prefect import flow, get_run_logger, task
+from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
+from prefect.states import Running, StateType
 from prefect.testing.utilities import prefect_test_harness
 
 from aura.errors import AuraError, BusyError, DeadlineError, RegistryUnavailableError, SettingsError
 from aura.paths import profile_paths
 from aura.registry import Registry
 from flows.heartbeat import beat
-from flows.nightly import _Night
+from flows.nightly import _close_books, _Night
 from flows.profile import load_profile
 from flows.workspace import Workspace
 
@@ -87,6 +91,21 @@ def test_a_night_whose_time_is_over_begins_nothing_more_and_says_so() -> None:
     assert all("480 minutes are over" in problem for problem in night.problems.values())
     with pytest.raises(DeadlineError):
         night.seconds_left()
+
+
+def test_a_run_that_died_is_marked_crashed_unless_it_is_this_very_one_tried_again() -> None:
+    with get_client(sync_client=True) as client:
+
+        @flow
+        def night(died: str = "") -> str:
+            _close_books(died or str(flow_run.id))
+            return str(client.read_flow_run(flow_run.id).state_type.value)  # type: ignore[union-attr]
+
+        killed = client.create_flow_run(night, state=Running())
+        assert night(str(killed.id)) == "RUNNING"
+        assert client.read_flow_run(killed.id).state_type == StateType.CRASHED
+        assert night() == "RUNNING", "tried again from the page, it must not mark itself"
+        assert night(str(uuid4())) == "RUNNING", "it reported to another server"
 
 
 @contextmanager
