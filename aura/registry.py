@@ -39,7 +39,7 @@ class ModelVersion:
     """One registered version.
 
     Attributes:
-        tags: lineage and verdict; `candidate_id`, `settled`, `verdict`, `reasons`, hashes.
+        tags: lineage and verdict; `candidate_id`, `judged`, `verdict`, `reasons`, hashes.
         aliases: names that point here at the time of reading.
     """
 

@@ -27,8 +27,8 @@ from aura.serving import ServingSettings
 from aura.settings import read_profile, validate
 from aura.supervision import die_with_parent, watched, watched_environment
 from flows.ask import ask
+from flows.processes import free_port, stop, wait_until_healthy
 from flows.recorded_answers import check_recorded_answers
-from flows.servers import free_port, stop, wait_until_healthy
 from flows.services import BUILD_FILES, SERVICES, Service
 from flows.workspace import Workspace
 from inference.retrieval.releases import served_release, writer_lock

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from aura.artifact import write_json, write_text
-from flows.settle import Outcome
+from flows.promotion import Outcome
 from flows.stages import StageResult
 
 REPORT, RESULT = "report.md", "result.json"

@@ -71,6 +71,7 @@ def run(
         tracker.finish("FAILED")
         raise
     _complete_artifact(building, parts.name, metrics, lineage)
+    write_json(building / "params.json", resolved)
     record(parts.smoke_test, building, training_device(settings))
     _report(tracker, metrics, folders.pictures)
     replace_dir(building, folders.out)

@@ -37,8 +37,8 @@ def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> N
 
     Stages whose inputs did not change are skipped; a night that was killed is carried on by the next one.
     """
+    from flows.prefect_server import prefect_api
     from flows.profile import load_profile
-    from flows.servers import prefect_api
 
     settings = load_profile(profile, overrides or ())  # a typing error should not have to wait for a server
     console = Console()
@@ -85,7 +85,7 @@ def train(
     """Train and evaluate one model (after `prepare`, if that has something to do). Registers nothing."""
     from aura.registry import Registry
     from flows.cli.pipeline import open_workspace
-    from flows.settle import fetch_champions
+    from flows.promotion import fetch_champions
     from flows.stages import run_stage
     from training.models import MODELS
 

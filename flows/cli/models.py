@@ -55,7 +55,7 @@ def list_versions(
         metric = one.tags.get("gate_metric", "")
         figure = next((part for part in one.tags.get("test", "").split(", ") if part.startswith(f"{metric}=")), "")
         table.add_row(
-            one.model, one.version, ", ".join(one.aliases), one.tags.get("verdict", "not settled"), figure,
+            one.model, one.version, ", ".join(one.aliases), one.tags.get("verdict", "not judged"), figure,
             one.tags.get("data_hash", "")[:8], one.created.replace("+00:00", "Z"),
         )  # fmt: skip
     Console().print(table)

@@ -28,8 +28,8 @@ def serve(
     from aura.registry import CHAMPION, Registry
     from aura.supervision import watched
     from flows.package import bento_environment
+    from flows.processes import require_free, wait_until_healthy
     from flows.profile import load_profile
-    from flows.servers import require_free, wait_until_healthy
     from flows.services import SERVICES
 
     settings = load_profile(profile, overrides or ())
@@ -72,8 +72,8 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     from aura.paths import home
     from aura.supervision import watched, watched_environment
     from aura.tracking import tracking_uri
+    from flows.processes import free_port, wait_until_healthy
     from flows.profile import load_profile
-    from flows.servers import free_port, wait_until_healthy
 
     settings = load_profile(profile, overrides or ())
     ports = {"mlflow": free_port(), "prefect": free_port()}
@@ -130,7 +130,7 @@ def _watch(running: list[tuple[str, subprocess.Popen[bytes], Path, str]]) -> Non
 
 
 def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
-    from flows.servers import stop
+    from flows.processes import stop
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(stop, processes))

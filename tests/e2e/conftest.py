@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from aura.paths import repo_root
-from flows.servers import free_port
+from flows.processes import free_port
 from tests.inference.chat.tiny_base import save_tiny_base
 
 SERVICES = ("visual_analysis", "outfit_recommendation", "conversational_ai")

@@ -24,7 +24,7 @@ import pytest
 from aura.paths import repo_root
 from aura.supervision import watched, watched_environment
 from flows.alerts import FAILED, MISSING
-from flows.servers import free_port, stop, wait_until_healthy
+from flows.processes import free_port, stop, wait_until_healthy
 from tests.e2e.conftest import Nights, World
 
 pytestmark = pytest.mark.slow

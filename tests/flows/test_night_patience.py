@@ -21,7 +21,8 @@ from aura.errors import AuraError, BusyError, DeadlineError, RegistryUnavailable
 from aura.paths import profile_paths
 from aura.registry import Registry
 from flows.heartbeat import beat
-from flows.nightly import _close_books, _Night
+from flows.night_steps import Night
+from flows.nightly import _close_books
 from flows.profile import load_profile
 from flows.workspace import Workspace
 
@@ -32,10 +33,10 @@ def prefect_server() -> Iterator[None]:
         yield
 
 
-def make_night(seconds: float = 600.0) -> _Night:
+def make_night(seconds: float = 600.0) -> Night:
     settings = load_profile("sample", ["night.retry_delay_seconds=0.01", "night.store_retries=3"])
     workspace = Workspace(profile_paths("sample"), settings)
-    return _Night(workspace, Registry(settings.tracking, "sample"), deadline=time.monotonic() + seconds)
+    return Night(workspace, Registry(settings.tracking, "sample"), "night-1", deadline=time.monotonic() + seconds)
 
 
 def count_attempts(error: AuraError, failures: int) -> tuple[int, str]:

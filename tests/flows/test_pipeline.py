@@ -19,8 +19,8 @@ import pytest
 from aura.errors import BusyError, DataError, StageError
 from aura.paths import profile_paths, repo_root
 from flows import stages
-from flows.ledger import nights, record, restore
 from flows.profile import load_profile
+from flows.snapshots import nights, record, restore
 from flows.stages import run_stage
 from flows.workspace import Workspace
 
@@ -82,7 +82,7 @@ def open_toy(toy: Path, *overrides: str) -> Workspace:
 @pytest.fixture
 def workspace(toy: Path) -> Iterator[Workspace]:
     made = open_toy(toy)
-    with made.locked():
+    with made.lock.held():
         made.set_up()
         yield made
 
@@ -206,7 +206,7 @@ def test_a_second_run_is_refused_and_says_which_process_is_at_work(workspace: Wo
         from aura.paths import profile_paths
         from flows.profile import load_profile
         from flows.workspace import Workspace
-        with Workspace(profile_paths("sample"), load_profile("sample"), definition=Path({str(toy)!r})).locked():
+        with Workspace(profile_paths("sample"), load_profile("sample"), definition=Path({str(toy)!r})).lock.held():
             pass
     """
     done = subprocess.run(
@@ -225,11 +225,11 @@ def test_a_glance_at_the_lock_neither_fails_nor_stops_a_night(toy: Path) -> None
     workspace.folder.mkdir(parents=True)
     glance = filelock.FileLock(workspace.folder / "run.lock", thread_local=False)
     glance.acquire()
-    assert workspace.running() is None, "held, but no night has left its note"
+    assert workspace.lock.holder() is None, "held, but no night has left its note"
     timer = threading.Timer(0.3, glance.release)
     timer.start()
-    with workspace.locked():
-        assert workspace.running() == os.getpid()
+    with workspace.lock.held():
+        assert workspace.lock.holder() == os.getpid()
     timer.join()
 
 
@@ -240,7 +240,7 @@ def test_a_run_inside_a_git_hook_leaves_the_repository_of_the_hook(
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "project" / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "project" / ".git" / "index"))
     workspace = open_toy(toy)
-    with workspace.locked():
+    with workspace.lock.held():
         workspace.set_up()
         run_stage(workspace, "prepare", timeout_seconds=60)
         record(workspace, "night-20260101-020000")
@@ -256,7 +256,7 @@ def test_a_run_killed_in_the_middle_of_a_stage_is_carried_on(toy: Path) -> None:
         from flows.stages import run_stage
         from flows.workspace import Workspace
         workspace = Workspace(profile_paths("sample"), load_profile("sample"), definition=Path({str(toy)!r}))
-        with workspace.locked():
+        with workspace.lock.held():
             workspace.set_up()
             run_stage(workspace, "prepare", timeout_seconds=60)
     """
@@ -266,11 +266,11 @@ def test_a_run_killed_in_the_middle_of_a_stage_is_carried_on(toy: Path) -> None:
     limit = time.monotonic() + 60
     while not (workspace.folder / "started").exists() and time.monotonic() < limit:
         time.sleep(0.1)
-    assert workspace.running() == run.pid
+    assert workspace.lock.holder() == run.pid
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    assert workspace.running() is None
-    with workspace.locked():
+    assert workspace.lock.holder() is None
+    with workspace.lock.held():
         workspace.set_up()
         assert run_stage(workspace, "prepare", timeout_seconds=60).ran
     assert (workspace.folder / "data" / "toy" / "rows").read_text(encoding="utf-8") == "seed 7"

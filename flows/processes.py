@@ -1,8 +1,4 @@
-"""A Prefect server for a run that has none: started here, on SQLite under the home folder, and stopped at the end.
-
-`PREFECT_API_URL` names a server that runs elsewhere; then nothing is started. Import this before anything imports Prefect:
-the library reads its environment at import.
-"""
+"""Servers as child processes: a free port, waiting until one answers, stopping it with everything that it started."""
 
 from __future__ import annotations
 
@@ -10,17 +6,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from aura.errors import ServiceError, StartError
-from aura.paths import home
-from aura.supervision import end_by_force, family_of, watched, watched_environment
+from aura.supervision import end_by_force, family_of
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -45,51 +37,6 @@ def require_free(host: str, port: int, what: str, setting: str) -> None:
                 f"{what} cannot listen on {host}:{port}: {error.strerror}",
                 hint=f"stop what answers there, or choose another: --set {setting}=PORT",
             ) from error
-
-
-@contextmanager
-def prefect_api(start_seconds: float) -> Iterator[str]:
-    """URL of a Prefect API, with the environment of this process pointing to it.
-
-    Args:
-        start_seconds: how long a server that is started here may take to answer.
-    """
-    configured = os.environ.get("PREFECT_API_URL")
-    if configured:
-        yield configured
-        return
-    quiet = {
-        "PREFECT_HOME": str(home() / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "INFO"),
-    }
-    os.environ.update(quiet)
-    log = home() / "logs" / "prefect-server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    command = watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-    with log.open("w", encoding="utf-8") as stream:
-        server = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=watched_environment()
-        )
-    try:
-        wait_until_healthy(f"{url}/health", server, log, start_seconds)
-        os.environ["PREFECT_API_URL"] = url
-        yield url
-    finally:
-        _send_last_logs()
-        os.environ.pop("PREFECT_API_URL", None)
-        stop(server)
-
-
-def _send_last_logs() -> None:
-    """Prefect sends logs in the background; what is left when the server has gone would end as an error on the terminal."""
-    if "prefect.logging.handlers" in sys.modules:
-        from prefect.logging.handlers import APILogHandler
-
-        APILogHandler().flush()
 
 
 def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Settling candidates on a real MLflow store: stale comparisons, copies that do not answer, half-fetched champions."""
+"""Judging candidates on a real MLflow store: stale comparisons, copies that do not answer, half-fetched champions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aura.errors import StageError
 from aura.paths import profile_paths
 from aura.registry import CHALLENGER, CHAMPION, ModelVersion, Registry
 from flows.profile import load_profile
-from flows.settle import fetch_champions, judged_against_another, settle
+from flows.promotion import JUDGED, fetch_champions, judge_candidate, judged_against_another
 from flows.workspace import Workspace
 from inference.outfits.smoke_test import SMOKE_TEST
 from inference.smoke_test import record
@@ -60,7 +60,8 @@ class Candidate:
         self.folder = Path(shutil.copytree(saved, workspace.folder / "models" / "outfits"))
         write_json(self.folder / "lineage.json", {"candidate_id": candidate})
         record(SMOKE_TEST, self.folder, "cpu")
-        for file in ("dvc.lock", "dvc.yaml", "params.yaml"):
+        write_json(self.folder / "params.json", {"outfits": {}, "seed": 7})
+        for file in ("dvc.lock", "dvc.yaml"):
             write_text(workspace.folder / file, "")
 
     def forget_what_it_learnt(self) -> None:
@@ -105,13 +106,13 @@ def test_a_candidate_that_was_promoted_before_its_verdict_was_noted_keeps_it(
     assert not judged_against_another(workspace, registry, "outfits")
 
 
-def test_a_settled_candidate_is_not_compared_again(workspace: Workspace, registry: Registry, tmp_path: Path) -> None:
+def test_a_judged_candidate_is_not_compared_again(workspace: Workspace, registry: Registry, tmp_path: Path) -> None:
     registry.promote("outfits", register(registry, tmp_path, "champion").version)
     version = register(registry, tmp_path, "candidate")
-    registry.tag(version, {"settled": "true", "verdict": "kept champion"})
+    registry.tag(version, {JUDGED: "true", "verdict": "kept champion"})
     figures(workspace, "candidate", champion="an older one")
     assert not judged_against_another(workspace, registry, "outfits")
-    outcome = settle(workspace, registry, "outfits")
+    outcome = judge_candidate(workspace, registry, "outfits")
     assert outcome.verdict == "nothing new"
     assert outcome.version == "1"
 
@@ -120,21 +121,21 @@ def test_a_copy_that_answers_as_recorded_becomes_champion(
     workspace: Workspace, registry: Registry, candidate: Candidate
 ) -> None:
     assert candidate.folder.is_dir()
-    assert settle(workspace, registry, "outfits").verdict == "promoted"
+    assert judge_candidate(workspace, registry, "outfits").verdict == "promoted"
 
 
 def test_a_copy_that_answers_wrongly_is_registered_but_never_promoted(
     workspace: Workspace, registry: Registry, candidate: Candidate
 ) -> None:
     candidate.forget_what_it_learnt()
-    outcome = settle(workspace, registry, "outfits")
+    outcome = judge_candidate(workspace, registry, "outfits")
     assert outcome.verdict == "rejected"
     assert "does not answer as it did when it was trained" in outcome.reasons[0]
     assert registry.at("outfits", CHAMPION) is None
     challenger = registry.at("outfits", CHALLENGER)
     assert challenger is not None
-    assert challenger.tags["settled"] == "true"
-    assert settle(workspace, registry, "outfits").verdict == "nothing new"
+    assert challenger.tags[JUDGED] == "true"
+    assert judge_candidate(workspace, registry, "outfits").verdict == "nothing new"
     assert len(registry.versions("outfits")) == 1
 
 
@@ -155,20 +156,20 @@ def test_a_check_that_could_not_be_carried_out_is_no_verdict_and_is_tried_again(
             night = workspace.profile.night.model_copy(update={"check_timeout_minutes": 0.001})
             patch.setattr(workspace, "profile", workspace.profile.model_copy(update={"night": night}))
         elif fault == "killed":
-            patch.setattr("flows.settle.subprocess.run", killed)
+            patch.setattr("flows.promotion.subprocess.run", killed)
         else:
             weights.unlink()
         with pytest.raises(StageError, match="the smoke test of outfits version 1") as caught:
-            settle(workspace, registry, "outfits")
+            judge_candidate(workspace, registry, "outfits")
     assert caught.value.transient is (fault != "cannot be loaded")
     version = registry.version("outfits", "1")
-    assert "settled" not in version.tags
+    assert JUDGED not in version.tags
     assert version.aliases == []
     if fault == "cannot be loaded":
         weights.write_bytes(whole)
         candidate.folder.rename(candidate.folder.with_name("other"))
         Candidate(workspace, candidate.folder.with_name("other"), "trained again")
-    outcome = settle(workspace, registry, "outfits")
+    outcome = judge_candidate(workspace, registry, "outfits")
     assert outcome.verdict == "promoted"
 
 
@@ -180,7 +181,7 @@ def zero_the_champion(registry: Registry, own_home: Path) -> None:
 def test_a_champion_whose_stored_weights_were_set_to_zero_is_put_back_from_a_whole_copy(
     workspace: Workspace, registry: Registry, candidate: Candidate, own_home: Path
 ) -> None:
-    settle(workspace, registry, "outfits")
+    judge_candidate(workspace, registry, "outfits")
     whole = content_hash(candidate.folder)
     zero_the_champion(registry, own_home)
     found = fetch_champions(workspace, registry)
@@ -192,7 +193,7 @@ def test_a_champion_whose_stored_weights_were_set_to_zero_is_put_back_from_a_who
 def test_a_champion_whose_stored_weights_were_set_to_zero_is_never_packed(
     workspace: Workspace, registry: Registry, candidate: Candidate, own_home: Path
 ) -> None:
-    settle(workspace, registry, "outfits")
+    judge_candidate(workspace, registry, "outfits")
     candidate.forget_what_it_learnt()  # no whole copy is left on this machine
     zero_the_champion(registry, own_home)
     found = fetch_champions(workspace, registry)

@@ -1,7 +1,7 @@
-"""Settle a candidate: register it once, check the registered copy, apply the gate, move the aliases.
+"""Promotion: register a candidate once, check the registered copy, apply the gate, move the aliases.
 
-Every step can be repeated: a night that was killed between two of them finishes the rest, and a settled candidate is left
-alone for good, so that an operator's rollback is not undone by the next night.
+Every step can be repeated: a night that was killed between two of them finishes the rest. A candidate is judged once, so that
+an operator's rollback is not undone by the next night.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, ModelVersion, Reg
 from flows.workspace import Workspace
 from training.gate import Verdict, judge
 from training.models import MODELS
+
+JUDGED = "judged"
+"""Tag of a version whose verdict stands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +52,7 @@ class Outcome:
         return asdict(self)
 
 
-def settle(workspace: Workspace, registry: Registry, model: str) -> Outcome:
+def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Outcome:
     """Register, check and judge the candidate that lies in the working copy."""
     figures = read_json(workspace.folder / "metrics" / "test" / f"{model}.json", f"the figures of {model}")
     seconds = figures["seconds"] + read_json(
@@ -57,7 +60,7 @@ def settle(workspace: Workspace, registry: Registry, model: str) -> Outcome:
     ).get("seconds", 0.0)
     verdict = judge(figures, workspace.profile.gate.rule(model))
     version = registry.find(model, figures["candidate_id"])
-    known = version is not None and version.tags.get("settled") == "true"
+    known = version is not None and version.tags.get(JUDGED) == "true"
     if known and version is not None:
         reasons = [f"this candidate is version {version.version}, {version.tags['verdict']} before"]
         word = "nothing new"
@@ -68,7 +71,7 @@ def settle(workspace: Workspace, registry: Registry, model: str) -> Outcome:
         if verdict.promote:
             registry.promote(model, version.version)
         reasons, word = verdict.reasons, verdict.word
-        registry.tag(version, {"verdict": word, "reasons": "; ".join(reasons), "settled": "true"})
+        registry.tag(version, {"verdict": word, "reasons": "; ".join(reasons), JUDGED: "true"})
     serving = registry.at(model, CHAMPION)
     champion = verdict.champion
     if known and serving is not None and serving.version == version.version:
@@ -80,13 +83,13 @@ def settle(workspace: Workspace, registry: Registry, model: str) -> Outcome:
 
 
 def judged_against_another(workspace: Workspace, registry: Registry, model: str) -> bool:
-    """Whether the figures compare an unsettled candidate with a champion that is not the champion (any more).
+    """Whether the figures compare a candidate that has no verdict yet with a champion that is not the champion (any more).
 
     That happens after a rollback or promotion by hand, and when a model was trained without a look at the registry.
     """
     figures = read_json(workspace.folder / "metrics" / "test" / f"{model}.json", f"the figures of {model}")
     version = registry.find(model, figures["candidate_id"])
-    if version is not None and version.tags.get("settled") == "true":
+    if version is not None and version.tags.get(JUDGED) == "true":
         return False
     champion = registry.at(model, CHAMPION)
     if champion is not None and champion.tags.get("candidate_id") == figures["candidate_id"]:
@@ -184,7 +187,8 @@ def _register(
 ) -> ModelVersion:
     artifact = workspace.folder / "models" / model
     lineage = read_json(artifact / "lineage.json", f"the lineage of {model}")
-    params = workspace.params()
+    # As they were for the training: those of this moment may be others.
+    params = read_json(artifact / "params.json", f"the settings of {model}")
     tags = {key: str(value) for key, value in lineage.items()} | {
         "config_hash": value_hash(params),
         "profile": workspace.profile.profile,
@@ -194,7 +198,8 @@ def _register(
     with tempfile.TemporaryDirectory(prefix="aura-lineage-") as name:
         attachments = Path(name)
         write_json(attachments / "figures.json", figures)
-        for file in ("dvc.lock", "dvc.yaml", "params.yaml"):
+        write_json(attachments / "params.json", params)
+        for file in ("dvc.lock", "dvc.yaml"):
             (attachments / file).write_bytes((workspace.folder / file).read_bytes())
         return registry.register(
             model,
