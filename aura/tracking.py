@@ -63,6 +63,11 @@ def tracking_uri(settings: TrackingSettings) -> str:
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
+def store_exists(settings: TrackingSettings) -> bool:
+    """Whether anything was ever tracked: asking an embedded store that is not there would make one, which takes seconds."""
+    return bool(settings.uri) or (home() / "mlflow" / "mlflow.db").is_file()
+
+
 def experiment_id(client: MlflowClient, settings: TrackingSettings, name: str) -> str:
     """Id of the experiment, made when missing; local stores keep artifacts under the home folder."""
     experiment = client.get_experiment_by_name(name)

@@ -6,6 +6,7 @@ import json
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -50,13 +51,22 @@ def list_versions(
     if not found:
         Console().print(f"Profile {profile} has no versions yet: `aura nightly --profile {profile}`.")
         return
-    table = Table("model", "version", "aliases", "verdict", "gate metric on the test split", "data", "created")
+    # No vertical lines, and only words wrap: every number is whole on a terminal of 80 columns.
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("model", no_wrap=True)
+    table.add_column("version", no_wrap=True, justify="right")
+    table.add_column("aliases", min_width=len("challenger,"))
+    table.add_column("verdict", min_width=len("champion"))
+    table.add_column("metric", overflow="fold")
+    table.add_column("on test", no_wrap=True, justify="right")
+    table.add_column("created", no_wrap=True)
     for one in found:
         metric = one.tags.get("gate_metric", "")
-        figure = next((part for part in one.tags.get("test", "").split(", ") if part.startswith(f"{metric}=")), "")
+        measured = dict(part.split("=", 1) for part in one.tags.get("test", "").split(", ") if "=" in part)
+        value = measured.get(metric)
         table.add_row(
-            one.model, one.version, ", ".join(one.aliases), one.tags.get("verdict", "not judged"), figure,
-            one.tags.get("data_hash", "")[:8], one.created.replace("+00:00", "Z"),
+            one.model, one.version, ", ".join(one.aliases), one.tags.get("verdict", "not judged"), metric,
+            f"{float(value):.3f}" if value else "-", one.created[:10],
         )  # fmt: skip
     Console().print(table)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -10,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aura.serving import ServingSettings
+from aura.tracking import TrackingSettings, store_exists
 from flows.cli.options import JsonOption, ProfileOption, SetOption
 from flows.services import SERVICES
 
@@ -44,33 +47,47 @@ def status(profile: ProfileOption = "sample", overrides: SetOption = None, as_js
 
 def collect(profile: str, overrides: list[str] | None) -> dict[str, Any]:
     """Status as plain values."""
-    from aura.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
     from flows.cli.pipeline import find_workspace
     from flows.snapshots import nights
-    from training.models import MODELS
 
     workspace = find_workspace(profile, overrides)
     settings = workspace.profile
-    registry = Registry(settings.tracking, settings.profile)
+    # LanceDB and MLflow take two seconds each to import; side by side they are one wait.
+    with ProcessPoolExecutor(max_workers=1) as beside:
+        index = beside.submit(_index, str(workspace.paths.index))
+        models = _models(settings.tracking, settings.profile)
+        recorded = nights(workspace)
+        return {
+            "profile": settings.profile,
+            "models": models,
+            "index": index.result(),
+            "last_night": recorded[0].as_dict() if recorded else None,
+            "running": workspace.lock.holder(),
+            "services": _services(settings.serving),
+        }
+
+
+def _models(tracking: TrackingSettings, profile: str) -> dict[str, Any]:
+    from training.models import MODELS
+
+    if not store_exists(tracking):
+        return {model: {"versions": 0, "champion": None, "previous": None, "challenger": None} for model in MODELS}
+    from aura.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
+
+    registry = Registry(tracking, profile)
     models: dict[str, Any] = {}
     for model in MODELS:
         versions = registry.versions(model)
         models[model] = {"versions": len(versions)} | {
-            alias: next((one.version for one in versions if alias in one.aliases), None)
+            alias: next((version.version for version in versions if alias in version.aliases), None)
             for alias in (CHAMPION, PREVIOUS, CHALLENGER)
         }
-    recorded = nights(workspace)
-    return {
-        "profile": settings.profile,
-        "models": models,
-        "index": _index(str(workspace.paths.index)),
-        "last_night": recorded[0].as_dict() if recorded else None,
-        "running": workspace.lock.holder(),
-        "services": _services(settings.serving),
-    }
+    return models
 
 
 def _index(uri: str) -> dict[str, Any]:
+    if not Path(uri).is_dir():
+        return {"ready": False, "version": None}
     from inference.retrieval.releases import served_release
 
     version = served_release(uri)  # without the embedding models that a search would load
