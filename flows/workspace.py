@@ -31,7 +31,7 @@ from training.models import MODELS, model_sources
 
 CODE: dict[str, tuple[str, ...]] = {
     "prepare": (
-        "training/data",
+        "dataprep",
         "aura/taxonomy.py",
         "inference/retrieval/chunks.py",
         "inference/retrieval/judge.py",

@@ -22,7 +22,7 @@ PathArgument = Annotated[Path, typer.Argument(help="folder that holds the origin
 @imports.command("ccp")
 def import_ccp(path: PathArgument, profile: ProfileOption = "ccp", overrides: SetOption = None) -> None:
     """Clothing Co-Parsing street photos: boxes, outfits and catalog items from the pixel labels."""
-    from training.data.ccp import import_ccp as run
+    from dataprep.importers.ccp import import_ccp as run
 
     _import("ccp", run, path, profile, overrides)
 
@@ -30,7 +30,7 @@ def import_ccp(path: PathArgument, profile: ProfileOption = "ccp", overrides: Se
 @imports.command("clothing")
 def import_clothing(path: PathArgument, profile: ProfileOption = "ccp", overrides: SetOption = None) -> None:
     """Product photos of single garments: catalog items."""
-    from training.data.clothing import import_clothing as run
+    from dataprep.importers.clothing import import_clothing as run
 
     _import("clothing", run, path, profile, overrides)
 

@@ -11,7 +11,7 @@ from flows.workspace import CODE
 
 # What each stage runs; `training.train` finds the models' modules by name, which no import graph sees.
 ENTRIES = {
-    "prepare": ["training.data.prepare"],
+    "prepare": ["dataprep.prepare"],
     "detection": ["training.detection.train"],
     "outfits": ["training.outfits.train"],
     "chat": ["training.chat.train"],
@@ -41,7 +41,7 @@ NO_EFFECT_ON_RESULTS = {
 
 @cache
 def _graph() -> grimp.ImportGraph:
-    return grimp.build_graph("aura", "inference", "training", "flows", "bentos")
+    return grimp.build_graph("aura", "inference", "training", "dataprep", "flows", "bentos")
 
 
 @pytest.mark.parametrize("stage", ENTRIES)
