@@ -15,8 +15,9 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from aura.artifact import write_text
+from aura.prepared_rows import CatalogRow, ItemRow, OutfitRow, read_rows
 from aura.taxonomy import CATEGORIES
-from dataprep.raw_source import read_rows
+from dataprep.raw_source import Manifest
 from dataprep.settings import DataSettings, SourceName
 from dataprep.splits import SPLITS
 
@@ -29,38 +30,37 @@ _PALETTE = (
 def write_card(
     folder: Path,
     settings: DataSettings,
-    notes: Mapping[SourceName, dict[str, Any]],
+    manifests: Mapping[SourceName, Manifest],
     counts: dict[str, Any],
     hashes: dict[str, str],
 ) -> None:
     """Write `card.md` and `card/*.png` into prepared data that is otherwise complete."""
-    pictures = folder / "card"
-    pictures.mkdir()
-    _scenes(folder / "detection", pictures / "photos.png")
-    _outfits(folder / "outfits", pictures / "outfits.png")
-    _histogram(folder, pictures / "categories.png")
-    _catalog(folder / "catalog", pictures / "catalog.png")
-    write_text(folder / "card.md", _text(settings, notes, counts, hashes))
+    plots = folder / "card"
+    plots.mkdir()
+    _scenes(folder / "detection", plots / "photos.png")
+    _outfits(folder / "outfits", plots / "outfits.png")
+    _histogram(folder, plots / "categories.png")
+    _catalog(folder / "catalog", plots / "catalog.png")
+    write_text(folder / "card.md", _text(settings, manifests, counts, hashes))
 
 
 def _text(
-    settings: DataSettings, notes: Mapping[SourceName, dict[str, Any]], counts: dict[str, Any], hashes: dict[str, str]
+    settings: DataSettings, manifests: Mapping[SourceName, Manifest], counts: dict[str, Any], hashes: dict[str, str]
 ) -> str:
     photos, dialogues = (
-        " / ".join(f"{share:g}" for share in (one.train, one.val, one.test))
-        for one in (settings.split, settings.dialogue_split)
+        " / ".join(f"{share:g}" for share in (shares.train, shares.val, shares.test))
+        for shares in (settings.split, settings.dialogue_split)
     )
     lines = ["# Data card", "", "## Sources", "", "| source | licence | holds | left out |", "|---|---|---|---|"]
-    for source, note in notes.items():
-        holds = ", ".join(f"{number} {what}" for what, number in note["counts"].items())
-        skipped = ", ".join(f"{number} {reason}" for reason, number in note["skipped"].items()) or "nothing"
-        lines.append(f"| {source} | {note['licence']} | {holds} | {skipped} |")
+    for source, manifest in manifests.items():
+        holds = ", ".join(f"{number} {table}" for table, number in manifest.counts.items())
+        skipped = ", ".join(f"{number} {reason}" for reason, number in manifest.skipped.items()) or "nothing"
+        lines.append(f"| {source} | {manifest.licence} | {holds} | {skipped} |")
     lines += ["", "## Splits", "", "| | train | val | test |", "|---|---|---|---|"]
-    for what in ("images", "boxes"):
-        lines.append(f"| {what} | " + " | ".join(str(counts["detection"][split][what]) for split in SPLITS) + " |")
-    for part in ("outfits", "chat"):
-        name = {"outfits": "outfits", "chat": "conversations"}[part]
-        lines.append(f"| {name} | " + " | ".join(str(counts[part][split]) for split in SPLITS) + " |")
+    for table in ("images", "boxes"):
+        lines.append(f"| {table} | " + " | ".join(str(counts["detection"][split][table]) for split in SPLITS) + " |")
+    for folder, rows in (("outfits", "outfits"), ("chat", "conversations")):
+        lines.append(f"| {rows} | " + " | ".join(str(counts[folder][split]) for split in SPLITS) + " |")
     lines += [
         "",
         f"The split of a photo, outfit or conversation is decided by a hash of its id with seed {settings.split_seed} "
@@ -74,7 +74,7 @@ def _text(
         *(f"![{name}](card/{name}.png)\n" for name in ("photos", "outfits", "categories", "catalog")),
         "## Content",
         "",
-        *(f"- {part}: `{digest}`" for part, digest in hashes.items()),
+        *(f"- {table}: `{digest}`" for table, digest in hashes.items()),
     ]
     return "\n".join(lines) + "\n"
 
@@ -95,7 +95,7 @@ def _evenly(rows: list[Any], number: int) -> list[Any]:
 
 
 def _aspect(images: list[dict[str, Any]]) -> float:
-    """Height of a photo relative to its width, as most have it."""
+    """Median of height / width."""
     return statistics.median(image["height"] / image["width"] for image in images)
 
 
@@ -103,9 +103,8 @@ def _scenes(folder: Path, target: Path) -> None:
     table = json.loads((folder / "train.json").read_text(encoding="utf-8"))
     figure, axes = _grid(3, 6, (1.7, 1.7 * _aspect(table["images"])), "Photos with their boxes (train)")
     for axis, image in zip(axes, _evenly(table["images"], len(axes)), strict=False):
-        with Image.open(folder / "images" / image["file_name"]) as photo:
-            axis.imshow(photo.convert("RGB"))
-        for box in (one for one in table["annotations"] if one["image_id"] == image["id"]):
+        _show(axis, folder / "images" / image["file_name"])
+        for box in (row for row in table["annotations"] if row["image_id"] == image["id"]):
             x, y, width, height = box["bbox"]
             colour = _PALETTE[box["category_id"]]
             axis.add_patch(Rectangle((x, y), width, height, fill=False, color=colour, linewidth=1.2))
@@ -117,29 +116,32 @@ def _scenes(folder: Path, target: Path) -> None:
 
 
 def _outfits(folder: Path, target: Path) -> None:
-    items = {row["item_id"]: row for row in read_rows(folder / "items.jsonl")}
-    outfits = read_rows(folder / "train.jsonl")
+    items = {item.item_id: item for item in read_rows(folder / "items.jsonl", ItemRow)}
+    outfits = read_rows(folder / "train.jsonl", OutfitRow)
     width = 7
-    chosen = _evenly([outfit for outfit in outfits if len(outfit["items"]) <= width], 6)
-    figure, axes = _grid(max(1, len(chosen)), width, (1.35, 1.65), "Outfits, one a row (train)")
-    for place, outfit in enumerate(chosen):
-        for column, item_id in enumerate(outfit["items"]):
-            axis = axes[place * width + column]
-            with Image.open(folder / items[item_id]["image"]) as picture:
-                axis.imshow(picture.convert("RGB"))
-            axis.set_title(_short(items[item_id]["title"]), fontsize=5.5, pad=2)
+    chosen = _evenly([outfit for outfit in outfits if len(outfit.items) <= width], 6)
+    figure, axes = _grid(max(1, len(chosen)), width, (1.35, 1.65), "Outfits, one per row (train)")
+    for row, outfit in enumerate(chosen):
+        for column, item in enumerate(items[item_id] for item_id in outfit.items):
+            axis = axes[row * width + column]
+            _show(axis, folder / str(item.image))
+            axis.set_title(_short(item.title), fontsize=5.5, pad=2)
     figure.savefig(target, dpi=130)
 
 
 def _catalog(folder: Path, target: Path) -> None:
-    rows = read_rows(folder / "catalog.jsonl")
-    ordered = sorted(rows, key=lambda row: list(CATEGORIES).index(row["category"]))
+    items = read_rows(folder / "catalog.jsonl", CatalogRow)
+    ordered = sorted(items, key=lambda item: CATEGORIES.index(item.category))
     figure, axes = _grid(5, 10, (1.1, 1.35), "Catalog")
-    for axis, row in zip(axes, _evenly(ordered, len(axes)), strict=False):
-        with Image.open(folder / row["image"]) as picture:
-            axis.imshow(picture.convert("RGB"))
-        axis.set_title(_short(row["title"]), fontsize=5, pad=2)
+    for axis, item in zip(axes, _evenly(ordered, len(axes)), strict=False):
+        _show(axis, folder / item.image)
+        axis.set_title(_short(item.title), fontsize=5, pad=2)
     figure.savefig(target, dpi=130)
+
+
+def _show(axis: Axes, path: Path) -> None:
+    with Image.open(path) as image:
+        axis.imshow(image.convert("RGB"))
 
 
 def _short(title: str, line: int = 20) -> str:
@@ -160,11 +162,11 @@ def _histogram(folder: Path, target: Path) -> None:
     for split, colour in zip(SPLITS, ("#4e79a7", "#f28e2b", "#59a14f"), strict=True):
         table = json.loads((folder / "detection" / f"{split}.json").read_text(encoding="utf-8"))
         found = Counter(box["category_id"] for box in table["annotations"])
-        heights = [found[place] for place in range(len(names))]
+        heights = [found[category_id] for category_id in range(len(names))]
         axis.bar(names, heights, bottom=bottom, color=colour, label=split)
-        bottom = [below + height for below, height in zip(bottom, heights, strict=True)]
-    for place, total in enumerate(bottom):
-        axis.text(place, total, str(total), ha="center", va="bottom", fontsize=7)
+        bottom = [base + height for base, height in zip(bottom, heights, strict=True)]
+    for column, total in enumerate(bottom):
+        axis.text(column, total, str(total), ha="center", va="bottom", fontsize=7)
     axis.set_ylabel("boxes")
     axis.set_title("Boxes per category and split", fontsize=11, loc="left")
     axis.tick_params(axis="x", labelrotation=30, labelsize=8)

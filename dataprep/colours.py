@@ -46,9 +46,14 @@ class Colours:
     second: str | None = None
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """For a title: `navy`, or `black and white`."""
         return f"{self.main} and {self.second}" if self.second else self.main
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """For the attributes of an item."""
+        return {"colour": self.main} | ({"second_colour": self.second} if self.second else {})
 
 
 def name_colours(pixels: npt.NDArray[np.uint8]) -> Colours:

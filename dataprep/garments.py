@@ -26,7 +26,7 @@ from dataprep.settings import ImportSettings
 
 _ISLAND_FRACTION = 0.1
 _MARGIN = 0.06
-_MOST_LABELS = 65535
+_MAX_LABEL = 65535
 """A mask with a larger number is damaged; finding its objects would take memory for every number below."""
 _PLURALS = (
     "accessories", "boots", "clogs", "earrings", "flats", "glasses", "gloves", "heels", "jeans", "leggings",
@@ -40,7 +40,7 @@ class PhotoWork:
     """One photo to read.
 
     Attributes:
-        labels: label names; the place is the value in the mask.
+        labels: label names; the index is the value in the mask.
         folder: raw folder that is being written; pictures go below it.
     """
 
@@ -66,6 +66,14 @@ class Garment:
     box_xywh_px: tuple[float, float, float, float]
     area_px: float
     crop_px: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.colours.text} {self.label}".capitalize()
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        return {"garment": self.label, **self.colours.attributes}
 
 
 @dataclass
@@ -99,17 +107,17 @@ def read_photo(work: PhotoWork) -> PhotoResult:
     result.width, result.height = (max(1, round(side * scale)) for side in image.size)
     across, down = result.width / image.width, result.height / image.height
     pixels = np.asarray(image)
-    for label, category, place in _labelled(mask, work.labels, result):
-        inside = _without_islands(mask[place] == work.labels.index(label))
+    for label, category, bounds in _labelled(mask, work.labels, result):
+        inside = _without_islands(mask[bounds] == work.labels.index(label))
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
         if inside.sum() < max(1.0, work.settings.min_area_fraction * mask.size):
             result.left_out.append("garment is a speck")
             continue
         near = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        inside, garment = inside[near], pixels[place][near]
+        inside, garment = inside[near], pixels[bounds][near]
         item_id = "c" + hashlib.sha256(f"ccp/{result.name}/{label}".encode()).hexdigest()[:11]
         _store(garment, inside, work.folder, item_id, work.settings)
-        left, top = int(place[1].start + columns[0]), int(place[0].start + rows[0])
+        left, top = int(bounds[1].start + columns[0]), int(bounds[0].start + rows[0])
         height, width = inside.shape
         result.garments.append(
             Garment(
@@ -123,19 +131,11 @@ def read_photo(work: PhotoWork) -> PhotoResult:
     return result
 
 
-def describe(garment: Garment) -> dict[str, Any]:
-    """Title and attributes of a garment, as an item has them."""
-    attributes = {"garment": garment.label, "colour": garment.colours.main}
-    if garment.colours.second:
-        attributes["second_colour"] = garment.colours.second
-    return {"title": f"{garment.colours.words} {garment.label}".capitalize(), "attributes": attributes}
-
-
-def with_article(label: str, words: str) -> str:
+def with_article(label: str, colours: str) -> str:
     """`A navy coat`, `An olive bag`, `Black and white shoes`."""
     if label in _PLURALS:
-        return f"{words} {label}".capitalize()
-    return f"{'An' if words[0] in 'aeiou' else 'A'} {words} {label}"
+        return f"{colours} {label}".capitalize()
+    return f"{'An' if colours[0] in 'aeiou' else 'A'} {colours} {label}"
 
 
 def _read_mask(path: Path) -> npt.NDArray[np.integer[Any]] | None:
@@ -146,34 +146,34 @@ def _read_mask(path: Path) -> npt.NDArray[np.integer[Any]] | None:
         return None
     if mask.ndim != 2 or not mask.size or not np.issubdtype(mask.dtype, np.integer):
         return None
-    return mask if mask.min() >= 0 and mask.max() <= _MOST_LABELS else None
+    return mask if mask.min() >= 0 and mask.max() <= _MAX_LABEL else None
 
 
 def _labelled(
     mask: npt.NDArray[np.integer[Any]], labels: tuple[str, ...], result: PhotoResult
 ) -> list[tuple[str, Category, tuple[slice, slice]]]:
-    """Label, category and bounding slices of each garment label in a mask; the others are noted in `result`."""
+    """Label, category and bounding slices of each garment label in a mask; the others are recorded in `result`."""
     found = []
-    for value, place in enumerate(scipy.ndimage.find_objects(mask.astype(np.int32)), start=1):
-        if place is None:
+    for value, bounds in enumerate(scipy.ndimage.find_objects(mask.astype(np.int32)), start=1):
+        if bounds is None:
             continue
         if value >= len(labels):
             result.left_out.append(f"label number {value} is not in label_list.mat")
         elif labels[value] not in IGNORED_LABELS:
             try:
-                found.append((labels[value], category_of(labels[value]), place))
+                found.append((labels[value], category_of(labels[value]), bounds))
             except DataError:
                 result.left_out.append(f"label {labels[value]!r} is not in the taxonomy")
     return found
 
 
 def _without_islands(area: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    parts, number = scipy.ndimage.label(area)
-    if number <= 1:
+    islands, count = scipy.ndimage.label(area)
+    if count <= 1:
         return area
-    sizes = np.bincount(parts.ravel())
+    sizes = np.bincount(islands.ravel())
     sizes[0] = 0
-    large: npt.NDArray[np.bool_] = (sizes >= _ISLAND_FRACTION * sizes.max())[parts]
+    large: npt.NDArray[np.bool_] = (sizes >= _ISLAND_FRACTION * sizes.max())[islands]
     return large
 
 

@@ -12,7 +12,6 @@ Folders are replaced whole, files in them are never written again: preparation l
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections import Counter
@@ -23,15 +22,45 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
 from rich.progress import track
 
-from aura.artifact import content_hash, read_json, recover_dir, replace_dir, write_json, write_text
+from aura.artifact import content_hash, read_json, recover_dir, replace_dir, write_json
 from aura.errors import BusyError, DataError
 from dataprep.settings import ImportSettings
 
-NOTE = "source.json"
-_EXAMPLES = 5
+MANIFEST = "source.json"
+_MAX_EXAMPLES = 5
+
+
+class Manifest(BaseModel):
+    """What a complete raw source holds and how it was made: the content of `source.json`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    name: str
+    licence: str = ""
+    origin: str = ""
+    """Where the data set is published."""
+    counts: dict[str, int] = {}
+    """Rows per table."""
+    categories: dict[str, int] = {}
+    """Garments per category."""
+    skipped: dict[str, int] = {}
+    """Files and rows that were left out, per reason."""
+    examples: dict[str, list[str]] = {}
+    """At most five names per reason."""
+    settings: dict[str, Any] = {}
+    """Settings that decided what the source holds."""
+    content_hash: str = ""
+    seed: int | None = None
+    """Seed of a drawn source."""
+    drawn_by: str = ""
+    """Hash of the code that drew the source."""
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / MANIFEST, self.model_dump(mode="json", exclude_unset=True))
 
 
 @dataclass
@@ -53,15 +82,15 @@ class ImportReport:
     unusable: int = 0
 
     def skip(self, reason: str, name: str, *, whole_file: bool) -> None:
-        """Note that a file (`whole_file`) or a part of one is left out."""
+        """Record that a file (`whole_file`) or a part of it is left out."""
         self.unusable += whole_file
         self.skipped[reason] += 1
         names = self.examples.setdefault(reason, [])
-        if len(names) < _EXAMPLES and name not in names:
+        if len(names) < _MAX_EXAMPLES and name not in names:
             names.append(name)
 
     def to_text(self) -> str:
-        """For a terminal: one line of counts, one line for each reason."""
+        """For a terminal: a line of counts, then a line per reason."""
         counts = ", ".join(f"{number} {name}" for name, number in self.counts.items()) or "nothing taken"
         lines = [f"{self.source}: {counts}"]
         for reason, number in self.skipped.most_common():
@@ -98,7 +127,7 @@ def locked(raw_dir: Path, *, wait_seconds: float) -> Iterator[None]:
     if not os.access(raw_dir.parent, os.W_OK):  # read-only storage: nobody can replace anything
         yield
         return
-    # One lock a process: a preparation that holds a source may still draw it.
+    # A singleton per process: a preparation that holds a source may still draw it.
     lock = filelock.FileLock(raw_dir.with_name(f".{raw_dir.name}.lock"), is_singleton=True)
     try:
         lock.acquire(timeout=wait_seconds)
@@ -130,7 +159,7 @@ def writing(raw_dir: Path, report: ImportReport, settings: ImportSettings) -> It
             try:
                 building.mkdir(parents=True)
                 yield building
-                write_json(building / NOTE, _note(building, report, settings))
+                _manifest(building, report, settings).write(building)
                 replace_dir(building, raw_dir)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
@@ -141,53 +170,28 @@ def writing(raw_dir: Path, report: ImportReport, settings: ImportSettings) -> It
         ) from error
 
 
-def _note(building: Path, report: ImportReport, settings: ImportSettings) -> dict[str, Any]:
-    return {
-        "name": report.source, "licence": report.licence, "origin": report.origin, "counts": report.counts,
-        "categories": report.categories, "skipped": dict(report.skipped), "examples": report.examples,
-        "settings": settings.content_settings(), "content_hash": content_hash(building),
-    }  # fmt: skip
+def _manifest(building: Path, report: ImportReport, settings: ImportSettings) -> Manifest:
+    return Manifest(
+        name=report.source, licence=report.licence, origin=report.origin, counts=report.counts,
+        categories=report.categories, skipped=dict(report.skipped), examples=report.examples,
+        settings=settings.content_settings(), content_hash=content_hash(building),
+    )  # fmt: skip
 
 
-def read_note(raw_dir: Path) -> dict[str, Any]:
-    """Note of a complete source.
+def read_manifest(raw_dir: Path) -> Manifest:
+    """Manifest of a complete source.
 
     Raises:
-        DataError: the source was never imported; the hint is the command that does it.
+        DataError: the source was never imported, or its manifest is broken; the hint is the command that imports it.
     """
     recover_dir(raw_dir)
-    if not (raw_dir / NOTE).is_file():
-        raise DataError(
-            f"the source {raw_dir.name!r} is not imported ({raw_dir} has no {NOTE})",
-            hint=f"run: aura data import {raw_dir.name} PATH",
-        )
-    note: dict[str, Any] = read_json(raw_dir / NOTE, f"the note of the source {raw_dir.name}")
-    return note
-
-
-def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """JSON Lines, one object a line, keys sorted."""
-    write_text(path, "".join(json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n" for row in rows))
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON Lines file.
-
-    Raises:
-        DataError: the file is missing, or names the line that is not a JSON object.
-    """
-    if not path.is_file():
-        raise DataError(f"no {path}", hint="import the source again: aura data import")
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {number} is not JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, line {number} is not a JSON object")
-        rows.append(row)
-    return rows
+    again = f"run: aura data import {raw_dir.name} PATH"
+    if not (raw_dir / MANIFEST).is_file():
+        raise DataError(f"the source {raw_dir.name!r} is not imported ({raw_dir} has no {MANIFEST})", hint=again)
+    try:
+        return Manifest.model_validate(read_json(raw_dir / MANIFEST, f"the manifest of the source {raw_dir.name}"))
+    except ValidationError as error:
+        raise DataError(f"{raw_dir / MANIFEST} is no manifest of a source: {error}", hint=again) from error
 
 
 def check_layout(root: Path, needed: Sequence[str], shape: str) -> None:

@@ -14,7 +14,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 def split_of(group: str, seed: int, shares: SplitSettings) -> Split:
     """Split of a group (a photo, an outfit, a conversation), decided by its id, the seed and the shares alone."""
     digest = hashlib.sha256(f"{seed}/{group}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
-    if place < shares.test:
+    fraction = int.from_bytes(digest[:8], "big") / 2**64
+    if fraction < shares.test:
         return "test"
-    return "val" if place < shares.test + shares.val else "train"
+    return "val" if fraction < shares.test + shares.val else "train"

@@ -32,11 +32,21 @@ from training.models import MODELS, model_sources
 CODE: dict[str, tuple[str, ...]] = {
     "prepare": (
         "dataprep",
+        "aura/pictures.py",
+        "aura/prepared_rows.py",
+        "aura/problems.py",
         "aura/taxonomy.py",
         "inference/retrieval/chunks.py",
         "inference/retrieval/judge.py",
     ),
-    "index": ("inference/retrieval", "inference/text_embedding.py", "aura/pictures.py", "aura/taxonomy.py"),
+    "index": (
+        "inference/retrieval",
+        "inference/text_embedding.py",
+        "aura/pictures.py",
+        "aura/prepared_rows.py",
+        "aura/problems.py",
+        "aura/taxonomy.py",
+    ),
     "package": ("bentos", "inference", "aura", "flows/package.py", "flows/ask.py", "flows/services.py"),
     "evaluate": ("training/evaluate.py", "training/context.py"),
 } | {model: model_sources(model) for model in MODELS}

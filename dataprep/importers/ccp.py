@@ -14,12 +14,13 @@ from typing import Any
 
 import scipy.io
 
-from aura.artifact import write_json
 from aura.errors import DataError
+from aura.prepared_rows import CatalogRow, ItemRow, OutfitRow, write_rows
 from aura.taxonomy import CATEGORIES, category_id
-from dataprep.garments import Garment, PhotoResult, PhotoWork, describe, read_photo, with_article
+from dataprep.coco import write_coco
+from dataprep.garments import Garment, PhotoResult, PhotoWork, read_photo, with_article
 from dataprep.parallel import in_processes
-from dataprep.raw_source import ImportReport, check_layout, progress, write_rows, writing
+from dataprep.raw_source import ImportReport, check_layout, progress, writing
 from dataprep.settings import DataSettings, ImportSettings
 from inference.outfits.items import MAX_OUTFIT_ITEMS
 
@@ -66,9 +67,9 @@ class _Tables:
         self.settings = settings
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
-        self.items: list[dict[str, Any]] = []
-        self.outfits: list[dict[str, Any]] = []
-        self.catalog: list[dict[str, Any]] = []
+        self.items: list[ItemRow] = []
+        self.outfits: list[OutfitRow] = []
+        self.catalog: list[CatalogRow] = []
 
     def add(self, photo: PhotoResult) -> None:
         image_id, group = len(self.images) + 1, f"photo-{photo.name}"
@@ -94,26 +95,22 @@ class _Tables:
             # The model takes a limited number; the largest garments are what makes an outfit.
             worn = sorted(photo.garments, key=lambda garment: -garment.area_px)[:MAX_OUTFIT_ITEMS]
             self.outfits.append(
-                {"outfit_id": f"ccp-{photo.name}", "group": group, "items": [garment.item_id for garment in worn]}
+                OutfitRow(outfit_id=f"ccp-{photo.name}", group=group, items=tuple(garment.item_id for garment in worn))
             )
 
     def _add_item(self, garment: Garment) -> None:
-        row = {
-            "item_id": garment.item_id, "category": garment.category.value, "image": f"images/{garment.item_id}.jpg",
-            **describe(garment),
-        }  # fmt: skip
-        self.items.append(row)
+        item = ItemRow(
+            item_id=garment.item_id, category=garment.category, title=garment.title, attributes=garment.attributes,
+            image=f"images/{garment.item_id}.jpg",
+        )  # fmt: skip
+        self.items.append(item)
         if garment.crop_px >= self.settings.min_catalog_px:
             # Nothing about what it was worn with: the catalog must not tell which items form an outfit.
-            seen = with_article(garment.label, garment.colours.words)
-            self.catalog.append(row | {"description": f"{seen}, seen on the street."})
+            seen = with_article(garment.label, garment.colours.text)
+            self.catalog.append(CatalogRow(**item.model_dump(), description=f"{seen}, seen on the street."))
 
     def write(self, folder: Path) -> None:
-        categories = [{"id": category_id(category), "name": category.value} for category in CATEGORIES]
-        write_json(
-            folder / "detection" / "annotations.json",
-            {"images": self.images, "annotations": self.annotations, "categories": categories},
-        )
+        write_coco(folder / "detection" / "annotations.json", self.images, self.annotations)
         write_rows(folder / "outfits" / "items.jsonl", self.items)
         write_rows(folder / "outfits" / "outfits.jsonl", self.outfits)
         write_rows(folder / "catalog" / "catalog.jsonl", self.catalog)
@@ -125,12 +122,12 @@ class _Tables:
         }  # fmt: skip
 
     def categories(self) -> dict[str, int]:
-        found = Counter(row["category"] for row in self.items)
-        return {category.value: found[category.value] for category in CATEGORIES}
+        found = Counter(item.category for item in self.items)
+        return {category.value: found[category] for category in CATEGORIES}
 
 
 def _pairs(path: Path, report: ImportReport) -> tuple[list[tuple[Path, Path]], int]:
-    """Photos with their masks, and how many photos and masks there are in all; the lonely ones are reported.
+    """Photos with their masks, and how many photos and masks there are in all; those without a counterpart are reported.
 
     Raises:
         DataError: there are no photos, or no masks at all.
@@ -150,7 +147,7 @@ def _pairs(path: Path, report: ImportReport) -> tuple[list[tuple[Path, Path]], i
 
 
 def _read_labels(file: Path) -> tuple[str, ...]:
-    """Label names; the place in the list is the value in the masks.
+    """Label names; the index in the list is the value in the masks.
 
     Raises:
         DataError: the file holds no list of labels.
@@ -163,5 +160,5 @@ def _read_labels(file: Path) -> tuple[str, ...]:
             f"{file} is not a list of labels in MATLAB's format ({error})", hint="download the file again"
         ) from error
     if len(labels) < 2 or len(set(labels)) != len(labels):
-        raise DataError(f"{file} lists {len(labels)} labels, or one twice", hint="download the file again")
+        raise DataError(f"{file} lists {len(labels)} labels, or a label twice", hint="download the file again")
     return labels

@@ -13,31 +13,31 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from aura.errors import DataError
+from aura.prepared_rows import CatalogRow, write_rows
 from aura.taxonomy import CATEGORIES, IGNORED_LABELS, category_of
 from dataprep.colours import Colours, difference, group, name_colours, to_lab
 from dataprep.garments import with_article
 from dataprep.images import open_rgb, square
 from dataprep.parallel import in_processes
-from dataprep.raw_source import ImportReport, check_layout, progress, write_rows, writing
+from dataprep.raw_source import ImportReport, check_layout, progress, writing
 from dataprep.settings import DataSettings, ImportSettings
 
 _COLUMNS = ("image", "sender_id", "label", "kids")
 _SHAPE = "images.csv and images/*.jpg"
-_WORDS = {
+_SHOP_NAMES = {
     "body": "bodysuit",
     "longsleeve": "long-sleeved top",
     "outwear": "jacket",
     "t-shirt": "T-shirt",
     "polo": "polo shirt",
 }
-"""Classes whose name in the table is not what a shop would say."""
+"""What a shop calls a garment, where the class in the table has another name."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def import_clothing(path: Path, raw_dir: Path, settings: DataSettings) -> Import
     check_layout(path, ("images.csv", "images/"), _SHAPE)
     report = ImportReport("clothing", "CC0", "github.com/alexeygrigorev/clothing-dataset")
     rows, total = _read_table(path / "images.csv", report)
-    catalog: list[dict[str, Any]] = []
+    catalog: list[CatalogRow] = []
     with writing(raw_dir, report, settings.imports) as folder:
         (folder / "catalog" / "images").mkdir(parents=True)
         work = [
@@ -73,12 +73,12 @@ def import_clothing(path: Path, raw_dir: Path, settings: DataSettings) -> Import
             if isinstance(colours, str):
                 report.skip(colours, f"{row['image']}.jpg", whole_file=True)
             else:
-                catalog.append(_entry(row, colours))
+                catalog.append(_catalog_row(row, colours))
         report.refuse_if_bad(total, settings.imports.max_bad_fraction)
         write_rows(folder / "catalog" / "catalog.jsonl", catalog)
-        found = Counter(row["category"] for row in catalog)
+        found = Counter(item.category for item in catalog)
         report.counts = {"catalog": len(catalog)}
-        report.categories = {category.value: found[category.value] for category in CATEGORIES}
+        report.categories = {category.value: found[category] for category in CATEGORIES}
     return report
 
 
@@ -133,18 +133,16 @@ def _item_id(row: dict[str, str]) -> str:
     return "p" + hashlib.sha256(f"clothing/{row['image']}".encode()).hexdigest()[:11]
 
 
-def _entry(row: dict[str, str], colours: Colours) -> dict[str, Any]:
-    word = _WORDS.get(row["label"], row["label"])
+def _catalog_row(row: dict[str, str], colours: Colours) -> CatalogRow:
+    garment = _SHOP_NAMES.get(row["label"], row["label"])
     wearer = "children" if row["kids"] == "true" else "adults"
-    attributes = {"garment": row["label"], "colour": colours.main, "wearer": wearer}
-    if colours.second:
-        attributes["second_colour"] = colours.second
-    title = f"{colours.words} {word}"
-    return {
-        "item_id": _item_id(row), "category": category_of(row["label"]).value, "title": title[0].upper() + title[1:],
-        "description": f"{with_article(word, colours.words)} for {wearer}, photographed on its own.",
-        "attributes": attributes, "image": f"images/{_item_id(row)}.jpg",
-    }  # fmt: skip
+    title = f"{colours.text} {garment}"
+    return CatalogRow(
+        item_id=_item_id(row), category=category_of(row["label"]), title=title[0].upper() + title[1:],
+        description=f"{with_article(garment, colours.text)} for {wearer}, photographed on its own.",
+        attributes={"garment": row["label"], "wearer": wearer, **colours.attributes},
+        image=f"images/{_item_id(row)}.jpg",
+    )  # fmt: skip
 
 
 def _read_photo(work: _PhotoWork) -> Colours | str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from aura.prepared_rows import CatalogRow
 from dataprep.synthetic.shop import Product
 from dataprep.synthetic.wardrobe import ALL_SEASON
 
@@ -89,13 +90,10 @@ def _article(cloth: str, product: Product) -> str:
     return "an " if cloth[0] in "aeiou" else "a "
 
 
-def catalog_row(product: Product, seed: int) -> dict[str, object]:
-    """One line of `catalog.jsonl`."""
-    return {
-        "item_id": product.item_id,
-        "category": product.category.value,
-        "title": product.title,
-        "description": describe(product, random.Random(f"{seed}/description/{product.item_id}")),
-        "attributes": product.attributes,
-        "image": f"images/{product.item_id}.jpg",
-    }
+def catalog_row(product: Product, seed: int) -> CatalogRow:
+    """A product as an item of the catalog."""
+    return CatalogRow(
+        item_id=product.item_id, category=product.category, title=product.title,
+        description=describe(product, random.Random(f"{seed}/description/{product.item_id}")),
+        attributes=product.attributes, image=f"images/{product.item_id}.jpg",
+    )  # fmt: skip

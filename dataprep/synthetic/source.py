@@ -1,12 +1,4 @@
-"""Write the drawn sample data as a raw source folder: detection, outfits, catalog, and a note that it is complete.
-
-Layout of the folder (the same for every raw source):
-
-    detection/images/<id>.jpg, detection/annotations.json    COCO, with a `group` per picture
-    outfits/images/<item_id>.jpg, outfits/items.jsonl, outfits/outfits.jsonl
-    catalog/images/<item_id>.jpg, catalog/catalog.jsonl
-    source.json                                              written last: without it the folder is not complete
-"""
+"""Write the drawn sample data as a raw source (layout: `dataprep.raw_source`): detection, outfits, catalog, manifest."""
 
 from __future__ import annotations
 
@@ -20,10 +12,13 @@ from typing import Any
 
 from PIL import Image
 
-from aura.artifact import content_hash, read_json, recover_dir, replace_dir, write_json
-from aura.errors import ArtifactError
+from aura.artifact import content_hash, recover_dir, replace_dir
+from aura.errors import AuraError
+from aura.prepared_rows import ItemRow, OutfitRow, write_rows
 from aura.taxonomy import CATEGORIES, category_id
-from dataprep.raw_source import NOTE, locked, write_rows
+from dataprep.coco import write_coco
+from dataprep.importers import SYNTHETIC
+from dataprep.raw_source import Manifest, locked, read_manifest
 from dataprep.synthetic.catalog import catalog_row
 from dataprep.synthetic.outfits import Outfit, build_outfits
 from dataprep.synthetic.people import figure_scene
@@ -35,47 +30,42 @@ from dataprep.synthetic.shop import Product, build_shop
 _PARTS = ("detection", "outfits", "catalog")
 _KIND_SHARE = {"figure": 0.45, "flat-lay": 0.08, "rail": 0.02, "product": 0.45}
 _PRODUCT_FILL = 0.84
-_PATIENCE_SECONDS = 120.0
+_LOCK_WAIT_SECONDS = 120.0
 """How long another process may hold the folder: it may be drawing the same data."""
 
 
-def write_sample(raw_dir: Path, settings: SampleSettings) -> dict[str, Any]:
-    """Draw the sample data into `raw_dir` (the folder of this source) and return its `source.json`.
+def write_sample(raw_dir: Path, settings: SampleSettings) -> Manifest:
+    """Draw the sample data into `raw_dir` (the folder of this source) and return its manifest.
 
     A folder that already holds exactly this data, drawn by this code, is left as it is; any other is replaced whole.
 
     Raises:
         BusyError: somebody else is writing or reading the folder.
     """
-    identity = {"settings": settings.model_dump(), "drawn_by": _code_hash()}
-    with locked(raw_dir, wait_seconds=_PATIENCE_SECONDS):
+    wanted, code_hash = settings.model_dump(), _code_hash()
+    with locked(raw_dir, wait_seconds=_LOCK_WAIT_SECONDS):
         recover_dir(raw_dir)
-        note = _read_note(raw_dir)
-        if all(note.get(key) == value for key, value in identity.items()):
-            return note
+        present = _manifest_of(raw_dir)
+        if present is not None and (present.settings, present.drawn_by) == (wanted, code_hash):
+            return present
         building = raw_dir.with_name(f".{raw_dir.name}.drawing")
         # Left by a run that was killed.
         shutil.rmtree(building, ignore_errors=True)
-        note = {
-            "name": "sample",
-            "licence": "drawn by this project; same licence as its code",
-            "seed": settings.seed,
-            "counts": _draw(building, settings),
-            "skipped": {},
-            **identity,
-        }
-        write_json(building / NOTE, note)
+        manifest = Manifest(
+            name=SYNTHETIC, licence="drawn by this project; same licence as its code", seed=settings.seed,
+            counts=_draw(building, settings), skipped={}, settings=wanted, drawn_by=code_hash,
+        )  # fmt: skip
+        manifest.write(building)
         replace_dir(building, raw_dir)
-        return note
+        return manifest
 
 
-def _read_note(raw_dir: Path) -> dict[str, Any]:
-    """Note of the folder; empty when there is none to trust, for then the data is drawn again."""
+def _manifest_of(raw_dir: Path) -> Manifest | None:
+    """Manifest of the folder; None when it is missing or broken, and the data is to be drawn again."""
     try:
-        note = read_json(raw_dir / NOTE, "the note of the sample data")
-    except ArtifactError:
-        return {}
-    return note if isinstance(note, dict) else {}
+        return read_manifest(raw_dir)
+    except AuraError:
+        return None
 
 
 def _draw(folder: Path, settings: SampleSettings) -> dict[str, int]:
@@ -151,8 +141,7 @@ def _write_detection(
                     "iscrowd": 0,
                 }
             )
-    categories = [{"id": category_id(category), "name": category.value} for category in CATEGORIES]
-    write_json(folder / "annotations.json", {"images": images, "annotations": annotations, "categories": categories})
+    write_coco(folder / "annotations.json", images, annotations)
     return {
         "images": len(images),
         "boxes": len(annotations),
@@ -175,27 +164,23 @@ def _write_shop(
         _save(image, path, settings)
         if product.item_id in in_catalog:
             shutil.copyfile(path, folder / "catalog" / "images" / path.name)
-    items = [
-        {
-            "item_id": product.item_id,
-            "category": product.category.value,
-            "title": product.title,
-            "attributes": product.attributes,
-            "image": f"images/{product.item_id}.jpg",
-        }
+    items = (
+        ItemRow(
+            item_id=product.item_id, category=product.category, title=product.title, attributes=product.attributes,
+            image=f"images/{product.item_id}.jpg",
+        )
         for product in shop
-    ]
-    rows = [
-        {
-            "outfit_id": outfit.outfit_id,
-            "group": f"outfit-{outfit.outfit_id}",
-            "items": [product.item_id for product in outfit.products],
-        }
+    )  # fmt: skip
+    rows = (
+        OutfitRow(
+            outfit_id=outfit.outfit_id, group=f"outfit-{outfit.outfit_id}",
+            items=tuple(product.item_id for product in outfit.products),
+        )
         for outfit in outfits
-    ]
+    )  # fmt: skip
     write_rows(folder / "outfits" / "items.jsonl", items)
     write_rows(folder / "outfits" / "outfits.jsonl", rows)
-    write_rows(folder / "catalog" / "catalog.jsonl", [catalog_row(product, settings.seed) for product in catalog])
+    write_rows(folder / "catalog" / "catalog.jsonl", (catalog_row(product, settings.seed) for product in catalog))
 
 
 def _save(image: Image.Image, path: Path, settings: SampleSettings) -> None:

@@ -15,7 +15,7 @@ from aura.artifact import content_hash
 from aura.errors import DataError
 from aura.taxonomy import CATEGORIES
 from dataprep.importers.ccp import import_ccp
-from dataprep.raw_source import read_note
+from dataprep.raw_source import read_manifest
 from dataprep.settings import DataSettings
 from tests.dataprep.knowledge_pages import read_lines
 from tests.dataprep.originals import HEIGHT_PX, LABELS, WIDTH_PX, WORN, write_ccp, write_labels, write_mask
@@ -130,10 +130,10 @@ def test_garments_are_cut_out_on_white(tmp_path: Path, raw: Path) -> None:
     assert pixels[48, 78].max() < 40
 
 
-def test_the_note_says_where_it_comes_from(original: Path, raw: Path) -> None:
+def test_the_manifest_says_where_it_comes_from(original: Path, raw: Path) -> None:
     report = import_ccp(original, raw, settings())
-    note = read_note(raw)
-    assert (note["name"], note["licence"], note["counts"]) == ("ccp", "Apache-2.0", report.counts)
+    manifest = read_manifest(raw)
+    assert (manifest.name, manifest.licence, manifest.counts) == ("ccp", "Apache-2.0", report.counts)
     assert report.counts["images"] == 10
     assert "left out" not in report.to_text()
     assert not list(raw.parent.glob(".*.importing"))
@@ -203,7 +203,7 @@ def test_one_unusable_photo_is_left_out_and_named(case: str, original: Path, raw
     assert report.counts["images"] == 9
     assert (report.skipped, report.examples, report.unusable) == ({reason: 1}, {reason: [name]}, 1)
     assert f"left out 1: {reason} ({name})" in report.to_text()
-    assert read_note(raw)["skipped"] == {reason: 1}
+    assert read_manifest(raw).skipped == {reason: 1}
     stored = {file.stem for file in (raw / "detection" / "images").iterdir()}
     assert stored == {f"{number:04d}" for number in range(1, 11)} - {"0004"}
 
@@ -255,7 +255,7 @@ def _without(name: str) -> Callable[[Path], object]:
         (lambda folder: [file.unlink() for file in (folder / "photos").iterdir()], r"holds 0 photos .* and 10 masks"),
         (lambda folder: [file.unlink() for file in folder.rglob("0*.mat")], r"holds 10 photos .* and 0 masks"),
         (lambda folder: _cut(0.5)(folder / "label_list.mat"), "is not a list of labels"),
-        (lambda folder: write_labels(folder, ("null", "dress", "dress")), "lists 3 labels, or one twice"),
+        (lambda folder: write_labels(folder, ("null", "dress", "dress")), "lists 3 labels, or a label twice"),
     ],
 )  # fmt: skip
 def test_another_layout_is_refused(change: Callable[[Path], object], complaint: str, original: Path, raw: Path) -> None:

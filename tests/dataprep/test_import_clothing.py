@@ -13,7 +13,7 @@ from PIL import Image
 from aura.artifact import content_hash
 from aura.errors import DataError
 from dataprep.importers.clothing import import_clothing
-from dataprep.raw_source import read_note
+from dataprep.raw_source import read_manifest
 from dataprep.settings import DataSettings
 from tests.dataprep.knowledge_pages import read_lines
 from tests.dataprep.originals import HEADER, ROWS, write_clothing, write_table
@@ -50,8 +50,8 @@ def test_rows_become_catalog_items(original: Path, raw: Path) -> None:
         "tops": 2, "bottoms": 1, "all-body": 1, "shoes": 1,
     }  # fmt: skip
     assert report.skipped == {}
-    note = read_note(raw)
-    assert (note["name"], note["licence"], note["counts"]) == ("clothing", "CC0", {"catalog": 5})
+    manifest = read_manifest(raw)
+    assert (manifest.name, manifest.licence, manifest.counts) == ("clothing", "CC0", {"catalog": 5})
     assert {raw / "catalog" / row["image"] for row in rows} == set((raw / "catalog" / "images").iterdir())
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from aura.artifact import content_hash
 from aura.errors import BusyError
 from dataprep.importers.ccp import import_ccp
-from dataprep.raw_source import read_note
+from dataprep.raw_source import read_manifest
 from dataprep.settings import DataSettings
 from tests.dataprep.originals import HEIGHT_PX, WIDTH_PX, WORN, write_ccp
 from tests.dataprep.stage_process import running, wait_for
@@ -61,7 +61,7 @@ def readers_of(process: BaseProcess) -> list[psutil.Process]:
 
 def assert_next_import_succeeds(original: Path, raw: Path) -> None:
     assert import_ccp(original, raw, SETTINGS).counts["images"] == 10
-    assert read_note(raw)["counts"]["images"] == 10
+    assert read_manifest(raw).counts["images"] == 10
     assert not half_way(raw).parents[2].exists()
 
 
@@ -76,7 +76,7 @@ def test_a_killed_import_leaves_the_source_and_no_process(original: Path, raw: P
         assert len(readers) == 2
         process.kill()
     assert content_hash(raw) == before
-    assert read_note(raw)["counts"]["images"] == 3
+    assert read_manifest(raw).counts["images"] == 3
     _, alive = psutil.wait_procs(readers, timeout=30)
     for reader in alive:
         reader.kill()
@@ -128,6 +128,6 @@ def test_a_full_disk_is_said_and_leaves_the_source(original: Path, raw: Path, tm
 def test_a_crash_between_the_two_renames_is_repaired(original: Path, raw: Path) -> None:
     before = content_hash(raw)
     raw.rename(raw.with_name(".ccp.old"))
-    assert read_note(raw)["counts"]["images"] == 3
+    assert read_manifest(raw).counts["images"] == 3
     assert content_hash(raw) == before
     assert_next_import_succeeds(original, raw)

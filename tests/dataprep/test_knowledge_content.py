@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from aura.paths import repo_root
-from dataprep.problems import DialogueRow
-from dataprep.raw_source import read_rows
+from aura.prepared_rows import DialogueRow, QueryRow, read_rows
 from inference.retrieval.chunks import FACETS, TOPICS, Page, cut_page, read_pages
-from inference.retrieval.judge import LabelledQuery, read_queries
+from inference.retrieval.judge import read_queries
 
 FOLDER = repo_root() / "data" / "knowledge"
 
@@ -22,18 +21,18 @@ def pages() -> dict[str, Page]:
 
 
 @pytest.fixture(scope="module")
-def queries(pages: dict[str, Page]) -> list[LabelledQuery]:
+def queries(pages: dict[str, Page]) -> list[QueryRow]:
     return read_queries(FOLDER / "queries", pages)
 
 
 @pytest.fixture(scope="module")
 def dialogues() -> list[DialogueRow]:
     files = sorted((FOLDER / "dialogues").glob("*.jsonl"))
-    return [DialogueRow.model_validate(row) for file in files for row in read_rows(file)]
+    return [row for file in files for row in read_rows(file, DialogueRow)]
 
 
 def test_there_is_enough_of_everything(
-    pages: dict[str, Page], queries: list[LabelledQuery], dialogues: list[DialogueRow]
+    pages: dict[str, Page], queries: list[QueryRow], dialogues: list[DialogueRow]
 ) -> None:
     assert len(pages) >= 30
     assert len(queries) >= 80
@@ -52,13 +51,13 @@ def test_pages_have_the_agreed_length_and_fields(pages: dict[str, Page]) -> None
 
 
 def test_every_page_has_a_query_and_a_dialogue(
-    pages: dict[str, Page], queries: list[LabelledQuery], dialogues: list[DialogueRow]
+    pages: dict[str, Page], queries: list[QueryRow], dialogues: list[DialogueRow]
 ) -> None:
     assert {slug for query in queries for slug in query.relevant} == pages.keys()
     assert {slug for row in dialogues for slug in row.documents} == pages.keys()
 
 
-def test_nothing_is_asked_twice(queries: list[LabelledQuery], dialogues: list[DialogueRow]) -> None:
+def test_nothing_is_asked_twice(queries: list[QueryRow], dialogues: list[DialogueRow]) -> None:
     asked = Counter(row.messages[0].content.strip().lower() for row in dialogues)
     searched = Counter(query.query.strip().lower() for query in queries)
     assert [text for text, number in (asked + searched).items() if number > 1] == []
@@ -71,7 +70,7 @@ def test_turns_alternate_and_end_with_an_answer(dialogues: list[DialogueRow]) ->
         assert roles == ["user", "assistant"] * (len(roles) // 2), row.id
 
 
-def test_queries_do_not_name_the_title(pages: dict[str, Page], queries: list[LabelledQuery]) -> None:
+def test_queries_do_not_name_the_title(pages: dict[str, Page], queries: list[QueryRow]) -> None:
     # A query that repeats the title would make the index look better than it is.
     for query in queries:
         for slug in query.relevant:

@@ -93,11 +93,11 @@ def test_everything_wrong_is_told_at_once(sample: Path, knowledge: Path, complai
         "category_id: Input should be less than 12",
         "box 9999: no image 5555",
         "box [90.0, 0.0, 40.0, 10.0] is empty or outside",
-        f"sample/items, row {TINY.products + 1}: category: Input should be 'tops', 'bottoms'",
+        f"sample/outfits/items.jsonl, row {TINY.products + 1}: category: Input should be 'tops', 'bottoms'",
         "unknown items nobody, nothing",
-        "sample/outfits, row 2: items: ",
-        "sample/catalog, row 1: title: Field required",
-        "sample/catalog, row 2: colour: Extra inputs are not permitted",
+        "sample/outfits/outfits.jsonl, row 2: items: ",
+        "sample/catalog/catalog.jsonl, row 1: title: Field required",
+        "sample/catalog/catalog.jsonl, row 2: colour: Extra inputs are not permitted",
         "catalogs of all sources: ",
         f"picture {Path(gone).name} is missing",
         f"picture {Path(broken).name} is not readable",
@@ -160,9 +160,9 @@ def test_a_broken_or_missing_line_file_is_named(name: str, sample: Path, complai
     path.unlink()
     assert f"no {path}" in complaint().message
     path.write_text("\n".join([lines[0], lines[1][:20]]))
-    assert f"{path}, line 2 is not JSON" in complaint().message
+    assert f"sample/{name}, row 2: not JSON" in complaint().message
     path.write_text("\n".join([lines[0], lines[1], "[1, 2]"]))
-    assert f"{path}, line 3 is not a JSON object" in complaint().message
+    assert f"sample/{name}, row 3: not a JSON object" in complaint().message
 
 
 def test_one_question_or_id_twice_is_named(knowledge: Path, complaint: Callable[[], DataError]) -> None:
@@ -177,7 +177,7 @@ def test_one_question_or_id_twice_is_named(knowledge: Path, complaint: Callable[
 
 def test_broken_pages_and_queries_are_named(knowledge: Path, complaint: Callable[[], DataError]) -> None:
     write_lines(knowledge / "queries" / "all.jsonl", [{"query": "how to wash silk", "relevant": ["silk"]}])
-    assert "all.jsonl, line 1" in complaint().message
+    assert "all.jsonl, row 1" in complaint().message
     for slug in ("linen", "wool"):
         (knowledge / f"{slug}.md").write_text("no front matter")
     message = complaint().message

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from aura.artifact import content_hash
 from aura.paths import repo_root
 from aura.taxonomy import CATEGORIES
-from dataprep.raw_source import read_note
+from dataprep.raw_source import read_manifest
 from dataprep.synthetic.outfits import build_outfits
 from dataprep.synthetic.people import figure_scene
 from dataprep.synthetic.settings import SampleSettings
@@ -118,25 +118,25 @@ def test_a_complete_folder_is_left_alone(own_raw: Path) -> None:
     folder = own_raw / "sample"
     (folder / "kept").touch()
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
-    note = write_sample(folder, TINY)
-    assert note == read_note(folder)
+    manifest = write_sample(folder, TINY)
+    assert manifest == read_manifest(folder)
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
 
 
-@pytest.mark.parametrize("state", ["no note", "note cut short", "note is no object", "only a note of others", "killed"])
+@pytest.mark.parametrize("state", ["no manifest", "cut short", "no object", "of other code", "killed"])
 def test_a_half_written_folder_is_replaced(state: str, sample: Path, own_raw: Path) -> None:
     folder = own_raw / "sample"
     (folder / "detection" / "annotations.json").write_text("{}")
     (folder / "stranger").touch()
-    note = folder / "source.json"
-    if state == "no note":
-        note.unlink()
-    elif state == "note cut short":
-        note.write_bytes(note.read_bytes()[:40])
-    elif state == "note is no object":
-        note.write_text("[]")
-    elif state == "only a note of others":
-        note.write_text(json.dumps(json.loads(note.read_text()) | {"drawn_by": "older code"}))
+    manifest = folder / "source.json"
+    if state == "no manifest":
+        manifest.unlink()
+    elif state == "cut short":
+        manifest.write_bytes(manifest.read_bytes()[:40])
+    elif state == "no object":
+        manifest.write_text("[]")
+    elif state == "of other code":
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"drawn_by": "older code"}))
     else:
         folder.rename(own_raw / ".sample.drawing")
     write_sample(folder, TINY)
@@ -146,7 +146,7 @@ def test_a_half_written_folder_is_replaced(state: str, sample: Path, own_raw: Pa
 
 def test_other_settings_replace_the_folder(own_raw: Path) -> None:
     changed = TINY.model_copy(update={"outfits": TINY.outfits + 1})
-    assert write_sample(own_raw / "sample", changed)["counts"]["outfits"] == TINY.outfits + 1
+    assert write_sample(own_raw / "sample", changed).counts["outfits"] == TINY.outfits + 1
     assert len(read_lines(own_raw / "sample" / "outfits" / "outfits.jsonl")) == TINY.outfits + 1
 
 
@@ -155,7 +155,7 @@ def test_the_smallest_settings_work_and_smaller_ones_are_refused(tmp_path: Path)
         name: next(rule.ge for rule in SampleSettings.model_fields[name].metadata)
         for name in ("products", "catalog_items", "outfits", "scenes", "scene_size_px", "product_size_px")
     }
-    counts = write_sample(tmp_path / "sample", SampleSettings.model_validate(smallest))["counts"]
+    counts = write_sample(tmp_path / "sample", SampleSettings.model_validate(smallest)).counts
     assert {counts["items"], counts["catalog"], counts["outfits"], counts["images"]} == {
         smallest["products"], smallest["catalog_items"], smallest["outfits"], smallest["scenes"],
     }  # fmt: skip

@@ -41,7 +41,9 @@ NO_EFFECT_ON_RESULTS = {
 
 @cache
 def _graph() -> grimp.ImportGraph:
-    return grimp.build_graph("aura", "inference", "training", "dataprep", "flows", "bentos")
+    return grimp.build_graph(
+        "aura", "inference", "training", "dataprep", "flows", "bentos", exclude_type_checking_imports=True
+    )
 
 
 @pytest.mark.parametrize("stage", ENTRIES)

@@ -1,0 +1,225 @@
+"""Tables of several raw sources joined into one: every row checked, every image linked, every group in one split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from aura.errors import DataError
+from aura.prepared_rows import (
+    BoxRow,
+    BrokenRow,
+    CatalogRow,
+    DialogueRow,
+    ImageRow,
+    ItemRow,
+    OutfitRow,
+    RowType,
+    check_rows,
+    scan_rows,
+    write_rows,
+)
+from aura.problems import Problems
+from dataprep.coco import read_coco, write_coco
+from dataprep.images import link_or_copy
+from dataprep.importers import Table, sources_with
+from dataprep.settings import DataSettings
+from dataprep.splits import SPLITS, Split, split_of
+
+_BOX_SLACK_PX = 0.51
+"""How far a box may reach over the edge of its photo: rounding to whole pixels on both sides."""
+_IMPORT_AGAIN = "import the source again: aura data import"
+_MIN_OUTFIT_ITEMS = 2
+
+
+@dataclass(frozen=True)
+class RawSources:
+    """The raw sources of a profile, and what is wrong with them so far."""
+
+    settings: DataSettings
+    root: Path
+    problems: Problems
+
+    def having(self, table: Table) -> list[tuple[str, Path]]:
+        """Names and folders of the sources that give a table.
+
+        Raises:
+            DataError: none of them does.
+        """
+        folders = [(source, self.root / source / table) for source in self.settings.sources]
+        present = [(source, folder) for source, folder in folders if folder.is_dir()]
+        if not present:
+            raise DataError(
+                f"no source of {self.settings.sources} has {table} data",
+                hint=f"add a source that has (data.sources): {', '.join(sources_with(table))}",
+            )
+        return present
+
+    def split_of(self, group: str) -> Split:
+        return split_of(group, self.settings.split_seed, self.settings.split)
+
+
+def good_rows(
+    rows: Iterable[tuple[int, RowType | BrokenRow]], where: str, problems: Problems
+) -> Iterator[tuple[int, RowType]]:
+    """The numbered rows that fit their schema; the others become problems."""
+    for number, row in rows:
+        if isinstance(row, BrokenRow):
+            problems.add(f"{where}, row {number}", row.problem)
+        else:
+            yield number, row
+
+
+def join_detection(sources: RawSources, out: Path) -> dict[str, dict[str, int]]:
+    """Photos with their boxes, numbered anew: a COCO file per split."""
+    images: dict[Split, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    boxes: dict[Split, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    (out / "images").mkdir(parents=True)
+    photo_count = 0
+    for source, folder in sources.having("detection"):
+        rows, boxes_of = _photos(folder / "annotations.json", f"{source}/detection", sources.problems)
+        for row in rows:
+            photo_count += 1
+            name, group = f"{source}-{row.file_name}", f"{source}/{row.group}"
+            if not _link_image(
+                folder / "images" / row.file_name, out / "images" / name, f"{source}/detection", sources.problems,
+                expected_size=(row.width, row.height),
+            ):  # fmt: skip
+                continue
+            split = sources.split_of(group)
+            images[split].append(row.model_dump() | {"id": photo_count, "file_name": name, "group": group})
+            for box in boxes_of[row.id]:
+                if not _inside(box, row):
+                    sources.problems.add(
+                        f"{source}/detection, image {row.file_name}", f"box {list(box.bbox)} is empty or outside"
+                    )
+                boxes[split].append(
+                    box.model_dump() | {"id": len(boxes[split]) + 1, "image_id": photo_count, "bbox": list(box.bbox)}
+                )
+    for split in SPLITS:
+        write_coco(out / f"{split}.json", images[split], boxes[split])
+    return {split: {"images": len(images[split]), "boxes": len(boxes[split])} for split in SPLITS}
+
+
+def _photos(path: Path, where: str, problems: Problems) -> tuple[list[ImageRow], dict[int, list[BoxRow]]]:
+    """Photos of a COCO file, and the boxes of each by the photo's id."""
+    tables = read_coco(path)
+    rows = [row for _, row in good_rows(check_rows(tables["images"], ImageRow), f"{where}/images", problems)]
+    problems.unique((row.id for row in rows), f"{where}/images")
+    boxes_of: dict[int, list[BoxRow]] = {row.id: [] for row in rows}
+    for _, box in good_rows(check_rows(tables["annotations"], BoxRow), f"{where}/annotations", problems):
+        if box.image_id in boxes_of:
+            boxes_of[box.image_id].append(box)
+        else:
+            problems.add(f"{where}/annotations, box {box.id}", f"no image {box.image_id}")
+    return rows, boxes_of
+
+
+def _inside(box: BoxRow, photo: ImageRow) -> bool:
+    x, y, width, height = box.bbox
+    return (
+        width > 0
+        and height > 0
+        and min(x, y) >= -_BOX_SLACK_PX
+        and x + width <= photo.width + _BOX_SLACK_PX
+        and y + height <= photo.height + _BOX_SLACK_PX
+    )
+
+
+def join_outfits(sources: RawSources, out: Path) -> dict[str, int]:
+    """Garments of all sources, and outfits of them in a file per split."""
+    (out / "images").mkdir(parents=True)
+    problems = sources.problems
+    items: list[ItemRow] = []
+    outfits: dict[Split, list[OutfitRow]] = {split: [] for split in SPLITS}
+    for source, folder in sources.having("outfits"):
+        where = f"{source}/outfits/items.jsonl"
+        known = set()
+        for number, item in good_rows(scan_rows(folder / "items.jsonl", ItemRow, _IMPORT_AGAIN), where, problems):
+            known.add(item.item_id)
+            if not item.title or not item.image:
+                problems.add(f"{where}, row {number}", "title and image must not be empty")
+            elif _link_image(folder / item.image, out / item.image, where, problems):
+                items.append(item)
+        where = f"{source}/outfits/outfits.jsonl"
+        for number, outfit in good_rows(scan_rows(folder / "outfits.jsonl", OutfitRow, _IMPORT_AGAIN), where, problems):
+            if len(outfit.items) < _MIN_OUTFIT_ITEMS:
+                problems.add(f"{where}, row {number}", f"items: fewer than {_MIN_OUTFIT_ITEMS} (got {outfit.items})")
+                continue
+            unknown = [item_id for item_id in outfit.items if item_id not in known]
+            if unknown:
+                problems.add(f"{where}, {outfit.outfit_id}", f"unknown items {', '.join(unknown)}")
+            group = f"{source}/{outfit.group}"
+            outfits[sources.split_of(group)].append(outfit.model_copy(update={"group": group}))
+    problems.unique((item.item_id for item in items), "items of all sources")
+    write_rows(out / "items.jsonl", items)
+    return {"items": len(items)} | {split: write_rows(out / f"{split}.jsonl", outfits[split]) for split in SPLITS}
+
+
+def join_catalog(sources: RawSources, out: Path) -> dict[str, int]:
+    """Catalog items of all sources in one file."""
+    (out / "images").mkdir(parents=True)
+    items: list[CatalogRow] = []
+    for source, folder in sources.having("catalog"):
+        where = f"{source}/catalog/catalog.jsonl"
+        rows = scan_rows(folder / "catalog.jsonl", CatalogRow, _IMPORT_AGAIN)
+        for _, item in good_rows(rows, where, sources.problems):
+            if _link_image(folder / item.image, out / item.image, where, sources.problems):
+                items.append(item)
+    sources.problems.unique((item.item_id for item in items), "catalogs of all sources")
+    return {"items": write_rows(out / "catalog.jsonl", items)}
+
+
+def join_dialogues(
+    settings: DataSettings, knowledge_dir: Path, slugs: set[str], out: Path, problems: Problems
+) -> dict[str, int]:
+    """Conversations of all files in a file per split; `slugs` are the pages that they may be grounded in."""
+    splits: dict[Split, list[DialogueRow]] = {split: [] for split in SPLITS}
+    ids: list[str] = []
+    questions: list[str] = []
+    for file in sorted((knowledge_dir / "dialogues").glob("*.jsonl")):
+        where = f"dialogues/{file.name}"
+        for _, row in good_rows(scan_rows(file, DialogueRow), where, problems):
+            roles = [message.role for message in row.messages]
+            if roles != ["user", "assistant"] * (len(roles) // 2):
+                problems.add(f"{where}, {row.id}", "turns must alternate, user first and assistant last")
+            unknown = [slug for slug in row.documents if slug not in slugs]
+            if unknown:
+                problems.add(f"{where}, {row.id}", f"unknown pages {', '.join(unknown)}")
+            ids.append(row.id)
+            questions.append(row.messages[0].content.strip().lower())
+            group = row.group or row.id
+            split = split_of(group, settings.split_seed, settings.dialogue_split)
+            splits[split].append(row.model_copy(update={"group": group}))
+    problems.unique(ids, "dialogue ids")
+    problems.unique(questions, "first questions of dialogues")
+    return {split: write_rows(out / f"{split}.jsonl", rows) for split, rows in splits.items()}
+
+
+def _link_image(
+    source: Path, target: Path, where: str, problems: Problems, expected_size: tuple[int, int] | None = None
+) -> bool:
+    """Link or copy an image after a look at its header; False, with a problem recorded, when it cannot be used."""
+    try:
+        with Image.open(source) as image:
+            size = image.size
+    except FileNotFoundError:
+        problems.add(where, f"picture {source.name} is missing")
+        return False
+    except (OSError, UnidentifiedImageError):
+        problems.add(where, f"picture {source.name} is not readable")
+        return False
+    if expected_size is not None and size != expected_size:
+        problems.add(
+            where,
+            f"picture {source.name} has {size[0]} x {size[1]} pixels, "
+            f"its row says {expected_size[0]} x {expected_size[1]}",
+        )
+        return False
+    if not target.exists():
+        link_or_copy(source, target)
+    return True
