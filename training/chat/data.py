@@ -6,7 +6,6 @@ in for what the index would find (see `training.chat.passages`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ import lightning
 from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from aura.errors import DataError, InvalidRequestError
+from aura.prepared_rows import PREPARE_AGAIN, DialogueRow, iter_rows
 from inference.chat.notes import search_query
 from inference.chat.prompt import Example, PromptBuilder
 from inference.chat.scoring import TokenBatch, collate, length_batches
@@ -58,39 +58,29 @@ def read_cases(data_dir: Path, split: str, builder: PromptBuilder, settings: Cha
     path = data_dir / "chat" / f"{split}.jsonl"
     finder = PassageFinder(data_dir / "knowledge" / "pages", settings.chunk_max_words)
     cases: list[Case] = []
-    for number, row in enumerate(_rows(path), start=1):
+    for row in iter_rows(path, DialogueRow):
         try:
             cases.extend(_cases(row, builder, finder, settings.passages))
-        except (KeyError, TypeError, IndexError, AttributeError, InvalidRequestError) as error:
+        except InvalidRequestError as error:
             raise DataError(
-                f"{path.name}, row {number}: not a conversation ({type(error).__name__}: {error})",
-                hint="run the stage prepare again",
+                f"{path.name}, conversation {row.id!r} cannot be put to the model: {error.message}", hint=PREPARE_AGAIN
             ) from error
     if not cases:
         raise DataError(f"no conversation in {path}", hint="write more dialogues, or raise this split's share")
     return cases
 
 
-def _rows(path: Path) -> list[Any]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except FileNotFoundError as error:
-        raise DataError(f"no conversations at {path}", hint="run the stage prepare first: aura data prepare") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not JSON lines: {error}", hint="run the stage prepare again") from error
-
-
-def _cases(row: Any, builder: PromptBuilder, finder: PassageFinder, count: int) -> Iterator[Case]:
-    messages: list[dict[str, str]] = row["messages"]
+def _cases(row: DialogueRow, builder: PromptBuilder, finder: PassageFinder, count: int) -> Iterator[Case]:
+    messages = [message.model_dump() for message in row.messages]
     answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
     for turn, end in enumerate(answers):
         retrieved = finder.retrieve(search_query(messages[:end]), count)
-        support = finder.support(row["documents"], messages[end - 1]["content"], messages[end]["content"])
+        support = finder.support(row.documents, messages[end - 1]["content"], messages[end]["content"])
         passages = with_support(retrieved, support)
         yield Case(
-            conversation=row["id"],
+            conversation=row.id,
             turn=turn,
-            topic=finder.topics[row["documents"][0]],
+            topic=finder.topics[row.documents[0]],
             messages=messages[: end + 1],
             retrieved=retrieved,
             passages=passages,
