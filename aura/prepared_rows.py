@@ -142,12 +142,20 @@ def iter_rows(path: Path, schema: type[RowType], hint: str = PREPARE_AGAIN) -> I
             its fields.
     """
     problems = Problems()
-    for number, row in scan_rows(path, schema, hint):
-        if isinstance(row, BrokenRow):
-            problems.add(f"row {number}", row.problem)
-        else:
-            yield row
+    for _, row in good_rows(scan_rows(path, schema, hint), "", problems):
+        yield row
     problems.raise_if_any(str(path), hint)
+
+
+def good_rows(
+    rows: Iterable[tuple[int, RowType | BrokenRow]], where: str, problems: Problems
+) -> Iterator[tuple[int, RowType]]:
+    """The numbered rows that fit their schema; the others become problems of `where`, for example a file."""
+    for number, row in rows:
+        if isinstance(row, BrokenRow):
+            problems.add(f"{where}, row {number}" if where else f"row {number}", row.problem)
+        else:
+            yield number, row
 
 
 def scan_rows(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,13 @@ from PIL import Image, UnidentifiedImageError
 from aura.errors import DataError
 from aura.prepared_rows import (
     BoxRow,
-    BrokenRow,
     CatalogRow,
     DialogueRow,
     ImageRow,
     ItemRow,
     OutfitRow,
-    RowType,
     check_rows,
+    good_rows,
     scan_rows,
     write_rows,
 )
@@ -61,17 +59,6 @@ class RawSources:
 
     def split_of(self, group: str) -> Split:
         return split_of(group, self.settings.split_seed, self.settings.split)
-
-
-def good_rows(
-    rows: Iterable[tuple[int, RowType | BrokenRow]], where: str, problems: Problems
-) -> Iterator[tuple[int, RowType]]:
-    """The numbered rows that fit their schema; the others become problems."""
-    for number, row in rows:
-        if isinstance(row, BrokenRow):
-            problems.add(f"{where}, row {number}", row.problem)
-        else:
-            yield number, row
 
 
 def join_detection(sources: RawSources, out: Path) -> dict[str, dict[str, int]]:

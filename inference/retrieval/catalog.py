@@ -8,7 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from aura.errors import DataError
 from aura.pictures import turned_upright
-from aura.prepared_rows import BrokenRow, CatalogRow, scan_rows
+from aura.prepared_rows import CatalogRow, good_rows, scan_rows
 from aura.problems import Problems
 
 CATALOG_FILE = "catalog.jsonl"
@@ -23,14 +23,12 @@ def read_catalog(folder: Path) -> list[CatalogRow]:
     """
     items: dict[str, CatalogRow] = {}
     problems = Problems()
-    for number, row in scan_rows(folder / CATALOG_FILE, CatalogRow, "run the stage prepare first"):
-        where = f"row {number}"
-        if isinstance(row, BrokenRow):
-            problems.add(where, row.problem)
-        elif row.item_id in items:
-            problems.add(where, f"item_id {row.item_id!r} appears twice")
+    rows = scan_rows(folder / CATALOG_FILE, CatalogRow, "run the stage prepare first")
+    for number, row in good_rows(rows, "", problems):
+        if row.item_id in items:
+            problems.add(f"row {number}", f"item_id {row.item_id!r} appears twice")
         elif not (folder / row.image).is_file():
-            problems.add(where, f"the picture {row.image!r} does not exist")
+            problems.add(f"row {number}", f"the picture {row.image!r} does not exist")
         else:
             items[row.item_id] = row
     problems.raise_if_any(str(folder / CATALOG_FILE), _PREPARE_AGAIN)

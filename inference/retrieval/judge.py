@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from aura.errors import DataError
-from aura.prepared_rows import BrokenRow, QueryRow, scan_rows
+from aura.prepared_rows import QueryRow, good_rows, scan_rows
 from aura.problems import Problems
 from inference.retrieval.settings import JudgeSettings
 
@@ -42,14 +42,10 @@ def read_queries(path: Path, known_slugs: Collection[str]) -> list[QueryRow]:
     queries: list[QueryRow] = []
     problems = Problems()
     for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
-        for number, row in scan_rows(file, QueryRow, "run the stage prepare first"):
-            where = f"{file.name}, row {number}"
-            if isinstance(row, BrokenRow):
-                problems.add(where, row.problem)
-                continue
+        for number, row in good_rows(scan_rows(file, QueryRow, "run the stage prepare first"), file.name, problems):
             unknown = sorted(set(row.relevant) - set(known_slugs))
             if unknown:
-                problems.add(where, f"relevant: no such page: {', '.join(unknown)}")
+                problems.add(f"{file.name}, row {number}", f"relevant: no such page: {', '.join(unknown)}")
             queries.append(row.model_copy(update={"relevant": tuple(dict.fromkeys(row.relevant))}))
     problems.raise_if_any("the labelled queries", hint="correct these rows")
     if not queries:

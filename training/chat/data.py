@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from torch.utils.data import BatchSampler, DataLoader, Sampler
+from datasets import Features, List, Value
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from aura.errors import DataError, InvalidRequestError
 from aura.prepared_rows import PREPARE_AGAIN, DialogueRow, iter_rows
@@ -23,6 +24,7 @@ from inference.chat.scoring import TokenBatch, collate, length_batches
 from training.chat.passages import PassageFinder, with_support
 from training.chat.settings import ChatSettings
 from training.fit import EpochShuffle, resumed_epoch
+from training.row_table import RowCodec, RowTable
 
 _POOL_BATCHES = 8
 
@@ -49,25 +51,28 @@ class Case:
     example: Example
 
 
-def read_cases(data_dir: Path, split: str, builder: PromptBuilder, settings: ChatSettings) -> list[Case]:
-    """Every answer of a split, in the file's order.
+def read_cases(data_dir: Path, split: str, builder: PromptBuilder, settings: ChatSettings) -> RowTable[Case]:
+    """Every answer of a split, in the file's order, in a mapped table.
 
     Raises:
         DataError: the file is missing, empty or broken, or names pages that are not there.
     """
     path = data_dir / "chat" / f"{split}.jsonl"
     finder = PassageFinder(data_dir / "knowledge" / "pages", settings.chunk_max_words)
-    cases: list[Case] = []
+    cases = RowTable.write(_all_cases(path, builder, finder, settings.passages), _CODEC)
+    if not cases:
+        raise DataError(f"no conversation in {path}", hint="write more dialogues, or raise this split's share")
+    return cases
+
+
+def _all_cases(path: Path, builder: PromptBuilder, finder: PassageFinder, count: int) -> Iterator[Case]:
     for row in iter_rows(path, DialogueRow):
         try:
-            cases.extend(_cases(row, builder, finder, settings.passages))
+            yield from _cases(row, builder, finder, count)
         except InvalidRequestError as error:
             raise DataError(
                 f"{path.name}, conversation {row.id!r} cannot be put to the model: {error.message}", hint=PREPARE_AGAIN
             ) from error
-    if not cases:
-        raise DataError(f"no conversation in {path}", hint="write more dialogues, or raise this split's share")
-    return cases
 
 
 def _cases(row: DialogueRow, builder: PromptBuilder, finder: PassageFinder, count: int) -> Iterator[Case]:
@@ -86,6 +91,52 @@ def _cases(row: DialogueRow, builder: PromptBuilder, finder: PassageFinder, coun
             passages=passages,
             example=builder.example(messages[: end + 1], passages),
         )
+
+
+def _encode(case: Case) -> dict[str, Any]:
+    values = {name: getattr(case, name) for name in _CODEC.features if name not in _EXAMPLE_COLUMNS}
+    return values | {"prompt_ids": case.example.prompt_ids, "answer_ids": case.example.answer_ids}
+
+
+def _decode(values: dict[str, Any]) -> Case:
+    example = Example(*(values[name] for name in _EXAMPLE_COLUMNS))
+    return Case(example=example, **{name: value for name, value in values.items() if name not in _EXAMPLE_COLUMNS})
+
+
+_EXAMPLE_COLUMNS = ("prompt_ids", "answer_ids")
+_CODEC = RowCodec(
+    Features(
+        {
+            "conversation": Value("string"),
+            "turn": Value("int32"),
+            "topic": Value("string"),
+            "messages": List({"role": Value("string"), "content": Value("string")}),
+            "retrieved": List(Value("string")),
+            "passages": List(Value("string")),
+            "prompt_ids": List(Value("int32")),
+            "answer_ids": List(Value("int32")),
+        }
+    ),
+    _encode,
+    _decode,
+)
+
+
+class Examples(Dataset[Example]):
+    """The examples of some cases, read when they are asked for."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self._cases = cases
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def __getitem__(self, index: int) -> Example:
+        return self._cases[index].example
+
+    def lengths(self) -> list[int]:
+        """Tokens of each example."""
+        return [case.example.length for case in self._cases]
 
 
 class BucketBatches(BatchSampler):
@@ -118,8 +169,8 @@ class ChatDataModule(lightning.LightningDataModule):
     def __init__(self, data_dir: Path, builder: PromptBuilder, settings: ChatSettings, seed: int) -> None:
         super().__init__()
         self._data_dir, self._builder, self._settings, self._seed = data_dir, builder, settings, seed
-        self.train_cases: list[Case] = []
-        self.val_cases: list[Case] = []
+        self.train_cases: Sequence[Case] = ()
+        self.val_cases: Sequence[Case] = ()
 
     def setup(self, stage: str) -> None:
         """Read both splits; Lightning calls this on every process.
@@ -131,17 +182,15 @@ class ChatDataModule(lightning.LightningDataModule):
         self.val_cases = read_cases(self._data_dir, "val", self._builder, self._settings)
 
     def train_dataloader(self) -> DataLoader[TokenBatch]:
-        examples = [case.example for case in self.train_cases]
-        lengths = [example.length for example in examples]
+        examples = Examples(self.train_cases)
         sampler = EpochShuffle(len(examples), self._seed, resumed_epoch(self))
-        return self._loader(examples, BucketBatches(sampler, self._settings.batch_size, False, lengths))
+        return self._loader(examples, BucketBatches(sampler, self._settings.batch_size, False, examples.lengths()))
 
     def val_dataloader(self) -> DataLoader[TokenBatch]:
-        examples = [case.example for case in self.val_cases]
-        batches = length_batches([example.length for example in examples], self._settings.score_batch_tokens)
-        return self._loader(examples, batches)
+        examples = Examples(self.val_cases)
+        return self._loader(examples, length_batches(examples.lengths(), self._settings.score_batch_tokens))
 
-    def _loader(self, examples: list[Example], batches: Any) -> DataLoader[TokenBatch]:
+    def _loader(self, examples: Examples, batches: Any) -> DataLoader[TokenBatch]:
         pad_id = int(self._builder.tokenizer.pad_token_id)
         return DataLoader(
             examples,
