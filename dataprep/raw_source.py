@@ -1,4 +1,4 @@
-"""Raw source folders: what an import reports, how one is written at once, how a finished one is found.
+"""Raw source folders: what an import reports, how a source is written in one rename, how a complete source is found.
 
 Every source has the same layout; a part that a source cannot give is left out:
 

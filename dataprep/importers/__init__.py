@@ -66,7 +66,10 @@ def importer(name: str) -> Importer:
         SettingsError: no importer has this name; the known ones are listed.
     """
     if name not in IMPORTERS:
-        raise SettingsError(f"no importer is called {name!r}; known importers: {', '.join(IMPORTERS)}")
+        raise SettingsError(
+            f"no importer is called {name!r}; known importers: {', '.join(IMPORTERS)}",
+            hint="aura data import --help says what each of them reads",
+        )
     return IMPORTERS[name].load()
 
 

@@ -1,6 +1,6 @@
-"""The figure that wears the clothes: its pose, the anchors that garments are cut to, and how skin, hair and face look.
+"""The mannequin that wears the clothes: its pose, the anchors that garments are cut to, and how skin, hair and face look.
 
-Units: the figure is 200 units tall, the origin lies at the top of the head, y runs down. Sides are -1 (left in the
+Units: the mannequin is 200 units tall, the origin lies at the top of the head, y runs down. Sides are -1 (left in the
 picture) and 1 (right). Proportions are those of a fashion sketch with a large head, so that small things stay visible.
 """
 
@@ -92,15 +92,15 @@ def _partway(path: list[Point], reach: float) -> list[Point]:
 
 @dataclass(frozen=True)
 class Person:
-    """How the figure itself looks."""
+    """How the mannequin itself looks."""
 
     skin: RGB
     hair: RGB
     style: str
 
     @staticmethod
-    def draw_from(dice: random.Random) -> Person:
-        return Person(dice.choice(SKIN_TONES), dice.choice(HAIR_TONES), dice.choice(HAIR_STYLES))
+    def draw_from(rng: random.Random) -> Person:
+        return Person(rng.choice(SKIN_TONES), rng.choice(HAIR_TONES), rng.choice(HAIR_STYLES))
 
 
 def draw_back_hair(pencil: Pencil, person: Person) -> None:
@@ -116,7 +116,7 @@ def draw_back_hair(pencil: Pencil, person: Person) -> None:
         pencil.shape(ellipse(0, -1, 7, 6.5), person.hair)
 
 
-def draw_figure(pencil: Pencil, person: Person, body: Body) -> None:
+def draw_person(pencil: Pencil, person: Person, body: Body) -> None:
     """Skin: legs, arms, trunk and head with a plain face."""
     skin, g = person.skin, body.girth
     for side in SIDES:

@@ -60,21 +60,21 @@ _OCCASION_PHRASES = {
 }
 
 
-def describe(product: Product, dice: random.Random) -> str:
+def describe(product: Product, rng: random.Random) -> str:
     """Two sentences about a product: look and fabric, then season and occasion."""
-    pattern = dice.choice(_PATTERN_PHRASES[product.pattern]).format(colour=product.colour, second=product.second)
+    pattern = rng.choice(_PATTERN_PHRASES[product.pattern]).format(colour=product.colour, second=product.second)
     garment = product.garment.replace("-", " ") if product.garment != "t-shirt" else "t-shirt"
     cloth = f"{product.fabric} {garment}"
-    first = dice.choice(
+    first = rng.choice(
         (
-            f"{dice.choice(_OPENINGS[product.style])}: {_article(cloth, product)}{cloth} {pattern}.",
-            f"{dice.choice(_OPENINGS[product.style])}, cut from {product.fabric} {pattern}."
+            f"{rng.choice(_OPENINGS[product.style])}: {_article(cloth, product)}{cloth} {pattern}.",
+            f"{rng.choice(_OPENINGS[product.style])}, cut from {product.fabric} {pattern}."
             if product.garment not in ("necklace", "earrings", "bracelet", "watch", "sunglasses")
-            else f"{dice.choice(_OPENINGS[product.style])}: {cloth} {pattern}.",
+            else f"{rng.choice(_OPENINGS[product.style])}: {cloth} {pattern}.",
         )
     )
-    season, occasion = dice.choice(_SEASON_PHRASES[product.season]), _OCCASION_PHRASES[product.occasion]
-    second = dice.choice((f"{season}, and it looks right {occasion}.", f"{season}; most often seen {occasion}."))
+    season, occasion = rng.choice(_SEASON_PHRASES[product.season]), _OCCASION_PHRASES[product.occasion]
+    second = rng.choice((f"{season}, and it looks right {occasion}.", f"{season}; most often seen {occasion}."))
     return f"{first} {second}"
 
 

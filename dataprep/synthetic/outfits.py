@@ -30,7 +30,7 @@ _BARE_LEGS = frozenset({"dress", "skirt", "shorts"})
 
 @dataclass(frozen=True)
 class Outfit:
-    """Products that are worn together; `noisy` tells that one was swapped for a random one."""
+    """Products that are worn together; `noisy` when a product was swapped for a random one."""
 
     outfit_id: str
     products: tuple[Product, ...]
@@ -46,26 +46,26 @@ class Shelf:
         }
         self._taken: dict[str, int] = dict.fromkeys((product.item_id for product in shop), 0)
 
-    def candidates(self, category: Category, style: str, season: str, dice: random.Random) -> list[Product]:
+    def candidates(self, category: Category, style: str, season: str, rng: random.Random) -> list[Product]:
         """Products for that style and season in random order, wanted ones first."""
         ranked = []
         for product in self._of[category]:
             fit = style_affinity(product.style, style) ** 2 * season_affinity(product.season, season)
-            if dice.random() < fit:
+            if rng.random() < fit:
                 weight = product.popularity / (1.0 + self._taken[product.item_id] / product.popularity) ** 2
                 # Weighted sampling without replacement: the smallest exponential variate comes first.
-                ranked.append((dice.expovariate(weight), product))
+                ranked.append((rng.expovariate(weight), product))
         return [product for _, product in sorted(ranked, key=lambda pair: pair[0])]
 
-    def any_of(self, category: Category, dice: random.Random) -> Product:
-        return dice.choice(self._of[category])
+    def any_of(self, category: Category, rng: random.Random) -> Product:
+        return rng.choice(self._of[category])
 
     def take(self, product: Product) -> None:
         self._taken[product.item_id] += 1
 
 
 def build_outfits(shop: Sequence[Product], count: int, seed: int, noise: float) -> list[Outfit]:
-    """`count` outfits; in the part `noise` of them one product is replaced at random within its category.
+    """`count` outfits; in the fraction `noise` of them a product is replaced at random within its category.
 
     A few less when the shop is so small that nothing in it goes with a chosen product.
     """
@@ -75,29 +75,29 @@ def build_outfits(shop: Sequence[Product], count: int, seed: int, noise: float) 
     return [outfit for outfit in outfits if len(outfit.products) > 1]
 
 
-def _build_outfit(shelf: Shelf, dice: random.Random, key: str, noise: float) -> Outfit:
-    style = dice.choices(STYLES, _STYLE_WEIGHT)[0]
-    season = dice.choice(SEASONS)
+def _build_outfit(shelf: Shelf, rng: random.Random, key: str, noise: float) -> Outfit:
+    style = rng.choices(STYLES, _STYLE_WEIGHT)[0]
+    season = rng.choice(SEASONS)
     chosen: list[Product] = []
-    slots = _slots(style, season, dice)
+    slots = _slots(style, season, rng)
     spare = [category for category in _SPARE if category not in slots]
     for number, category in enumerate((*slots, *spare)):
         if len(chosen) >= (_MAX_ITEMS if number < len(slots) else _MIN_ITEMS):
             break
-        product = _fitting(shelf.candidates(category, style, season, dice), chosen)
+        product = _fitting(shelf.candidates(category, style, season, rng), chosen)
         chosen += [product] if product is not None else []
     for product in chosen:
         shelf.take(product)
-    noisy = dice.random() < noise
+    noisy = rng.random() < noise
     if noisy:
-        place = dice.randrange(len(chosen))
-        chosen[place] = shelf.any_of(chosen[place].category, dice)
+        swapped = rng.randrange(len(chosen))
+        chosen[swapped] = shelf.any_of(chosen[swapped].category, rng)
     return Outfit(hashlib.sha256(key.encode()).hexdigest()[:12], tuple(chosen), noisy)
 
 
-def _slots(style: str, season: str, dice: random.Random) -> list[Category]:
+def _slots(style: str, season: str, rng: random.Random) -> list[Category]:
     """Which categories this outfit wants, the most important first."""
-    slots = [Category.ALL_BODY] if dice.random() < _DRESS_CHANCE[style] else [Category.TOPS, Category.BOTTOMS]
+    slots = [Category.ALL_BODY] if rng.random() < _DRESS_CHANCE[style] else [Category.TOPS, Category.BOTTOMS]
     slots.append(Category.SHOES)
     wishes = (
         (Category.OUTERWEAR, _COAT_CHANCE[season]),
@@ -109,7 +109,7 @@ def _slots(style: str, season: str, dice: random.Random) -> list[Category]:
         (Category.ACCESSORIES, 0.36),
         (Category.LEGWEAR, 0.34),
     )
-    return slots + [category for category, chance in wishes if dice.random() < chance]
+    return slots + [category for category, chance in wishes if rng.random() < chance]
 
 
 def _fitting(candidates: Sequence[Product], chosen: Sequence[Product]) -> Product | None:

@@ -126,14 +126,14 @@ def _dotted(draw: ImageDraw.ImageDraw, w: int, h: int, u: float, paint: Paint) -
 
 
 def _floral(draw: ImageDraw.ImageDraw, w: int, h: int, u: float, paint: Paint) -> None:
-    dice = random.Random(paint.seed)
+    rng = random.Random(paint.seed)
     leaf = (96, 132, 84) if lch(paint.base)[0] > 45 else (148, 180, 128)
     heart = (244, 203, 92) if lch(paint.second)[0] < 85 else (232, 150, 70)
     period = 9.5 * u
     for row, y0 in enumerate(_bands(h, period * 0.85)):
         for x0 in _bands(w, period, period / 2 * (row % 2)):
-            x, y = x0 + dice.uniform(-1.4, 1.4) * u, y0 + dice.uniform(-1.4, 1.4) * u
-            size, turn = dice.uniform(1.15, 1.75) * u, dice.uniform(0, 72)
+            x, y = x0 + rng.uniform(-1.4, 1.4) * u, y0 + rng.uniform(-1.4, 1.4) * u
+            size, turn = rng.uniform(1.15, 1.75) * u, rng.uniform(0, 72)
             for side in (-1, 1):
                 lx, ly = x + side * 2.3 * size, y + 1.5 * size
                 draw.ellipse((lx - size, ly - size * 0.5, lx + size, ly + size * 0.5), fill=leaf)
@@ -145,14 +145,14 @@ def _floral(draw: ImageDraw.ImageDraw, w: int, h: int, u: float, paint: Paint) -
 
 
 def _leopard(draw: ImageDraw.ImageDraw, w: int, h: int, u: float, paint: Paint) -> None:
-    dice = random.Random(paint.seed)
+    rng = random.Random(paint.seed)
     dark, core = (52, 36, 28), darker(paint.base, 0.32)
     period = 6.2 * u
     for row, y0 in enumerate(_bands(h, period * 0.8)):
         for x0 in _bands(w, period, period / 2 * (row % 2)):
-            x, y = x0 + dice.uniform(-1, 1) * u, y0 + dice.uniform(-1, 1) * u
-            r = dice.uniform(1.5, 2.1) * u
-            start = dice.randrange(360)
+            x, y = x0 + rng.uniform(-1, 1) * u, y0 + rng.uniform(-1, 1) * u
+            r = rng.uniform(1.5, 2.1) * u
+            start = rng.randrange(360)
             draw.ellipse((x - r, y - r * 0.8, x + r, y + r * 0.8), fill=core)
             for gap in (0, 150):
                 draw.arc(
@@ -209,19 +209,19 @@ def _lines(period: float, opacity: int) -> _Layer:
 
 
 def _speckle(draw: ImageDraw.ImageDraw, w: int, h: int, u: float, paint: Paint) -> None:
-    dice = random.Random(paint.seed)
+    rng = random.Random(paint.seed)
     tones = [(*lighter(paint.base, 0.5), 110), (*darker(paint.base, 0.5), 90), (*paint.second, 110)]
     for _ in range(int(w * h / (u * u) / 5)):
-        x, y = dice.random() * w, dice.random() * h
-        draw.line((x, y, x + 0.9 * u, y + 0.5 * u), fill=tones[dice.randrange(3)], width=max(1, round(0.3 * u)))
+        x, y = rng.random() * w, rng.random() * h
+        draw.line((x, y, x + 0.9 * u, y + 0.5 * u), fill=tones[rng.randrange(3)], width=max(1, round(0.3 * u)))
 
 
 def _slub(draw: ImageDraw.ImageDraw, w: int, h: int, u: float, paint: Paint) -> None:
-    dice = random.Random(paint.seed)
+    rng = random.Random(paint.seed)
     dark = (*darker(paint.base, 0.5), 40)
     for _ in range(int(w * h / (u * u) / 18)):
-        x, y, length = dice.random() * w, dice.random() * h, dice.uniform(2, 6) * u
-        across = dice.random() < 0.5
+        x, y, length = rng.random() * w, rng.random() * h, rng.uniform(2, 6) * u
+        across = rng.random() < 0.5
         end = (x + length, y) if across else (x, y + length)
         draw.line((x, y, *end), fill=dark, width=max(1, round(0.3 * u)))
 
@@ -247,12 +247,12 @@ def _sheen(draw: ImageDraw.ImageDraw, w: int, h: int, u: float, paint: Paint) ->
 
 
 def _sparkle(draw: ImageDraw.ImageDraw, w: int, h: int, u: float, paint: Paint) -> None:
-    dice = random.Random(paint.seed)
+    rng = random.Random(paint.seed)
     tones = [(*lighter(paint.base, 0.75), 190), (*darker(paint.base, 0.4), 130)]
     for y in _bands(h, 1.6 * u):
-        for x in _bands(w, 1.6 * u, dice.uniform(0, 0.8) * u):
-            if dice.random() < 0.55:
-                draw.ellipse((x, y, x + 1.1 * u, y + 1.1 * u), fill=tones[dice.randrange(2)])
+        for x in _bands(w, 1.6 * u, rng.uniform(0, 0.8) * u):
+            if rng.random() < 0.55:
+                draw.ellipse((x, y, x + 1.1 * u, y + 1.1 * u), fill=tones[rng.randrange(2)])
 
 
 def _lace(draw: ImageDraw.ImageDraw, w: int, h: int, u: float, paint: Paint) -> None:

@@ -1,4 +1,4 @@
-"""Scenes with people: an outfit worn by one or two drawn figures, seen whole, from the knees up or from the hips up."""
+"""Scenes with people: an outfit worn by one or two drawn people, seen whole, from the knees up or from the hips up."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from aura.taxonomy import Category
 from dataprep.synthetic.backgrounds import standing_ground
-from dataprep.synthetic.body import HEIGHT, SIDES, Body, Person, draw_back_hair, draw_figure
+from dataprep.synthetic.body import HEIGHT, SIDES, Body, Person, draw_back_hair, draw_person
 from dataprep.synthetic.drawing import draw_product
 from dataprep.synthetic.outfits import Outfit
 from dataprep.synthetic.pencil import Pencil
-from dataprep.synthetic.scenes import MIN_VISIBLE, SCENE_SUPERSAMPLE, Piece, Scene, compose, measure
+from dataprep.synthetic.scenes import MIN_VISIBLE, SCENE_SUPERSAMPLE, Piece, Scene, compose, visible_boxes
 from dataprep.synthetic.shop import Product
 
 _ESSENTIAL = frozenset({Category.TOPS, Category.BOTTOMS, Category.ALL_BODY, Category.SHOES})
@@ -20,11 +20,11 @@ _LEAST_BOX_PX = 8.0
 _HEADROOM = 16.0
 """Units above the head that hats may need."""
 _VIEWS = ((216.0, 0.4), (158.0, 0.35), (130.0, 0.25))
-"""Units of height in the picture (whole figure, from the knees up, from the hips up) and how often."""
+"""Units of height in the picture (whole person, from the knees up, from the hips up) and how often."""
 _PORTRAIT = 0.75
 """Width of a portrait relative to its height."""
 _SWAY_PX = 8
-"""How far a figure stands from the middle at most."""
+"""How far a person stands from the middle of the picture at most."""
 _TUCKED = frozenset({"blouse", "shirt", "polo", "t-shirt", "tank-top"})
 
 
@@ -49,18 +49,18 @@ def _rank(product: Product, tucked: bool) -> float:
     return order[product.category]
 
 
-def random_body(dice: random.Random) -> Body:
+def random_body(rng: random.Random) -> Body:
     return Body(
-        arms_deg=(dice.uniform(10, 34), dice.uniform(10, 34)),
-        bends_deg=(dice.uniform(-4, 16), dice.uniform(-4, 16)),
-        stance=dice.uniform(0, 5),
-        girth=dice.uniform(0.93, 1.1),
+        arms_deg=(rng.uniform(10, 34), rng.uniform(10, 34)),
+        bends_deg=(rng.uniform(-4, 16), rng.uniform(-4, 16)),
+        stance=rng.uniform(0, 5),
+        girth=rng.uniform(0.93, 1.1),
     )
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a figure stands in the picture: pixels per unit, and the pixel of the middle of its crown."""
+    """Where a person stands in the picture: pixels per unit of height, and the pixel of the top of the head."""
 
     size_px: int
     px_per_unit: float
@@ -71,12 +71,12 @@ class Stage:
 
 
 def dressed(products: Sequence[Product], stage: Stage, body: Body, person: Person, tucked: bool) -> list[Piece]:
-    """Pieces of a figure in these clothes, the lowest first; what lies outside the picture is left out."""
+    """Pieces of a person in these clothes, the lowest first; what lies outside the picture is left out."""
     tucked = tucked or any(product.garment == "belt" for product in products)
     coated = any(product.category is Category.OUTERWEAR for product in products)
     pencil = stage.pencil()
     draw_back_hair(pencil, person)
-    draw_figure(pencil, person, body)
+    draw_person(pencil, person, body)
     pieces = [Piece(pencil.layer())]
     for product in sorted(products, key=lambda item: _rank(item, tucked and item.garment in _TUCKED)):
         pencil = stage.pencil()
@@ -96,46 +96,44 @@ def _slip_into_coat(pencil: Pencil, body: Body) -> None:
         pencil.cut([(side * x, y) for x, y in arm])
 
 
-def _stages(size_px: int, dice: random.Random) -> list[Stage]:
-    """One figure mostly, sometimes two side by side."""
-    if dice.random() < 0.05:
+def _stages(size_px: int, rng: random.Random) -> list[Stage]:
+    """One person, or in 5 % of the scenes two side by side."""
+    if rng.random() < 0.05:
         stages = []
         for middle in (0.29, 0.71):
-            scale = size_px * dice.uniform(0.82, 0.94) / (HEIGHT + _HEADROOM)
-            foot = size_px * dice.uniform(0.95, 0.985)
-            stages.append(
-                Stage(size_px, scale, (size_px * (middle + dice.uniform(-0.03, 0.03)), foot - HEIGHT * scale))
-            )
+            scale = size_px * rng.uniform(0.82, 0.94) / (HEIGHT + _HEADROOM)
+            foot = size_px * rng.uniform(0.95, 0.985)
+            stages.append(Stage(size_px, scale, (size_px * (middle + rng.uniform(-0.03, 0.03)), foot - HEIGHT * scale)))
         return stages
-    units = dice.choices([units for units, _ in _VIEWS], [chance for _, chance in _VIEWS])[0]
+    units = rng.choices([units for units, _ in _VIEWS], [chance for _, chance in _VIEWS])[0]
     whole = units > HEIGHT
-    scale = size_px / units * (dice.uniform(0.88, 0.97) if whole else dice.uniform(0.97, 1.06))
-    top = size_px * dice.uniform(0.95, 0.985) - HEIGHT * scale if whole else _HEADROOM * scale * dice.uniform(0.85, 1.1)
+    scale = size_px / units * (rng.uniform(0.88, 0.97) if whole else rng.uniform(0.97, 1.06))
+    top = size_px * rng.uniform(0.95, 0.985) - HEIGHT * scale if whole else _HEADROOM * scale * rng.uniform(0.85, 1.1)
     return [Stage(size_px, scale, (size_px * 0.5, top))]
 
 
-def figure_scene(outfits: Sequence[Outfit], size_px: int, min_box_px: float, dice: random.Random) -> Scene:
-    """One or two figures, each in one of the outfits; small or covered extras are taken off again."""
-    stages = _stages(size_px, dice)
-    worn = dice.sample(range(len(outfits)), len(stages))
+def person_scene(outfits: Sequence[Outfit], size_px: int, min_box_px: float, rng: random.Random) -> Scene:
+    """One or two people, each in an outfit; small or covered extras are taken off again."""
+    stages = _stages(size_px, rng)
+    worn = rng.sample(range(len(outfits)), len(stages))
     pieces: list[Piece] = []
     for stage, number in zip(stages, worn, strict=True):
-        body, person, tucked = random_body(dice), Person.draw_from(dice), dice.random() < 0.4
+        body, person, tucked = random_body(rng), Person.draw_from(rng), rng.random() < 0.4
         pieces += dressed(outfits[number].products, stage, body, person, tucked)
-    ground = standing_ground(size_px, dice)
+    ground = standing_ground(size_px, rng)
     while True:
-        _, hidden = measure(pieces, size_px, min_box_px, MIN_VISIBLE)
+        _, hidden = visible_boxes(pieces, size_px, min_box_px, MIN_VISIBLE)
         taken_off = [product for product in hidden if product.category not in _ESSENTIAL]
         if not taken_off:
             break
         pieces = [piece for piece in pieces if piece.product not in taken_off]
-    # What is worn stays on and has its box, however small: a garment in view without one would teach to overlook it.
-    boxes, _ = measure(pieces, size_px, min(min_box_px, _LEAST_BOX_PX), MIN_VISIBLE)
+    # What is worn stays on and has its box, however small: garments in view without boxes teach a detector to miss them.
+    boxes, _ = visible_boxes(pieces, size_px, min(min_box_px, _LEAST_BOX_PX), MIN_VISIBLE)
     scene = Scene(compose(ground, pieces), tuple(boxes), "figure", f"outfit-{outfits[worn[0]].outfit_id}")
-    return _portrait(scene, size_px, dice)
+    return _portrait(scene, size_px, rng)
 
 
-def _portrait(scene: Scene, size_px: int, dice: random.Random) -> Scene:
+def _portrait(scene: Scene, size_px: int, rng: random.Random) -> Scene:
     """The scene in portrait format, as people are photographed; as it is when its garments are wider than that."""
     if not scene.boxes:
         return scene
@@ -145,7 +143,7 @@ def _portrait(scene: Scene, size_px: int, dice: random.Random) -> Scene:
     earliest, latest = max(0, last - width), min(first, size_px - width)
     if earliest > latest:
         return scene
-    aim = (size_px - width) // 2 + dice.randint(-_SWAY_PX, _SWAY_PX)
+    aim = (size_px - width) // 2 + rng.randint(-_SWAY_PX, _SWAY_PX)
     left = min(max(aim, earliest), latest)
     boxes = [replace(box, xywh_px=(box.xywh_px[0] - left, *box.xywh_px[1:])) for box in scene.boxes]
     return replace(scene, image=scene.image.crop((left, 0, left + width, size_px)), boxes=tuple(boxes))

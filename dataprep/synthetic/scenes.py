@@ -1,4 +1,4 @@
-"""Pictures with boxes: figures that wear an outfit, garments laid out on a table, clothes on a rail, single product shots.
+"""Pictures with boxes: people who wear an outfit, garments laid out on a table, clothes on a rail, single product shots.
 
 A scene is a pile of pieces, the lowest first. Boxes are measured from the pixels of each piece that no later piece covers,
 so they are tight, inside the picture, and honest about what a detector can see.
@@ -30,7 +30,7 @@ _MIN_VISIBLE_LYING = 0.45
 
 @dataclass(frozen=True)
 class Piece:
-    """A layer of a scene. Without a product it is part of the figure or of the furniture and gets no box."""
+    """A layer of a scene. Without a product it is part of the person or of the furniture and gets no box."""
 
     layer: Layer
     product: Product | None = None
@@ -67,7 +67,7 @@ def compose(ground: Image.Image, pieces: Sequence[Piece]) -> Image.Image:
     return image
 
 
-def measure(
+def visible_boxes(
     pieces: Sequence[Piece], size_px: int, min_box_px: float, min_visible: float
 ) -> tuple[list[Box], list[Product]]:
     """Boxes of the garments in view, and the products of which too little is in view."""
@@ -127,51 +127,51 @@ _FLAT_WEIGHT = {
 }
 
 
-def product_shot(product: Product, size_px: int, fill: float, dice: random.Random) -> tuple[Image.Image, Layer]:
+def product_shot(product: Product, size_px: int, fill: float, rng: random.Random) -> tuple[Image.Image, Layer]:
     """A product alone on a light ground, its longer side `fill` of the picture."""
     layer = flat_layer(product, size_px * fill)
     left, top = (size_px - layer.image.width) // 2, (size_px - layer.image.height) // 2
-    image = product_ground(size_px, dice)
+    image = product_ground(size_px, rng)
     cast_shadow(image, layer.image, left, top, shift_px=4, blur_px=6, opacity=0.3)
     image.paste(layer.image, (left, top), layer.image)
     return image, Layer(layer.image, left, top)
 
 
-def product_scene(product: Product, size_px: int, dice: random.Random) -> Scene:
+def product_scene(product: Product, size_px: int, rng: random.Random) -> Scene:
     """A product shot as a picture for the detector."""
-    image, layer = product_shot(product, size_px, dice.uniform(0.5, 0.86), dice)
-    boxes, _ = measure([Piece(layer, product)], size_px, min_box_px=1, min_visible=0)
+    image, layer = product_shot(product, size_px, rng.uniform(0.5, 0.86), rng)
+    boxes, _ = visible_boxes([Piece(layer, product)], size_px, min_box_px=1, min_visible=0)
     return Scene(image, tuple(boxes), "product", f"product-{product.item_id}")
 
 
-def flat_lay_scene(shop: Sequence[Product], size_px: int, min_box_px: float, group: str, dice: random.Random) -> Scene:
+def flat_lay_scene(shop: Sequence[Product], size_px: int, min_box_px: float, group: str, rng: random.Random) -> Scene:
     """Two to four garments side by side on a table or a floor, turned a little, overlapping a little."""
     amounts = Counter(product.category for product in shop)
     weights = [_FLAT_WEIGHT[product.category] / amounts[product.category] for product in shop]
-    wanted = dice.choices(shop, weights, k=dice.randrange(2, 5))
+    wanted = rng.choices(shop, weights, k=rng.randrange(2, 5))
     pieces: list[Piece] = []
     taken: list[tuple[float, float, float, float]] = []
     for product in sorted(wanted, key=lambda item: -_RELATIVE_LENGTH[item.category]):
-        length = size_px * _RELATIVE_LENGTH[product.category] * dice.uniform(0.8, 1.15)
+        length = size_px * _RELATIVE_LENGTH[product.category] * rng.uniform(0.8, 1.15)
         layer = flat_layer(product, length, SCENE_SUPERSAMPLE)
-        image = layer.image.rotate(dice.gauss(0, 11), Image.Resampling.BICUBIC, expand=True)
+        image = layer.image.rotate(rng.gauss(0, 11), Image.Resampling.BICUBIC, expand=True)
         image = image.crop(image.getbbox())
-        left, top = _free_place(image.width, image.height, size_px, taken, dice)
+        left, top = _free_place(image.width, image.height, size_px, taken, rng)
         taken.append((left, top, left + image.width, top + image.height))
         pieces.append(Piece(Layer(image, left, top), product, shadow=True))
     return without_hidden(
-        lying_ground(size_px, dice), pieces, size_px, min_box_px, _MIN_VISIBLE_LYING, "flat-lay", group
+        lying_ground(size_px, rng), pieces, size_px, min_box_px, _MIN_VISIBLE_LYING, "flat-lay", group
     )
 
 
 def _free_place(
-    width: int, height: int, size_px: int, taken: Sequence[tuple[float, float, float, float]], dice: random.Random
+    width: int, height: int, size_px: int, taken: Sequence[tuple[float, float, float, float]], rng: random.Random
 ) -> tuple[int, int]:
-    """Of some random places, the one that overlaps least with what already lies there."""
+    """Of 14 random positions, that with the least overlap with what already lies there."""
     best = (float("inf"), 0, 0)
     for _ in range(14):
-        left = dice.randint(-4, max(-3, size_px - width + 4))
-        top = dice.randint(-4, max(-3, size_px - height + 4))
+        left = rng.randint(-4, max(-3, size_px - width + 4))
+        top = rng.randint(-4, max(-3, size_px - height + 4))
         overlap = sum(
             max(0.0, min(left + width, right) - max(left, x)) * max(0.0, min(top + height, bottom) - max(top, y))
             for x, y, right, bottom in taken
@@ -191,7 +191,7 @@ def without_hidden(
 ) -> Scene:
     """Take away garments that can hardly be seen, until every garment in the picture has its box."""
     while True:
-        boxes, hidden = measure(pieces, size_px, min_box_px, min_visible)
+        boxes, hidden = visible_boxes(pieces, size_px, min_box_px, min_visible)
         if not hidden:
             return Scene(compose(ground, pieces), tuple(boxes), kind, group)
         pieces = [piece for piece in pieces if piece.product is None or piece.product not in hidden]

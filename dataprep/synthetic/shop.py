@@ -73,9 +73,9 @@ class Product:
 
     def look(self) -> Look:
         """How it is drawn."""
-        dice = random.Random(self.seed)
+        rng = random.Random(self.seed)
         base, second = colour(self.colour).rgb, colour(self.second).rgb
-        jitter = tuple(dice.uniform(-1, 1) for _ in range(6))
+        jitter = tuple(rng.uniform(-1, 1) for _ in range(6))
         paint = Paint(base, second, self.pattern, self.fabric, self.seed)
         return Look(self.cut, paint, _trim(self, base, second), self.style, jitter)
 
@@ -98,8 +98,8 @@ def build_shop(count: int, seed: int) -> list[Product]:
     for category, amount in _amounts(count).items():
         for number in range(amount):
             for attempt in range(200):
-                dice = random.Random(f"{seed}/product/{category}/{number}/{attempt}")
-                product = _draw_product(category, dice, f"{seed}/{category}/{number}")
+                rng = random.Random(f"{seed}/product/{category}/{number}/{attempt}")
+                product = _draw_product(category, rng, f"{seed}/{category}/{number}")
                 if product.title not in titles:
                     break
             titles.add(product.title)
@@ -113,83 +113,87 @@ def _amounts(count: int) -> dict[Category, int]:
     return amounts
 
 
-def _draw_product(category: Category, dice: random.Random, key: str) -> Product:
-    line = _draw_line(LINES[category], dice)
-    cut, fabric, pattern = dice.choice(line.cuts), dice.choice(line.fabrics), dice.choice(line.patterns)
+def _draw_product(category: Category, rng: random.Random, key: str) -> Product:
+    line = _draw_line(LINES[category], rng)
+    cut, fabric, pattern = rng.choice(line.cuts), rng.choice(line.fabrics), rng.choice(line.patterns)
     if cut == "denim":
         fabric = "denim"
-    season = dice.choice(seasons_of(line.garment, cut, fabric))
-    main = _draw_colour(line, fabric, season, dice)
+    season = rng.choice(seasons_of(line.garment, cut, fabric))
+    main = _draw_colour(line, fabric, season, rng)
     return Product(
         item_id=hashlib.sha256(key.encode()).hexdigest()[:10],
         category=category,
         garment=line.garment,
         cut=cut,
         colour=main,
-        second=_second_colour(main, dice),
+        second=_second_colour(main, rng),
         pattern=pattern,
         fabric=fabric,
         style=line.style,
         season=season,
-        occasion=dice.choice(line.occasions),
-        title=_title(line, cut, main, pattern, fabric, dice),
+        occasion=rng.choice(line.occasions),
+        title=_title(line, cut, main, pattern, fabric, rng),
         # A mild long tail: the best seller is bought about twice as often as the median product.
-        popularity=dice.lognormvariate(0, 0.35),
-        seed=dice.randrange(1 << 30),
+        popularity=rng.lognormvariate(0, 0.35),
+        seed=rng.randrange(1 << 30),
     )
 
 
-def _draw_line(lines: Sequence[Line], dice: random.Random) -> Line:
+def _draw_line(lines: Sequence[Line], rng: random.Random) -> Line:
     styles = sorted({line.style for line in lines})
-    style = dice.choices(styles, [_STYLE_WEIGHT[name] for name in styles])[0]
-    return dice.choice([line for line in lines if line.style == style])
+    style = rng.choices(styles, [_STYLE_WEIGHT[name] for name in styles])[0]
+    return rng.choice([line for line in lines if line.style == style])
 
 
-def _draw_colour(line: Line, fabric: str, season: str, dice: random.Random) -> str:
+def _draw_colour(line: Line, fabric: str, season: str, rng: random.Random) -> str:
     if fabric in _METAL_COLOURS:
         return _METAL_COLOURS[fabric]
     if fabric == "denim":
-        return dice.choice(_DENIM_COLOURS)
+        return rng.choice(_DENIM_COLOURS)
     if fabric in ("straw", "raffia", "wood"):
-        return dice.choice(("beige", "camel", "brown"))
+        return rng.choice(("beige", "camel", "brown"))
     if fabric == "acetate":
-        return dice.choice(("black", "brown", "burgundy", "white", "red"))
-    if fabric in ("leather", "suede", "nubuck") and dice.random() < 0.75:
-        return dice.choice(_LEATHER_COLOURS)
+        return rng.choice(("black", "brown", "burgundy", "white", "red"))
+    if fabric in ("leather", "suede", "nubuck") and rng.random() < 0.75:
+        return rng.choice(_LEATHER_COLOURS)
     names = [name.replace("-", " ") for name in _COLOURS_OF_STYLE[line.style].split()]
     names = [name for name in names if name not in ("gold", "silver") or fabric in ("satin", "sequin")]
-    wants_neutral = dice.random() < _NEUTRAL_SHARE
+    wants_neutral = rng.random() < _NEUTRAL_SHARE
     names = [name for name in names if colour(name).neutral == wants_neutral]
     # Summer shops are light, winter shops dark.
     target = {"summer": 78.0, "spring": 70.0, "autumn": 45.0, "winter": 35.0}.get(season)
     weights = [
         1.0 if target is None else 0.15 + 2.718 ** (-(((colour(n).lightness - target) / 28) ** 2)) for n in names
     ]
-    return dice.choices(names, weights)[0]
+    return rng.choices(names, weights)[0]
 
 
-def _second_colour(main: str, dice: random.Random) -> str:
+def _second_colour(main: str, rng: random.Random) -> str:
     """Colour of the pattern: mostly a contrasting neutral, else a neighbour on the colour wheel."""
     ground = colour(main)
     light = ground.lightness > 55
     neutrals = ("navy", "black", "brown", "charcoal") if light else ("white", "ivory", "beige", "grey")
-    if dice.random() < 0.6:
-        return dice.choice([name for name in neutrals if name != main])
+    if rng.random() < 0.6:
+        return rng.choice([name for name in neutrals if name != main])
     apart = [name for name in chromatic_names() if abs(colour(name).lightness - ground.lightness) > 18]
     near = [name for name in apart if hue_distance_deg(colour(name).hue_deg, ground.hue_deg) < 60]
-    return dice.choice(apart if ground.neutral or not near else near)
+    return rng.choice(apart if ground.neutral or not near else near)
 
 
-def _title(line: Line, cut: str, main: str, pattern: str, fabric: str, dice: random.Random) -> str:
+def _title(line: Line, cut: str, main: str, pattern: str, fabric: str, rng: random.Random) -> str:
     # "Gold gold-plated hoop earrings" says it twice.
-    words = [] if main in fabric.replace("-", " ").split() else [main]
-    if dice.random() < 0.6:
-        words.insert(0, dice.choice(_STYLE_WORDS[line.style]))
+    title_words = [] if main in fabric.replace("-", " ").split() else [main]
+    if rng.random() < 0.6:
+        title_words.insert(0, rng.choice(_STYLE_WORDS[line.style]))
     if pattern != "solid":
-        words.append(_PATTERN_WORDS.get(pattern, pattern))
-    words.append(fabric)
+        title_words.append(_PATTERN_WORDS.get(pattern, pattern))
+    title_words.append(fabric)
     if cut not in _PLAIN_CUTS and cut != fabric and cut not in line.garment:
-        words.append(cut)
-    words.append(_GARMENT_WORDS.get(line.garment, line.garment))
-    title = " ".join(words).replace("shirt-dress dress", "shirt-dress").replace("sweater-dress dress", "sweater-dress")
+        title_words.append(cut)
+    title_words.append(_GARMENT_WORDS.get(line.garment, line.garment))
+    title = (
+        " ".join(title_words)
+        .replace("shirt-dress dress", "shirt-dress")
+        .replace("sweater-dress dress", "sweater-dress")
+    )
     return title[0].upper() + title[1:]

@@ -21,7 +21,7 @@ from dataprep.importers import SYNTHETIC
 from dataprep.raw_source import Manifest, locked, read_manifest
 from dataprep.synthetic.catalog import catalog_row
 from dataprep.synthetic.outfits import Outfit, build_outfits
-from dataprep.synthetic.people import figure_scene
+from dataprep.synthetic.people import person_scene
 from dataprep.synthetic.rail import rail_scene
 from dataprep.synthetic.scenes import Scene, flat_lay_scene, product_scene, product_shot
 from dataprep.synthetic.settings import SampleSettings
@@ -99,18 +99,18 @@ def draw_scenes(shop: Sequence[Product], outfits: Sequence[Outfit], settings: Sa
     kinds = list(_KIND_SHARE)
     size, least = settings.scene_size_px, settings.min_box_px
     for number in range(settings.scenes):
-        dice = random.Random(f"{settings.seed}/scene/{number}")
-        kind = dice.choices(kinds, list(_KIND_SHARE.values()))[0]
+        rng = random.Random(f"{settings.seed}/scene/{number}")
+        kind = rng.choices(kinds, list(_KIND_SHARE.values()))[0]
         group = f"scene-{number:05d}"
         if kind == "figure":
-            yield figure_scene(outfits, size, least, dice)
+            yield person_scene(outfits, size, least, rng)
         elif kind == "flat-lay":
-            yield flat_lay_scene(shop, size, least, group, dice)
+            yield flat_lay_scene(shop, size, least, group, rng)
         elif kind == "rail":
-            yield rail_scene(shop, size, least, group, dice)
+            yield rail_scene(shop, size, least, group, rng)
         else:
-            category = dice.choice(CATEGORIES)
-            yield product_scene(dice.choice([item for item in shop if item.category is category]), size, dice)
+            category = rng.choice(CATEGORIES)
+            yield product_scene(rng.choice([item for item in shop if item.category is category]), size, rng)
 
 
 def _write_detection(
@@ -158,8 +158,8 @@ def _write_shop(
 ) -> None:
     in_catalog = {product.item_id for product in catalog}
     for product in shop:
-        dice = random.Random(f"{settings.seed}/shot/{product.item_id}")
-        image, _ = product_shot(product, settings.product_size_px, _PRODUCT_FILL, dice)
+        rng = random.Random(f"{settings.seed}/shot/{product.item_id}")
+        image, _ = product_shot(product, settings.product_size_px, _PRODUCT_FILL, rng)
         path = folder / "outfits" / "images" / f"{product.item_id}.jpg"
         _save(image, path, settings)
         if product.item_id in in_catalog:

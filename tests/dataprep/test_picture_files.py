@@ -23,12 +23,12 @@ def test_damage_is_only_ever_a_data_error(kind: str, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
     stream = io.BytesIO()
     Image.fromarray(noise).save(stream, kind)
-    good, file, dice = stream.getvalue(), tmp_path / "photo.jpg", random.Random(1)
+    good, file, rng = stream.getvalue(), tmp_path / "photo.jpg", random.Random(1)
     refused = 0
     for attempt in range(120):
         content = bytearray(good)
         for _ in range(attempt % 3):
-            content[dice.randrange(min(len(content), 400))] = dice.randrange(256)
+            content[rng.randrange(min(len(content), 400))] = rng.randrange(256)
         if attempt % 3 == 0:
             content = content[: len(content) * attempt // 120]
         file.write_bytes(content)

@@ -18,7 +18,7 @@ from aura.paths import repo_root
 from aura.taxonomy import CATEGORIES
 from dataprep.raw_source import read_manifest
 from dataprep.synthetic.outfits import build_outfits
-from dataprep.synthetic.people import figure_scene
+from dataprep.synthetic.people import person_scene
 from dataprep.synthetic.settings import SampleSettings
 from dataprep.synthetic.shop import build_shop
 from dataprep.synthetic.source import write_sample
@@ -159,9 +159,9 @@ def test_the_smallest_settings_work_and_smaller_ones_are_refused(tmp_path: Path)
     assert {counts["items"], counts["catalog"], counts["outfits"], counts["images"]} == {
         smallest["products"], smallest["catalog_items"], smallest["outfits"], smallest["scenes"],
     }  # fmt: skip
-    # Enough figures for some to stand in pairs, each in an outfit of its own.
+    # Enough people for some to stand in pairs, each in an outfit of its own.
     outfits = build_outfits(build_shop(smallest["products"], 1), smallest["outfits"], 1, 0.0)
-    assert all(figure_scene(outfits, 96, 8, random.Random(number)).boxes for number in range(80))
+    assert all(person_scene(outfits, 96, 8, random.Random(number)).boxes for number in range(80))
     for name, least in smallest.items():
         with pytest.raises(ValidationError, match=name):
             SampleSettings.model_validate({name: least - 1})

@@ -41,15 +41,15 @@ def spoilt() -> list[Outfit]:
 @pytest.fixture(scope="module")
 def chance(clean: list[Outfit]) -> list[list[Product]]:
     """The same categories, products at random."""
-    dice = random.Random(0)
+    rng = random.Random(0)
     return [
-        [dice.choice([item for item in SHOP if item.category is product.category]) for product in outfit.products]
+        [rng.choice([item for item in SHOP if item.category is product.category]) for product in outfit.products]
         for outfit in clean
     ]
 
 
 def told_apart(good: list[float], bad: list[float]) -> float:
-    """How often a good one scores higher than a bad one (AUC)."""
+    """How often a good outfit scores higher than a bad one (AUC)."""
     return mean((one > other) + 0.5 * (one == other) for one in good for other in bad)
 
 
@@ -105,7 +105,7 @@ def test_noise_swaps_one_product_within_its_category(clean: list[Outfit], spoilt
         assert bad.noisy
         assert good.outfit_id == bad.outfit_id
         assert [item.category for item in good.products] == [item.category for item in bad.products]
-        different = sum(one != other for one, other in zip(good.products, bad.products, strict=True))
+        different = sum(first != second for first, second in zip(good.products, bad.products, strict=True))
         assert different <= 1
         swapped += different
     # By chance the same product may be drawn again.
@@ -156,8 +156,8 @@ def test_colour_harmony(names: tuple[str, ...], least: float, most: float) -> No
 
 def test_neutrals_change_nothing() -> None:
     chromatic = [name for name in colour_names() if not colour(name).neutral]
-    for one, other in itertools.combinations(chromatic, 2):
-        assert 0 <= colour_harmony([one, other]) == colour_harmony([one, "camel", other, "black"]) <= 1
+    for first, second in itertools.combinations(chromatic, 2):
+        assert 0 <= colour_harmony([first, second]) == colour_harmony([first, "camel", second, "black"]) <= 1
 
 
 def test_an_unknown_colour_lists_the_known_ones() -> None:
@@ -170,9 +170,9 @@ def test_affinities_are_symmetric_and_one_with_oneself() -> None:
     for affinity, names in (
         (style_affinity, STYLES), (season_affinity, (*SEASONS, ALL_SEASON)), (occasion_affinity, occasions),
     ):  # fmt: skip
-        for one, other in itertools.product(names, repeat=2):
-            assert 0 <= affinity(one, other) == affinity(other, one) <= 1
-            assert affinity(one, one) == 1
+        for first, second in itertools.product(names, repeat=2):
+            assert 0 <= affinity(first, second) == affinity(second, first) <= 1
+            assert affinity(first, first) == 1
 
 
 def test_seasons_go_round() -> None:

@@ -19,8 +19,8 @@ from dataprep.synthetic.body import Body, Person
 from dataprep.synthetic.drawing import flat_layer
 from dataprep.synthetic.outfits import build_outfits
 from dataprep.synthetic.pencil import Layer, Pencil
-from dataprep.synthetic.people import Stage, dressed, figure_scene
-from dataprep.synthetic.scenes import Box, Piece, compose, measure, product_shot, without_hidden
+from dataprep.synthetic.people import Stage, dressed, person_scene
+from dataprep.synthetic.scenes import Box, Piece, compose, product_shot, visible_boxes, without_hidden
 from dataprep.synthetic.settings import SampleSettings
 from dataprep.synthetic.shop import Product, build_shop
 from dataprep.synthetic.source import draw_scenes
@@ -54,7 +54,7 @@ def test_a_garment_alone_fills_its_box(category: Category) -> None:
         # Partly outside: the box ends at the edge of the picture.
         for left, top in ((20, 24), (-10, 60)):
             piece = Piece(Layer(layer.image, left, top), product)
-            (box,), hidden = measure([piece], SIZE_PX, 1, 0)
+            (box,), hidden = visible_boxes([piece], SIZE_PX, 1, 0)
             assert hidden == []
             assert box.category is category
             assert box.xywh_px == bounds(drawn([piece]))
@@ -66,7 +66,7 @@ def test_a_worn_garment_has_drawn_pixels_in_its_box() -> None:
     person = Person.draw_from(random.Random(0))
     for outfit in build_outfits(SHOP, 12, 5, 0.0):
         pieces = dressed(outfit.products, stage, Body(), person, tucked=True)
-        boxes, hidden = measure(pieces, SIZE_PX, 4, 0.05)
+        boxes, hidden = visible_boxes(pieces, SIZE_PX, 4, 0.05)
         assert len(boxes) + len(hidden) == len(pieces) - 1
         for box in boxes:
             x, y, width, height = box.xywh_px
@@ -83,7 +83,7 @@ def _block(product: Product, left: int, top: int, width: int, height: int) -> Pi
 def test_a_box_ends_where_another_garment_begins() -> None:
     below, above = SHOP[0], SHOP[-1]
     pieces = [_block(below, 10, 10, 60, 40), _block(above, 50, 0, 40, 100)]
-    boxes, hidden = measure(pieces, SIZE_PX, 8, 0.1)
+    boxes, hidden = visible_boxes(pieces, SIZE_PX, 8, 0.1)
     assert boxes == [
         Box(below.category, (10, 10, 40, 40), 1600),
         Box(above.category, (50, 0, 40, 100), 4000),
@@ -97,7 +97,7 @@ def test_a_box_ends_where_another_garment_begins() -> None:
 )  # fmt: skip
 def test_a_garment_that_can_hardly_be_seen_is_taken_away(cover: tuple[int, int, int, int], why: str) -> None:
     pieces = [_block(SHOP[0], 10, 10, 60, 40), _block(SHOP[-1], *cover)]
-    _, hidden = measure(pieces, SIZE_PX, 8, 0.1)
+    _, hidden = visible_boxes(pieces, SIZE_PX, 8, 0.1)
     assert hidden == [SHOP[0]], why
     ground = Image.new("RGB", (SIZE_PX, SIZE_PX), "white")
     scene = without_hidden(ground, pieces, SIZE_PX, 8, 0.1, "flat-lay", "group")
@@ -107,7 +107,7 @@ def test_a_garment_that_can_hardly_be_seen_is_taken_away(cover: tuple[int, int, 
 
 def test_what_covers_without_being_sold_has_no_box() -> None:
     pieces = [_block(SHOP[0], 10, 10, 60, 40), replace(_block(SHOP[1], 10, 10, 60, 20), product=None)]
-    boxes, _ = measure(pieces, SIZE_PX, 8, 0.1)
+    boxes, _ = visible_boxes(pieces, SIZE_PX, 8, 0.1)
     assert boxes == [Box(SHOP[0].category, (10, 30, 60, 20), 1200)]
 
 
@@ -133,7 +133,7 @@ def test_scenes_of_every_kind_keep_the_least_size(least_px: int) -> None:
 def test_what_a_figure_wears_has_its_box_however_small_and_extras_are_taken_off() -> None:
     """A garment in view without a box would teach the detector to overlook it."""
     outfits = build_outfits(SHOP, 20, 3, 0.0)
-    scenes = [figure_scene(outfits, 96, 90, random.Random(number)) for number in range(10)]
+    scenes = [person_scene(outfits, 96, 90, random.Random(number)) for number in range(10)]
     assert all(scene.boxes for scene in scenes)
     assert {box.category for scene in scenes for box in scene.boxes} <= WORN
 

@@ -15,12 +15,12 @@ from dataprep.synthetic.pencil import Pencil, ellipse, spline
 _BRASS = (222, 182, 92)
 
 
-def carried(one: Callable[[Pencil, Look], None], scale: float) -> Drawer:
+def carried(draw_single: Callable[[Pencil, Look], None], scale: float) -> Drawer:
     """Place a bag in the right hand, or alone on a table."""
 
     def draw(pencil: Pencil, look: Look, body: Body) -> None:
         x, y = (0.0, 100.0) if body.flat else body.hand(1)
-        one(pencil.at(x, y, scale=scale * (1 + 0.06 * look.jitter[0])), look)
+        draw_single(pencil.at(x, y, scale=scale * (1 + 0.06 * look.jitter[0])), look)
 
     return draw
 

@@ -17,15 +17,17 @@ from dataprep.synthetic.pencil import Pencil, ellipse, limb, spline
 _SOLE_Y = 200.0
 
 
-def pair(pencil: Pencil, look: Look, body: Body, one: Callable[[Pencil, Look], None], scale: float = 0.86) -> None:
-    """Both shoes: turned outwards on a figure, side by side in a product shot."""
+def pair(
+    pencil: Pencil, look: Look, body: Body, draw_single: Callable[[Pencil, Look], None], scale: float = 0.86
+) -> None:
+    """Both shoes: turned outwards on a person, side by side in a product shot."""
     if body.flat:
-        one(pencil.at(-8, _SOLE_Y - 7, scale=scale * 0.97), look)
-        one(pencil.at(8, _SOLE_Y, scale=scale), look)
+        draw_single(pencil.at(-8, _SOLE_Y - 7, scale=scale * 0.97), look)
+        draw_single(pencil.at(8, _SOLE_Y, scale=scale), look)
         return
     for side in SIDES:
         x, y = body.ankle(side)
-        one(pencil.at(x, y + 12, scale=scale * 1.16, flip=side < 0), look)
+        draw_single(pencil.at(x, y + 12, scale=scale * 1.16, flip=side < 0), look)
 
 
 def _sneaker(pencil: Pencil, look: Look) -> None:
@@ -171,9 +173,9 @@ def _sandal(pencil: Pencil, look: Look) -> None:
     pencil.dot(4.0, -17.8, 1.4, look.trim)
 
 
-def _place(one: Callable[[Pencil, Look], None], scale: float = 0.86) -> Drawer:
+def _place(draw_single: Callable[[Pencil, Look], None], scale: float = 0.86) -> Drawer:
     def draw(pencil: Pencil, look: Look, body: Body) -> None:
-        pair(pencil, look, body, one, scale)
+        pair(pencil, look, body, draw_single, scale)
 
     return draw
 
