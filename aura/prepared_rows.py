@@ -76,11 +76,11 @@ class ItemRow(Row):
 
 
 class CatalogRow(ItemRow):
-    """One item of the catalog: a garment that can be recommended, with everything that a page about it shows."""
+    """One item of the catalog: a garment that can be recommended. `prepare` wants a title and a description."""
 
-    title: Text
+    title: str
     attributes: dict[str, str]
-    description: Text
+    description: str
     image: Text
 
     @property

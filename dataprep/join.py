@@ -154,8 +154,10 @@ def join_catalog(sources: RawSources, out: Path) -> dict[str, int]:
     for source, folder in sources.having("catalog"):
         where = f"{source}/catalog/catalog.jsonl"
         rows = scan_rows(folder / "catalog.jsonl", CatalogRow, _IMPORT_AGAIN)
-        for _, item in good_rows(rows, where, sources.problems):
-            if _link_image(folder / item.image, out / item.image, where, sources.problems):
+        for number, item in good_rows(rows, where, sources.problems):
+            if not item.title or not item.description:
+                sources.problems.add(f"{where}, row {number}", "title and description must not be empty")
+            elif _link_image(folder / item.image, out / item.image, where, sources.problems):
                 items.append(item)
     sources.problems.unique((item.item_id for item in items), "catalogs of all sources")
     return {"items": write_rows(out / "catalog.jsonl", items)}

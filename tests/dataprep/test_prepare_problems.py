@@ -118,6 +118,17 @@ def test_the_first_twenty_are_shown_and_all_are_counted(sample: Path, complaint:
     assert error.message.endswith("... and 10 more")
 
 
+def test_untitled_garments_are_named(sample: Path, complaint: Callable[[], DataError]) -> None:
+    edit_rows(sample / "outfits" / "items.jsonl", lambda rows: rows[3].update(title=""))
+    edit_rows(sample / "outfits" / "items.jsonl", lambda rows: rows[4].pop("image"))
+    edit_rows(sample / "catalog" / "catalog.jsonl", lambda rows: rows[5].update(description=""))
+    error = complaint()
+    assert "sample/outfits/items.jsonl, row 4: title and image must not be empty" in error.message
+    assert "sample/outfits/items.jsonl, row 5: title and image must not be empty" in error.message
+    assert "sample/catalog/catalog.jsonl, row 6: title and description must not be empty" in error.message
+    assert "3 problem(s)" in error.message
+
+
 @pytest.mark.parametrize(
     ("box", "complaint_part"),
     [

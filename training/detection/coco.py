@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +28,7 @@ _FEATURES = Features(
         "file_name": Value("string"),
         "width": Value("int32"),
         "height": Value("int32"),
-        "boxes_xyxy_px": List(List(Value("float64"))),
+        "boxes_xyxy_px": List(Value("float64")),
         "labels": List(Value("int64")),
         "photo_type": Value("string"),
     }
@@ -69,34 +71,49 @@ def read_split(data_dir: Path, split: str) -> tuple[RowTable[Photo], tuple[str, 
         raise DataError(f"{path} is not in COCO's form: no {', '.join(missing)}", hint=PREPARE_AGAIN)
     categories = sorted(tables["categories"], key=lambda category: category["id"])
     class_of = {category["id"]: index for index, category in enumerate(categories)}
-    problems = Problems()
-    images = [row for _, row in good_rows(check_rows(tables["images"], ImageRow), "images", problems)]
-    boxes: dict[int, list[BoxRow]] = {image.id: [] for image in images}
-    for number, box in good_rows(check_rows(tables["annotations"], BoxRow), "annotations", problems):
-        if box.image_id not in boxes or box.category_id not in class_of:
-            problems.add(f"annotations, row {number}", f"no image {box.image_id}, or no category {box.category_id}")
-        else:
-            boxes[box.image_id].append(box)
-    problems.raise_if_any(str(path), hint=PREPARE_AGAIN)
-    if not images:
+    folder = path.parent / "images"
+    photos = RowTable.write(_photos(path, tables, class_of, folder), _codec(folder))
+    if not photos:
         raise DataError(f"{path} holds no photo", hint="import more data, or change the split fractions")
-    photos = (_photo(image, boxes[image.id], class_of, path.parent / "images") for image in images)
-    codec = RowCodec(_FEATURES, _encode, partial(_decode, path.parent / "images"))
-    return RowTable.write(photos, codec), tuple(str(category["name"]) for category in categories)
+    return photos, tuple(str(category["name"]) for category in categories)
 
 
-def _photo(image: ImageRow, boxes: Sequence[BoxRow], class_of: Mapping[int, int], folder: Path) -> Photo:
-    xywh_px = np.array([box.bbox for box in boxes], dtype=np.float64).reshape(-1, 4)
-    return Photo(
-        photo_id=image.id, path=folder / image.file_name, width=image.width, height=image.height,
-        boxes_xyxy_px=np.concatenate([xywh_px[:, :2], xywh_px[:, :2] + xywh_px[:, 2:]], axis=1),
-        labels=np.array([class_of[box.category_id] for box in boxes], dtype=np.int64), photo_type=image.photo_type,
-    )  # fmt: skip
+def _photos(path: Path, tables: dict[str, list[Any]], class_of: Mapping[int, int], folder: Path) -> Iterator[Photo]:
+    """The photos with their boxes; `tables` loses its rows, so that the memory is free again when the photos are written.
+
+    Raises:
+        DataError: after the last photo, rows are broken or refer to an unknown category or photo.
+    """
+    problems = Problems()
+    # Five numbers per box, as a million boxes are no million objects this way: x, y, width, height, class.
+    boxes_of: dict[int, array[float]] = defaultdict(lambda: array("d"))
+    for number, box in good_rows(check_rows(tables.pop("annotations"), BoxRow), "annotations", problems):
+        if box.category_id in class_of:
+            boxes_of[box.image_id].extend((*box.bbox, class_of[box.category_id]))
+        else:
+            problems.add(f"annotations, row {number}", f"no category {box.category_id}")
+    for _, image in good_rows(check_rows(tables.pop("images"), ImageRow), "images", problems):
+        boxes = np.array(boxes_of.pop(image.id, ()), dtype=np.float64).reshape(-1, 5)
+        yield Photo(
+            photo_id=image.id, path=folder / image.file_name, width=image.width, height=image.height,
+            boxes_xyxy_px=np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], axis=1),
+            labels=boxes[:, 4].astype(np.int64), photo_type=image.photo_type,
+        )  # fmt: skip
+    for image_id in boxes_of:
+        problems.add("annotations", f"no image {image_id}")
+    problems.raise_if_any(str(path), hint=PREPARE_AGAIN)
+
+
+def _codec(folder: Path) -> RowCodec[Photo]:
+    return RowCodec(_FEATURES, _encode, partial(_decode, folder))
 
 
 def _encode(photo: Photo) -> dict[str, Any]:
-    values = {name: getattr(photo, name) for name in _FEATURES if name != "file_name"}
-    return values | {"file_name": photo.path.name}
+    return {
+        "photo_id": photo.photo_id, "file_name": photo.path.name, "width": photo.width, "height": photo.height,
+        "boxes_xyxy_px": photo.boxes_xyxy_px.ravel().tolist(), "labels": photo.labels.tolist(),
+        "photo_type": photo.photo_type,
+    }  # fmt: skip
 
 
 def _decode(folder: Path, values: dict[str, Any]) -> Photo:
