@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -30,6 +30,8 @@ PREPARE_AGAIN = "run the prepare stage: aura data prepare"
 _SHOWN_CHARS = 80
 
 Text = Annotated[str, StringConstraints(min_length=1)]
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 class Row(BaseModel):
@@ -191,14 +193,17 @@ def write_rows(path: Path, rows: Iterable[Row]) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     count = 0
-    with temporary.open("wb") as stream:
-        for row in rows:
-            text = json.dumps(row.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
-            stream.write(text.encode() + b"\n")
-            count += 1
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as stream:
+            for row in rows:
+                text = json.dumps(row.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+                stream.write(text.encode() + b"\n")
+                count += 1
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return count
 
 

@@ -15,11 +15,10 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from aura.artifact import write_text
-from aura.prepared_rows import CatalogRow, ItemRow, OutfitRow, read_rows
+from aura.prepared_rows import SPLITS, CatalogRow, ItemRow, OutfitRow, read_rows
 from aura.taxonomy import CATEGORIES
 from dataprep.raw_source import Manifest
 from dataprep.settings import DataSettings, SourceName
-from dataprep.splits import SPLITS
 
 _PALETTE = (
     "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#5f5b57",

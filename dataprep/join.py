@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from PIL import Image, UnidentifiedImageError
 
 from aura.errors import DataError
 from aura.prepared_rows import (
+    SPLITS,
     BoxRow,
     CatalogRow,
     DialogueRow,
     ImageRow,
     ItemRow,
     OutfitRow,
+    Split,
     check_rows,
     good_rows,
     scan_rows,
@@ -26,7 +29,7 @@ from dataprep.coco import read_coco, write_coco
 from dataprep.images import link_or_copy
 from dataprep.importers import Table, sources_with
 from dataprep.settings import DataSettings
-from dataprep.splits import SPLITS, Split, split_of
+from dataprep.splits import split_of
 
 _BOX_SLACK_PX = 0.51
 """How far a box may reach over the edge of its photo: rounding to whole pixels on both sides."""
@@ -120,37 +123,53 @@ def _inside(box: BoxRow, photo: ImageRow) -> bool:
 def join_outfits(sources: RawSources, out: Path) -> dict[str, int]:
     """Garments of all sources, and outfits of them in a file per split."""
     (out / "images").mkdir(parents=True)
-    problems = sources.problems
-    items: list[ItemRow] = []
+    folders = sources.having("outfits")
+    known: dict[str, set[str]] = {source: set() for source, _ in folders}
+    counts = {"items": write_rows(out / "items.jsonl", _items(sources, folders, out, known))}
     outfits: dict[Split, list[OutfitRow]] = {split: [] for split in SPLITS}
-    for source, folder in sources.having("outfits"):
-        where = f"{source}/outfits/items.jsonl"
-        known = set()
-        for number, item in good_rows(scan_rows(folder / "items.jsonl", ItemRow, _IMPORT_AGAIN), where, problems):
-            known.add(item.item_id)
-            if not item.title or not item.image:
-                problems.add(f"{where}, row {number}", "title and image must not be empty")
-            elif _link_image(folder / item.image, out / item.image, where, problems):
-                items.append(item)
+    for source, folder in folders:
         where = f"{source}/outfits/outfits.jsonl"
-        for number, outfit in good_rows(scan_rows(folder / "outfits.jsonl", OutfitRow, _IMPORT_AGAIN), where, problems):
+        rows = scan_rows(folder / "outfits.jsonl", OutfitRow, _IMPORT_AGAIN)
+        for number, outfit in good_rows(rows, where, sources.problems):
             if len(outfit.items) < _MIN_OUTFIT_ITEMS:
-                problems.add(f"{where}, row {number}", f"items: fewer than {_MIN_OUTFIT_ITEMS} (got {outfit.items})")
+                sources.problems.add(
+                    f"{where}, row {number}", f"items: fewer than {_MIN_OUTFIT_ITEMS} (got {list(outfit.items)})"
+                )
                 continue
-            unknown = [item_id for item_id in outfit.items if item_id not in known]
+            unknown = [item_id for item_id in outfit.items if item_id not in known[source]]
             if unknown:
-                problems.add(f"{where}, {outfit.outfit_id}", f"unknown items {', '.join(unknown)}")
+                sources.problems.add(f"{where}, {outfit.outfit_id}", f"unknown items {', '.join(unknown)}")
             group = f"{source}/{outfit.group}"
             outfits[sources.split_of(group)].append(outfit.model_copy(update={"group": group}))
-    problems.unique((item.item_id for item in items), "items of all sources")
-    write_rows(out / "items.jsonl", items)
-    return {"items": len(items)} | {split: write_rows(out / f"{split}.jsonl", outfits[split]) for split in SPLITS}
+    return counts | {split: write_rows(out / f"{split}.jsonl", outfits[split]) for split in SPLITS}
+
+
+def _items(
+    sources: RawSources, folders: Iterable[tuple[str, Path]], out: Path, known: Mapping[str, set[str]]
+) -> Iterator[ItemRow]:
+    """Garments as they are read; `known` gets the ids of each source."""
+    written: list[str] = []
+    for source, folder in folders:
+        where = f"{source}/outfits/items.jsonl"
+        rows = scan_rows(folder / "items.jsonl", ItemRow, _IMPORT_AGAIN)
+        for number, item in good_rows(rows, where, sources.problems):
+            known[source].add(item.item_id)
+            if not item.title or not item.image:
+                sources.problems.add(f"{where}, row {number}", "title and image must not be empty")
+            elif _link_image(folder / item.image, out / item.image, where, sources.problems):
+                written.append(item.item_id)
+                yield item
+    sources.problems.unique(written, "items of all sources")
 
 
 def join_catalog(sources: RawSources, out: Path) -> dict[str, int]:
     """Catalog items of all sources in one file."""
     (out / "images").mkdir(parents=True)
-    items: list[CatalogRow] = []
+    return {"items": write_rows(out / "catalog.jsonl", _catalog_items(sources, out))}
+
+
+def _catalog_items(sources: RawSources, out: Path) -> Iterator[CatalogRow]:
+    written: list[str] = []
     for source, folder in sources.having("catalog"):
         where = f"{source}/catalog/catalog.jsonl"
         rows = scan_rows(folder / "catalog.jsonl", CatalogRow, _IMPORT_AGAIN)
@@ -158,9 +177,9 @@ def join_catalog(sources: RawSources, out: Path) -> dict[str, int]:
             if not item.title or not item.description:
                 sources.problems.add(f"{where}, row {number}", "title and description must not be empty")
             elif _link_image(folder / item.image, out / item.image, where, sources.problems):
-                items.append(item)
-    sources.problems.unique((item.item_id for item in items), "catalogs of all sources")
-    return {"items": write_rows(out / "catalog.jsonl", items)}
+                written.append(item.item_id)
+                yield item
+    sources.problems.unique(written, "catalogs of all sources")
 
 
 def join_dialogues(

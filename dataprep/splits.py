@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
 
+from aura.prepared_rows import Split
 from dataprep.settings import SplitSettings
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 def split_of(group: str, seed: int, shares: SplitSettings) -> Split:

@@ -169,6 +169,7 @@ def test_a_write_that_fails_leaves_the_old_rows(tmp_path: Path) -> None:
     with pytest.raises(AttributeError):
         write_rows(path, [ItemRow(item_id="new", category=Category.HATS), None])  # type: ignore[list-item]
     assert read_rows(path, ItemRow) == [old]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["items.jsonl"]
 
 
 def test_rows_are_frozen_and_refuse_unknown_keys() -> None:

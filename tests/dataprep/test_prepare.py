@@ -15,12 +15,13 @@ from pycocotools.coco import COCO
 
 from aura.artifact import content_hash
 from aura.errors import DataError
+from aura.prepared_rows import SPLITS
 from aura.taxonomy import CATEGORIES
 from dataprep.importers.ccp import import_ccp
 from dataprep.importers.clothing import import_clothing
 from dataprep.prepare import main, prepare
 from dataprep.settings import DataSettings
-from dataprep.splits import SPLITS, split_of
+from dataprep.splits import split_of
 from inference.retrieval.judge import read_queries
 from tests.dataprep.knowledge_pages import SLUGS, read_lines
 from tests.dataprep.originals import WORN, write_ccp, write_clothing

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import lightning
 import numpy as np
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from aura.errors import DataError
 from aura.pictures import turned_upright
-from aura.prepared_rows import PREPARE_AGAIN, ItemRow, OutfitRow, iter_rows, read_rows
+from aura.prepared_rows import PREPARE_AGAIN, SPLITS, ItemRow, OutfitRow, Split, iter_rows, read_rows
 from inference.outfits.items import MAX_OUTFIT_ITEMS, Item
 from inference.outfits.model import pad_members
 from inference.outfits.towers import FrozenTowers, ItemTensors
@@ -28,8 +27,6 @@ from training.fit import EpochShuffle, resumed_epoch
 from training.outfits.negatives import Outfits
 from training.outfits.settings import OutfitsSettings
 
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
 _READ_CHUNK = 256
 
 
