@@ -37,7 +37,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 class Row(BaseModel):
     """Base of every row: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 RowType = TypeVar("RowType", bound=Row)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +27,8 @@ from aura.paths import cache_dir
 
 RowT = TypeVar("RowT")
 Values = dict[str, Any]
+_MAX_AGE_SECONDS = 30 * 24 * 3600
+"""Age at which a table of another machine counts as left behind: whether its process lives cannot be seen from here."""
 _READ_ROWS = 1000
 """Rows decoded at a time when a table is read from start to end."""
 
@@ -90,13 +93,16 @@ class RowTable(Sequence[RowT]):
 
 
 def _new_file() -> Path:
-    """A name that says which process of which machine owns the file; those of processes that were killed are removed."""
+    """A name that says which process of which machine owns the file; what killed processes left is removed."""
     folder = cache_dir() / "row-tables"
     folder.mkdir(parents=True, exist_ok=True)
     machine = socket.gethostname()
-    for leftover in folder.glob(f"{machine}~*.arrow"):
-        if not psutil.pid_exists(int(leftover.name.split("~")[1])):
-            leftover.unlink(missing_ok=True)
+    for file in folder.glob("*~*~*.arrow"):
+        host, process, _ = file.name.rsplit("~", 2)
+        with suppress(OSError):  # another process removed it first
+            old = time.time() - file.stat().st_mtime > _MAX_AGE_SECONDS
+            if old or (host == machine and not psutil.pid_exists(int(process))):
+                file.unlink()
     return folder / f"{machine}~{os.getpid()}~{uuid.uuid4().hex}.arrow"
 
 

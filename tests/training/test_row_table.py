@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
@@ -95,6 +96,18 @@ def test_what_a_killed_process_left_is_removed_and_what_others_use_is_not() -> N
     other = RowTable.write(ROWS[:2], CODEC)
     assert len(_files()) == 2
     assert list(mine) == list(other)
+
+
+@pytest.mark.parametrize(("days", "kept"), [(1, True), (31, False)])
+def test_a_table_of_another_machine_is_removed_when_it_is_old(days: int, kept: bool) -> None:
+    folder = cache_dir() / "row-tables"
+    folder.mkdir(parents=True)
+    foreign = folder / "elsewhere~1~abc.arrow"
+    foreign.touch()
+    then = time.time() - days * 24 * 3600
+    os.utime(foreign, (then, then))
+    assert list(RowTable.write(ROWS[:2], CODEC)) == ROWS[:2]
+    assert foreign.exists() is kept
 
 
 def _read(table: RowTable[Row]) -> Row:
