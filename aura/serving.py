@@ -17,6 +17,8 @@ class ServingSettings(Section):
     outfit_recommendation_port: int = 8001
     conversational_ai_port: int = 8003
     device: str = "cpu"
+    start_timeout_seconds: float = Field(default=180.0, gt=0)
+    """Seconds for a service to load its models and answer for the first time, in a night and in `aura serve`."""
     max_body_bytes: int = Field(default=64_000_000, gt=0)
     """Largest request; what is longer is refused while it arrives. In JSON a picture takes a third more than its bytes."""
     max_image_bytes: int = Field(default=10_000_000, gt=0)

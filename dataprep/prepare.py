@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from aura.artifact import content_hash, replace_dir
+from aura.error_file import report_error
 from aura.errors import AuraError
 from aura.paths import home, repo_root
 from aura.problems import Problems
@@ -100,8 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = validate(DataSettings, read_profile(options.params).get("data"), "data")
         counts = prepare(settings, options.raw or home() / "raw", repo_root() / "data" / "knowledge", options.out)
     except AuraError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return report_error(error)
     for part, numbers in counts.items():
         print(f"{part}: {numbers}")
     return 0

@@ -1,40 +1,34 @@
 """The night: prepare, train and judge three models, index, package, report.
 
-Prefect decides when and how hard to try; DVC (through `flows.stages`) whether there is anything to do. A model whose
-stages fail does not take the others down: its champion goes on serving, and the night ends as failed with a report.
+Prefect decides when and how hard to try; DVC (through `flows.stages`) whether there is anything to do. The parts of a night
+stand in `flows.night_steps`; a night with problems ends as failed, with a report of everything that it did.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
-from aura.artifact import read_json, write_text
-from aura.errors import AuraError, StageError
+from aura.errors import AuraError
 from aura.lineage import git_commit
 from aura.paths import profile_paths
 from aura.registry import Registry
-from flows.ledger import night_tag, record
-from flows.package import bentos_current
+from flows.heartbeat import beat
+from flows.night_steps import STEPS, Night
 from flows.profile import load_profile
-from flows.report import NightReport, to_markdown
-from flows.settle import Outcome, failed, fetch_champions, judged_against_another, settle
-from flows.stages import StageResult, run_stage
+from flows.report import REPORT, NightReport, to_markdown, write_report
+from flows.snapshots import night_tag
 from flows.workspace import Workspace
-from inference.retrieval.releases import served_release
 from training.models import MODELS
 
 
@@ -46,102 +40,6 @@ class NightError(AuraError):
     def __init__(self, report: NightReport) -> None:
         super().__init__(f"the night ended with problems in: {', '.join(report.problems)}", hint="see the report")
         self.report = report
-
-
-@task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
-def stage_task(workspace: Workspace, stage: str, timeout_minutes: float, force: bool = False) -> StageResult:
-    """Bring one stage of `dvc.yaml` up to date."""
-    logger = get_run_logger()
-    result = run_stage(workspace, stage, timeout_seconds=timeout_minutes * 60, say=logger.info, force=force)
-    logger.info("%s: %s after %.0f s", stage, "done" if result.ran else "nothing to do", result.seconds)
-    return result
-
-
-@task(name="settle", task_run_name="settle {model}", cache_policy=NO_CACHE, persist_result=False, retries=2)
-def settle_task(workspace: Workspace, registry: Registry, model: str) -> Outcome:
-    """Register the candidate, apply the gate, move the aliases."""
-    outcome = settle(workspace, registry, model)
-    get_run_logger().info("%s: %s (%s)", model, outcome.verdict, "; ".join(outcome.reasons))
-    return outcome
-
-
-@task(name="champions", cache_policy=NO_CACHE, persist_result=False, retries=2)
-def champions_task(workspace: Workspace, registry: Registry) -> dict[str, str]:
-    """Bring the champions' artifacts into the working copy."""
-    versions = fetch_champions(workspace, registry)
-    get_run_logger().info(
-        "champions: %s", ", ".join(f"{model} v{version}" for model, version in versions.items()) or "none yet"
-    )
-    return versions
-
-
-@task(name="record", cache_policy=NO_CACHE, persist_result=False, retries=1)
-def record_task(workspace: Workspace, tag: str) -> str:
-    """Push snapshots and commit the night in the working copy."""
-    return record(workspace, tag)
-
-
-class _Night:
-    """What a running night has collected so far."""
-
-    def __init__(self, workspace: Workspace, registry: Registry) -> None:
-        self.workspace, self.registry = workspace, registry
-        self.stages: list[StageResult] = []
-        self.problems: dict[str, str] = {}
-
-    def stage(self, name: str, *, force: bool = False) -> None:
-        settings = self.workspace.profile.night
-        minutes = settings.package_timeout_minutes if name == "package" else settings.stage_timeout_minutes
-        eager = stage_task.with_options(
-            retries=settings.stage_retries, retry_delay_seconds=settings.retry_delay_seconds,
-            retry_condition_fn=_worth_another_try,
-        )  # fmt: skip
-        self.stages.append(eager(self.workspace, name, minutes, force))
-
-    def guarded(self, name: str, work: Callable[[], Any]) -> Any:
-        """Run a part of the night; what goes wrong is a line of the report, not the end of the night."""
-        try:
-            return work()
-        except AuraError as error:
-            self.problems[name] = str(error)
-            get_run_logger().error("%s failed: %s", name, error)
-        except OSError as error:  # a full disk: where in the code it was noticed tells nobody anything
-            self.problems[name] = f"{type(error).__name__}: {error}"
-            get_run_logger().error("%s failed: %s", name, error)
-        except Exception as error:  # a bug: the report must say so, and the other parts go on
-            self.problems[name] = f"{type(error).__name__}: {error}"
-            get_run_logger().exception("%s failed", name)
-        return None
-
-    @property
-    def blocked(self) -> str:
-        """The part without which no other one can work, when it failed; else empty."""
-        return next((part for part in ("champions", "prepare") if part in self.problems), "")
-
-    def model(self, name: str) -> Outcome:
-        if self.blocked:
-            return failed(self.workspace, self.registry, name, f"not tried: {self.blocked} failed")
-
-        def work() -> Outcome:
-            self.stage(f"train_{name}")
-            self.stage(f"evaluate_{name}")
-            if judged_against_another(self.workspace, self.registry, name):
-                self.stage(f"evaluate_{name}", force=True)
-            return settle_task(self.workspace, self.registry, name)
-
-        outcome = self.guarded(name, work)
-        return outcome or failed(self.workspace, self.registry, name, self.problems[name].splitlines()[0])
-
-
-def _worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
-    # A stage that prints "error:" found bad settings or data; another try would find the same.
-    try:
-        state.result()
-    except StageError as error:
-        return "\nerror: " not in error.message
-    except Exception:
-        return False
-    return False
 
 
 def _flow_run_name() -> str:
@@ -158,70 +56,50 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
         SettingsError: the profile or an override is wrong.
         NightError: a part failed; the rest was done and reported.
     """
-    began, moment = time.monotonic(), datetime.now()
+    began, moment = time.monotonic(), datetime.now().astimezone()
     settings = load_profile(profile, overrides or ())
     workspace = Workspace(profile_paths(settings.profile), settings)
-    with workspace.locked(str(flow_run.id)) as died:
+    with workspace.lock.held(str(flow_run.id)) as died:
         _close_books(died)
-        workspace.set_up()
         registry = Registry(settings.tracking, settings.profile)
-        night = _Night(workspace, registry)
-        night.guarded("champions", lambda: champions_task(workspace, registry))
-        if not night.blocked:
-            night.guarded("prepare", lambda: night.stage("prepare"))
-        outcomes = [night.model(name) for name in MODELS]
-        index: dict[str, Any] = {}
-        bentos: dict[str, str] = {}
-        snapshot = ""
-        if not night.blocked:
-            index = night.guarded("index", lambda: _index(night)) or {}
-            bentos = night.guarded("package", lambda: _package(night)) or {}
-            snapshot = night.guarded("record", lambda: record_task(workspace, night_tag(moment))) or ""
+        deadline = began + settings.night.deadline_minutes * 60
+        night = Night(workspace, registry, night_tag(moment), deadline)
+        night.run(STEPS)
         report = NightReport(
-            profile=settings.profile, started=f"{moment:%Y-%m-%d %H:%M}", seconds=time.monotonic() - began,
-            outcomes=outcomes, stages=night.stages, index=index, bentos=bentos, snapshot=snapshot or "not recorded",
-            git_commit=git_commit(), places=_places(workspace, registry, moment), problems=night.problems,
-            pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, snapshot or night_tag(moment))) or [],
+            profile=settings.profile, started=moment, seconds=time.monotonic() - began, flow_run_id=str(flow_run.id),
+            outcomes=[night.outcome(model) for model in MODELS], stages=night.stages,
+            index=night.results.get("index") or {}, bentos=night.results.get("package") or {},
+            snapshot=night.results.get("record") or "not recorded", git_commit=git_commit(),
+            places=_places(workspace, registry, moment), problems=night.problems,
+            pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, night.tag)) or [],
         )  # fmt: skip
         # On a full disk the terminal still has the whole table, with this as one of its problems.
-        night.guarded("report", lambda: _publish(report, workspace, moment))
+        night.guarded("report", lambda: _publish(report, workspace))
     if report.problems:
         raise NightError(report)
+    beat(settings.night.heartbeat_url.get_secret_value(), get_run_logger())
     return report
 
 
-def _close_books(run_id: str) -> None:
+def _close_books(died: str) -> None:
     """Mark a flow run whose process was killed as crashed: nobody else tells Prefect."""
-    if not run_id:
+    if not died:
         return
     get_run_logger().warning("the run before was killed; this one carries on where it was")
+    if died == str(flow_run.id):  # tried again from the page: it is this very run
+        return
     with get_client(sync_client=True) as client:
         try:
-            client.set_flow_run_state(UUID(run_id), Crashed(message="the process was killed"), force=True)
+            client.set_flow_run_state(UUID(died), Crashed(message="the process was killed"), force=True)
         except ObjectNotFound:  # it reported to another server
             return
-
-
-def _index(night: _Night) -> dict[str, Any]:
-    # The tables lie outside the working copy, so DVC does not notice when somebody deleted them.
-    night.stage("index", force=served_release(night.workspace.paths.index) is None)
-    figures: dict[str, Any] = read_json(night.workspace.folder / "metrics" / "index.json", "the index figures")
-    return figures
-
-
-def _package(night: _Night) -> dict[str, str]:
-    champions_task(night.workspace, night.registry)  # some of them may be an hour old
-    # The Bento store lies outside the working copy as well.
-    night.stage("package", force=not bentos_current(night.workspace))
-    figures = read_json(night.workspace.folder / "metrics" / "package.json", "the package figures")
-    return {service: one["tag"] for service, one in figures["bentos"].items()}
 
 
 def _places(workspace: Workspace, registry: Registry, moment: datetime) -> dict[str, str]:
     return {
         "MLflow": f"{registry.uri}  (aura ui opens it)",
         "Prefect": "flow runs and the report as an artifact  (aura ui opens it)",
-        "Report": str(workspace.paths.reports / f"{night_tag(moment)}.md"),
+        "Report": str(workspace.paths.reports / night_tag(moment) / REPORT),
         "Services": "aura serve",
     }
 
@@ -237,9 +115,9 @@ def _keep_pictures(workspace: Workspace, name: str) -> list[Path]:
     return kept
 
 
-def _publish(report: NightReport, workspace: Workspace, moment: datetime) -> None:
-    folder = workspace.paths.reports
-    markdown = to_markdown(report, folder)
-    write_text(folder / f"{night_tag(moment)}.md", markdown)
-    write_text(folder / "latest.md", markdown)
-    create_markdown_artifact(key=f"nightly-{report.profile}", markdown=markdown, description="Report of the night")
+def _publish(report: NightReport, workspace: Workspace) -> None:
+    write_report(report, workspace.paths.reports, night_tag(report.started))
+    create_markdown_artifact(
+        key=f"nightly-{report.profile}", markdown=to_markdown(report, workspace.paths.reports),
+        description="Report of the night",
+    )  # fmt: skip

@@ -11,21 +11,18 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import filelock
 import yaml
 
-from aura.artifact import content_hash, read_json, write_json, write_text
-from aura.errors import ArtifactError, BusyError, DataError
+from aura.artifact import content_hash, write_text
+from aura.errors import DataError
 from aura.lineage import code_hash, file_tree_hash, value_hash
 from aura.paths import ProfilePaths, repo_root
-from aura.supervision import ENDED_AFTER_SECONDS, RUN_PID, watched
+from aura.supervision import RUN_PID, watched
 from flows.profile import Profile
+from flows.run_lock import HOLDER, LOCK, RunLock
 from flows.services import BUILD_FILES, SERVICES
 from training.models import MODELS, model_sources
 
@@ -45,18 +42,23 @@ CODE: dict[str, tuple[str, ...]] = {
         "aura/prepared_rows.py",
         "aura/taxonomy.py",
     ),
-    "package": ("bentos", "inference", "aura", "flows/package.py", "flows/ask.py", "flows/services.py"),
-    "evaluate": ("training/evaluate.py", "training/context.py"),
+    "package": (
+        "bentos",
+        "inference",
+        "aura",
+        "flows/package.py",
+        "flows/ask.py",
+        "flows/recorded_answers.py",
+        "flows/services.py",
+    ),
+    "evaluate": ("training/evaluate.py", "training/context.py", "inference/smoke_test.py"),
 } | {model: model_sources(model) for model in MODELS}
 
 _PACKING = (*BUILD_FILES, *(service.bentofile for service in SERVICES.values()))
 """Files besides code that decide what a Bento is."""
 
-_PROBE_SECONDS = 1.0
-"""`running` takes the lock for a moment to see whether it is free; a night that begins just then must not give up."""
-
 # Written by every run and of no use to a later one.
-_GITIGNORE = "/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/run.lock\n"
+_GITIGNORE = f"/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/{LOCK}\n/{HOLDER}\n"
 
 
 class Workspace:
@@ -67,53 +69,10 @@ class Workspace:
         self.folder = paths.workspace
         self.definition = definition or repo_root() / "dvc.yaml"
 
-    @contextmanager
-    def locked(self, run_id: str = "") -> Iterator[str]:
-        """Hold the working copy: one run at a time on this machine. The system frees it when the process dies.
-
-        Args:
-            run_id: name of this run for whoever finds that it died.
-
-        Yields:
-            `run_id` of the run that held it before and died; empty when the last one ended in order.
-
-        Raises:
-            BusyError: another run holds it.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(self.folder / "run.lock")
-        holder = self.folder / ".holder.json"
-        try:
-            lock.acquire(timeout=_PROBE_SECONDS)
-        except filelock.Timeout:
-            pid = read_json(holder, "the note of the running night")["pid"] if holder.is_file() else "unknown"
-            raise BusyError(
-                f"another run of profile {self.profile.profile!r} is under way (process {pid})",
-                hint="wait for it (`aura status`), or use another profile or AURA_HOME",
-            ) from None
-        try:
-            died = ""
-            if holder.is_file():
-                died = read_json(holder, "the note of the run that died").get("run_id", "")
-                time.sleep(ENDED_AFTER_SECONDS)  # a DVC or a stage of that run may not have noticed yet
-            write_json(holder, {"pid": os.getpid(), "run_id": run_id})
-            yield died
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
-
-    def running(self) -> int | None:
-        """Process id of the run under way on this machine, or None."""
-        if not (self.folder / "run.lock").is_file():
-            return None
-        lock = filelock.FileLock(self.folder / "run.lock")
-        try:
-            with lock.acquire(timeout=0):
-                return None
-        except filelock.Timeout:
-            with suppress(ArtifactError):
-                return int(read_json(self.folder / ".holder.json", "the note of the running night")["pid"])
-            return None  # it begins or ends in this very moment
+    @property
+    def lock(self) -> RunLock:
+        """One run at a time: hold it for everything but reading."""
+        return RunLock(self.folder, self.profile.profile)
 
     def set_up(self) -> None:
         """Make or refresh the working copy; call it under the lock."""
@@ -134,7 +93,7 @@ class Workspace:
             f"[core]\n    remote = store\n    analytics = false\n    check_update = false\n"
             f"['remote \"store\"']\n    url = {remote}\n[cache]\n    dir = {self.paths.home / 'dvc' / 'cache'}\n",
         )
-        write_text(self.folder / ".gitignore", _GITIGNORE + "/.holder.json\n")
+        write_text(self.folder / ".gitignore", _GITIGNORE)
         write_text(self.folder / "dvc.yaml", self.definition.read_text(encoding="utf-8"))
         write_text(self.folder / "params.yaml", yaml.safe_dump(self.params(), sort_keys=True, allow_unicode=True))
 

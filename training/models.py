@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aura.settings import read_profile, validate
+from inference.smoke_test import SmokeTest
 from training.context import Evaluation, TrainContext
 from training.settings import RunSettings, TrainerSettings
 
@@ -34,6 +35,7 @@ class ModelParts:
     settings: type[TrainerSettings]
     train: Callable[[Any, TrainContext], dict[str, float]]
     evaluate: Callable[[Path, Path, Any, int], Evaluation]
+    smoke_test: SmokeTest
     data_parts: tuple[str, ...]
     sources: tuple[str, ...]
 
@@ -47,6 +49,7 @@ def model_sources(name: str) -> tuple[str, ...]:
         "training/settings.py",
         "training/fit.py",
         "training/row_table.py",
+        "inference/smoke_test.py",
         "aura/prepared_rows.py",
         "aura/taxonomy.py",
     )
@@ -71,6 +74,7 @@ def model_parts(name: str) -> ModelParts:
         settings=getattr(import_module(f"training.{name}.settings"), _SETTINGS[name]),
         train=import_module(f"training.{name}.train").train,
         evaluate=import_module(f"training.{name}.evaluate").evaluate,
+        smoke_test=import_module(f"inference.{name}.smoke_test").SMOKE_TEST,
         data_parts=DATA_PARTS[name],
         sources=model_sources(name),
     )

@@ -51,7 +51,7 @@ def prepare(profile: ProfileOption = "sample", overrides: SetOption = None) -> N
 def nights(profile: ProfileOption = "sample", as_json: JsonOption = False) -> None:
     """List the recorded nights with the versions of their data."""
     from flows.cli.pipeline import find_workspace
-    from flows.ledger import nights as recorded
+    from flows.snapshots import nights as recorded
 
     found = recorded(find_workspace(profile))
     if as_json:
@@ -71,6 +71,6 @@ def restore(
 ) -> None:
     """Bring the data, models and metrics of a night back into a new folder."""
     from flows.cli.pipeline import find_workspace
-    from flows.ledger import restore as bring_back
+    from flows.snapshots import restore as bring_back
 
     typer.echo(f"restored {night} in {bring_back(find_workspace(profile), night, to)}")

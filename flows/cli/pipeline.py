@@ -14,7 +14,7 @@ from flows.workspace import Workspace
 def open_workspace(profile: str, overrides: list[str] | None = None) -> Iterator[Workspace]:
     """The working copy, locked and up to date with the profile."""
     workspace = find_workspace(profile, overrides)
-    with workspace.locked():
+    with workspace.lock.held():
         workspace.set_up()
         yield workspace
 

@@ -14,8 +14,6 @@ from rich.console import Console
 
 from flows.cli.options import ProfileOption, SetOption
 
-_START_SECONDS = 180
-
 
 def serve(
     profile: ProfileOption = "sample",
@@ -30,8 +28,8 @@ def serve(
     from aura.registry import CHAMPION, Registry
     from aura.supervision import watched
     from flows.package import bento_environment
+    from flows.processes import require_free, wait_until_healthy
     from flows.profile import load_profile
-    from flows.servers import require_free, wait_until_healthy
     from flows.services import SERVICES
 
     settings = load_profile(profile, overrides or ())
@@ -59,7 +57,7 @@ def serve(
             command = watched("bentoml", "serve", service.target, *address)
             running.append((name, _start(command, log, environment), log, service.url(settings.serving)))
         for name, process, log, url in running:
-            wait_until_healthy(f"{url}/health", process, log, _START_SECONDS)
+            wait_until_healthy(f"{url}/health", process, log, settings.serving.start_timeout_seconds)
             console.print(f"[green]{name}[/] {url}/docs", highlight=False)
         console.print("Ctrl+C stops them.")
         _watch(running)
@@ -74,8 +72,8 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     from aura.paths import home
     from aura.supervision import watched, watched_environment
     from aura.tracking import tracking_uri
+    from flows.processes import free_port, wait_until_healthy
     from flows.profile import load_profile
-    from flows.servers import free_port, wait_until_healthy
 
     settings = load_profile(profile, overrides or ())
     ports = {"mlflow": free_port(), "prefect": free_port()}
@@ -100,9 +98,8 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
             whole = watched(*command, "--host", "127.0.0.1", "--port", str(ports[name]))
             running.append((name, _start(whole, log, environment), log, f"http://127.0.0.1:{ports[name]}"))
         for name, process, log, url in running:
-            wait_until_healthy(
-                f"{url}/health" if name == "mlflow" else f"{url}/api/health", process, log, _START_SECONDS
-            )
+            health = f"{url}/health" if name == "mlflow" else f"{url}/api/health"
+            wait_until_healthy(health, process, log, settings.serving.start_timeout_seconds)
             typer.echo(f"{name}: {url}")
         typer.echo("Ctrl+C stops them.")
         _watch(running)
@@ -133,7 +130,7 @@ def _watch(running: list[tuple[str, subprocess.Popen[bytes], Path, str]]) -> Non
 
 
 def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
-    from flows.servers import stop
+    from flows.processes import stop
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(stop, processes))

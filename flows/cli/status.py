@@ -46,7 +46,7 @@ def collect(profile: str, overrides: list[str] | None) -> dict[str, Any]:
     """Status as plain values."""
     from aura.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
     from flows.cli.pipeline import find_workspace
-    from flows.ledger import nights
+    from flows.snapshots import nights
     from training.models import MODELS
 
     workspace = find_workspace(profile, overrides)
@@ -65,7 +65,7 @@ def collect(profile: str, overrides: list[str] | None) -> dict[str, Any]:
         "models": models,
         "index": _index(str(workspace.paths.index)),
         "last_night": recorded[0].as_dict() if recorded else None,
-        "running": workspace.running(),
+        "running": workspace.lock.holder(),
         "services": _services(settings.serving),
     }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.servers import stop
+from flows.processes import stop
 
 _STAGE = "import time; from aura.supervision import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
 _RUN = """

@@ -21,6 +21,7 @@ ENTRIES = {
 }
 NO_EFFECT_ON_RESULTS = {
     "aura.artifact": "how files are written, not what is in them",
+    "aura.error_file": "how an error is told",
     "aura.errors": "words",
     "aura.lineage": "a changed hash calls for a new run by itself",
     "aura.paths": "places",
@@ -30,7 +31,8 @@ NO_EFFECT_ON_RESULTS = {
     "aura.supervision": "when a process ends",
     "aura.tracking": "where runs are remembered",
     "flows.profile": "the values are parameters",
-    "flows.servers": "how a server is started and stopped",
+    "flows.processes": "how a server is started and stopped",
+    "flows.run_lock": "when a run may begin",
     "flows.workspace": "where stages run",
     "training.device": "where, not what",
     "training.context": "names for what a training is given",

@@ -19,8 +19,8 @@ import pytest
 from aura.errors import BusyError, DataError, StageError
 from aura.paths import profile_paths, repo_root
 from flows import stages
-from flows.ledger import nights, record, restore
 from flows.profile import load_profile
+from flows.snapshots import nights, record, restore
 from flows.stages import run_stage
 from flows.workspace import Workspace
 
@@ -41,6 +41,22 @@ stages:
     cmd: python -c "import sys; print('about to fail'); sys.exit(4)"
     outs:
       - nothing
+  refused:
+    cmd: >-
+      python -c "from aura.error_file import report_error; from aura.errors import DataError;
+      raise SystemExit(report_error(DataError('row 3 has no category', hint='mend the row')))"
+    outs:
+      - nothing-at-last
+  busy:
+    cmd: >-
+      python -c "from aura.error_file import report_error; from aura.errors import BusyError;
+      raise SystemExit(report_error(BusyError('the index is being written')))"
+    outs:
+      - nothing-for-now
+  killed:
+    cmd: python -c "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    outs:
+      - nothing-left
   slow:
     cmd: python -c "import time; print('sleeping', flush=True); time.sleep(60)"
     outs:
@@ -66,7 +82,7 @@ def open_toy(toy: Path, *overrides: str) -> Workspace:
 @pytest.fixture
 def workspace(toy: Path) -> Iterator[Workspace]:
     made = open_toy(toy)
-    with made.locked():
+    with made.lock.held():
         made.set_up()
         yield made
 
@@ -86,6 +102,29 @@ def test_a_failed_stage_shows_the_end_of_its_output(workspace: Workspace) -> Non
         run_stage(workspace, "broken", timeout_seconds=60, say=said.append)
     assert "broken.log" in caught.value.hint
     assert any("about to fail" in line for line in said)
+
+
+def test_what_a_stage_reports_arrives_as_it_was_said(workspace: Workspace) -> None:
+    with pytest.raises(StageError, match="stage refused failed: row 3 has no category") as caught:
+        run_stage(workspace, "refused", timeout_seconds=60, say=lambda _: None)
+    assert caught.value.hint.startswith("mend the row; the whole log: ")
+
+
+@pytest.mark.parametrize(
+    ("stage", "seconds", "transient"),
+    [("refused", 60, False), ("busy", 60, True), ("killed", 60, True), ("broken", 60, True), ("slow", 6, True)],
+)
+def test_only_a_passing_fault_is_worth_another_try(
+    workspace: Workspace, stage: str, seconds: float, transient: bool
+) -> None:
+    with pytest.raises(StageError) as caught:
+        run_stage(workspace, stage, timeout_seconds=seconds, say=lambda _: None)
+    assert caught.value.transient is transient
+
+
+def test_what_dvc_itself_refuses_is_told_in_its_words(workspace: Workspace) -> None:
+    with pytest.raises(StageError, match=r"no-such-stage.*not found"):
+        run_stage(workspace, "no-such-stage", timeout_seconds=60, say=lambda _: None)
 
 
 def test_the_log_of_a_failed_attempt_outlives_the_next_one(
@@ -145,13 +184,29 @@ def test_nights_are_recorded_and_restored(workspace: Workspace, toy: Path, tmp_p
         restore(workspace, "night-x", tmp_path / "x")
 
 
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_night_whose_snapshots_are_not_what_was_recorded_is_not_restored(
+    workspace: Workspace, tmp_path: Path, damage: str
+) -> None:
+    run_stage(workspace, "prepare", timeout_seconds=60)
+    record(workspace, "night-20260101-020000")
+    store = workspace.paths.home / "dvc"
+    assert restore(workspace, "night-20260101-020000", tmp_path / "whole").is_dir()
+    for file in [path for path in store.rglob("files/md5/*/*") if path.is_file()]:
+        file.chmod(0o644)
+        file.unlink() if damage == "gone" else file.write_text("something else", encoding="utf-8")
+    with pytest.raises(DataError, match="night-20260101-020000 cannot be restored"):
+        restore(workspace, "night-20260101-020000", tmp_path / "broken")
+    assert not (tmp_path / "broken").exists()
+
+
 def test_a_second_run_is_refused_and_says_which_process_is_at_work(workspace: Workspace, toy: Path) -> None:
     script = f"""
         from pathlib import Path
         from aura.paths import profile_paths
         from flows.profile import load_profile
         from flows.workspace import Workspace
-        with Workspace(profile_paths("sample"), load_profile("sample"), definition=Path({str(toy)!r})).locked():
+        with Workspace(profile_paths("sample"), load_profile("sample"), definition=Path({str(toy)!r})).lock.held():
             pass
     """
     done = subprocess.run(
@@ -170,11 +225,11 @@ def test_a_glance_at_the_lock_neither_fails_nor_stops_a_night(toy: Path) -> None
     workspace.folder.mkdir(parents=True)
     glance = filelock.FileLock(workspace.folder / "run.lock", thread_local=False)
     glance.acquire()
-    assert workspace.running() is None, "held, but no night has left its note"
+    assert workspace.lock.holder() is None, "held, but no night has left its note"
     timer = threading.Timer(0.3, glance.release)
     timer.start()
-    with workspace.locked():
-        assert workspace.running() == os.getpid()
+    with workspace.lock.held():
+        assert workspace.lock.holder() == os.getpid()
     timer.join()
 
 
@@ -185,7 +240,7 @@ def test_a_run_inside_a_git_hook_leaves_the_repository_of_the_hook(
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "project" / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "project" / ".git" / "index"))
     workspace = open_toy(toy)
-    with workspace.locked():
+    with workspace.lock.held():
         workspace.set_up()
         run_stage(workspace, "prepare", timeout_seconds=60)
         record(workspace, "night-20260101-020000")
@@ -201,7 +256,7 @@ def test_a_run_killed_in_the_middle_of_a_stage_is_carried_on(toy: Path) -> None:
         from flows.stages import run_stage
         from flows.workspace import Workspace
         workspace = Workspace(profile_paths("sample"), load_profile("sample"), definition=Path({str(toy)!r}))
-        with workspace.locked():
+        with workspace.lock.held():
             workspace.set_up()
             run_stage(workspace, "prepare", timeout_seconds=60)
     """
@@ -211,11 +266,11 @@ def test_a_run_killed_in_the_middle_of_a_stage_is_carried_on(toy: Path) -> None:
     limit = time.monotonic() + 60
     while not (workspace.folder / "started").exists() and time.monotonic() < limit:
         time.sleep(0.1)
-    assert workspace.running() == run.pid
+    assert workspace.lock.holder() == run.pid
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    assert workspace.running() is None
-    with workspace.locked():
+    assert workspace.lock.holder() is None
+    with workspace.lock.held():
         workspace.set_up()
         assert run_stage(workspace, "prepare", timeout_seconds=60).ran
     assert (workspace.folder / "data" / "toy" / "rows").read_text(encoding="utf-8") == "seed 7"

@@ -1,8 +1,4 @@
-"""A Prefect server for a run that has none: started here, on SQLite under the home folder, and stopped at the end.
-
-`PREFECT_API_URL` names a server that runs elsewhere; then nothing is started. Import this before anything imports Prefect:
-the library reads its environment at import.
-"""
+"""Servers as child processes: a free port, waiting until one answers, stopping it with everything that it started."""
 
 from __future__ import annotations
 
@@ -10,19 +6,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from aura.errors import ServiceError
-from aura.paths import home
-from aura.supervision import end_by_force, family_of, watched, watched_environment
-
-_START_SECONDS = 90
+from aura.errors import ServiceError, StartError
+from aura.supervision import end_by_force, family_of
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -49,52 +39,11 @@ def require_free(host: str, port: int, what: str, setting: str) -> None:
             ) from error
 
 
-@contextmanager
-def prefect_api() -> Iterator[str]:
-    """URL of a Prefect API, with the environment of this process pointing to it."""
-    configured = os.environ.get("PREFECT_API_URL")
-    if configured:
-        yield configured
-        return
-    quiet = {
-        "PREFECT_HOME": str(home() / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "INFO"),
-    }
-    os.environ.update(quiet)
-    log = home() / "logs" / "prefect-server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    command = watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-    with log.open("w", encoding="utf-8") as stream:
-        server = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=watched_environment()
-        )
-    try:
-        wait_until_healthy(f"{url}/health", server, log, _START_SECONDS)
-        os.environ["PREFECT_API_URL"] = url
-        yield url
-    finally:
-        _send_last_logs()
-        os.environ.pop("PREFECT_API_URL", None)
-        stop(server)
-
-
-def _send_last_logs() -> None:
-    """Prefect sends logs in the background; what is left when the server has gone would end as an error on the terminal."""
-    if "prefect.logging.handlers" in sys.modules:
-        from prefect.logging.handlers import APILogHandler
-
-        APILogHandler().flush()
-
-
 def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
     """Wait until a GET answers 200.
 
     Raises:
-        ServiceError: the process ended, or did not answer in time; carries the end of its log.
+        StartError: the process ended, or did not answer in time; carries the end of its log.
     """
 
     @retry(
@@ -105,13 +54,13 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, se
     )
     def answers() -> None:
         if process.poll() is not None:
-            raise ServiceError(f"the server for {url} ended with code {process.returncode}:\n{_tail(log)}")
+            raise StartError(f"the server for {url} ended with code {process.returncode}:\n{_tail(log)}")
         httpx.get(url, timeout=5).raise_for_status()
 
     try:
         answers()
     except httpx.HTTPError as error:
-        raise ServiceError(
+        raise StartError(
             f"{url} did not answer within {seconds:.0f} seconds ({error}):\n{_tail(log)}", hint=f"the whole log: {log}"
         ) from error
 

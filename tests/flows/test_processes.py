@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from aura.errors import ServiceError
-from flows.servers import free_port, require_free
+from flows.processes import free_port, require_free
 
 
 def test_a_taken_port_is_refused_with_the_setting_that_moves_it() -> None:

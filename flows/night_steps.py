@@ -1,0 +1,231 @@
+"""The parts of a night: what each needs, and how it is tried.
+
+A part that fails does not take the others down, except those that need it; what went wrong is a line of the report.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from prefect import Task, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from aura.artifact import read_json
+from aura.errors import AuraError, DeadlineError
+from aura.registry import Registry
+from flows.package import bentos_current
+from flows.promotion import Champions, Outcome, failed, fetch_champions, judge_candidate, judged_against_another
+from flows.snapshots import record
+from flows.stages import StageResult, run_stage
+from flows.workspace import Workspace
+from inference.retrieval.releases import served_release
+from training.models import MODELS
+
+
+@task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
+def stage_task(workspace: Workspace, stage: str, timeout_minutes: float, force: bool = False) -> StageResult:
+    """Bring one stage of `dvc.yaml` up to date."""
+    logger = get_run_logger()
+    result = run_stage(workspace, stage, timeout_seconds=timeout_minutes * 60, say=logger.info, force=force)
+    logger.info("%s: %s after %.0f s", stage, "done" if result.ran else "nothing to do", result.seconds)
+    return result
+
+
+@task(name="promotion", task_run_name="promotion {model}", cache_policy=NO_CACHE, persist_result=False)
+def promotion_task(workspace: Workspace, registry: Registry, model: str) -> Outcome:
+    """Register the candidate, apply the gate, move the aliases."""
+    outcome = judge_candidate(workspace, registry, model)
+    get_run_logger().info("%s: %s (%s)", model, outcome.verdict, "; ".join(outcome.reasons))
+    return outcome
+
+
+@task(name="compare", task_run_name="compare {model}", cache_policy=NO_CACHE, persist_result=False)
+def compare_task(workspace: Workspace, registry: Registry, model: str) -> bool:
+    """Whether the candidate must be evaluated again, beside the champion of this moment."""
+    return judged_against_another(workspace, registry, model)
+
+
+@task(name="champions", cache_policy=NO_CACHE, persist_result=False)
+def champions_task(workspace: Workspace, registry: Registry) -> Champions:
+    """Bring the champions' artifacts into the working copy."""
+    champions = fetch_champions(workspace, registry)
+    logger = get_run_logger()
+    found = ", ".join(f"{model} v{version}" for model, version in champions.versions.items())
+    logger.info("champions: %s", found or "none yet")
+    for model in champions.put_back:
+        logger.warning(
+            "%s: the registry's files of the champion were damaged, and were put back from a whole copy", model
+        )
+    return champions
+
+
+@task(name="record", cache_policy=NO_CACHE, persist_result=False)
+def record_task(workspace: Workspace, tag: str) -> str:
+    """Push snapshots and commit the night in the working copy."""
+    return record(workspace, tag)
+
+
+class Night:
+    """What a running night has collected so far."""
+
+    def __init__(self, workspace: Workspace, registry: Registry, tag: str, deadline: float) -> None:
+        """
+        Args:
+            tag: name of the night in the history of the working copy.
+            deadline: value of `time.monotonic()` after which nothing more is begun.
+        """
+        self.workspace, self.registry, self.tag, self.deadline = workspace, registry, tag, deadline
+        self.stages: list[StageResult] = []
+        self.problems: dict[str, str] = {}
+        self.results: dict[str, Any] = {}
+        self.blocked: dict[str, str] = {}
+        """Step to the failed step that it needed."""
+
+    def run(self, steps: Mapping[str, Step]) -> None:
+        """Run the steps in their order, without those that need one which failed or was left out."""
+        for name, step in steps.items():
+            cause = next((need for need in step.needs if need in self.problems or need in self.blocked), None)
+            if cause is not None:
+                self.blocked[name] = self.blocked.get(cause, cause)
+                get_run_logger().warning("%s: not tried, %s failed", name, self.blocked[name])
+                continue
+            self.results[name] = self.guarded(name, partial(step.work, self))
+
+    def outcome(self, model: str) -> Outcome:
+        """Row of the night's table; a model whose step failed keeps its champion."""
+        if model in self.blocked:
+            return failed(self.workspace, self.registry, model, f"not tried: {self.blocked[model]} failed")
+        outcome: Outcome | None = self.results[model]
+        return outcome or failed(self.workspace, self.registry, model, self.problems[model].splitlines()[0])
+
+    def seconds_left(self) -> float:
+        """Seconds until the deadline.
+
+        Raises:
+            DeadlineError: there are none.
+        """
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            minutes = self.workspace.profile.night.deadline_minutes
+            raise DeadlineError(
+                f"the night's {minutes:.0f} minutes are over", hint="raise night.deadline_minutes, or train for less"
+            )
+        return left
+
+    def stage(self, name: str, *, force: bool = False) -> None:
+        settings = self.workspace.profile.night
+        minutes = settings.package_timeout_minutes if name == "package" else settings.stage_timeout_minutes
+        patient = stage_task.with_options(**self._retry_options(settings.stage_retries))
+        self.stages.append(patient(self.workspace, name, min(minutes, self.seconds_left() / 60), force))
+
+    def store(self, work: Task[..., Any], *arguments: Any) -> Any:
+        """Run a task that reads or writes registry or snapshots, patiently: their servers may be restarting."""
+        self.seconds_left()
+        return work.with_options(**self._retry_options(self.workspace.profile.night.store_retries))(*arguments)
+
+    def _retry_options(self, retries: int) -> dict[str, Any]:
+        first = self.workspace.profile.night.retry_delay_seconds
+        delays = [first * 2**attempt for attempt in range(retries)]
+
+        # A function and no method: Prefect takes anything else for a plain yes or no, and a method for no.
+        def worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
+            """Bad settings or data would be found again; what was killed or away may do better."""
+            try:
+                state.result()
+            except AuraError as error:
+                return error.transient and time.monotonic() < self.deadline
+            except Exception:
+                return False
+            return False
+
+        return {"retries": retries, "retry_delay_seconds": delays or None, "retry_condition_fn": worth_another_try}
+
+    def guarded(self, name: str, work: Callable[[], Any]) -> Any:
+        """Run a part of the night; what goes wrong is a line of the report, not the end of the night."""
+        try:
+            return work()
+        except AuraError as error:
+            self.problems[name] = str(error)
+            get_run_logger().error("%s failed: %s", name, error)
+        except OSError as error:  # a full disk: where in the code it was noticed tells nobody anything
+            self.problems[name] = f"{type(error).__name__}: {error}"
+            get_run_logger().error("%s failed: %s", name, error)
+        except Exception as error:  # a bug: the report must say so, and the other parts go on
+            self.problems[name] = f"{type(error).__name__}: {error}"
+            get_run_logger().exception("%s failed", name)
+        return None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One part of a night.
+
+    Attributes:
+        work: does it and returns its result. Its limit in time is that of the stage that it runs (`night.*_minutes`).
+        needs: steps without which it cannot work.
+    """
+
+    work: Callable[[Night], Any]
+    needs: tuple[str, ...] = ()
+
+
+def _set_up(night: Night) -> None:
+    night.workspace.set_up()
+
+
+def _champions(night: Night) -> None:
+    """A champion that is damaged in the registry is a problem of its own, and keeps no challenger out."""
+    champions: Champions = night.store(champions_task, night.workspace, night.registry)
+    for model, problem in champions.problems.items():
+        night.problems[f"champion of {model}"] = problem
+        get_run_logger().error("champion of %s: %s", model, problem)
+
+
+def _prepare(night: Night) -> None:
+    night.stage("prepare")
+
+
+def _model(name: str, night: Night) -> Outcome:
+    night.stage(f"train_{name}")
+    night.stage(f"evaluate_{name}")
+    if night.store(compare_task, night.workspace, night.registry, name):
+        night.stage(f"evaluate_{name}", force=True)
+    outcome: Outcome = night.store(promotion_task, night.workspace, night.registry, name)
+    return outcome
+
+
+def _index(night: Night) -> dict[str, Any]:
+    # The tables lie outside the working copy, so DVC does not notice when somebody deleted them.
+    night.stage("index", force=served_release(night.workspace.paths.index) is None)
+    metrics: dict[str, Any] = read_json(night.workspace.folder / "metrics" / "index.json", "the index metrics")
+    return metrics
+
+
+def _package(night: Night) -> dict[str, str]:
+    _champions(night)  # some of them may be an hour old
+    # The Bento store lies outside the working copy as well.
+    night.stage("package", force=not bentos_current(night.workspace))
+    packed = read_json(night.workspace.folder / "metrics" / "package.json", "the result of packing")
+    return {service: bento["tag"] for service, bento in packed["bentos"].items()}
+
+
+def _record(night: Night) -> str:
+    tag: str = night.store(record_task, night.workspace, night.tag)
+    return tag
+
+
+STEPS: dict[str, Step] = {
+    "working copy": Step(_set_up),
+    "champions": Step(_champions, needs=("working copy",)),
+    "prepare": Step(_prepare, needs=("champions",)),
+    **{model: Step(partial(_model, model), needs=("prepare",)) for model in MODELS},
+    "index": Step(_index, needs=("prepare",)),
+    # Bentos of the champions before are better than none: a model or index that failed keeps none of them out.
+    "package": Step(_package, needs=("prepare",)),
+    "record": Step(_record, needs=("prepare",)),
+}
+"""The night, in its order."""

@@ -1,0 +1,62 @@
+"""A Prefect server for a run that has none: started here, on SQLite under the home folder, and stopped at the end.
+
+`PREFECT_API_URL` names a server that runs elsewhere; then nothing is started. Import this before anything imports Prefect:
+the library reads its environment at import.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aura.paths import home
+from aura.supervision import watched, watched_environment
+from flows.processes import free_port, stop, wait_until_healthy
+
+
+@contextmanager
+def prefect_api(start_seconds: float) -> Iterator[str]:
+    """URL of a Prefect API, with the environment of this process pointing to it.
+
+    Args:
+        start_seconds: how long a server that is started here may take to answer.
+    """
+    configured = os.environ.get("PREFECT_API_URL")
+    if configured:
+        yield configured
+        return
+    quiet = {
+        "PREFECT_HOME": str(home() / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "INFO"),
+    }
+    os.environ.update(quiet)
+    log = home() / "logs" / "prefect-server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    command = watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+    with log.open("w", encoding="utf-8") as stream:
+        server = subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=watched_environment()
+        )
+    try:
+        wait_until_healthy(f"{url}/health", server, log, start_seconds)
+        os.environ["PREFECT_API_URL"] = url
+        yield url
+    finally:
+        _send_last_logs()
+        os.environ.pop("PREFECT_API_URL", None)
+        stop(server)
+
+
+def _send_last_logs() -> None:
+    """Prefect sends logs in the background; what is left when the server has gone would end as an error on the terminal."""
+    if "prefect.logging.handlers" in sys.modules:
+        from prefect.logging.handlers import APILogHandler
+
+        APILogHandler().flush()

@@ -1,0 +1,79 @@
+"""One run of a profile at a time on this machine, and the trace that a run leaves when it is killed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from aura.artifact import read_json, write_json
+from aura.errors import ArtifactError, BusyError
+from aura.supervision import ENDED_AFTER_SECONDS
+
+LOCK, HOLDER = "run.lock", ".holder.json"
+_PROBE_SECONDS = 1.0
+"""`RunLock.holder` takes the lock for a moment to see whether it is free; a run that begins just then waits this long."""
+
+
+class RunLock:
+    """The lock of a folder. The system frees it when the process that holds it dies."""
+
+    def __init__(self, folder: Path, profile: str) -> None:
+        self._folder, self._profile = folder, profile
+
+    @contextmanager
+    def held(self, run_id: str = "") -> Iterator[str]:
+        """Hold the lock.
+
+        Args:
+            run_id: name of this run for the run that finds it dead.
+
+        Yields:
+            `run_id` of the run that held it before and died; empty when the last one ended in order.
+
+        Raises:
+            BusyError: another run holds it.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self._folder / LOCK)
+        try:
+            lock.acquire(timeout=_PROBE_SECONDS)
+        except filelock.Timeout:
+            raise BusyError(
+                f"another run of profile {self._profile!r} is under way (process {self._read().get('pid', 'unknown')})",
+                hint="wait for it (`aura status`), or use another profile or AURA_HOME",
+            ) from None
+        holder = self._folder / HOLDER
+        try:
+            died = ""
+            if holder.is_file():
+                died = str(self._read().get("run_id", ""))
+                time.sleep(ENDED_AFTER_SECONDS)  # a DVC or a stage of that run may not have noticed yet
+            write_json(holder, {"pid": os.getpid(), "run_id": run_id})
+            yield died
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def holder(self) -> int | None:
+        """Process id of the run under way on this machine, or None."""
+        if not (self._folder / LOCK).is_file():
+            return None
+        try:
+            with filelock.FileLock(self._folder / LOCK).acquire(timeout=0):
+                return None
+        except filelock.Timeout:
+            pid = self._read().get("pid")
+            return None if pid is None else int(str(pid))  # None: it begins or ends in this very moment
+
+    def _read(self) -> dict[str, object]:
+        """What the holder wrote of itself; empty when it has not yet, or a power cut left an empty file."""
+        try:
+            values = read_json(self._folder / HOLDER, "the holder of the run lock")
+        except ArtifactError:
+            return {}
+        return values if isinstance(values, dict) else {}
