@@ -29,7 +29,7 @@ ENV_LEVELS = "__"
 class Section(BaseModel):
     """Base of every settings schema: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
 
 
 SectionType = TypeVar("SectionType", bound=Section)

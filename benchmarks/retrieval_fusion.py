@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aura.paths import repo_root
+from aura.prepared_rows import QueryRow
 from inference.retrieval.chunks import read_pages
 from inference.retrieval.image_embedding import ColourTextureDescriptor
 from inference.retrieval.judge import (
@@ -33,7 +34,6 @@ from inference.retrieval.judge import (
     NDCG,
     RECALL,
     Judgement,
-    LabelledQuery,
     judge,
     ndcg_at,
     read_queries,
@@ -78,9 +78,7 @@ def build_snapshot(folder: Path, knowledge: Path, chunk_words: int) -> tuple[lan
     return connection, release, len(pages.rows)
 
 
-def measure(
-    connection: lancedb.DBConnection, release: Release, queries: list[LabelledQuery]
-) -> tuple[Judgement, float]:
+def measure(connection: lancedb.DBConnection, release: Release, queries: list[QueryRow]) -> tuple[Judgement, float]:
     """Metrics, and milliseconds per query with its embedding."""
     snapshot = open_release(connection, release, text_embedder_for, lambda _: ColourTextureDescriptor())
     index = Index(connection, snapshot)
@@ -90,7 +88,7 @@ def measure(
     return judged, 1000 * (time.perf_counter() - started) / len(queries)
 
 
-def held_out_recall(judged: dict[str, Judgement], queries: list[LabelledQuery], halvings: int = 200) -> float:
+def held_out_recall(judged: dict[str, Judgement], queries: list[QueryRow], halvings: int = 200) -> float:
     """Mean recall@5 on the half of the queries that did not choose the way."""
     ways = [one for name, one in judged.items() if name != CONFIGURED]
     ndcg, recall = (
@@ -118,7 +116,7 @@ def describe_machine() -> str:
     )
 
 
-def show_misses(console: Console, judged: Judgement, queries: list[LabelledQuery]) -> None:
+def show_misses(console: Console, judged: Judgement, queries: list[QueryRow]) -> None:
     """Queries whose page is not among the first five."""
     for query, ranking in zip(queries, judged.rankings, strict=True):
         if not set(ranking[:5]) & set(query.relevant):

@@ -9,9 +9,9 @@ from pydantic import Field, SecretStr
 from aura.serving import ServingSettings
 from aura.settings import Section, Uri, read_profile, validate
 from aura.tracking import TrackingSettings
+from dataprep.settings import DataSettings
 from inference.retrieval.settings import RetrievalSettings
 from training.chat.settings import ChatSettings
-from training.data.settings import DataSettings
 from training.detection.settings import DetectionSettings
 from training.gate import GateSettings
 from training.outfits.settings import OutfitsSettings

@@ -28,12 +28,20 @@ from training.models import MODELS, model_sources
 
 CODE: dict[str, tuple[str, ...]] = {
     "prepare": (
-        "training/data",
+        "dataprep",
+        "aura/pictures.py",
+        "aura/prepared_rows.py",
         "aura/taxonomy.py",
         "inference/retrieval/chunks.py",
         "inference/retrieval/judge.py",
     ),
-    "index": ("inference/retrieval", "inference/text_embedding.py", "aura/pictures.py", "aura/taxonomy.py"),
+    "index": (
+        "inference/retrieval",
+        "inference/text_embedding.py",
+        "aura/pictures.py",
+        "aura/prepared_rows.py",
+        "aura/taxonomy.py",
+    ),
     "package": (
         "bentos",
         "inference",

@@ -45,7 +45,14 @@ DATA_PARTS = {"detection": ("detection",), "outfits": ("outfits",), "chat": ("ch
 
 def model_sources(name: str) -> tuple[str, ...]:
     """Code that a change of which calls for a new training."""
-    shared = ("training/settings.py", "training/fit.py", "inference/smoke_test.py", "aura/taxonomy.py")
+    shared = (
+        "training/settings.py",
+        "training/fit.py",
+        "training/row_table.py",
+        "inference/smoke_test.py",
+        "aura/prepared_rows.py",
+        "aura/taxonomy.py",
+    )
     extra = {
         "detection": ("aura/pictures.py",),
         "outfits": ("aura/pictures.py", "inference/text_embedding.py"),

@@ -12,10 +12,11 @@ from aura.artifact import content_hash
 from aura.errors import IndexNotReadyError
 from aura.lineage import value_hash
 from aura.paths import cache_dir
+from aura.prepared_rows import CatalogRow
 from aura.taxonomy import Category
 from inference.outfits.items import Item
 from inference.outfits.model import OutfitModel
-from inference.retrieval.catalog import CatalogItem, open_picture, read_catalog
+from inference.retrieval.catalog import open_picture, read_catalog
 
 _BATCH = 64
 
@@ -80,7 +81,7 @@ class Catalog:
         temporary.replace(file)
         return vectors
 
-    def _as_item(self, record: CatalogItem) -> Item:
+    def _as_item(self, record: CatalogRow) -> Item:
         return Item(
             item_id=record.item_id, category=record.category, title=record.title, attributes=record.attributes,
             image=open_picture(self._folder / record.image),

@@ -10,35 +10,26 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from dataprep.importers import IMPORTERS, importer
 from flows.cli.options import JsonOption, ProfileOption, SetOption
 
 app = typer.Typer(help="Import photos, prepare data, restore the data of a night.", no_args_is_help=True)
-imports = typer.Typer(help="Import a public data set from its original layout.", no_args_is_help=True)
-app.add_typer(imports, name="import")
-
-PathArgument = Annotated[Path, typer.Argument(help="folder that holds the original files")]
 
 
-@imports.command("ccp")
-def import_ccp(path: PathArgument, profile: ProfileOption = "ccp", overrides: SetOption = None) -> None:
-    """Clothing Co-Parsing street photos: boxes, outfits and catalog items from the pixel labels."""
-    from training.data.ccp import import_ccp as run
-
-    _import("ccp", run, path, profile, overrides)
-
-
-@imports.command("clothing")
-def import_clothing(path: PathArgument, profile: ProfileOption = "ccp", overrides: SetOption = None) -> None:
-    """Product photos of single garments: catalog items."""
-    from training.data.clothing import import_clothing as run
-
-    _import("clothing", run, path, profile, overrides)
-
-
-def _import(name, run, path, profile, overrides):  # type: ignore[no-untyped-def]
+@app.command("import")
+def import_source(
+    name: Annotated[
+        str, typer.Argument(help="; ".join(f"{name}: {entry.summary}" for name, entry in IMPORTERS.items()))
+    ],
+    path: Annotated[Path, typer.Argument(help="folder that holds the original files")],
+    profile: ProfileOption = "ccp",
+    overrides: SetOption = None,
+) -> None:
+    """Import a public data set from its original layout."""
     from aura.paths import home
     from flows.profile import load_profile
 
+    run = importer(name)
     settings = load_profile(profile, overrides or ())
     report = run(path, home() / "raw" / name, settings.data)
     Console().print(report.to_text(), highlight=False)
@@ -78,7 +69,7 @@ def restore(
     to: Annotated[Path, typer.Option("--to", help="folder to make")],
     profile: ProfileOption = "sample",
 ) -> None:
-    """Bring the data, models and figures of a night back into a new folder."""
+    """Bring the data, models and metrics of a night back into a new folder."""
     from flows.cli.pipeline import find_workspace
     from flows.snapshots import restore as bring_back
 

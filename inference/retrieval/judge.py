@@ -7,7 +7,6 @@ chapter 13).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -16,19 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from aura.errors import DataError
+from aura.prepared_rows import QueryRow, good_rows, scan_rows
+from aura.problems import Problems
 from inference.retrieval.settings import JudgeSettings
 
 RECALL, NDCG, MRR = "recall_at_5", "ndcg_at_10", "mrr_at_10"
 DEPTH = 10
 """Pages of a ranking that any metric looks at."""
-
-
-@dataclass(frozen=True)
-class LabelledQuery:
-    """A question as a user would type it, and the slugs of the pages that answer it."""
-
-    query: str
-    relevant: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,33 +33,28 @@ class Judgement:
     rankings: tuple[tuple[str, ...], ...]
 
 
-def read_queries(path: Path, known_slugs: Collection[str]) -> list[LabelledQuery]:
-    """Labelled queries of a JSON Lines file, or of all `*.jsonl` files of a folder.
+def read_queries(path: Path, known_slugs: Collection[str]) -> list[QueryRow]:
+    """Labelled queries of a JSON Lines file, or of all `*.jsonl` files of a folder; no page is named twice in a row.
 
     Raises:
-        DataError: nothing there, broken lines, or labels that name unknown pages (all of them are listed).
+        DataError: nothing there, broken rows, or labels that name unknown pages (the first twenty are listed).
     """
-    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-    queries: list[LabelledQuery] = []
-    problems: list[str] = []
-    for file in files:
-        if not file.is_file():
-            raise DataError(f"no labelled queries: {file} is missing", hint="run the stage prepare first")
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-            if line.strip():
-                try:
-                    queries.append(_parse(line, known_slugs))
-                except DataError as error:
-                    problems.append(f"  - {file.name}, line {number}: {error.message}")
-    if problems:
-        raise DataError(f"{len(problems)} broken labelled queries:\n" + "\n".join(problems), hint="correct these lines")
+    queries: list[QueryRow] = []
+    problems = Problems()
+    for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
+        for number, row in good_rows(scan_rows(file, QueryRow, "run the stage prepare first"), file.name, problems):
+            unknown = sorted(set(row.relevant) - set(known_slugs))
+            if unknown:
+                problems.add(f"{file.name}, row {number}", f"relevant: no such page: {', '.join(unknown)}")
+            queries.append(row.model_copy(update={"relevant": tuple(dict.fromkeys(row.relevant))}))
+    problems.raise_if_any("the labelled queries", hint="correct these rows")
     if not queries:
         raise DataError(f"no labelled queries in {path}", hint="an index is only served when it can be judged")
     return queries
 
 
 def judge(
-    queries: Sequence[LabelledQuery], rank: Callable[[Sequence[str]], Sequence[Sequence[str]]], settings: JudgeSettings
+    queries: Sequence[QueryRow], rank: Callable[[Sequence[str]], Sequence[Sequence[str]]], settings: JudgeSettings
 ) -> Judgement:
     """Metrics of an index.
 
@@ -132,21 +120,3 @@ def bootstrap_interval(values: Sequence[float], samples: int, seed: int) -> tupl
     picks = np.random.default_rng(seed).integers(0, len(array), size=(samples, len(array)))
     low, high = np.percentile(array[picks].mean(axis=1), [2.5, 97.5])
     return float(low), float(high)
-
-
-def _parse(line: str, known_slugs: Collection[str]) -> LabelledQuery:
-    try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"not JSON ({error})") from error
-    if not isinstance(values, dict) or set(values) != {"query", "relevant"}:
-        raise DataError('must be an object with exactly the keys "query" and "relevant"')
-    query, relevant = values["query"], values["relevant"]
-    if not isinstance(query, str) or not query.strip():
-        raise DataError(f"query must be a text that is not empty, not {query!r}")
-    if not isinstance(relevant, list) or not relevant or not all(isinstance(slug, str) for slug in relevant):
-        raise DataError(f"relevant must be a list of slugs, not {relevant!r}")
-    unknown = sorted(set(relevant) - set(known_slugs))
-    if unknown:
-        raise DataError(f"no such page: {', '.join(unknown)}")
-    return LabelledQuery(query=query, relevant=tuple(dict.fromkeys(relevant)))

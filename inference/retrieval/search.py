@@ -19,6 +19,7 @@ import lancedb
 from lancedb.table import Table
 from PIL import Image
 
+from aura.prepared_rows import CatalogRow
 from aura.taxonomy import Category
 from inference.retrieval.chunks import FACETS
 from inference.retrieval.filters import Filters, category_condition, check_count, checked_query, facet_condition
@@ -48,16 +49,9 @@ class Passage:
     relevance: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class CatalogHit:
-    """A catalog item; `image` is relative to the catalog's folder."""
+class CatalogHit(CatalogRow):
+    """A catalog item that answers a query; `image` is relative to the catalog's folder."""
 
-    item_id: str
-    category: Category
-    title: str
-    description: str
-    attributes: dict[str, str]
-    image: str
     relevance: float
 
 
@@ -222,5 +216,4 @@ class Index:
 
 
 def _hit(row: Mapping[str, Any]) -> CatalogHit:
-    parsed = {"category": Category(row["category"]), "attributes": json.loads(row["attributes"])}
-    return CatalogHit(**(dict(row) | parsed))
+    return CatalogHit.model_validate(dict(row) | {"attributes": json.loads(row["attributes"])})

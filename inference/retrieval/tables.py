@@ -20,7 +20,8 @@ import pyarrow as pa
 from lancedb.index import FTS
 
 from aura.errors import DataError
-from inference.retrieval.catalog import CatalogItem, open_picture
+from aura.prepared_rows import CatalogRow
+from inference.retrieval.catalog import open_picture
 from inference.retrieval.chunks import FACETS, Page, cut_page
 from inference.retrieval.image_embedding import ImageEmbedder
 
@@ -98,7 +99,7 @@ def knowledge_source(pages: Sequence[Page], max_words: int, embedder: TextEmbedd
 
 
 def catalog_source(
-    items: Sequence[CatalogItem], folder: Path, text_embedder: TextEmbedderLike, image_embedder: ImageEmbedder
+    items: Sequence[CatalogRow], folder: Path, text_embedder: TextEmbedderLike, image_embedder: ImageEmbedder
 ) -> TableSource:
     """Catalog items; attributes are stored as JSON because each source has its own.
 

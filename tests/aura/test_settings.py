@@ -127,3 +127,25 @@ def test_profiles_hold_only_differences_from_what_they_extend() -> None:
         inherited = leaves(below.model_dump(mode="json"))
         repeated = [key for key, value in leaves(own).items() if inherited.get(key) == value]
         assert not repeated, f"{name}.yaml repeats {repeated}"
+
+
+class Documented(Section):
+    width_px: int = 3
+    """Width of an image, in pixels."""
+
+
+def test_the_meaning_of_a_setting_is_in_the_schema() -> None:
+    assert Documented.model_json_schema()["properties"]["width_px"]["description"] == "Width of an image, in pixels."
+
+
+def test_every_setting_of_the_data_says_what_it_means() -> None:
+    schema = Profile.model_fields["data"].annotation.model_json_schema()  # type: ignore[union-attr]
+    sections = {"DataSettings": schema, **schema["$defs"]}
+    assert sections.keys() == {"DataSettings", "SplitSettings", "SampleSettings", "ImportSettings"}
+    missing = [
+        f"{section}.{name}"
+        for section, values in sections.items()
+        for name, setting in values["properties"].items()
+        if not setting.get("description")
+    ]
+    assert missing == []

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(3000)]
 
 # What the stage's own process has on its command line, in the order of the night.
 STAGES = {
-    "prepare": "training.data.prepare",
+    "prepare": "dataprep.prepare",
     "train_detection": "training.train detection",
     "evaluate_detection": "training.evaluate detection",
     "train_outfits": "training.train outfits",

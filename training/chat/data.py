@@ -1,12 +1,11 @@
 """Conversations as examples: one per answer, with a prompt of the shape that serving builds at that point.
 
-System text, history and question are put together by the same code; the notes have serving's number and order, but stand
-in for what the index would find (see `training.chat.passages`).
+System text, history and question are put together by the same code. The passages have serving's number and order, but
+stand in for what the index would find (see `training.chat.passages`).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from torch.utils.data import BatchSampler, DataLoader, Sampler
+from datasets import Features, List, Value
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from aura.errors import DataError, InvalidRequestError
+from aura.prepared_rows import PREPARE_AGAIN, DialogueRow, iter_rows
 from inference.chat.notes import search_query
 from inference.chat.prompt import Example, PromptBuilder
 from inference.chat.scoring import TokenBatch, collate, length_batches
 from training.chat.passages import PassageFinder, with_support
 from training.chat.settings import ChatSettings
 from training.fit import EpochShuffle, resumed_epoch
+from training.row_table import RowCodec, RowTable
 
 _POOL_BATCHES = 8
 
@@ -35,8 +37,8 @@ class Case:
         turn: 0 for the first answer.
         topic: topic of the first page that the conversation is grounded in.
         messages: the conversation up to and with the answer.
-        retrieved: the notes that the question alone finds, best first.
-        passages: the notes of the example: the retrieved ones, with the one that supports the answer among them.
+        retrieved: the passages that the question alone finds, best first.
+        passages: those of the example: the retrieved ones, with the passage that supports the answer among them.
         example: what the model reads and what it is to say.
     """
 
@@ -49,53 +51,92 @@ class Case:
     example: Example
 
 
-def read_cases(data_dir: Path, split: str, builder: PromptBuilder, settings: ChatSettings) -> list[Case]:
-    """Every answer of a split, in the file's order.
+def read_cases(data_dir: Path, split: str, builder: PromptBuilder, settings: ChatSettings) -> RowTable[Case]:
+    """Every answer of a split, in the file's order, in a mapped table.
 
     Raises:
         DataError: the file is missing, empty or broken, or names pages that are not there.
     """
     path = data_dir / "chat" / f"{split}.jsonl"
     finder = PassageFinder(data_dir / "knowledge" / "pages", settings.chunk_max_words)
-    cases: list[Case] = []
-    for number, row in enumerate(_rows(path), start=1):
-        try:
-            cases.extend(_cases(row, builder, finder, settings.passages))
-        except (KeyError, TypeError, IndexError, AttributeError, InvalidRequestError) as error:
-            raise DataError(
-                f"{path.name}, row {number}: not a conversation ({type(error).__name__}: {error})",
-                hint="run the stage prepare again",
-            ) from error
+    cases = RowTable.write(_all_cases(path, builder, finder, settings.passages), _CODEC)
     if not cases:
         raise DataError(f"no conversation in {path}", hint="write more dialogues, or raise this split's share")
     return cases
 
 
-def _rows(path: Path) -> list[Any]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except FileNotFoundError as error:
-        raise DataError(f"no conversations at {path}", hint="run the stage prepare first: aura data prepare") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not JSON lines: {error}", hint="run the stage prepare again") from error
+def _all_cases(path: Path, builder: PromptBuilder, finder: PassageFinder, count: int) -> Iterator[Case]:
+    for row in iter_rows(path, DialogueRow):
+        try:
+            yield from _cases(row, builder, finder, count)
+        except InvalidRequestError as error:
+            raise DataError(
+                f"{path.name}, conversation {row.id!r} cannot be put to the model: {error.message}", hint=PREPARE_AGAIN
+            ) from error
 
 
-def _cases(row: Any, builder: PromptBuilder, finder: PassageFinder, count: int) -> Iterator[Case]:
-    messages: list[dict[str, str]] = row["messages"]
+def _cases(row: DialogueRow, builder: PromptBuilder, finder: PassageFinder, count: int) -> Iterator[Case]:
+    messages = [message.model_dump() for message in row.messages]
     answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
     for turn, end in enumerate(answers):
         retrieved = finder.retrieve(search_query(messages[:end]), count)
-        support = finder.support(row["documents"], messages[end - 1]["content"], messages[end]["content"])
+        support = finder.support(row.documents, messages[end - 1]["content"], messages[end]["content"])
         passages = with_support(retrieved, support)
         yield Case(
-            conversation=row["id"],
+            conversation=row.id,
             turn=turn,
-            topic=finder.topics[row["documents"][0]],
+            topic=finder.topics[row.documents[0]],
             messages=messages[: end + 1],
             retrieved=retrieved,
             passages=passages,
             example=builder.example(messages[: end + 1], passages),
         )
+
+
+def _encode(case: Case) -> dict[str, Any]:
+    values = {name: getattr(case, name) for name in _CODEC.features if name not in _EXAMPLE_COLUMNS}
+    return values | {"prompt_ids": case.example.prompt_ids, "answer_ids": case.example.answer_ids}
+
+
+def _decode(values: dict[str, Any]) -> Case:
+    example = Example(*(values[name] for name in _EXAMPLE_COLUMNS))
+    return Case(example=example, **{name: value for name, value in values.items() if name not in _EXAMPLE_COLUMNS})
+
+
+_EXAMPLE_COLUMNS = ("prompt_ids", "answer_ids")
+_CODEC = RowCodec(
+    Features(
+        {
+            "conversation": Value("string"),
+            "turn": Value("int32"),
+            "topic": Value("string"),
+            "messages": List({"role": Value("string"), "content": Value("string")}),
+            "retrieved": List(Value("string")),
+            "passages": List(Value("string")),
+            "prompt_ids": List(Value("int32")),
+            "answer_ids": List(Value("int32")),
+        }
+    ),
+    _encode,
+    _decode,
+)
+
+
+class Examples(Dataset[Example]):
+    """The examples of some cases, read when they are asked for."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self._cases = cases
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def __getitem__(self, index: int) -> Example:
+        return self._cases[index].example
+
+    def lengths(self) -> list[int]:
+        """Tokens of each example."""
+        return [case.example.length for case in self._cases]
 
 
 class BucketBatches(BatchSampler):
@@ -128,8 +169,8 @@ class ChatDataModule(lightning.LightningDataModule):
     def __init__(self, data_dir: Path, builder: PromptBuilder, settings: ChatSettings, seed: int) -> None:
         super().__init__()
         self._data_dir, self._builder, self._settings, self._seed = data_dir, builder, settings, seed
-        self.train_cases: list[Case] = []
-        self.val_cases: list[Case] = []
+        self.train_cases: Sequence[Case] = ()
+        self.val_cases: Sequence[Case] = ()
 
     def setup(self, stage: str) -> None:
         """Read both splits; Lightning calls this on every process.
@@ -141,17 +182,15 @@ class ChatDataModule(lightning.LightningDataModule):
         self.val_cases = read_cases(self._data_dir, "val", self._builder, self._settings)
 
     def train_dataloader(self) -> DataLoader[TokenBatch]:
-        examples = [case.example for case in self.train_cases]
-        lengths = [example.length for example in examples]
+        examples = Examples(self.train_cases)
         sampler = EpochShuffle(len(examples), self._seed, resumed_epoch(self))
-        return self._loader(examples, BucketBatches(sampler, self._settings.batch_size, False, lengths))
+        return self._loader(examples, BucketBatches(sampler, self._settings.batch_size, False, examples.lengths()))
 
     def val_dataloader(self) -> DataLoader[TokenBatch]:
-        examples = [case.example for case in self.val_cases]
-        batches = length_batches([example.length for example in examples], self._settings.score_batch_tokens)
-        return self._loader(examples, batches)
+        examples = Examples(self.val_cases)
+        return self._loader(examples, length_batches(examples.lengths(), self._settings.score_batch_tokens))
 
-    def _loader(self, examples: list[Example], batches: Any) -> DataLoader[TokenBatch]:
+    def _loader(self, examples: Examples, batches: Any) -> DataLoader[TokenBatch]:
         pad_id = int(self._builder.tokenizer.pad_token_id)
         return DataLoader(
             examples,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from training.fit import best_checkpoint, build_trainer, resume_path
 class Fitted:
     """What remains of a fit: plain values. Trainer, module, data module and callbacks all lead to the quantised model."""
 
-    val_cases: list[Case]
+    val_cases: Sequence[Case]
     curve: LossCurve
     val_loss: float
 
@@ -124,7 +125,7 @@ def _load_best(module: ChatModule, path: Path) -> None:
     module.load_state_dict(checkpoint["state_dict"], strict=False)
 
 
-def _shown(cases: list[Case], count: int) -> list[Case]:
+def _shown(cases: Sequence[Case], count: int) -> list[Case]:
     """First questions on different topics as long as there are such, then any."""
     first: dict[str, Case] = {}
     for case in cases:
@@ -135,7 +136,7 @@ def _shown(cases: list[Case], count: int) -> list[Case]:
     return chosen[:count]
 
 
-def _serve(model: ChatModel, cases: list[Case], shown: list[Case], batch_tokens: int) -> Served:
+def _serve(model: ChatModel, cases: Sequence[Case], shown: list[Case], batch_tokens: int) -> Served:
     nats = model.answer_nats([case.example for case in cases], batch_tokens)
     tokens = sum(len(case.example.answer_ids) for case in cases)
     answers = [model.reply(case.messages[:-1], case.passages).text.strip() for case in shown]

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from datasets import Features, List, Value
 from PIL import Image
 
 from aura.artifact import read_json
 from aura.errors import DataError
 from aura.pictures import upright_rgb
+from aura.prepared_rows import PREPARE_AGAIN, BoxRow, ImageRow, check_rows, good_rows
+from aura.problems import Problems
+from training.row_table import RowCodec, RowTable
+
+_TABLES = ("images", "annotations", "categories")
+_FEATURES = Features(
+    {
+        "photo_id": Value("int64"),
+        "file_name": Value("string"),
+        "width": Value("int32"),
+        "height": Value("int32"),
+        "boxes_xyxy_px": List(Value("float64")),
+        "labels": List(Value("int64")),
+        "photo_type": Value("string"),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +42,7 @@ class Photo:
     Attributes:
         boxes_xyxy_px: (N, 4) float64 in px of the upright photo.
         labels: (N,) int64 class indices.
-        photo_type: kind of picture, for figures per kind.
+        photo_type: kind of photo, for metrics per kind.
     """
 
     photo_id: int
@@ -32,43 +54,74 @@ class Photo:
     photo_type: str = "photo"
 
 
-def read_split(data_dir: Path, split: str) -> tuple[list[Photo], tuple[str, ...]]:
+def read_split(data_dir: Path, split: str) -> tuple[RowTable[Photo], tuple[str, ...]]:
     """Photos of `DATA/detection/<split>.json` and the category names in class order.
+
+    The photos lie in a mapped table: the JSON text and its Python objects are let go when this returns.
 
     Raises:
         DataError: the file is missing or broken, holds no photo, or refers to an unknown category or photo.
     """
     path = data_dir / "detection" / f"{split}.json"
     if not path.is_file():
-        raise DataError(f"no {path}", hint="run the prepare stage first: aura data prepare")
-    content = read_json(path, f"the {split} split")
-    try:
-        categories = sorted(content["categories"], key=lambda category: category["id"])
-        names = tuple(str(category["name"]) for category in categories)
-        class_of = {category["id"]: index for index, category in enumerate(categories)}
-        boxes: dict[int, list[list[float]]] = {image["id"]: [] for image in content["images"]}
-        labels: dict[int, list[int]] = {image["id"]: [] for image in content["images"]}
-        for annotation in content["annotations"]:
-            x, y, width, height = annotation["bbox"]
-            boxes[annotation["image_id"]].append([x, y, x + width, y + height])
-            labels[annotation["image_id"]].append(class_of[annotation["category_id"]])
-        photos = [
-            Photo(
-                photo_id=image["id"],
-                path=path.parent / "images" / image["file_name"],
-                width=image["width"],
-                height=image["height"],
-                boxes_xyxy_px=np.array(boxes[image["id"]], dtype=np.float64).reshape(-1, 4),
-                labels=np.array(labels[image["id"]], dtype=np.int64),
-                photo_type=image.get("photo_type", "photo"),
-            )
-            for image in content["images"]
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is not in COCO's form: {error!r}", hint="prepare the data again") from error
+        raise DataError(f"no {path}", hint=PREPARE_AGAIN)
+    tables = read_json(path, f"the {split} split")
+    missing = [name for name in _TABLES if not isinstance(tables, dict) or not isinstance(tables.get(name), list)]
+    if missing:
+        raise DataError(f"{path} is not in COCO's form: no {', '.join(missing)}", hint=PREPARE_AGAIN)
+    categories = sorted(tables["categories"], key=lambda category: category["id"])
+    class_of = {category["id"]: index for index, category in enumerate(categories)}
+    folder = path.parent / "images"
+    photos = RowTable.write(_photos(path, tables, class_of, folder), _codec(folder))
     if not photos:
         raise DataError(f"{path} holds no photo", hint="import more data, or change the split fractions")
-    return photos, names
+    return photos, tuple(str(category["name"]) for category in categories)
+
+
+def _photos(path: Path, tables: dict[str, list[Any]], class_of: Mapping[int, int], folder: Path) -> Iterator[Photo]:
+    """The photos with their boxes; `tables` loses its rows, so that the memory is free again when the photos are written.
+
+    Raises:
+        DataError: after the last photo, rows are broken or refer to an unknown category or photo.
+    """
+    problems = Problems()
+    # Five numbers per box, as a million boxes are no million objects this way: x, y, width, height, class.
+    boxes_of: dict[int, array[float]] = defaultdict(lambda: array("d"))
+    for number, box in good_rows(check_rows(tables.pop("annotations"), BoxRow), "annotations", problems):
+        if box.category_id in class_of:
+            boxes_of[box.image_id].extend((*box.bbox, class_of[box.category_id]))
+        else:
+            problems.add(f"annotations, row {number}", f"no category {box.category_id}")
+    for _, image in good_rows(check_rows(tables.pop("images"), ImageRow), "images", problems):
+        boxes = np.array(boxes_of.pop(image.id, ()), dtype=np.float64).reshape(-1, 5)
+        yield Photo(
+            photo_id=image.id, path=folder / image.file_name, width=image.width, height=image.height,
+            boxes_xyxy_px=np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], axis=1),
+            labels=boxes[:, 4].astype(np.int64), photo_type=image.photo_type,
+        )  # fmt: skip
+    for image_id in boxes_of:
+        problems.add("annotations", f"no image {image_id}")
+    problems.raise_if_any(str(path), hint=PREPARE_AGAIN)
+
+
+def _codec(folder: Path) -> RowCodec[Photo]:
+    return RowCodec(_FEATURES, _encode, partial(_decode, folder))
+
+
+def _encode(photo: Photo) -> dict[str, Any]:
+    return {
+        "photo_id": photo.photo_id, "file_name": photo.path.name, "width": photo.width, "height": photo.height,
+        "boxes_xyxy_px": photo.boxes_xyxy_px.ravel().tolist(), "labels": photo.labels.tolist(),
+        "photo_type": photo.photo_type,
+    }  # fmt: skip
+
+
+def _decode(folder: Path, values: dict[str, Any]) -> Photo:
+    return Photo(
+        photo_id=values["photo_id"], path=folder / values["file_name"], width=values["width"], height=values["height"],
+        boxes_xyxy_px=np.array(values["boxes_xyxy_px"], dtype=np.float64).reshape(-1, 4),
+        labels=np.array(values["labels"], dtype=np.int64), photo_type=values["photo_type"],
+    )  # fmt: skip
 
 
 def read_photo(photo: Photo) -> Image.Image:
@@ -81,10 +134,10 @@ def read_photo(photo: Photo) -> Image.Image:
         with Image.open(photo.path) as image:
             upright = upright_rgb(image)
     except OSError as error:
-        raise DataError(f"cannot read {photo.path}: {error}", hint="prepare the data again") from error
+        raise DataError(f"cannot read {photo.path}: {error}", hint=PREPARE_AGAIN) from error
     if upright.size != (photo.width, photo.height):
         raise DataError(
             f"{photo.path} is {upright.size[0]} x {upright.size[1]} px, its annotation says {photo.width} x {photo.height}",
-            hint="prepare the data again",
+            hint=PREPARE_AGAIN,
         )
     return upright

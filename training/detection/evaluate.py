@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,19 +62,19 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, se
     )
 
 
-def _rows_per_type(photos: list[Photo]) -> dict[str, list[int]]:
+def _rows_per_type(photos: Sequence[Photo]) -> dict[str, list[int]]:
     rows: dict[str, list[int]] = defaultdict(list)
     for row, photo in enumerate(photos):
         rows[photo.photo_type].append(row)
     return dict(sorted(rows.items()))
 
 
-def _boxes_per_label(photos: list[Photo], labels: tuple[str, ...]) -> dict[str, int]:
+def _boxes_per_label(photos: Sequence[Photo], labels: tuple[str, ...]) -> dict[str, int]:
     counts = np.bincount(np.concatenate([photo.labels for photo in photos]), minlength=len(labels))
     return dict(zip(labels, counts.tolist(), strict=True))
 
 
-def rank_photos(detector: Detector, photos: list[Photo]) -> list[Ranking]:
+def rank_photos(detector: Detector, photos: Sequence[Photo]) -> list[Ranking]:
     """Candidates of every photo, in order."""
     rankings: list[Ranking] = []
     for start in range(0, len(photos), _CHUNK):
@@ -81,7 +82,7 @@ def rank_photos(detector: Detector, photos: list[Photo]) -> list[Ranking]:
     return rankings
 
 
-def measure(rankings: list[Ranking], photos: list[Photo], labels: tuple[str, ...]) -> Precision:
+def measure(rankings: list[Ranking], photos: Sequence[Photo], labels: tuple[str, ...]) -> Precision:
     """Average precision of rankings against the photos' boxes."""
     meter = PrecisionMeter(labels)
     for ranking, photo in zip(rankings, photos, strict=True):

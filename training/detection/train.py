@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -58,7 +60,11 @@ def _rate_for(start: Start, settings: DetectionSettings) -> DetectionSettings:
 
 
 def _finish(
-    settings: DetectionSettings, context: TrainContext, trainer: lightning.Trainer, start: Start, photos: list[Photo]
+    settings: DetectionSettings,
+    context: TrainContext,
+    trainer: lightning.Trainer,
+    start: Start,
+    photos: Sequence[Photo],
 ) -> dict[str, float]:
     """Artifact, figures and pictures of the best checkpoint."""
     checkpoint = torch.load(best_checkpoint(trainer), map_location="cpu", weights_only=True)

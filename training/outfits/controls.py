@@ -20,8 +20,8 @@ from itertools import combinations
 
 import numpy as np
 
+from aura.prepared_rows import ItemRow, OutfitRow
 from aura.taxonomy import Category
-from training.outfits.data import ItemRow, OutfitRow
 from training.outfits.exam import Question
 
 

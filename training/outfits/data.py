@@ -6,11 +6,9 @@ are computed before the first epoch, once for the garments of the training and t
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -21,7 +19,7 @@ from tqdm import tqdm
 
 from aura.errors import DataError
 from aura.pictures import turned_upright
-from aura.taxonomy import Category
+from aura.prepared_rows import PREPARE_AGAIN, SPLITS, ItemRow, OutfitRow, Split, iter_rows, read_rows
 from inference.outfits.items import MAX_OUTFIT_ITEMS, Item
 from inference.outfits.model import pad_members
 from inference.outfits.towers import FrozenTowers, ItemTensors
@@ -29,49 +27,29 @@ from training.fit import EpochShuffle, resumed_epoch
 from training.outfits.negatives import Outfits
 from training.outfits.settings import OutfitsSettings
 
-Split = Literal["train", "val", "test"]
-_PREPARE = "run the prepare stage again: aura data prepare"
 _READ_CHUNK = 256
 
 
-@dataclass(frozen=True)
-class ItemRow:
-    """One line of `items.jsonl`."""
+def open_item(row: ItemRow) -> Item:
+    """The item of a row whose `image` is a path of this machine, with the image in memory.
 
-    item_id: str
-    category: Category
-    title: str
-    attributes: dict[str, str]
-    image: Path | None
-
-    def item(self) -> Item:
-        """The item with its picture in memory.
-
-        Raises:
-            DataError: the picture is missing or broken.
-        """
-        return Item(self.item_id, self.category, self.title, self.attributes, self._picture())
-
-    def _picture(self) -> Image.Image | None:
-        if self.image is None:
-            return None
-        try:
-            with Image.open(self.image) as opened:
-                # Transparency and depth stay: `inference.outfits.items` decides what they become, as in serving.
-                return turned_upright(opened)
-        except (OSError, UnidentifiedImageError) as error:
-            raise DataError(
-                f"the picture of item {self.item_id!r} cannot be read: {self.image} ({error})", hint=_PREPARE
-            ) from error
+    Raises:
+        DataError: the image is missing or broken.
+    """
+    return Item(row.item_id, row.category, row.title, row.attributes, _open_image(row))
 
 
-@dataclass(frozen=True)
-class OutfitRow:
-    """One line of `train.jsonl`, `val.jsonl` or `test.jsonl`."""
-
-    outfit_id: str
-    group: str
-    items: tuple[str, ...]
+def _open_image(row: ItemRow) -> Image.Image | None:
+    if not row.image:
+        return None
+    try:
+        with Image.open(row.image) as opened:
+            # Transparency and depth stay: `inference.outfits.items` decides what they become, as in serving.
+            return turned_upright(opened)
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(
+            f"the picture of item {row.item_id!r} cannot be read: {row.image} ({error})", hint=PREPARE_AGAIN
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -87,67 +65,35 @@ class OutfitTables:
 
 
 def read_tables(data_dir: Path) -> OutfitTables:
-    """Read and check `<data_dir>/outfits`.
+    """Read and check `<data_dir>/outfits`; the images of the items become paths of this machine.
 
     Raises:
-        DataError: a file is missing, a line is broken, an outfit names an unknown item or has no or too many items.
+        DataError: a file is missing, a row is broken, an outfit names an unknown item or has no or too many items.
     """
     folder = data_dir / "outfits"
-    items = {row.item_id: row for row in _item_rows(folder)}
-    splits: dict[Split, list[OutfitRow]] = {}
-    for split in ("train", "val", "test"):
-        rows = list(_outfit_rows(folder, split))
-        for row in rows:
-            unknown = [item for item in row.items if item not in items]
-            if unknown:
-                raise DataError(f"outfit {row.outfit_id!r} of {split} names unknown items {unknown}", hint=_PREPARE)
-            if not 1 <= len(row.items) <= MAX_OUTFIT_ITEMS or len(set(row.items)) != len(row.items):
-                raise DataError(
-                    f"outfit {row.outfit_id!r} of {split} has the items {list(row.items)}; allowed are 1 to "
-                    f"{MAX_OUTFIT_ITEMS} different ones", hint=_PREPARE,
-                )  # fmt: skip
-        splits[split] = rows
-    if not splits["train"]:
-        raise DataError(f"no outfits to train on in {folder}", hint=_PREPARE)
-    return OutfitTables(items, splits)
+    items = {
+        row.item_id: row.model_copy(update={"image": str(folder / row.image)}) if row.image else row
+        for row in iter_rows(folder / "items.jsonl", ItemRow)
+    }
+    outfits: dict[Split, list[OutfitRow]] = {}
+    for split in SPLITS:
+        outfits[split] = read_rows(folder / f"{split}.jsonl", OutfitRow)
+        for outfit in outfits[split]:
+            _check(outfit, split, items)
+    if not outfits["train"]:
+        raise DataError(f"no outfits to train on in {folder}", hint=PREPARE_AGAIN)
+    return OutfitTables(items, outfits)
 
 
-def _item_rows(folder: Path) -> Iterator[ItemRow]:
-    for line in _lines(folder / "items.jsonl", ("item_id", "category")):
-        try:
-            category = Category(line["category"])
-        except ValueError as error:
-            raise DataError(
-                f"item {line['item_id']!r} has the unknown category {line['category']!r}; known: {', '.join(Category)}",
-                hint=_PREPARE,
-            ) from error
-        image = folder / line["image"] if line.get("image") else None
-        yield ItemRow(str(line["item_id"]), category, line.get("title") or "", line.get("attributes") or {}, image)
-
-
-def _outfit_rows(folder: Path, split: Split) -> Iterator[OutfitRow]:
-    for line in _lines(folder / f"{split}.jsonl", ("outfit_id", "group", "items")):
-        items = line["items"]
-        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-            raise DataError(
-                f"outfit {line['outfit_id']!r} of {split} needs a list of item ids, not {items!r}", hint=_PREPARE
-            )
-        yield OutfitRow(str(line["outfit_id"]), str(line["group"]), tuple(items))
-
-
-def _lines(path: Path, required: Sequence[str]) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        raise DataError(f"prepared outfits lack {path.name} ({path})", hint=_PREPARE)
-    with path.open("rb") as stream:
-        for number, text in enumerate(stream, start=1):
-            try:
-                line = json.loads(text)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise DataError(f"{path}, line {number} is not JSON: {error}", hint=_PREPARE) from error
-            missing = [key for key in required if not isinstance(line, dict) or key not in line]
-            if missing:
-                raise DataError(f"{path}, line {number} lacks {', '.join(missing)}", hint=_PREPARE)
-            yield line
+def _check(outfit: OutfitRow, split: Split, items: Mapping[str, ItemRow]) -> None:
+    unknown = [item_id for item_id in outfit.items if item_id not in items]
+    if unknown:
+        raise DataError(f"outfit {outfit.outfit_id!r} of {split} names unknown items {unknown}", hint=PREPARE_AGAIN)
+    if not 1 <= len(outfit.items) <= MAX_OUTFIT_ITEMS or len(set(outfit.items)) != len(outfit.items):
+        raise DataError(
+            f"outfit {outfit.outfit_id!r} of {split} has the items {list(outfit.items)}; allowed are 1 to "
+            f"{MAX_OUTFIT_ITEMS} different ones", hint=PREPARE_AGAIN,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -163,7 +109,7 @@ class ItemTable:
         with tqdm(total=len(rows), desc="reading items", unit="item") as bar:
             for start in range(0, len(rows), _READ_CHUNK):
                 chunk = rows[start : start + _READ_CHUNK]
-                parts.append(towers.read([row.item() for row in chunk]))
+                parts.append(towers.read([open_item(row) for row in chunk]))
                 bar.update(len(chunk))
         return ItemTable(ItemTensors.concatenate(parts), {row.item_id: place for place, row in enumerate(rows)})
 

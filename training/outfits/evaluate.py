@@ -10,12 +10,13 @@ import numpy as np
 import torch
 
 from aura.errors import DataError
+from aura.prepared_rows import ItemRow
 from aura.taxonomy import Category
 from inference.outfits.model import OutfitModel
 from training.context import Evaluation
 from training.device import training_device
 from training.outfits.controls import Cooccurrence, Popularity
-from training.outfits.data import ItemRow, OutfitTables, read_tables
+from training.outfits.data import OutfitTables, open_item, read_tables
 from training.outfits.exam import Question, make_exam
 from training.outfits.measure import (
     by_category,
@@ -123,7 +124,7 @@ class ModelExaminee:
         """Outfits as rows of the item vectors, once the garments that are new have theirs."""
         new = [name for name in dict.fromkeys(chain.from_iterable(outfits)) if name not in self._place]
         if new:
-            vectors = self._model.encode(self._rows[name].item() for name in new)
+            vectors = self._model.encode(open_item(self._rows[name]) for name in new)
             self._vectors = torch.cat([self._vectors, vectors])
             self._place.update(zip(new, count(len(self._place))))
         return [[self._place[name] for name in outfit] for outfit in outfits]

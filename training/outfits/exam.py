@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from aura.prepared_rows import ItemRow, OutfitRow
 from aura.taxonomy import Category
-from training.outfits.data import ItemRow, OutfitRow
 
 CANDIDATES = 4
 

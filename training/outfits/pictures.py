@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from aura.prepared_rows import ItemRow
 from inference.outfits.items import WHITE, square
 from inference.outfits.model import OutfitModel
 from training.curves import Panel, draw_curves
-from training.outfits.data import ItemRow
+from training.outfits.data import open_item
 from training.outfits.evaluate import ModelExaminee
 from training.outfits.exam import CANDIDATES, Exam, Question
 
@@ -96,7 +97,7 @@ def _draw_outfit(axes: Any, rows: Mapping[str, ItemRow], items: Sequence[str], t
 
 
 def _draw_item(axis: Any, row: ItemRow, title: str, *, bold: bool = False) -> None:
-    picture = row.item().image
+    picture = open_item(row).image
     axis.imshow(square(picture, _TILE_PX) if picture else Image.new("RGB", (_TILE_PX, _TILE_PX), WHITE))
     axis.set_title(title, fontsize=8, fontweight="bold" if bold else "normal", color="#333333")
     axis.set_xticks([])

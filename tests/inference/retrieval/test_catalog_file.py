@@ -1,4 +1,4 @@
-"""The catalog file is checked line by line, and its pictures when they are read."""
+"""The catalog file is checked row by row, and its pictures when they are read."""
 
 from __future__ import annotations
 
@@ -52,27 +52,27 @@ def test_an_empty_catalog_is_allowed_and_a_missing_one_is_not(folder: Path) -> N
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("{broken", "line 2: not JSON"),
-        ([1], "must be an object, not list"),
+        ("{broken", "row 2: not JSON"),
+        ([1], "row 2: not a JSON object"),
         (LINE, "item_id 'a1' appears twice"),
-        (LINE | {"item_id": ""}, "item_id is empty"),
-        (LINE | {"item_id": "c", "title": 5}, "title must be a text, not 5"),
-        (LINE | {"item_id": "c", "category": "capes"}, "category must be one of tops, bottoms"),
-        (LINE | {"item_id": "c", "attributes": {"size": 3}}, "attributes must map texts to texts"),
+        (LINE | {"item_id": ""}, "item_id: String should have at least 1 character"),
+        (LINE | {"item_id": "c", "title": 5}, "title: Input should be a valid string (got 5)"),
+        (LINE | {"item_id": "c", "category": "capes"}, "category: Input should be 'tops', 'bottoms'"),
+        (LINE | {"item_id": "c", "attributes": {"size": 3}}, "attributes.size: Input should be a valid string (got 3)"),
         (LINE | {"item_id": "c", "image": "images/no.png"}, "the picture 'images/no.png' does not exist"),
     ],
 )
 def test_a_broken_line_is_named(folder: Path, line: Any, complaint: str) -> None:
     with pytest.raises(DataError) as caught:
         read_catalog(write(folder, LINE, line))
-    assert "line 2" in str(caught.value)
+    assert "row 2" in str(caught.value)
     assert complaint in str(caught.value)
 
 
 def test_many_broken_lines_are_counted_and_the_first_are_shown(folder: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_catalog(write(folder, *["broken"] * 30))
-    assert "30 broken lines" in str(caught.value)
+    assert "30 problem(s) in" in str(caught.value)
     assert "and 10 more" in str(caught.value)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from aura.errors import DataError
+from aura.prepared_rows import QueryRow
 from inference.retrieval.judge import (
     Judgement,
-    LabelledQuery,
     bootstrap_interval,
     judge,
     ndcg_at,
@@ -46,7 +46,7 @@ def test_metrics_by_hand(ranking: str, relevant: str, recall: float, ndcg: float
 
 
 def test_a_judgement_is_the_mean_over_queries() -> None:
-    queries = [LabelledQuery("q1", ("a",)), LabelledQuery("q2", ("b",)), LabelledQuery("q3", ("z",))]
+    queries = [QueryRow(query=f"q{number}", relevant=(slug,)) for number, slug in enumerate("abz", start=1)]
     answers = {"q1": ["a", "b"], "q2": ["a", "b"], "q3": ["a", "b"]}
 
     def rank(texts: Sequence[str]) -> list[list[str]]:
@@ -99,7 +99,7 @@ def test_queries_are_read_from_a_file_or_a_folder(tmp_path: Path) -> None:
     line = json.dumps({"query": "why?", "relevant": ["a", "a", "b"]})
     (tmp_path / "one.jsonl").write_text(line + "\n\n")
     (tmp_path / "two.jsonl").write_text(line)
-    assert read_queries(tmp_path / "one.jsonl", {"a", "b"}) == [LabelledQuery("why?", ("a", "b"))]
+    assert read_queries(tmp_path / "one.jsonl", {"a", "b"}) == [QueryRow(query="why?", relevant=("a", "b"))]
     assert len(read_queries(tmp_path, {"a", "b"})) == 2
 
 
@@ -107,16 +107,17 @@ def test_queries_are_read_from_a_file_or_a_folder(tmp_path: Path) -> None:
     ("line", "complaint"),
     [
         ("{", "not JSON"),
-        ('{"query": "x"}', "exactly the keys"),
-        ('{"query": " ", "relevant": ["a"]}', "query must be a text"),
-        ('{"query": "x", "relevant": []}', "relevant must be a list"),
+        ('{"query": "x"}', "relevant: Field required"),
+        ('{"query": "x", "relevant": ["a"], "slug": "a"}', "slug: Extra inputs are not permitted"),
+        ('{"query": " ", "relevant": ["a"]}', "query: String should match"),
+        ('{"query": "x", "relevant": []}', "relevant: Tuple should have at least 1 item"),
         ('{"query": "x", "relevant": ["a", "b"]}', "no such page: b"),
     ],
 )
 def test_a_broken_label_is_named(tmp_path: Path, line: str, complaint: str) -> None:
     path = tmp_path / "queries.jsonl"
     path.write_text('{"query": "x", "relevant": ["a"]}\n' + line)
-    with pytest.raises(DataError, match=r"queries\.jsonl, line 2") as caught:
+    with pytest.raises(DataError, match=r"queries\.jsonl, row 2") as caught:
         read_queries(path, {"a"})
     assert complaint in str(caught.value)
 

@@ -167,17 +167,17 @@ def test_a_resumed_training_reads_ahead_in_its_own_epoch(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "no conversations at"),
+        (None, "is missing"),
         ("", "no conversation in"),
-        ("{broken", "not JSON lines"),
-        (json.dumps({"id": "a"}), "row 1: not a conversation"),
+        ("{broken", "row 1: not JSON"),
+        (json.dumps({"id": "a"}), "row 1: documents: Field required; messages: Field required"),
         (json.dumps({"id": "a", "documents": ["no-page"], "messages": [
             {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}), "no knowledge page no-page"),
         (json.dumps({"id": "a", "documents": ["about-wool"], "messages": [
-            {"role": "system", "content": "q"}, {"role": "assistant", "content": "a"}]}), "no message of the user's"),
+            {"role": "system", "content": "q"}, {"role": "assistant", "content": "a"}]}), "messages.0.role: Input should"),
         (json.dumps({"id": "a", "documents": ["about-wool"], "messages": [
             {"role": "user", "content": "q"}, {"role": "tool", "content": "x"}, {"role": "assistant", "content": "a"}]}),
-         "allowed: user"),
+         "messages.1.role: Input should"),
     ],
 )  # fmt: skip
 def test_broken_conversations_are_named(

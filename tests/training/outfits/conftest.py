@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aura.prepared_rows import ItemRow, OutfitRow
 from aura.taxonomy import Category
 from aura.tracking import LocalTracker
 from inference.outfits.towers import FrozenTowers
 from training.context import TrainContext
-from training.outfits.data import ItemRow, OutfitRow
 from training.outfits.settings import OutfitsSettings
 
 COLOURS = {
@@ -122,9 +122,9 @@ def rows_of(**categories: int) -> dict[str, ItemRow]:
     for category, count in categories.items():
         for number in range(count):
             item_id = f"{category}-{number}"
-            rows[item_id] = ItemRow(item_id, Category(category), f"number {number}", {}, None)
+            rows[item_id] = ItemRow(item_id=item_id, category=Category(category), title=f"number {number}")
     return rows
 
 
 def outfit_of(*items: str) -> OutfitRow:
-    return OutfitRow("-".join(items), "group", items)
+    return OutfitRow(outfit_id="-".join(items), group="group", items=items)

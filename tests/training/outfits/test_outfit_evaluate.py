@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from aura.prepared_rows import ItemRow
 from aura.taxonomy import Category
 from inference.outfits import artifact
 from inference.outfits.items import Item
@@ -22,7 +23,7 @@ from inference.outfits.towers import FrozenTowers, ItemTensors
 from tests.training.outfits.conftest import COUNTS, make_context, quick_settings, read_rows, write_rows
 from training.outfits import evaluate as evaluation
 from training.outfits import train as whole_training
-from training.outfits.data import ItemRow, OutfitTables, read_tables
+from training.outfits.data import OutfitTables, open_item, read_tables
 from training.outfits.evaluate import ModelExaminee, evaluate
 from training.outfits.module import NetworkExaminee
 
@@ -52,17 +53,17 @@ def tables(prepared: Path) -> OutfitTables:
 def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Counter[str]]]:
     """How often each garment was opened from disk and read by the towers."""
     counts: dict[str, Counter[str]] = {"opened": Counter(), "encoded": Counter()}
-    open_item, read_items = ItemRow.item, FrozenTowers.read
+    read_items = FrozenTowers.read
 
-    def item(self: ItemRow) -> Item:
-        counts["opened"][self.item_id] += 1
-        return open_item(self)
+    def item(row: ItemRow) -> Item:
+        counts["opened"][row.item_id] += 1
+        return open_item(row)
 
     def encoded(self: FrozenTowers, items: Sequence[Item]) -> ItemTensors:
         counts["encoded"].update(one.item_id for one in items)
         return read_items(self, items)
 
-    monkeypatch.setattr(ItemRow, "item", item)
+    monkeypatch.setattr(evaluation, "open_item", item)
     monkeypatch.setattr(FrozenTowers, "read", encoded)
     return counts
 
@@ -72,7 +73,7 @@ class AsServed:
 
     def __init__(self, model: OutfitModel, rows: dict[str, ItemRow]) -> None:
         self._model = model
-        self._items = {name: row.item() for name, row in rows.items()}
+        self._items = {name: open_item(row) for name, row in rows.items()}
 
     def _outfits(self, outfits: Sequence[Sequence[str]]) -> list[list[Item]]:
         return [[self._items[name] for name in outfit] for outfit in outfits]
@@ -126,15 +127,14 @@ def test_answers_are_those_of_the_model_in_whatever_order_it_is_asked(untrained:
 
 
 def test_pictures_are_let_go(untrained: Path, tables: OutfitTables, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_item = ItemRow.item
     pictures: list[weakref.ref[Any]] = []
 
-    def item(self: ItemRow) -> Item:
-        opened = open_item(self)
+    def item(row: ItemRow) -> Item:
+        opened = open_item(row)
         pictures.append(weakref.ref(opened.image))
         return opened
 
-    monkeypatch.setattr(ItemRow, "item", item)
+    monkeypatch.setattr(evaluation, "open_item", item)
     examinee = ModelExaminee(OutfitModel.load(untrained), tables.items)
     examinee.score([outfit.items for outfit in tables.outfits["test"]])
     gc.collect()

@@ -1,0 +1,196 @@
+"""Garments of one labelled street photo: boxes from the label's pixels, cut-outs on white, names of their colours.
+
+A label's pixels make one box, so a pair of shoes is one object: that is how people name them, how the sample data has
+them, and the labels do not tell left from right. For the same reason two labels of one category (a shirt under a jumper)
+stay two garments. Islands smaller than a tenth of the largest are slips of the labelling and do not stretch the box.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.io
+import scipy.ndimage
+from PIL import Image
+
+from aura.errors import DataError
+from aura.taxonomy import IGNORED_LABELS, Category, category_of
+from dataprep.colours import Colours, name_colours
+from dataprep.images import link_or_copy, open_rgb, square
+from dataprep.settings import ImportSettings
+
+_ISLAND_FRACTION = 0.1
+_MARGIN = 0.06
+_MAX_LABEL = 65535
+"""A mask with a larger number is damaged; finding its objects would take memory for every number below."""
+_PLURALS = (
+    "accessories", "boots", "clogs", "earrings", "flats", "glasses", "gloves", "heels", "jeans", "leggings",
+    "loafers", "panties", "pants", "pumps", "sandals", "shoes", "shorts", "sneakers", "socks", "stockings",
+    "sunglasses", "tights", "trousers", "wedges",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoWork:
+    """One photo to read.
+
+    Attributes:
+        labels: label names; the index is the value in the mask.
+        folder: raw folder that is being written; pictures go below it.
+    """
+
+    photo: Path
+    mask: Path
+    labels: tuple[str, ...]
+    folder: Path
+    settings: ImportSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Garment:
+    """One garment of a photo; its picture is stored. Boxes and area are in pixels of the stored photo.
+
+    Attributes:
+        crop_px: long side of the cut-out in the original photo.
+    """
+
+    item_id: str
+    label: str
+    category: Category
+    colours: Colours
+    box_xywh_px: tuple[float, float, float, float]
+    area_px: float
+    crop_px: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.colours.text} {self.label}".capitalize()
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        return {"garment": self.label, **self.colours.attributes}
+
+
+@dataclass
+class PhotoResult:
+    """What one photo gives; `problem` says why it gives nothing, `left_out` what was left out of it."""
+
+    name: str
+    problem: str = ""
+    width: int = 0
+    height: int = 0
+    garments: list[Garment] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def read_photo(work: PhotoWork) -> PhotoResult:
+    """Read and scale one photo, cut its garments out, store all pictures."""
+    result = PhotoResult(work.photo.stem)
+    try:
+        image = open_rgb(work.photo)
+    except DataError:
+        result.problem = "photo is not readable"
+        return result
+    mask = _read_mask(work.mask)
+    if mask is None:
+        result.problem = "mask is not readable"
+        return result
+    if mask.shape != (image.height, image.width):
+        result.problem = "mask has another size than its photo"
+        return result
+    scale = min(1.0, work.settings.photo_px / max(image.size))
+    result.width, result.height = (max(1, round(side * scale)) for side in image.size)
+    across, down = result.width / image.width, result.height / image.height
+    pixels = np.asarray(image)
+    for label, category, bounds in _labelled(mask, work.labels, result):
+        inside = _without_islands(mask[bounds] == work.labels.index(label))
+        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+        if inside.sum() < max(1.0, work.settings.min_area_fraction * mask.size):
+            result.left_out.append("garment is a speck")
+            continue
+        near = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        inside, garment = inside[near], pixels[bounds][near]
+        item_id = "c" + hashlib.sha256(f"ccp/{result.name}/{label}".encode()).hexdigest()[:11]
+        _store(garment, inside, work.folder, item_id, work.settings)
+        left, top = int(bounds[1].start + columns[0]), int(bounds[0].start + rows[0])
+        height, width = inside.shape
+        result.garments.append(
+            Garment(
+                item_id=item_id, label=label, category=category, colours=name_colours(garment[inside]),
+                box_xywh_px=_rounded(left * across, top * down, width * across, height * down, result),
+                area_px=round(float(inside.sum()) * across * down, 1), crop_px=max(width, height),
+            )
+        )  # fmt: skip
+    small = image if scale == 1 else image.resize((result.width, result.height), Image.Resampling.LANCZOS)
+    small.save(work.folder / "detection" / "images" / f"{result.name}.jpg", quality=work.settings.jpeg_quality)
+    return result
+
+
+def with_article(label: str, colours: str) -> str:
+    """`A navy coat`, `An olive bag`, `Black and white shoes`."""
+    if label in _PLURALS:
+        return f"{colours} {label}".capitalize()
+    return f"{'An' if colours[0] in 'aeiou' else 'A'} {colours} {label}"
+
+
+def _read_mask(path: Path) -> npt.NDArray[np.integer[Any]] | None:
+    """Label numbers (height, width), or None when the file holds none."""
+    try:
+        mask = np.asarray(scipy.io.loadmat(path)["groundtruth"])
+    except Exception:  # SciPy raises whatever its parser stumbles over; any of it means the same to the user
+        return None
+    if mask.ndim != 2 or not mask.size or not np.issubdtype(mask.dtype, np.integer):
+        return None
+    return mask if mask.min() >= 0 and mask.max() <= _MAX_LABEL else None
+
+
+def _labelled(
+    mask: npt.NDArray[np.integer[Any]], labels: tuple[str, ...], result: PhotoResult
+) -> list[tuple[str, Category, tuple[slice, slice]]]:
+    """Label, category and bounding slices of each garment label in a mask; the others are recorded in `result`."""
+    found = []
+    for value, bounds in enumerate(scipy.ndimage.find_objects(mask.astype(np.int32)), start=1):
+        if bounds is None:
+            continue
+        if value >= len(labels):
+            result.left_out.append(f"label number {value} is not in label_list.mat")
+        elif labels[value] not in IGNORED_LABELS:
+            try:
+                found.append((labels[value], category_of(labels[value]), bounds))
+            except DataError:
+                result.left_out.append(f"label {labels[value]!r} is not in the taxonomy")
+    return found
+
+
+def _without_islands(area: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    islands, count = scipy.ndimage.label(area)
+    if count <= 1:
+        return area
+    sizes = np.bincount(islands.ravel())
+    sizes[0] = 0
+    large: npt.NDArray[np.bool_] = (sizes >= _ISLAND_FRACTION * sizes.max())[islands]
+    return large
+
+
+def _store(
+    pixels: npt.NDArray[np.uint8], inside: npt.NDArray[np.bool_], folder: Path, item_id: str, settings: ImportSettings
+) -> None:
+    """Cut-out on white for the outfits, the same file for the catalog."""
+    cut = Image.fromarray(np.where(inside[..., None], pixels, np.uint8(255)))
+    file = folder / "outfits" / "images" / f"{item_id}.jpg"
+    square(cut, settings.item_px, _MARGIN).save(file, quality=settings.jpeg_quality)
+    if max(cut.size) >= settings.min_catalog_px:
+        link_or_copy(file, folder / "catalog" / "images" / file.name)
+
+
+def _rounded(
+    left: float, top: float, width: float, height: float, photo: PhotoResult
+) -> tuple[float, float, float, float]:
+    """Box to hundredths of a pixel, never past the edge of the photo."""
+    left, top = round(left, 2), round(top, 2)
+    return left, top, round(min(width, photo.width - left), 2), round(min(height, photo.height - top), 2)

@@ -1,0 +1,164 @@
+"""Clothing Co-Parsing street photos (Yang, Luo and Lin, CVPR 2014): boxes, outfits and catalog items from pixel labels.
+
+Rules. Refused: a missing layout, an unreadable list of labels, or more unusable photos than `max_bad_fraction`. Left out
+and counted: a photo without a mask or a mask without a photo, an unreadable photo or mask, a mask whose size differs from
+its photo; within a photo, a label that is not in the taxonomy or not in the list, and a garment that is a speck. A photo
+with few garments trains the detector but is no outfit; a cut-out of a few pixels is part of an outfit but no catalog item.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import scipy.io
+
+from aura.errors import DataError
+from aura.prepared_rows import CatalogRow, ItemRow, OutfitRow, write_rows
+from aura.taxonomy import CATEGORIES, category_id
+from dataprep.coco import write_coco
+from dataprep.garments import Garment, PhotoResult, PhotoWork, read_photo, with_article
+from dataprep.parallel import in_processes
+from dataprep.raw_source import ImportReport, check_layout, progress, writing
+from dataprep.settings import DataSettings, ImportSettings
+from inference.outfits.items import MAX_OUTFIT_ITEMS
+
+_LABELS, _MASKS, _PHOTOS = "label_list.mat", "annotations/pixel-level/", "photos/"
+_SHAPE = "photos/*.jpg, annotations/pixel-level/*.mat and label_list.mat"
+
+
+def import_ccp(path: Path, raw_dir: Path, settings: DataSettings) -> ImportReport:
+    """Read the original layout below `path` into the raw folder `raw_dir`; an earlier import is replaced at the end.
+
+    Raises:
+        BusyError: another import or preparation is using the source.
+        DataError: the layout is not there, or too many photos are unusable.
+    """
+    check_layout(path, (_LABELS, _MASKS, _PHOTOS), _SHAPE)
+    labels = _read_labels(path / _LABELS)
+    report = ImportReport("ccp", "Apache-2.0", "github.com/bearpaw/clothing-co-parsing")
+    pairs, total = _pairs(path, report)
+    tables = _Tables(settings.imports)
+    with writing(raw_dir, report, settings.imports) as folder:
+        for part in ("detection", "outfits", "catalog"):
+            (folder / part / "images").mkdir(parents=True)
+        work = [
+            PhotoWork(photo=photo, mask=mask, labels=labels, folder=folder, settings=settings.imports)
+            for photo, mask in pairs
+        ]
+        for photo in progress(in_processes(read_photo, work, settings.imports.workers), "Reading photos", len(work)):
+            if photo.problem:
+                report.skip(photo.problem, f"{photo.name}.jpg", whole_file=True)
+                continue
+            for reason in photo.left_out:
+                report.skip(reason, f"{photo.name}.jpg", whole_file=False)
+            tables.add(photo)
+        report.refuse_if_bad(total, settings.imports.max_bad_fraction)
+        tables.write(folder)
+        report.counts, report.categories = tables.counts(), tables.categories()
+    return report
+
+
+class _Tables:
+    """Rows collected from the photos, in the photos' order."""
+
+    def __init__(self, settings: ImportSettings) -> None:
+        self.settings = settings
+        self.images: list[dict[str, Any]] = []
+        self.annotations: list[dict[str, Any]] = []
+        self.items: list[ItemRow] = []
+        self.outfits: list[OutfitRow] = []
+        self.catalog: list[CatalogRow] = []
+
+    def add(self, photo: PhotoResult) -> None:
+        image_id, group = len(self.images) + 1, f"photo-{photo.name}"
+        self.images.append(
+            {
+                "id": image_id,
+                "file_name": f"{photo.name}.jpg",
+                "width": photo.width,
+                "height": photo.height,
+                "group": group,
+                "photo_type": "street",
+            }
+        )
+        for garment in photo.garments:
+            self.annotations.append(
+                {
+                    "id": len(self.annotations) + 1, "image_id": image_id, "category_id": category_id(garment.category),
+                    "bbox": list(garment.box_xywh_px), "area": garment.area_px, "iscrowd": 0,
+                }
+            )  # fmt: skip
+            self._add_item(garment)
+        if len(photo.garments) >= self.settings.min_outfit_items:
+            # The model takes a limited number; the largest garments are what makes an outfit.
+            worn = sorted(photo.garments, key=lambda garment: -garment.area_px)[:MAX_OUTFIT_ITEMS]
+            self.outfits.append(
+                OutfitRow(outfit_id=f"ccp-{photo.name}", group=group, items=tuple(garment.item_id for garment in worn))
+            )
+
+    def _add_item(self, garment: Garment) -> None:
+        item = ItemRow(
+            item_id=garment.item_id, category=garment.category, title=garment.title, attributes=garment.attributes,
+            image=f"images/{garment.item_id}.jpg",
+        )  # fmt: skip
+        self.items.append(item)
+        if garment.crop_px >= self.settings.min_catalog_px:
+            # Nothing about what it was worn with: the catalog must not tell which items form an outfit.
+            seen = with_article(garment.label, garment.colours.text)
+            self.catalog.append(CatalogRow(**item.model_dump(), description=f"{seen}, seen on the street."))
+
+    def write(self, folder: Path) -> None:
+        write_coco(folder / "detection" / "annotations.json", self.images, self.annotations)
+        write_rows(folder / "outfits" / "items.jsonl", self.items)
+        write_rows(folder / "outfits" / "outfits.jsonl", self.outfits)
+        write_rows(folder / "catalog" / "catalog.jsonl", self.catalog)
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "images": len(self.images), "boxes": len(self.annotations), "items": len(self.items),
+            "outfits": len(self.outfits), "catalog": len(self.catalog),
+        }  # fmt: skip
+
+    def categories(self) -> dict[str, int]:
+        found = Counter(item.category for item in self.items)
+        return {category.value: found[category] for category in CATEGORIES}
+
+
+def _pairs(path: Path, report: ImportReport) -> tuple[list[tuple[Path, Path]], int]:
+    """Photos with their masks, and how many photos and masks there are in all; those without a counterpart are reported.
+
+    Raises:
+        DataError: there are no photos, or no masks at all.
+    """
+    photos = {photo.stem: photo for photo in sorted((path / _PHOTOS).glob("*.jpg"))}
+    masks = {mask.stem: mask for mask in sorted((path / _MASKS).glob("*.mat"))}
+    if not photos or not masks:
+        raise DataError(
+            f"{path} holds {len(photos)} photos (*.jpg) and {len(masks)} masks (*.mat)",
+            hint=f"give the folder that has {_SHAPE}",
+        )
+    for stem in sorted(photos.keys() - masks.keys()):
+        report.skip("photo has no mask", f"{stem}.jpg", whole_file=True)
+    for stem in sorted(masks.keys() - photos.keys()):
+        report.skip("mask has no photo", f"{stem}.mat", whole_file=True)
+    return [(photos[stem], masks[stem]) for stem in photos if stem in masks], len(photos.keys() | masks.keys())
+
+
+def _read_labels(file: Path) -> tuple[str, ...]:
+    """Label names; the index in the list is the value in the masks.
+
+    Raises:
+        DataError: the file holds no list of labels.
+    """
+    try:
+        cells = scipy.io.loadmat(file)["label_list"].ravel()
+        labels = tuple(str(cell[0]).strip().lower() for cell in cells)
+    except Exception as error:  # SciPy raises whatever its parser stumbles over; any of it means the same to the user
+        raise DataError(
+            f"{file} is not a list of labels in MATLAB's format ({error})", hint="download the file again"
+        ) from error
+    if len(labels) < 2 or len(set(labels)) != len(labels):
+        raise DataError(f"{file} lists {len(labels)} labels, or a label twice", hint="download the file again")
+    return labels

@@ -1,0 +1,182 @@
+"""Product-like photos of single garments with a class (the CC0 clothing data set): a catalog of real items.
+
+The photos carry no boxes, and a garment rarely fills its photo, so they do not train the detector; nobody wears the
+garments together, so they are no outfits. Rules. Refused: a missing layout, a wrong header, or more unusable rows than
+`max_bad_fraction`. Left out and counted: a row that is incomplete or repeats a photo, a photo that is missing or
+unreadable, a class that is not in the taxonomy or names no garment (`Not sure`, `Other`, `Skip`).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from aura.errors import DataError
+from aura.prepared_rows import CatalogRow, write_rows
+from aura.taxonomy import CATEGORIES, IGNORED_LABELS, category_of
+from dataprep.colours import Colours, difference, group, name_colours, to_lab
+from dataprep.garments import with_article
+from dataprep.images import open_rgb, square
+from dataprep.parallel import in_processes
+from dataprep.raw_source import ImportReport, check_layout, progress, writing
+from dataprep.settings import DataSettings, ImportSettings
+
+_COLUMNS = ("image", "sender_id", "label", "kids")
+_SHAPE = "images.csv and images/*.jpg"
+_SHOP_NAMES = {
+    "body": "bodysuit",
+    "longsleeve": "long-sleeved top",
+    "outwear": "jacket",
+    "t-shirt": "T-shirt",
+    "polo": "polo shirt",
+}
+"""What a shop calls a garment, where the class in the table has another name."""
+
+
+@dataclass(frozen=True)
+class _PhotoWork:
+    source: Path
+    target: Path
+    settings: ImportSettings
+
+
+def import_clothing(path: Path, raw_dir: Path, settings: DataSettings) -> ImportReport:
+    """Read the original layout below `path` into the raw folder `raw_dir`; an earlier import is replaced at the end.
+
+    Raises:
+        BusyError: another import or preparation is using the source.
+        DataError: the layout is not there, or too many rows are unusable.
+    """
+    check_layout(path, ("images.csv", "images/"), _SHAPE)
+    report = ImportReport("clothing", "CC0", "github.com/alexeygrigorev/clothing-dataset")
+    rows, total = _read_table(path / "images.csv", report)
+    catalog: list[CatalogRow] = []
+    with writing(raw_dir, report, settings.imports) as folder:
+        (folder / "catalog" / "images").mkdir(parents=True)
+        work = [
+            _PhotoWork(
+                path / "images" / f"{row['image']}.jpg",
+                folder / "catalog" / "images" / f"{_item_id(row)}.jpg",
+                settings.imports,
+            )
+            for row in rows
+        ]
+        results = progress(in_processes(_read_photo, work, settings.imports.workers), "Reading photos", len(work))
+        for row, colours in zip(rows, results, strict=True):
+            if isinstance(colours, str):
+                report.skip(colours, f"{row['image']}.jpg", whole_file=True)
+            else:
+                catalog.append(_catalog_row(row, colours))
+        report.refuse_if_bad(total, settings.imports.max_bad_fraction)
+        write_rows(folder / "catalog" / "catalog.jsonl", catalog)
+        found = Counter(item.category for item in catalog)
+        report.counts = {"catalog": len(catalog)}
+        report.categories = {category.value: found[category] for category in CATEGORIES}
+    return report
+
+
+def _read_table(file: Path, report: ImportReport) -> tuple[list[dict[str, str]], int]:
+    """Rows that name a garment, and how many rows there are in all; the others are reported.
+
+    Raises:
+        DataError: not a table with the right header, or no row in it.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            header = list(reader.fieldnames or ())
+            table = list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{file} is not a table in UTF-8 ({error})", hint="download the file again") from error
+    missing = [column for column in _COLUMNS if column not in header]
+    if missing:
+        raise DataError(
+            f"{file} lacks the columns {', '.join(missing)}; it has: {', '.join(header) or 'nothing'}",
+            hint=f"the first line must be {','.join(_COLUMNS)}",
+        )
+    if not table:
+        raise DataError(f"{file} has no rows", hint="download the file again")
+    rows: list[dict[str, str]] = []
+    seen: set[str] = set()
+    for number, row in enumerate(table, start=2):
+        name, label = (row["image"] or "").strip(), (row["label"] or "").strip().lower()
+        if not name or not label or row["kids"] is None or Path(name).name != name:
+            report.skip("row is incomplete", f"line {number}", whole_file=True)
+        elif name in seen:
+            report.skip("row repeats a photo", f"line {number}", whole_file=True)
+        elif label in IGNORED_LABELS:
+            report.skip(f"class {row['label']!r} names no garment", f"{name}.jpg", whole_file=False)
+        elif not _is_known(label):
+            report.skip(f"class {row['label']!r} is not in the taxonomy", f"{name}.jpg", whole_file=True)
+        else:
+            seen.add(name)
+            rows.append({"image": name, "label": label, "kids": row["kids"].strip().lower()})
+    return rows, len(table)
+
+
+def _is_known(label: str) -> bool:
+    try:
+        category_of(label)
+    except DataError:
+        return False
+    return True
+
+
+def _item_id(row: dict[str, str]) -> str:
+    return "p" + hashlib.sha256(f"clothing/{row['image']}".encode()).hexdigest()[:11]
+
+
+def _catalog_row(row: dict[str, str], colours: Colours) -> CatalogRow:
+    garment = _SHOP_NAMES.get(row["label"], row["label"])
+    wearer = "children" if row["kids"] == "true" else "adults"
+    title = f"{colours.text} {garment}"
+    return CatalogRow(
+        item_id=_item_id(row), category=category_of(row["label"]), title=title[0].upper() + title[1:],
+        description=f"{with_article(garment, colours.text)} for {wearer}, photographed on its own.",
+        attributes={"garment": row["label"], "wearer": wearer, **colours.attributes},
+        image=f"images/{_item_id(row)}.jpg",
+    )  # fmt: skip
+
+
+def _read_photo(work: _PhotoWork) -> Colours | str:
+    """Store the photo as a square and name its colours; a text says why it cannot be used."""
+    if not work.source.is_file():
+        return "photo is missing"
+    try:
+        image = open_rgb(work.source, upright=True, draft_px=work.settings.item_px * 2)
+    except DataError:
+        return "photo is not readable"
+    square(image, work.settings.item_px).save(work.target, quality=work.settings.jpeg_quality)
+    return name_colours(_garment_pixels(image))
+
+
+_READ_PX = 64
+_EDGE = 3
+_MIDDLE = 0.25
+_BACKGROUND_APART = 12.0
+_LEAST_SHARE = 0.12
+
+
+def _garment_pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Pixels of the middle that do not look like the photo's edge; the whole middle when hardly any differ.
+
+    The garment lies in the middle of these photos and what it lies on shows at the edge. White on white is why the
+    middle counts when nothing stands out.
+    """
+    small = np.asarray(image.resize((_READ_PX, _READ_PX), Image.Resampling.BOX))
+    edge = np.concatenate(
+        [small[:_EDGE], small[-_EDGE:], small[:, :_EDGE].swapaxes(0, 1), small[:, -_EDGE:].swapaxes(0, 1)]
+    )
+    cut = round(_READ_PX * _MIDDLE)
+    middle = small[cut:-cut, cut:-cut].reshape(-1, 3)
+    background, _ = group(to_lab(edge.reshape(-1, 3)))
+    apart = difference(to_lab(middle)[:, None, :], background[None]).min(1)
+    differs = middle[apart >= _BACKGROUND_APART]
+    return differs if len(differs) >= _LEAST_SHARE * len(middle) else middle

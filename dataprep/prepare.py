@@ -1,0 +1,110 @@
+"""Join the raw sources, check them, split them, and write the data that training reads: the `prepare` stage.
+
+    python -m dataprep.prepare --params params.yaml --out data
+
+The output appears in one rename. Images are hard-linked where the file system can: raw sources are never written in
+place, so nothing is copied twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from aura.artifact import content_hash, replace_dir
+from aura.error_file import report_error
+from aura.errors import AuraError
+from aura.paths import home, repo_root
+from aura.problems import Problems
+from aura.settings import read_profile, validate
+from aura.supervision import die_with_parent
+from dataprep.card import write_card
+from dataprep.importers import SYNTHETIC
+from dataprep.join import RawSources, join_catalog, join_detection, join_dialogues, join_outfits
+from dataprep.knowledge import copy_knowledge
+from dataprep.raw_source import Manifest, locked, read_manifest
+from dataprep.settings import DataSettings, ImportSettings, SourceName
+from dataprep.synthetic.source import write_sample
+
+_LOCK_WAIT_SECONDS = 120.0
+"""How long an import may hold a source before preparation gives up."""
+
+
+def prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir: Path) -> dict[str, Any]:
+    """Write the prepared data to `out_dir`; returns its counts.
+
+    Raises:
+        BusyError: a source is being imported.
+        DataError: a source is missing, or lists every row that is wrong.
+    """
+    with ExitStack() as locks:
+        for source in sorted(settings.sources):
+            locks.enter_context(locked(raw_root / source, wait_seconds=_LOCK_WAIT_SECONDS))
+        if SYNTHETIC in settings.sources:
+            write_sample(raw_root / SYNTHETIC, settings.sample)
+        return _prepare(settings, raw_root, knowledge_dir, out_dir)
+
+
+def _prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir: Path) -> dict[str, Any]:
+    """The work, while nobody can replace a source."""
+    manifests = {source: read_manifest(raw_root / source) for source in settings.sources}
+    _warn_of_other_imports(manifests, settings.imports)
+    building = out_dir.with_name(f".{out_dir.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    problems = Problems()
+    sources = RawSources(settings, raw_root, problems)
+    counts: dict[str, Any] = {}
+    counts["detection"] = join_detection(sources, building / "detection")
+    counts["outfits"] = join_outfits(sources, building / "outfits")
+    counts["catalog"] = join_catalog(sources, building / "catalog")
+    slugs = copy_knowledge(knowledge_dir, building / "knowledge")
+    counts["knowledge"] = {"pages": len(slugs)}
+    counts["chat"] = join_dialogues(settings, knowledge_dir, slugs, building / "chat", problems)
+    problems.raise_if_any("the raw data", hint="import the source again, or correct the rows named above")
+    hashes = {part.name: content_hash(part) for part in sorted(building.iterdir())}
+    write_card(building, settings, manifests, counts, hashes)
+    replace_dir(building, out_dir)
+    return counts
+
+
+def _warn_of_other_imports(manifests: Mapping[SourceName, Manifest], imports: ImportSettings) -> None:
+    """Name the import settings of this profile that differ from those of the imported source."""
+    wanted = imports.content_settings()
+    for source, manifest in manifests.items():
+        had = manifest.settings if source != SYNTHETIC else {}
+        differ = [
+            f"{key}={had[key]} instead of {wanted[key]}" for key in wanted if key in had and had[key] != wanted[key]
+        ]
+        if differ:
+            warnings.warn(
+                f"{source} was imported with {', '.join(differ)}; `aura data import {source} PATH` with this profile "
+                "brings it in step",
+                stacklevel=2,
+            )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="dataprep.prepare", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--params", default="sample", help="profile name or YAML file")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--raw", type=Path, default=None, help="raw sources; default: raw/ in the home folder")
+    options = parser.parse_args(arguments)
+    die_with_parent()
+    try:
+        settings = validate(DataSettings, read_profile(options.params).get("data"), "data")
+        counts = prepare(settings, options.raw or home() / "raw", repo_root() / "data" / "knowledge", options.out)
+    except AuraError as error:
+        return report_error(error)
+    for part, numbers in counts.items():
+        print(f"{part}: {numbers}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,84 @@
+"""The pages, dialogues and queries that the project ships."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from aura.paths import repo_root
+from aura.prepared_rows import DialogueRow, QueryRow, read_rows
+from inference.retrieval.chunks import FACETS, TOPICS, Page, cut_page, read_pages
+from inference.retrieval.judge import read_queries
+
+FOLDER = repo_root() / "data" / "knowledge"
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, Page]:
+    return {page.slug: page for page in read_pages(FOLDER)}
+
+
+@pytest.fixture(scope="module")
+def queries(pages: dict[str, Page]) -> list[QueryRow]:
+    return read_queries(FOLDER / "queries", pages)
+
+
+@pytest.fixture(scope="module")
+def dialogues() -> list[DialogueRow]:
+    files = sorted((FOLDER / "dialogues").glob("*.jsonl"))
+    return [row for file in files for row in read_rows(file, DialogueRow)]
+
+
+def test_there_is_enough_of_everything(
+    pages: dict[str, Page], queries: list[QueryRow], dialogues: list[DialogueRow]
+) -> None:
+    assert len(pages) >= 30
+    assert len(queries) >= 80
+    assert len(dialogues) >= 150
+
+
+def test_pages_have_the_agreed_length_and_fields(pages: dict[str, Page]) -> None:
+    for slug, page in pages.items():
+        assert 200 <= len(page.body.split()) <= 500, slug
+        assert page.title, slug
+        for field, allowed in FACETS.items():
+            assert getattr(page, field) in allowed, f"{slug}: {field}"
+        assert len(cut_page(page, 140)) >= 2, f"{slug} has no sections"
+    assert len({page.title for page in pages.values()}) == len(pages)
+    assert {page.topic for page in pages.values()} == set(TOPICS)
+
+
+def test_every_page_has_a_query_and_a_dialogue(
+    pages: dict[str, Page], queries: list[QueryRow], dialogues: list[DialogueRow]
+) -> None:
+    assert {slug for query in queries for slug in query.relevant} == pages.keys()
+    assert {slug for row in dialogues for slug in row.documents} == pages.keys()
+
+
+def test_nothing_is_asked_twice(queries: list[QueryRow], dialogues: list[DialogueRow]) -> None:
+    asked = Counter(row.messages[0].content.strip().lower() for row in dialogues)
+    searched = Counter(query.query.strip().lower() for query in queries)
+    assert [text for text, number in (asked + searched).items() if number > 1] == []
+    assert [name for name, number in Counter(row.id for row in dialogues).items() if number > 1] == []
+
+
+def test_turns_alternate_and_end_with_an_answer(dialogues: list[DialogueRow]) -> None:
+    for row in dialogues:
+        roles = [message.role for message in row.messages]
+        assert roles == ["user", "assistant"] * (len(roles) // 2), row.id
+
+
+def test_queries_do_not_name_the_title(pages: dict[str, Page], queries: list[QueryRow]) -> None:
+    # A query that repeats the title would make the index look better than it is.
+    for query in queries:
+        for slug in query.relevant:
+            assert pages[slug].title.lower() not in query.query.lower(), query.query
+
+
+def test_nothing_else_lies_in_the_folder() -> None:
+    known = {Path("dialogues"): ".jsonl", Path("queries"): ".jsonl", Path(): ".md"}
+    for path in FOLDER.rglob("*"):
+        if path.is_file():
+            assert path.suffix == known[path.relative_to(FOLDER).parent], path
