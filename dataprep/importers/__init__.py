@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -30,29 +29,36 @@ class ImporterEntry:
     """An importer that is loaded when it is used: every command reads this table, and NumPy and SciPy take a second.
 
     Attributes:
-        function: `module:function`.
+        load: imports the module and returns its function.
         summary: a sentence for the help of the command line.
         tables: what the source gives.
     """
 
-    function: str
+    load: Callable[[], Importer]
     summary: str
     tables: tuple[Table, ...]
 
-    def load(self) -> Importer:
-        module, name = self.function.split(":")
-        function: Importer = getattr(import_module(module), name)
-        return function
+
+def _ccp() -> Importer:
+    from dataprep.importers.ccp import import_ccp
+
+    return import_ccp
+
+
+def _clothing() -> Importer:
+    from dataprep.importers.clothing import import_clothing
+
+    return import_clothing
 
 
 IMPORTERS: dict[str, ImporterEntry] = {
     "ccp": ImporterEntry(
-        function="dataprep.importers.ccp:import_ccp",
+        load=_ccp,
         summary="Clothing Co-Parsing street photos: boxes, outfits and catalog items from the pixel labels.",
         tables=("detection", "outfits", "catalog"),
     ),
     "clothing": ImporterEntry(
-        function="dataprep.importers.clothing:import_clothing",
+        load=_clothing,
         summary="Product photos of single garments: catalog items.",
         tables=("catalog",),
     ),

@@ -15,7 +15,7 @@ from aura.errors import DataError, SettingsError
 from aura.paths import home
 from aura.prepared_rows import CatalogRow, read_rows
 from aura.problems import Problems
-from dataprep.importers import IMPORTERS, ImporterEntry, importer, source_names, sources_with
+from dataprep.importers import IMPORTERS, Importer, ImporterEntry, importer, source_names, sources_with
 from dataprep.join import RawSources
 from dataprep.prepare import prepare
 from dataprep.raw_source import read_manifest
@@ -60,7 +60,13 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     modules.mkdir()
     (modules / "toy.py").write_text(TOY)
     monkeypatch.setattr(dataprep.importers, "__path__", [*dataprep.importers.__path__, str(modules)])
-    entry = ImporterEntry(function="dataprep.importers.toy:import_toy", summary="Toy hats.", tables=("catalog",))
+
+    def load() -> Importer:
+        from dataprep.importers.toy import import_toy  # type: ignore[import-not-found]
+
+        return import_toy  # type: ignore[no-any-return]
+
+    entry = ImporterEntry(load=load, summary="Toy hats.", tables=("catalog",))
     monkeypatch.setitem(IMPORTERS, "toy", entry)
     original = tmp_path / "original"
     original.mkdir()
