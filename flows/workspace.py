@@ -16,46 +16,13 @@ from typing import Any
 
 import yaml
 
-from aura.artifact import content_hash, write_text
+from aura.artifact import write_text
 from aura.errors import DataError
-from aura.lineage import code_hash, file_tree_hash, value_hash
 from aura.paths import ProfilePaths, repo_root
 from aura.supervision import RUN_PID, watched
+from flows.fingerprints import inputs
 from flows.profile import Profile
 from flows.run_lock import HOLDER, LOCK, RunLock
-from flows.services import BUILD_FILES, SERVICES
-from training.models import MODELS, model_sources
-
-CODE: dict[str, tuple[str, ...]] = {
-    "prepare": (
-        "dataprep",
-        "aura/pictures.py",
-        "aura/prepared_rows.py",
-        "aura/taxonomy.py",
-        "inference/retrieval/chunks.py",
-        "inference/retrieval/judge.py",
-    ),
-    "index": (
-        "inference/retrieval",
-        "inference/text_embedding.py",
-        "aura/pictures.py",
-        "aura/prepared_rows.py",
-        "aura/taxonomy.py",
-    ),
-    "package": (
-        "bentos",
-        "inference",
-        "aura",
-        "flows/package.py",
-        "flows/ask.py",
-        "flows/recorded_answers.py",
-        "flows/services.py",
-    ),
-    "evaluate": ("training/evaluate.py", "training/context.py", "inference/smoke_test.py"),
-} | {model: model_sources(model) for model in MODELS}
-
-_PACKING = (*BUILD_FILES, *(service.bentofile for service in SERVICES.values()))
-"""Files besides code that decide what a Bento is."""
 
 # Written by every run and of no use to a later one.
 _GITIGNORE = f"/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/{LOCK}\n/{HOLDER}\n"
@@ -100,18 +67,7 @@ class Workspace:
     def params(self) -> dict[str, Any]:
         """The resolved profile plus fingerprints of what lies outside the working copy: code, raw data, knowledge."""
         values = self.profile.model_dump(mode="json")
-        sources = {}
-        for source in self.profile.data.sources:
-            note = self.paths.home / "raw" / source / "source.json"
-            sources[source] = file_tree_hash(note.parent, "source.json") if note.is_file() else ""
-        if "sample" in sources:
-            sources["sample"] = "drawn"  # its content is decided by the settings and the code alone
-        values["inputs"] = {
-            "code": {name: code_hash(parts) for name, parts in CODE.items()},
-            "packing": value_hash([content_hash(repo_root() / file) for file in _PACKING]),
-            "knowledge": file_tree_hash(repo_root() / "data" / "knowledge"),
-            "raw": sources,
-        }
+        values["inputs"] = inputs(self.profile.data.sources, self.paths.home / "raw")
         return values
 
     def environment(self) -> dict[str, str]:

@@ -28,7 +28,7 @@ class ModelParts:
 
     Attributes:
         data_parts: folders below the prepared data that training and evaluation read.
-        sources: paths of the repository whose code decides what the training yields.
+        entries: modules that a training runs; with what they import they decide what it yields.
     """
 
     name: str
@@ -37,28 +37,10 @@ class ModelParts:
     evaluate: Callable[[Path, Path, Any, int], Evaluation]
     smoke_test: SmokeTest
     data_parts: tuple[str, ...]
-    sources: tuple[str, ...]
+    entries: tuple[str, ...]
 
 
 DATA_PARTS = {"detection": ("detection",), "outfits": ("outfits",), "chat": ("chat", "knowledge")}
-
-
-def model_sources(name: str) -> tuple[str, ...]:
-    """Code that a change of which calls for a new training."""
-    shared = (
-        "training/settings.py",
-        "training/fit.py",
-        "training/row_table.py",
-        "inference/smoke_test.py",
-        "aura/prepared_rows.py",
-        "aura/taxonomy.py",
-    )
-    extra = {
-        "detection": ("aura/pictures.py",),
-        "outfits": ("aura/pictures.py", "inference/text_embedding.py"),
-        "chat": ("inference/retrieval/chunks.py",),
-    }
-    return (*shared, f"training/{name}", f"inference/{name}", *extra[name])
 
 
 def model_parts(name: str) -> ModelParts:
@@ -76,7 +58,7 @@ def model_parts(name: str) -> ModelParts:
         evaluate=import_module(f"training.{name}.evaluate").evaluate,
         smoke_test=import_module(f"inference.{name}.smoke_test").SMOKE_TEST,
         data_parts=DATA_PARTS[name],
-        sources=model_sources(name),
+        entries=(f"training.{name}.train", f"inference.{name}.smoke_test"),
     )
 
 

@@ -19,7 +19,8 @@ from typing import Any
 from aura.artifact import content_hash, replace_dir, write_json, write_text
 from aura.error_file import report_error
 from aura.errors import AuraError, DataError
-from aura.lineage import code_hash, git_commit, value_hash
+from aura.fingerprints import code_fingerprint
+from aura.lineage import git_commit, value_hash
 from aura.supervision import die_with_parent
 from aura.tracking import Tracker, TrackingSettings, open_tracker
 from inference.smoke_test import record
@@ -90,7 +91,7 @@ def _lineage(parts: ModelParts, settings: TrainerSettings, common: RunSettings, 
         "model": parts.name,
         "data_hash": value_hash([content_hash(folders.data / part) for part in parts.data_parts]),
         "settings_hash": value_hash(settings.model_dump(mode="json")),
-        "code_hash": code_hash(parts.sources),
+        "code_hash": code_fingerprint(parts.entries),
         "base": content_hash(folders.base) if folders.base else "",
         "seed": common.seed,
     }

@@ -1,0 +1,79 @@
+"""Which code decides a result: everything that an entry imports, directly or not, found in the import graph (grimp).
+
+A stage is repeated, and a training is another candidate, when that code changes. Nobody keeps a list of it, which would be
+forgotten; what is kept is the list of modules that change no result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+
+import grimp
+
+from aura.paths import repo_root
+
+PACKAGES = ("aura", "dataprep", "inference", "training", "flows", "bentos")
+
+NO_EFFECT = {
+    "aura.artifact": "how files are written, not what is in them",
+    "aura.error_file": "how an error is told",
+    "aura.errors": "words",
+    "aura.fingerprints": "another fingerprint calls for a new run by itself",
+    "aura.lineage": "another hash calls for a new run by itself",
+    "aura.paths": "places",
+    "aura.problems": "words",
+    "aura.serving": "the values are parameters",
+    "aura.settings": "the values are parameters",
+    "aura.supervision": "when a process ends",
+    "aura.tracking": "where runs are remembered",
+    "dataprep.importers": "what an importer has brought in is a parameter",
+    "flows.fingerprints": "another fingerprint calls for a new run by itself",
+    "flows.processes": "how a server is started and stopped",
+    "flows.profile": "the values are parameters",
+    "flows.run_lock": "when a run may begin",
+    "flows.workspace": "where stages run",
+    "training.context": "names for what a training is given",
+    "training.curves": "how curves look",
+    "training.device": "where, not what",
+    "training.gate": "the verdict is taken anew every night",
+    "training.models": "a table of names",
+}
+"""Module to why it changes no result. Neither it nor what is imported through it alone is part of a fingerprint."""
+
+
+def modules_behind(entry: str) -> list[str]:
+    """Modules whose code decides what `entry` yields, itself included, sorted. Settings are left out: they are parameters.
+
+    Raises:
+        ValueError: there is no such module.
+    """
+    graph = _graph()
+    if entry not in graph.modules:
+        raise ValueError(f"no module {entry}; packages: {', '.join(PACKAGES)}")
+    found, waiting = set(), [entry]
+    while waiting:
+        module = waiting.pop()
+        if module in found or module in NO_EFFECT or module.endswith(".settings"):
+            continue
+        found.add(module)
+        waiting += graph.find_modules_directly_imported_by(module)
+    return sorted(found)
+
+
+def code_fingerprint(entries: Iterable[str]) -> str:
+    """SHA-256 over the sources of all modules behind the entries."""
+    digest = hashlib.sha256()
+    for module in sorted({module for entry in entries for module in modules_behind(entry)}):
+        path = repo_root() / module.replace(".", "/")
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        digest.update(module.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@cache
+def _graph() -> grimp.ImportGraph:
+    # A Bento has some of the packages.
+    present = [package for package in PACKAGES if (repo_root() / package / "__init__.py").is_file()]
+    return grimp.build_graph(*present, exclude_type_checking_imports=True, cache_dir=None)

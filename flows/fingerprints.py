@@ -1,0 +1,51 @@
+"""Fingerprints of what lies outside the working copy and decides what a stage yields: code, raw data, knowledge pages.
+
+They stand in `params.yaml` under `inputs`, where `dvc.yaml` names them as parameters of its stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aura.artifact import content_hash
+from aura.fingerprints import code_fingerprint
+from aura.lineage import file_tree_hash, value_hash
+from aura.paths import repo_root
+from dataprep.importers import SYNTHETIC
+from flows.services import BUILD_FILES, SERVICES
+from training.models import MODELS
+
+ENTRIES: dict[str, tuple[str, ...]] = {
+    "prepare": ("dataprep.prepare",),
+    **{f"train_{model}": (f"training.{model}.train", f"inference.{model}.smoke_test") for model in MODELS},
+    **{f"evaluate_{model}": ("training.evaluate", f"training.{model}.evaluate") for model in MODELS},
+    "index": ("inference.retrieval.build",),
+    "package": ("flows.package", *(service.target.split(":")[0] for service in SERVICES.values())),
+}
+"""Stage to the modules that it runs."""
+
+_PACKING = (*BUILD_FILES, *(service.bentofile for service in SERVICES.values()))
+"""Files besides code that decide what a Bento is."""
+
+
+def inputs(sources: Sequence[str], raw: Path) -> dict[str, Any]:
+    """Fingerprints of all inputs.
+
+    Args:
+        sources: names of the raw sources that the profile reads.
+        raw: folder that they lie in.
+    """
+    manifests = {}
+    for source in sources:
+        manifest = raw / source / "source.json"
+        manifests[source] = file_tree_hash(manifest.parent, "source.json") if manifest.is_file() else ""
+    if SYNTHETIC in manifests:
+        manifests[SYNTHETIC] = "drawn"  # its content is decided by the settings and the code alone
+    return {
+        "code": {stage: code_fingerprint(entries) for stage, entries in ENTRIES.items()},
+        "packing": value_hash([content_hash(repo_root() / file) for file in _PACKING]),
+        "knowledge": file_tree_hash(repo_root() / "data" / "knowledge"),
+        "raw": manifests,
+    }
