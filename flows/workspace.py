@@ -27,7 +27,7 @@ from aura.paths import ProfilePaths, repo_root
 from aura.supervision import ENDED_AFTER_SECONDS, RUN_PID, watched
 from flows.profile import Profile
 from flows.services import BUILD_FILES, SERVICES
-from training.models import MODELS, model_sources
+from training.models import MODELS
 
 CODE: dict[str, tuple[str, ...]] = {
     "prepare": (
@@ -47,7 +47,7 @@ CODE: dict[str, tuple[str, ...]] = {
         "flows/services.py",
     ),
     "evaluate": ("training/evaluate.py", "training/context.py", "inference/smoke_test.py"),
-} | {model: model_sources(model) for model in MODELS}
+} | {name: spec.sources for name, spec in MODELS.items()}
 
 _PACKING = (*BUILD_FILES, *(service.bentofile for service in SERVICES.values()))
 """Files besides code that decide what a Bento is."""

@@ -27,7 +27,7 @@ class PromptSettings(Section):
     """What is put before the question, and how much of it. Lengths count the tokens of the texts themselves."""
 
     system: str = "You are Aura, a fashion assistant. Answer in a few sentences from the notes and end with a tip."
-    notes_tokens: int = Field(default=128, ge=0, description="all retrieved passages of a question together")
+    passage_tokens: int = Field(default=128, ge=0, description="all retrieved passages of a question together")
     history_tokens: int = Field(default=192, ge=0, description="earlier messages; the oldest are left out first")
     question_tokens: int = Field(default=256, ge=8, description="a longer question is refused")
     answer_tokens: int = Field(default=128, ge=8, description="a longer answer is cut in training")

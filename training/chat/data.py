@@ -1,7 +1,7 @@
 """Conversations as examples: one per answer, with a prompt of the shape that serving builds at that point.
 
-System text, history and question are put together by the same code; the notes have serving's number and order, but stand
-in for what the index would find (see `training.chat.passages`).
+System text, history and question are put together by the same code; the passages have serving's number and order, but
+stand in for what the index would find (see `training.chat.passages`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import lightning
 from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from aura.errors import DataError, InvalidRequestError
-from inference.chat.notes import search_query
+from inference.chat.passages import search_query
 from inference.chat.prompt import Example, PromptBuilder
 from inference.chat.scoring import TokenBatch, collate, length_batches
 from training.chat.passages import PassageFinder, with_support
 from training.chat.settings import ChatSettings
-from training.fit import EpochShuffle, resumed_epoch
+from training.trainer import EpochShuffle, resumed_epoch
 
 _POOL_BATCHES = 8
 
@@ -35,8 +35,8 @@ class Case:
         turn: 0 for the first answer.
         topic: topic of the first page that the conversation is grounded in.
         messages: the conversation up to and with the answer.
-        retrieved: the notes that the question alone finds, best first.
-        passages: the notes of the example: the retrieved ones, with the one that supports the answer among them.
+        retrieved: the passages that the question alone finds, best first.
+        passages: those of the example: the retrieved ones, with the one that supports the answer among them.
         example: what the model reads and what it is to say.
     """
 

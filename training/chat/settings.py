@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from inference.chat.notes import PASSAGES
+from inference.chat.passages import PASSAGES
 from inference.chat.settings import GenerationSettings, LoraSettings, PromptSettings
 from training.settings import TrainerSettings
 
@@ -28,7 +28,7 @@ class ChatSettings(TrainerSettings):
     patience: int = Field(default=2, ge=1)
     batch_size: int = Field(default=4, ge=1, description="answers per device and step")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak (QLoRA paper: 2e-4 at 7 B)")
-    continued_rate: float = Field(
+    warm_start_rate: float = Field(
         default=0.3, gt=0, le=1, description="share of the rate when starting from a champion"
     )
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1, description="share of all steps, then linear to zero")

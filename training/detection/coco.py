@@ -20,7 +20,7 @@ class Photo:
     Attributes:
         boxes_xyxy_px: (N, 4) float64 in px of the upright photo.
         labels: (N,) int64 class indices.
-        photo_type: kind of picture, for figures per kind.
+        photo_type: kind of photo, for metrics per kind.
     """
 
     photo_id: int

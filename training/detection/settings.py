@@ -43,14 +43,14 @@ class DetectionSettings(TrainerSettings):
         gt=0,
         description="learning rate of the backbone relative to the rest; below 1 when it is pretrained",
     )
-    continued_rate: float = Field(
+    warm_start_rate: float = Field(
         default=0.3, gt=0, le=1, description="share of the rate when starting from a champion"
     )
     ema_decay: float = Field(default=0.998, ge=0, lt=1, description="of the averaged weights; 0: no averaging")
     class_weight: float = Field(
         default=2.0, gt=0, description="weight of the classification loss (the original Conditional DETR: 2)"
     )
-    dense_weight: float = Field(
+    auxiliary_weight: float = Field(
         default=1.0, ge=0, description="weight of the dense helper's loss; only where the network is made from scratch"
     )
     nms_iou: float | None = Field(default=0.7, gt=0, lt=1, description="overlap above which the weaker box is dropped")

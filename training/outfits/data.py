@@ -25,9 +25,9 @@ from aura.taxonomy import Category
 from inference.outfits.items import MAX_OUTFIT_ITEMS, Item
 from inference.outfits.model import pad_members
 from inference.outfits.towers import FrozenTowers, ItemTensors
-from training.fit import EpochShuffle, resumed_epoch
 from training.outfits.negatives import Outfits
 from training.outfits.settings import OutfitsSettings
+from training.trainer import EpochShuffle, resumed_epoch
 
 Split = Literal["train", "val", "test"]
 _PREPARE = "run the prepare stage again: aura data prepare"

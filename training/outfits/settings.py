@@ -9,7 +9,7 @@ from training.settings import TrainerSettings
 
 
 class OutfitsSettings(TrainerSettings):
-    """How the outfit model is trained and examined."""
+    """How the outfit model is trained and evaluated."""
 
     network: NetworkConfig = NetworkConfig()
     max_epochs: int = Field(default=12, ge=1)
@@ -20,7 +20,7 @@ class OutfitsSettings(TrainerSettings):
     learning_rate: float = Field(default=1e-3, gt=0, description="peak; the paper's 1e-5 is for pretrained towers")
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1, description="share of all steps, then cosine to zero")
-    fine_tune_scale: float = Field(default=0.3, gt=0, le=1, description="factor on the learning rate from a champion")
+    warm_start_rate: float = Field(default=0.3, gt=0, le=1, description="factor on the learning rate from a champion")
 
     focal_alpha: float = Field(default=0.5, ge=0, le=1, description="weight of true outfits against corrupted ones")
     focal_gamma: float = Field(default=2.0, ge=0, description="paper: 2")
@@ -43,4 +43,4 @@ class OutfitsSettings(TrainerSettings):
         default=0.08, ge=0, lt=0.5, description="largest shift and zoom of a picture, share of its side"
     )
 
-    exam_questions: int = Field(default=2000, ge=10, description="most fill-in-the-blank questions of one kind")
+    max_questions: int = Field(default=2000, ge=10, description="most fill-in-the-blank questions of one kind")

@@ -1,4 +1,4 @@
-"""Pictures of a training: blanks as the model fills them, true outfits beside corrupted ones, curves."""
+"""Plots of a training: blanks as the model fills them, true outfits beside corrupted ones, curves."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from inference.outfits.items import WHITE, square
 from inference.outfits.model import OutfitModel
 from training.curves import Panel, draw_curves
 from training.outfits.data import ItemRow
-from training.outfits.evaluate import ModelExaminee
-from training.outfits.exam import CANDIDATES, Exam, Question
+from training.outfits.evaluate import CachedOutfitModel
+from training.outfits.questions import CANDIDATES, Question, QuestionSet
 
 _DPI = 110
 _SHOWN = 6
@@ -33,18 +33,18 @@ _CURVES = (
 )
 
 
-def draw_all(folder: Path, model: OutfitModel, rows: Mapping[str, ItemRow], exam: Exam) -> None:
+def draw_all(folder: Path, model: OutfitModel, rows: Mapping[str, ItemRow], question_set: QuestionSet) -> None:
     """Write `blanks.png`, `outfits.png` and, where `history.csv` lies in the folder, `curves.png`."""
     folder.mkdir(parents=True, exist_ok=True)
-    examinee = ModelExaminee(model, rows)
-    draw_blanks(folder / "blanks.png", examinee, rows, exam.fitb["same_category"])
-    draw_outfits(folder / "outfits.png", examinee, rows, exam)
+    cached = CachedOutfitModel(model, rows)
+    draw_blanks(folder / "blanks.png", cached, rows, question_set.fitb["same_category"])
+    draw_outfits(folder / "outfits.png", cached, rows, question_set)
     if (folder / "history.csv").is_file():
         draw_curves(folder / "curves.png", folder / "history.csv", _CURVES)
 
 
 def draw_blanks(
-    path: Path, examinee: ModelExaminee, rows: Mapping[str, ItemRow], questions: Sequence[Question]
+    path: Path, model: CachedOutfitModel, rows: Mapping[str, ItemRow], questions: Sequence[Question]
 ) -> None:
     """One question a row: the outfit, then the candidates with the model's probabilities; its choice is framed."""
     chosen = _spread(questions)
@@ -52,7 +52,7 @@ def draw_blanks(
     figure = Figure(figsize=(columns * 1.45, len(chosen) * 1.75 + 0.3), layout="constrained")
     grid = np.atleast_2d(figure.subplots(len(chosen), columns, squeeze=False))
     for axes, question in zip(grid, chosen, strict=True):
-        scores = examinee.score(question.completed())
+        scores = model.score(question.completed())
         best = int(scores.argmax())
         _draw_outfit(axes[:_GIVEN], rows, question.context)
         for place, (axis, item) in enumerate(zip(axes[_GIVEN:], question.candidates, strict=True)):
@@ -64,15 +64,15 @@ def draw_blanks(
     _save(figure, path)
 
 
-def draw_outfits(path: Path, examinee: ModelExaminee, rows: Mapping[str, ItemRow], exam: Exam) -> None:
+def draw_outfits(path: Path, model: CachedOutfitModel, rows: Mapping[str, ItemRow], question_set: QuestionSet) -> None:
     """One pair a row: a true outfit left, the same categories filled at random right, with the model's scores."""
-    pairs = _spread(list(zip(exam.true_outfits, exam.corrupted_outfits, strict=True)))
+    pairs = _spread(list(zip(question_set.true_outfits, question_set.corrupted_outfits, strict=True)))
     if not pairs:
         return
     figure = Figure(figsize=(2 * _GIVEN * 1.3, len(pairs) * 1.75 + 0.3), layout="constrained")
     grid = figure.subplots(len(pairs), 2 * _GIVEN, squeeze=False)
     for axes, (true, corrupted) in zip(grid, pairs, strict=True):
-        scores = examinee.score([true, corrupted])
+        scores = model.score([true, corrupted])
         _draw_outfit(axes[:_GIVEN], rows, true, f"true: {scores[0]:.2f}")
         _draw_outfit(axes[_GIVEN:], rows, corrupted, f"random: {scores[1]:.2f}")
     figure.suptitle("Outfits as they were worn, and beside them random garments of the same categories", fontsize=10)
