@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from aura.paths import repo_root
+from inference.colour_texture import ColourTextureDescriptor
 from inference.retrieval.chunks import read_pages
-from inference.retrieval.image_embedding import ColourTextureDescriptor
 from inference.retrieval.judge import (
     DEPTH,
     MRR,

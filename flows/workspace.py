@@ -36,7 +36,15 @@ CODE: dict[str, tuple[str, ...]] = {
         "inference/retrieval/chunks.py",
         "inference/retrieval/judge.py",
     ),
-    "index": ("inference/retrieval", "inference/text_embedding.py", "aura/pictures.py", "aura/taxonomy.py"),
+    "index": (
+        "inference/retrieval",
+        "inference/image_encoder.py",
+        "inference/colour_texture.py",
+        "inference/hub_image_encoder.py",
+        "inference/text_embedding.py",
+        "aura/pictures.py",
+        "aura/taxonomy.py",
+    ),
     "package": (
         "bentos",
         "inference",

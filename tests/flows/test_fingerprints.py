@@ -32,6 +32,7 @@ NO_EFFECT_ON_RESULTS = {
     "flows.profile": "the values are parameters",
     "flows.servers": "how a server is started and stopped",
     "flows.workspace": "where stages run",
+    "inference.references": "the values are parameters",
     "training.device": "where, not what",
     "training.context": "names for what a training is given",
     "training.curves": "how curves look",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from inference.outfits.items import WHITE, square
+from inference.image_encoder import WHITE, square
 from inference.outfits.model import OutfitModel
 from training.curves import Panel, draw_curves
 from training.outfits.data import ItemRow

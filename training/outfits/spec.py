@@ -48,5 +48,11 @@ SPEC = ModelSpec(
     evaluate=_evaluate,
     gate=OutfitsGate,
     smoke_test=SMOKE_TEST,
-    shared_code=("aura/pictures.py", "inference/text_embedding.py"),
+    shared_code=(
+        "aura/pictures.py",
+        "inference/image_encoder.py",
+        "inference/colour_texture.py",
+        "inference/hub_image_encoder.py",
+        "inference/text_embedding.py",
+    ),
 )
