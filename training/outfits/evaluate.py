@@ -107,25 +107,25 @@ class CachedOutfitModel:
     def __init__(self, model: OutfitModel, rows: Mapping[str, ItemRow]) -> None:
         self._model, self._rows = model, rows
         self._vectors = model.encode([])
-        self._place: dict[str, int] = {}
+        self._index: dict[str, int] = {}
 
     def score(self, outfits: Sequence[Sequence[str]]) -> np.ndarray:
-        places = self._places(outfits)
-        return np.asarray(self._model.score_encoded(self._vectors, places))
+        indices = self._indices(outfits)
+        return np.asarray(self._model.score_encoded(self._vectors, indices))
 
     def queries(self, contexts: Sequence[Sequence[str]], targets: Sequence[Category]) -> np.ndarray:
-        places = self._places(contexts)
-        return self._model.queries_encoded(self._vectors, places, targets)
+        indices = self._indices(contexts)
+        return self._model.queries_encoded(self._vectors, indices, targets)
 
     def embed(self, items: Sequence[str]) -> np.ndarray:
-        (places,) = self._places([items])
-        return self._model.embed_encoded(self._vectors[places])
+        (indices,) = self._indices([items])
+        return self._model.embed_encoded(self._vectors[indices])
 
-    def _places(self, outfits: Sequence[Sequence[str]]) -> list[list[int]]:
+    def _indices(self, outfits: Sequence[Sequence[str]]) -> list[list[int]]:
         """Outfits as rows of the item vectors, once the garments that are new have theirs."""
-        new = [name for name in dict.fromkeys(chain.from_iterable(outfits)) if name not in self._place]
+        new = [name for name in dict.fromkeys(chain.from_iterable(outfits)) if name not in self._index]
         if new:
             vectors = self._model.encode(self._rows[name].item() for name in new)
             self._vectors = torch.cat([self._vectors, vectors])
-            self._place.update(zip(new, count(len(self._place))))
-        return [[self._place[name] for name in outfit] for outfit in outfits]
+            self._index.update(zip(new, count(len(self._index))))
+        return [[self._index[name] for name in outfit] for outfit in outfits]

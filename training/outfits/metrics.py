@@ -77,26 +77,26 @@ def by_category(values: np.ndarray, questions: Sequence[Question]) -> dict[str, 
 
 
 def retrieval_ranks(model: EvaluatedModel, question_set: QuestionSet) -> np.ndarray:
-    """int `(Q,)`: place (from 0) of the true garment among all items of its category that are not in the outfit already.
+    """int `(Q,)`: rank (from 0) of the true garment among all items of its category that are not in the outfit already.
 
     Of equally near ones half count as nearer, so that a model that embeds everything alike does not look perfect.
     """
     questions = question_set.fitb["same_category"]
     ranks = np.zeros(len(questions), dtype=np.int64)
     for category in sorted({question.category for question in questions}):
-        places = [place for place, question in enumerate(questions) if question.category == category]
+        indices = [index for index, question in enumerate(questions) if question.category == category]
         pool = question_set.pools[category]
         column = {item: number for number, item in enumerate(pool)}
         embeddings = model.embed(pool)
         similarity = (
-            model.queries([questions[place].context for place in places], [category] * len(places)) @ embeddings.T
+            model.queries([questions[index].context for index in indices], [category] * len(indices)) @ embeddings.T
         )
-        for place, row in zip(places, similarity, strict=True):
-            for given in questions[place].context:
+        for index, row in zip(indices, similarity, strict=True):
+            for given in questions[index].context:
                 if given in column:
                     row[column[given]] = -np.inf
-            true = row[column[questions[place].true_item]]
-            ranks[place] = int((row > true).sum()) + (int((row == true).sum()) - 1) // 2
+            true = row[column[questions[index].true_item]]
+            ranks[index] = int((row > true).sum()) + (int((row == true).sum()) - 1) // 2
     return ranks
 
 

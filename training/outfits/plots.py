@@ -55,10 +55,10 @@ def draw_blanks(
         scores = model.score(question.completed())
         best = int(scores.argmax())
         _draw_outfit(axes[:_GIVEN], rows, question.context)
-        for place, (axis, item) in enumerate(zip(axes[_GIVEN:], question.candidates, strict=True)):
-            true = place == question.answer
-            _draw_item(axis, rows[item], f"{scores[place]:.2f}" + (" true" if true else ""), bold=true)
-            if place == best:
+        for index, (axis, item) in enumerate(zip(axes[_GIVEN:], question.candidates, strict=True)):
+            true = index == question.answer
+            _draw_item(axis, rows[item], f"{scores[index]:.2f}" + (" true" if true else ""), bold=true)
+            if index == best:
                 _frame(axis, _RIGHT if true else _WRONG)
     figure.suptitle("Outfit, then four candidates for the missing garment; framed: the model's choice", fontsize=10)
     _save(figure, path)
@@ -86,13 +86,13 @@ def _spread(cases: Sequence[Case]) -> list[Case]:
 
 def _draw_outfit(axes: Any, rows: Mapping[str, ItemRow], items: Sequence[str], title: str = "") -> None:
     shown = items[: len(axes)]
-    for place, axis in enumerate(axes):
-        if place >= len(shown):
+    for index, axis in enumerate(axes):
+        if index >= len(shown):
             axis.set_axis_off()
             continue
-        more = len(items) - len(shown) if place == len(axes) - 1 else 0
-        label = title if title and place == 0 else rows[shown[place]].category.value
-        _draw_item(axis, rows[shown[place]], f"{label} +{more}" if more else label, bold=bool(title) and place == 0)
+        more = len(items) - len(shown) if index == len(axes) - 1 else 0
+        label = title if title and index == 0 else rows[shown[index]].category.value
+        _draw_item(axis, rows[shown[index]], f"{label} +{more}" if more else label, bold=bool(title) and index == 0)
 
 
 def _draw_item(axis: Any, row: ItemRow, title: str, *, bold: bool = False) -> None:

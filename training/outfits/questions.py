@@ -31,7 +31,7 @@ class Question:
         context: ids of the garments that are given.
         category: category of the blank.
         candidates: four item ids.
-        answer: place of the true one in `candidates`.
+        answer: index of the true one in `candidates`.
     """
 
     context: tuple[str, ...]
@@ -54,7 +54,7 @@ class QuestionSet:
 
     Attributes:
         true_outfits: ids of the garments of each outfit.
-        corrupted_outfits: its counterpart of random garments, at the same place.
+        corrupted_outfits: its counterpart of random garments, at the same index.
         fitb: questions by kind, `random` and `same_category`.
         pools: all items that compete in retrieval, by category.
         skipped: questions that could not be asked because too few other garments exist, by kind.
@@ -128,7 +128,7 @@ def _question(
     wrong = [item for item in pool if item not in outfit.items]
     if len(wrong) < CANDIDATES - 1:
         return None
-    chosen = [wrong[place] for place in rng.choice(len(wrong), CANDIDATES - 1, replace=False)]
+    chosen = [wrong[index] for index in rng.choice(len(wrong), CANDIDATES - 1, replace=False)]
     answer = int(rng.integers(CANDIDATES))
     chosen.insert(answer, blank)
     return Question(tuple(item for item in outfit.items if item != blank), category, tuple(chosen), answer)
@@ -137,4 +137,4 @@ def _question(
 def _some(questions: list[Question], most: int, rng: np.random.Generator) -> list[Question]:
     if len(questions) <= most:
         return questions
-    return [questions[place] for place in sorted(rng.choice(len(questions), most, replace=False))]
+    return [questions[index] for index in sorted(rng.choice(len(questions), most, replace=False))]
