@@ -30,15 +30,17 @@ NO_EFFECT = {
     "aura.tracking": "where runs are remembered",
     "dataprep.importers": "what an importer has brought in is a parameter",
     "flows.fingerprints": "another fingerprint calls for a new run by itself",
+    "flows.gate": "the verdict is taken anew every night",
     "flows.processes": "how a server is started and stopped",
     "flows.profile": "the values are parameters",
     "flows.run_lock": "when a run may begin",
     "flows.workspace": "where stages run",
+    "inference.references": "the values are parameters",
     "training.context": "names for what a training is given",
     "training.curves": "how curves look",
     "training.device": "where, not what",
-    "training.gate": "the verdict is taken anew every night",
     "training.models": "a table of names",
+    "training.spec": "what a model is made of",
 }
 """Module to why it changes no result. Neither it nor what is imported through it alone is part of a fingerprint."""
 

@@ -26,8 +26,8 @@ from rich.table import Table
 
 from aura.paths import repo_root
 from aura.prepared_rows import QueryRow
+from inference.colour_texture import ColourTextureDescriptor
 from inference.retrieval.chunks import read_pages
-from inference.retrieval.image_embedding import ColourTextureDescriptor
 from inference.retrieval.judge import (
     DEPTH,
     MRR,

@@ -19,7 +19,7 @@ from training.models import MODELS
 
 ENTRIES: dict[str, tuple[str, ...]] = {
     "prepare": ("dataprep.prepare",),
-    **{f"train_{model}": (f"training.{model}.train", f"inference.{model}.smoke_test") for model in MODELS},
+    **{f"train_{model}": spec.entries for model, spec in MODELS.items()},
     **{f"evaluate_{model}": ("training.evaluate", f"training.{model}.evaluate") for model in MODELS},
     "index": ("inference.retrieval.build",),
     "package": ("flows.package", *(service.target.split(":")[0] for service in SERVICES.values())),

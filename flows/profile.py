@@ -1,20 +1,23 @@
-"""A whole profile: every section, checked together so that all problems come in one message."""
+"""A whole profile: every section, checked together so that all problems come in one message.
+
+The sections of the models and their gate rules are made from `training.models`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, create_model
 
 from aura.serving import ServingSettings
 from aura.settings import Section, Uri, read_profile, validate
 from aura.tracking import TrackingSettings
 from dataprep.settings import DataSettings
+from flows.gate import GateSettings, gate_settings
 from inference.retrieval.settings import RetrievalSettings
-from training.chat.settings import ChatSettings
-from training.detection.settings import DetectionSettings
-from training.gate import GateSettings
-from training.outfits.settings import OutfitsSettings
+from training.models import MODELS
+from training.spec import ModelSpec
 
 
 class NightSettings(Section):
@@ -45,19 +48,26 @@ class NightSettings(Section):
 
 
 class Profile(Section):
-    """The schema of `configs/*.yaml`. Defaults are the `sample` profile's values."""
+    """What every profile holds besides a section per model: base of the schema that `profile_schema` makes.
+
+    Defaults are the `sample` profile's values.
+    """
 
     profile: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$|^$")
     seed: int = 7
     data: DataSettings = DataSettings()
-    detection: DetectionSettings = DetectionSettings()
-    outfits: OutfitsSettings = OutfitsSettings()
-    chat: ChatSettings = ChatSettings()
     gate: GateSettings = GateSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     serving: ServingSettings = ServingSettings()
     tracking: TrackingSettings = TrackingSettings()
     night: NightSettings = NightSettings()
+
+
+def profile_schema(models: Mapping[str, ModelSpec] = MODELS) -> type[Profile]:
+    """Schema of `configs/*.yaml`: `Profile` with a section and a gate rule per model."""
+    gate = gate_settings(models)
+    fields: dict[str, Any] = {name: (spec.settings, spec.settings()) for name, spec in models.items()}
+    return create_model("Profile", __base__=Profile, **fields, gate=(gate, gate()))
 
 
 def load_profile(name: str, overrides: Sequence[str] = ()) -> Profile:
@@ -66,4 +76,4 @@ def load_profile(name: str, overrides: Sequence[str] = ()) -> Profile:
     Raises:
         SettingsError: lists every problem.
     """
-    return validate(Profile, read_profile(name, overrides))
+    return validate(profile_schema(), read_profile(name, overrides))

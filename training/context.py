@@ -16,7 +16,7 @@ class TrainContext:
         data_dir: prepared data (`detection/`, `outfits/`, `chat/`, ... below it).
         out_dir: fresh directory for the artifact: weights, `config.json`, `preprocess.json`, `labels.json`.
         checkpoint_dir: `last.ckpt` lies here when an earlier attempt with the same inputs was cut off.
-        pictures_dir: PNG and Markdown samples for people to look at.
+        plots_dir: PNG and Markdown samples for people to look at.
         base_dir: the champion's artifact to fine-tune from; None: from the profile's base.
         seed: seed of initial weights, order and augmentation.
     """
@@ -24,7 +24,7 @@ class TrainContext:
     data_dir: Path
     out_dir: Path
     checkpoint_dir: Path
-    pictures_dir: Path
+    plots_dir: Path
     base_dir: Path | None
     tracker: Tracker
     seed: int
@@ -32,7 +32,7 @@ class TrainContext:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Figures of one artifact on one test split.
+    """Metrics of one artifact on one test split.
 
     Attributes:
         metrics: name to value over the whole split.

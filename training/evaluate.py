@@ -1,7 +1,7 @@
 """Champion and challenger on the same test split in the same process: the body of the `evaluate` stages.
 
-Writes one JSON file with the figures of both. The verdict is not taken here (see `training.gate`): figures are facts of
-the data and the models, a verdict is a rule that an operator may change.
+Writes one JSON file with the metrics of both. The verdict is not taken here (see `flows.gate`): metrics are facts about
+the data and the models, a verdict follows a rule that an operator may change.
 """
 
 from __future__ import annotations
@@ -18,34 +18,35 @@ from aura.artifact import read_json, write_json
 from aura.error_file import report_error
 from aura.errors import AuraError
 from aura.supervision import die_with_parent
-from training.models import MODELS, ModelParts, read_model_settings
+from training.models import MODELS
+from training.spec import ModelSpec
 
 
 def compare(
-    parts: ModelParts, settings: Any, *, challenger: Path, champion: Path | None, data: Path, seed: int
+    spec: ModelSpec, settings: Any, *, challenger: Path, champion: Path | None, data: Path, seed: int
 ) -> dict[str, Any]:
-    """Figures of the challenger and, when there is one that this code can still load, of the champion.
+    """Metrics of the challenger and, when there is one that this code can still load, of the champion.
 
     A champion that cannot answer on this data any more (older format, other categories) must not keep every challenger out
     for good; `champion_problem` says what is wrong with it.
     """
     began = time.monotonic()
-    figures: dict[str, Any] = {
-        "model": parts.name,
+    comparison: dict[str, Any] = {
+        "model": spec.name,
         "candidate_id": read_json(challenger / "lineage.json", "the challenger's lineage")["candidate_id"],
-        "challenger": asdict(parts.evaluate(challenger, data, settings, seed)),
+        "challenger": asdict(spec.evaluate(challenger, data, settings, seed)),
         "champion": None,
         "champion_candidate_id": None,
     }
     if champion is not None:
         try:
             lineage = read_json(champion / "lineage.json", "the champion's lineage")
-            figures["champion_candidate_id"] = lineage["candidate_id"]
-            figures["champion"] = asdict(parts.evaluate(champion, data, settings, seed))
+            comparison["champion_candidate_id"] = lineage["candidate_id"]
+            comparison["champion"] = asdict(spec.evaluate(champion, data, settings, seed))
         except AuraError as error:
-            figures["champion_problem"] = error.message
+            comparison["champion_problem"] = error.message
             print(f"warning: the champion cannot be evaluated: {error}", file=sys.stderr)
-    return figures | {"seconds": round(time.monotonic() - began, 1)}
+    return comparison | {"seconds": round(time.monotonic() - began, 1)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,17 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     die_with_parent()
     try:
-        parts, settings, common = read_model_settings(options.model, options.params)
+        spec = MODELS[options.model]
+        settings, common = spec.read_settings(options.params)
         champion = options.champion if options.champion and (options.champion / "config.json").is_file() else None
-        figures = compare(
-            parts, settings, challenger=options.challenger, champion=champion, data=options.data, seed=common.seed
+        comparison = compare(
+            spec, settings, challenger=options.challenger, champion=champion, data=options.data, seed=common.seed
         )
     except AuraError as error:
         return report_error(error)
-    write_json(options.out, figures)
+    write_json(options.out, comparison)
     for role in ("challenger", "champion"):
-        if figures[role]:
-            print(f"{role}: " + ", ".join(f"{name}={value:.4g}" for name, value in figures[role]["metrics"].items()))
+        if comparison[role]:
+            print(f"{role}: " + ", ".join(f"{name}={value:.4g}" for name, value in comparison[role]["metrics"].items()))
     return 0
 
 

@@ -14,7 +14,9 @@ class RunSettings(Section):
     """The part of a profile that every training reads besides its own section."""
 
     profile: str = "sample"
+    """Name of the profile; part of the experiment's name."""
     seed: int = 7
+    """Seed of initial weights, order, augmentation, and of the questions of an evaluation."""
     tracking: TrackingSettings = TrackingSettings()
 
 
@@ -22,17 +24,31 @@ class TrainerSettings(Section):
     """Every model's settings derive from it."""
 
     max_epochs: int = Field(default=10, ge=1)
-    patience: int = Field(default=10, ge=1, description="validations without improvement before stopping")
+    """Passes over the training split."""
+    patience: int = Field(default=10, ge=1)
+    """Validations without improvement before the training stops."""
     validate_every_epochs: int = Field(default=1, ge=1)
-    batch_size: int = Field(default=16, ge=1, description="examples per batch")
-    accumulate_batches: int = Field(default=1, ge=1, description="batches per optimizer step")
+    """Epochs from one validation to the next."""
+    batch_size: int = Field(default=16, ge=1)
+    """Examples per batch."""
+    accumulate_batches: int = Field(default=1, ge=1)
+    """Batches per optimizer step."""
     learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak learning rate of AdamW."""
+    warm_start_rate: float = Field(default=0.3, gt=0, le=1)
+    """Factor on the learning rate of a training that begins with the champion's weights."""
     weight_decay: float = Field(default=1e-4, ge=0)
-    gradient_clip: float = Field(default=1.0, ge=0, description="largest L2 norm of the gradient; 0: off")
+    """Weight decay of AdamW (decoupled, times the learning rate)."""
+    gradient_clip: float = Field(default=1.0, ge=0)
+    """Largest L2 norm of the gradient; 0: no clipping."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """Lightning's accelerator; `auto`: a GPU where there is one."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true"] = "32-true"
-    num_threads: int = Field(default=0, ge=0, description="CPU threads of torch; 0: as the environment says")
-    num_workers: int = Field(default=0, ge=0, description="processes per data loader")
+    """Lightning's precision."""
+    num_threads: int = Field(default=0, ge=0)
+    """CPU threads of torch; 0: as the environment says."""
+    num_workers: int = Field(default=0, ge=0)
+    """Processes per data loader; 0: the training's own process loads."""
 
     @model_validator(mode="after")
     def _validated_at_least_once(self) -> Self:

@@ -26,8 +26,9 @@ from aura.tracking import Tracker, TrackingSettings, open_tracker
 from inference.smoke_test import record
 from training.context import TrainContext
 from training.device import training_device
-from training.models import MODELS, ModelParts, read_model_settings
+from training.models import MODELS
 from training.settings import RunSettings, TrainerSettings
+from training.spec import ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +38,12 @@ class Folders:
     data: Path
     base: Path | None
     checkpoints: Path
-    pictures: Path
+    plots: Path
     out: Path
 
 
 def run(
-    parts: ModelParts, settings: TrainerSettings, common: RunSettings, folders: Folders, resolved: dict[str, Any]
+    spec: ModelSpec, settings: TrainerSettings, common: RunSettings, folders: Folders, resolved: dict[str, Any]
 ) -> dict[str, float]:
     """Train (or resume), then put the finished artifact at `folders.out`; returns metrics with `seconds`.
 
@@ -50,48 +51,48 @@ def run(
         DataError: the prepared data is missing.
     """
     began = time.monotonic()
-    lineage = _lineage(parts, settings, common, folders)
+    lineage = _lineage(spec, settings, common, folders)
     checkpoints = _checkpoint_folder(folders.checkpoints, str(lineage["candidate_id"]))
     tracker = open_tracker(
-        common.tracking, experiment=f"{common.tracking.prefix(common.profile)}/{parts.name}", folder=checkpoints,
-        run_name=f"{parts.name}-{str(lineage['candidate_id'])[:8]}",
+        common.tracking, experiment=f"{common.tracking.prefix(common.profile)}/{spec.name}", folder=checkpoints,
+        run_name=f"{spec.name}-{str(lineage['candidate_id'])[:8]}",
     )  # fmt: skip
     building = folders.out.with_name(f".{folders.out.name}.building")
-    for folder in (building, folders.pictures):
+    for folder in (building, folders.plots):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     context = TrainContext(
-        data_dir=folders.data, out_dir=building, checkpoint_dir=checkpoints, pictures_dir=folders.pictures,
+        data_dir=folders.data, out_dir=building, checkpoint_dir=checkpoints, plots_dir=folders.plots,
         base_dir=folders.base, tracker=tracker, seed=common.seed,
     )  # fmt: skip
     tracker.set_tags({key: str(value) for key, value in lineage.items()})
     tracker.log_params(_flat(resolved))
     try:
-        metrics = parts.train(settings, context)
+        metrics = spec.train(settings, context)
     except BaseException:
         tracker.finish("FAILED")
         raise
-    _complete_artifact(building, parts.name, metrics, lineage)
+    _complete_artifact(building, spec.name, metrics, lineage)
     write_json(building / "params.json", resolved)
-    record(parts.smoke_test, building, training_device(settings))
-    _report(tracker, metrics, folders.pictures)
+    record(spec.smoke_test, building, training_device(settings))
+    _report(tracker, metrics, folders.plots)
     replace_dir(building, folders.out)
     return metrics | {"seconds": round(time.monotonic() - began, 1)}
 
 
-def _lineage(parts: ModelParts, settings: TrainerSettings, common: RunSettings, folders: Folders) -> dict[str, Any]:
+def _lineage(spec: ModelSpec, settings: TrainerSettings, common: RunSettings, folders: Folders) -> dict[str, Any]:
     """Everything that decides the result, and the id made of it."""
-    missing = [part for part in parts.data_parts if not (folders.data / part).is_dir()]
+    missing = [part for part in spec.data_parts if not (folders.data / part).is_dir()]
     if missing:
         raise DataError(
             f"prepared data lacks {', '.join(missing)} in {folders.data}",
             hint="run the prepare stage first: aura data prepare",
         )
     inputs = {
-        "model": parts.name,
-        "data_hash": value_hash([content_hash(folders.data / part) for part in parts.data_parts]),
+        "model": spec.name,
+        "data_hash": value_hash([content_hash(folders.data / part) for part in spec.data_parts]),
         "settings_hash": value_hash(settings.model_dump(mode="json")),
-        "code_hash": code_fingerprint(parts.entries),
+        "code_hash": code_fingerprint(spec.entries),
         "base": content_hash(folders.base) if folders.base else "",
         "seed": common.seed,
     }
@@ -115,16 +116,16 @@ def _complete_artifact(folder: Path, model: str, metrics: dict[str, float], line
     facts = "\n".join(f"- {name}: `{value}`" for name, value in sorted(lineage.items()) if value != "")
     write_text(
         folder / "card.md",
-        f"# {model}\n\nValidation figures of the checkpoint in this folder:\n\n| metric | value |\n|---|---|\n{rows}\n\n"
+        f"# {model}\n\nValidation metrics of the checkpoint in this folder:\n\n| metric | value |\n|---|---|\n{rows}\n\n"
         f"Lineage:\n\n{facts}\n",
     )
 
 
-def _report(tracker: Tracker, metrics: dict[str, float], pictures: Path) -> None:
+def _report(tracker: Tracker, metrics: dict[str, float], plots: Path) -> None:
     tracker.log_metrics({f"final/{name}": value for name, value in metrics.items()})
-    for picture in sorted(pictures.iterdir()):
-        if picture.suffix in {".png", ".md", ".csv"}:
-            tracker.log_picture(picture)
+    for plot in sorted(plots.iterdir()):
+        if plot.suffix in {".png", ".md", ".csv"}:
+            tracker.log_picture(plot)
     tracker.finish()
 
 
@@ -147,8 +148,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="artifact directory to write")
     parser.add_argument("--base", type=Path, help="champion's artifact to fine-tune from, if the folder exists")
     parser.add_argument("--checkpoints", type=Path, help="default: beside --out")
-    parser.add_argument("--pictures", type=Path, help="default: beside --out")
-    parser.add_argument("--metrics", type=Path, help="JSON file for the figures; default: beside --out")
+    parser.add_argument("--pictures", type=Path, help="folder for plots and samples; default: beside --out")
+    parser.add_argument("--metrics", type=Path, help="JSON file for the metrics; default: beside --out")
     parser.add_argument("--no-tracking", action="store_true", help="do not use MLflow")
     return parser.parse_args(arguments)
 
@@ -158,7 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     die_with_parent()
     out: Path = options.out
     try:
-        parts, settings, common = read_model_settings(options.model, options.params)
+        spec = MODELS[options.model]
+        settings, common = spec.read_settings(options.params)
         if options.no_tracking:
             common = common.model_copy(update={"tracking": TrackingSettings(enabled=False)})
         resolved = {options.model: settings.model_dump(mode="json"), "seed": common.seed, "profile": common.profile}
@@ -166,10 +168,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             data=options.data,
             base=options.base if options.base and (options.base / "config.json").is_file() else None,
             checkpoints=options.checkpoints or out.with_name(f"{out.name}.checkpoints"),
-            pictures=options.pictures or out.with_name(f"{out.name}.pictures"),
+            plots=options.pictures or out.with_name(f"{out.name}.pictures"),
             out=out,
         )
-        metrics = run(parts, settings, common, folders, resolved)
+        metrics = run(spec, settings, common, folders, resolved)
     except AuraError as error:
         return report_error(error)
     write_json(options.metrics or out.with_name(f"{out.name}.metrics.json"), metrics)

@@ -17,7 +17,7 @@ from aura.serving import ServingSettings
 from bentos.conversational_ai.schemas import Source
 from bentos.serving.error_body import MODEL_PART_LOST
 from bentos.serving.hop import raise_error_of
-from inference.chat.notes import note_text, search_query
+from inference.chat.passages import passage_text, search_query
 
 logger = logging.getLogger("aura.services")
 
@@ -60,7 +60,7 @@ async def generated(
     answer_id = uuid.uuid4().hex
     ended = False
     buffer = ""
-    notes = [note_text(source.title, source.heading, source.text) for source in sources]
+    notes = [passage_text(source.title, source.heading, source.text) for source in sources]
     stream = model.generate(
         answer_id=answer_id, messages=messages, passages=notes,
         max_new_tokens=max_new_tokens or serving.max_new_tokens, seconds=serving.chat_timeout_seconds,

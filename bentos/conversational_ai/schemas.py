@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from inference.chat.notes import PASSAGES
+from inference.chat.passages import PASSAGES
 
 MAX_MESSAGE_CHARS = 4000
 MAX_QUERY_CHARS = 2000

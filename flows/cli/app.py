@@ -14,6 +14,7 @@ from rich.console import Console
 from aura.errors import AuraError, SettingsError
 from flows.cli import data, index, models, serve, status
 from flows.cli.options import ProfileOption, SetOption
+from training.models import MODELS
 
 app = typer.Typer(
     name="aura",
@@ -77,7 +78,7 @@ def alerts(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="detection, outfits or chat")],
+    model: Annotated[str, typer.Argument(help=" | ".join(MODELS))],
     profile: ProfileOption = "sample",
     overrides: SetOption = None,
     force: Annotated[bool, typer.Option(help="train also when nothing changed")] = False,
@@ -87,7 +88,6 @@ def train(
     from flows.cli.pipeline import open_workspace
     from flows.promotion import fetch_champions
     from flows.stages import run_stage
-    from training.models import MODELS
 
     if model not in MODELS:
         raise typer.BadParameter(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")

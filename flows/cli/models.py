@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.options import JsonOption, ProfileOption, SetOption
+from training.models import MODELS
 
 app = typer.Typer(help="Versions in the registry and the aliases that decide what serves.", no_args_is_help=True)
 
-ModelArgument = Annotated[str, typer.Argument(help="detection, outfits or chat")]
+ModelArgument = Annotated[str, typer.Argument(help=" | ".join(MODELS))]
 
 
 def _registry(profile: str, overrides: list[str] | None):  # type: ignore[no-untyped-def]
@@ -26,8 +27,6 @@ def _registry(profile: str, overrides: list[str] | None):  # type: ignore[no-unt
 
 
 def _known(model: str) -> str:
-    from training.models import MODELS
-
     if model not in MODELS:
         raise typer.BadParameter(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")
     return model
@@ -41,8 +40,6 @@ def list_versions(
     as_json: JsonOption = False,
 ) -> None:
     """List versions with their aliases, verdicts and figures, newest first."""
-    from training.models import MODELS
-
     registry = _registry(profile, overrides)
     found = [one for name in ([_known(model)] if model else MODELS) for one in registry.versions(name)]
     if as_json:

@@ -1,7 +1,7 @@
 """The one prompt builder: training, evaluation and serving turn a conversation into tokens here and nowhere else.
 
-A prompt is the system text, the bounded history, and the question with the retrieved notes before it, rendered by the
-tokenizer's own chat template. The notes belong to the last question alone, so that history stays short and the notes are
+A prompt is the system text, the bounded history, and the question with the retrieved passages before it, rendered by the
+tokenizer's own chat template. Passages belong to the last question alone, so that history stays short and they are
 those of the question being answered.
 """
 
@@ -66,7 +66,7 @@ class PromptBuilder:
 
         Args:
             messages: `{"role": "user" | "assistant", "content": text}` in order; the last one is the user's.
-            passages: retrieved texts, best first; what exceeds `notes_tokens` is cut at a sentence end where possible.
+            passages: retrieved texts, best first; what exceeds `passage_tokens` is cut at a sentence end where possible.
 
         Raises:
             InvalidRequestError: a message is malformed, the last one is not a question, or it is too long.
@@ -80,16 +80,16 @@ class PromptBuilder:
                 hint="shorten it, or ask it in parts",
             )
         history = self._recent(turns)
-        notes = self._notes(passages)
-        if notes:
-            body = "\n\n".join(notes)
+        used = self._within_budget(passages)
+        if used:
+            body = "\n\n".join(used)
             question = f"Notes:\n{body}\n\nQuestion: {question}"
         rendered = self.tokenizer.apply_chat_template(
             [{"role": "system", "content": self.settings.system}, *history, {"role": "user", "content": question}],
             tokenize=False,
             add_generation_prompt=True,
         )
-        return Prompt(self._ids(str(rendered)), len(turns) - len(history), len(notes))
+        return Prompt(self._ids(str(rendered)), len(turns) - len(history), len(used))
 
     def example(self, messages: Sequence[Message], passages: Sequence[str] = ()) -> Example:
         """Example whose answer is the last message, the assistant's, after the `prompt` of what precedes it.
@@ -144,19 +144,19 @@ class PromptBuilder:
                 start = index
         return turns[start:]
 
-    def _notes(self, passages: Sequence[str]) -> list[str]:
+    def _within_budget(self, passages: Sequence[str]) -> list[str]:
         """Passages in their order until the budget is used; the one that crosses it is cut."""
-        notes: list[str] = []
-        room = self.settings.notes_tokens
+        used: list[str] = []
+        room = self.settings.passage_tokens
         for passage in passages:
             text = self._plain(passage).strip()
             cut = self._cut(text, room)
             if cut:
-                notes.append(cut)
+                used.append(cut)
             room -= len(self._ids(cut))
             if cut != text or room <= 0:
                 break
-        return notes
+        return used
 
     def _cut(self, text: str, room_tokens: int) -> str:
         """The text, or its longest beginning of whole sentences (failing that, words) within the room."""

@@ -11,12 +11,15 @@ class LoraSettings(Section):
     """Shape of the adapter (arXiv 2106.09685); which layers is `ours`."""
 
     rank: int = Field(default=16, ge=1)
-    alpha: int = Field(default=32, ge=1, description="the update is scaled by alpha / rank")
+    """Rank of the update of each weight matrix."""
+    alpha: int = Field(default=32, ge=1)
+    """The update is scaled by alpha / rank."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Probability that an input of the adapter is dropped in training."""
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-    last_layers: int | None = Field(
-        default=None, ge=1, description="adapt only so many of the uppermost layers; None: all of them"
-    )
+    """Names of the linear layers that are adapted."""
+    last_layers: int | None = Field(default=None, ge=1)
+    """Number of layers, from the last, that are adapted; null: all of them."""
 
     def shape(self) -> tuple[int, int, tuple[str, ...], int | None]:
         """What decides whether one adapter's weights mean the same in another: all but the dropout."""
@@ -27,17 +30,27 @@ class PromptSettings(Section):
     """What is put before the question, and how much of it. Lengths count the tokens of the texts themselves."""
 
     system: str = "You are Aura, a fashion assistant. Answer in a few sentences from the notes and end with a tip."
-    notes_tokens: int = Field(default=128, ge=0, description="all retrieved passages of a question together")
-    history_tokens: int = Field(default=192, ge=0, description="earlier messages; the oldest are left out first")
-    question_tokens: int = Field(default=256, ge=8, description="a longer question is refused")
-    answer_tokens: int = Field(default=128, ge=8, description="a longer answer is cut in training")
+    """Text of the system message."""
+    passage_tokens: int = Field(default=128, ge=0)
+    """Most tokens of all passages of a question together; what exceeds them is cut."""
+    history_tokens: int = Field(default=192, ge=0)
+    """Most tokens of earlier messages; the oldest are left out first."""
+    question_tokens: int = Field(default=256, ge=8)
+    """Most tokens of a question; a longer one is refused."""
+    answer_tokens: int = Field(default=128, ge=8)
+    """Most tokens of an answer in training; a longer one is cut."""
 
 
 class GenerationSettings(Section):
     """How answers are worded. Temperature 0 takes the likeliest token, so that a question always gets one answer."""
 
     max_new_tokens: int = Field(default=128, ge=1)
+    """Most tokens of an answer."""
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    top_p: float = Field(default=0.9, gt=0.0, le=1.0, description="used with a temperature above 0")
-    repetition_penalty: float = Field(default=1.0, ge=1.0, le=2.0, description="1: off (arXiv 1909.05858, 4.1)")
-    seed: int = Field(default=0, ge=0, description="used with a temperature above 0")
+    """Divisor of the logits before a token is sampled; 0: no sampling."""
+    top_p: float = Field(default=0.9, gt=0.0, le=1.0)
+    """Probability mass of the likeliest tokens that are sampled from; used with a temperature above 0."""
+    repetition_penalty: float = Field(default=1.0, ge=1.0, le=2.0)
+    """Divisor of the scores of tokens that occurred before (arXiv 1909.05858, section 4.1); 1: none."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the sampling; used with a temperature above 0."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aura.artifact import read_json, write_json
-from inference.smoke_test import FOLDER, run
+from inference.smoke_test import FOLDER
 
 NEW_TOKENS = 16
 _NATS_TOLERANCE = 0.05
@@ -88,6 +88,3 @@ def _common_beginning(recorded: Sequence[str], found: Sequence[str]) -> float:
 
 
 SMOKE_TEST = ChatSmokeTest()
-
-if __name__ == "__main__":
-    raise SystemExit(run(SMOKE_TEST))

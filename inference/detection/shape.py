@@ -13,16 +13,22 @@ class TinyShape(Section):
     """Size of the Conditional DETR that is trained from scratch."""
 
     stem_size: int = Field(default=16, ge=8)
+    """Channels of the stem."""
     backbone_sizes: tuple[int, int, int, int] = (24, 48, 96, 160)
+    """Channels of the stages of the backbone, at strides 4, 8, 16 and 32."""
     backbone_depths: tuple[int, int, int, int] = (1, 1, 1, 1)
-    out_stride: Literal[4, 8, 16, 32] = Field(default=8, description="pixels a token of the transformer")
+    """Blocks per stage of the backbone."""
+    out_stride: Literal[4, 8, 16, 32] = 8
+    """Side in px of the square of the canvas that one token of the transformer stands for."""
     hidden_size: int = Field(default=128, ge=16)
+    """Channels of a token."""
     attention_heads: int = Field(default=8, ge=1)
-    encoder_layers: int = Field(
-        default=0,
-        ge=0,
-        description="from scratch the backbone's map is read better without one: it needs epochs to be of use",
-    )
+    """Heads of each attention layer."""
+    encoder_layers: int = Field(default=0, ge=0)
+    """Layers of the transformer's encoder; 0 by default, because from scratch an encoder needs epochs to be of use."""
     decoder_layers: int = Field(default=3, ge=1)
-    queries: int = Field(default=24, ge=1, description="most garments found in one photo")
+    """Layers of the transformer's decoder."""
+    queries: int = Field(default=24, ge=1)
+    """Most garments found in one photo."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout probability in the transformer."""

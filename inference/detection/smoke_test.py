@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from inference.smoke_test import FOLDER, run
+from inference.smoke_test import FOLDER
 
 LEAST_SCORE = 0.05
 """Least score of a box that is recorded: that of the surest boxes which the service can be asked for."""
@@ -100,6 +100,3 @@ def _laid_out() -> Image.Image:
 
 
 SMOKE_TEST = DetectionSmokeTest()
-
-if __name__ == "__main__":
-    raise SystemExit(run(SMOKE_TEST))

@@ -16,8 +16,8 @@ from aura.artifact import read_json, write_json
 from aura.errors import ArtifactError, SettingsError
 from aura.settings import validate
 from aura.taxonomy import CATEGORIES
+from inference.image_encoder import WHITE
 from inference.outfits.config import NetworkConfig
-from inference.outfits.items import WHITE
 from inference.outfits.network import OutfitNetwork
 from inference.outfits.towers import FrozenTowers
 

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from aura.settings import Section
-from inference.text_embedding import DEFAULT_REFERENCE
+from inference.references import TEXT_EMBEDDER_REFERENCE
 
 CNN = "cnn"
 
@@ -15,26 +15,28 @@ CNN = "cnn"
 class NetworkConfig(Section):
     """Sizes of the item encoder and of the set transformer; `paper` is arXiv 2204.04812, section 4."""
 
-    image_tower: str = Field(
-        default=CNN,
-        description="`cnn`: a small CNN trained from scratch; else hub name or path of a frozen image model",
-    )
-    image_size_px: int = Field(
-        default=64, ge=16, le=512, description="side of the square that the CNN sees (paper: 224)"
-    )
-    cnn_channels: tuple[int, ...] = Field(
-        default=(24, 48, 96, 128), min_length=1, description="one stride-2 stage each"
-    )
-    text_tower: str = Field(default=DEFAULT_REFERENCE, description="frozen sentence encoder: wheel, hub name or path")
-    image_dim: int = Field(default=64, ge=4, description="image half of an item vector (paper: 64)")
-    text_dim: int = Field(default=64, ge=4, description="text half of an item vector (paper: 64)")
-    layers: int = Field(default=2, ge=1, description="transformer encoder layers (paper: 6)")
-    heads: int = Field(default=4, ge=1, description="attention heads (paper: 16)")
+    image_tower: str = CNN
+    """`cnn`: a small CNN trained from scratch; else the reference of a frozen encoder, see `inference.image_encoder`."""
+    image_size_px: int = Field(default=64, ge=16, le=512)
+    """Side in px of the square image that the CNN sees (paper: 224)."""
+    cnn_channels: tuple[int, ...] = Field(default=(24, 48, 96, 128), min_length=1)
+    """Output channels of the CNN's stages, each of stride 2."""
+    text_tower: str = TEXT_EMBEDDER_REFERENCE
+    """Reference of the frozen sentence encoder: a wheel, a hub name or a path; see `inference.text_embedding`."""
+    image_dim: int = Field(default=64, ge=4)
+    """Length of the image half of an item vector (paper: 64)."""
+    text_dim: int = Field(default=64, ge=4)
+    """Length of the text half of an item vector (paper: 64)."""
+    layers: int = Field(default=2, ge=1)
+    """Layers of the transformer's encoder (paper: 6)."""
+    heads: int = Field(default=4, ge=1)
+    """Heads of each attention layer (paper: 16)."""
     feedforward_dim: int = Field(default=256, ge=4)
+    """Width of the feed-forward layers."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    embedding_dim: int = Field(
-        default=64, ge=4, description="length of item embeddings and queries (ours: a projection)"
-    )
+    """Dropout probability in the transformer and the compatibility head."""
+    embedding_dim: int = Field(default=64, ge=4)
+    """Length of item embeddings and queries (ours: a projection of item vectors)."""
 
     @property
     def item_dim(self) -> int:

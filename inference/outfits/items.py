@@ -1,4 +1,4 @@
-"""What the outfit model sees of a garment: category, title and picture, turned into the text and pixels that it reads."""
+"""What the outfit model sees of a garment: category, title and image, turned into the text and pixels that it reads."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from aura.pictures import upright_rgb
 from aura.taxonomy import Category
+from inference.image_encoder import square
 
 MAX_OUTFIT_ITEMS = 12
-WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,18 +41,6 @@ def item_text(item: Item) -> str:
 def category_text(category: Category) -> str:
     """Text that stands for a category whose garment is not known: the target token reads this and nothing else."""
     return category.value.replace("-", " ")
-
-
-def square(image: Image.Image, size_px: int) -> Image.Image:
-    """The whole picture, centred on a white RGB square of `size_px`; EXIF rotation applied, aspect ratio kept."""
-    upright = upright_rgb(image)
-    scale = size_px / max(upright.size)
-    # A belt of 300 x 2 px still needs one row.
-    width, height = (max(1, round(side * scale)) for side in upright.size)
-    canvas = Image.new("RGB", (size_px, size_px), WHITE)
-    resized = upright.resize((width, height), Image.Resampling.BILINEAR)
-    canvas.paste(resized, ((size_px - width) // 2, (size_px - height) // 2))
-    return canvas
 
 
 def pixels(image: Image.Image, size_px: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from aura.artifact import read_json, write_json
 from aura.taxonomy import Category
-from inference.smoke_test import FOLDER, run
+from inference.smoke_test import FOLDER
 
 if TYPE_CHECKING:  # the service's API part reads the inputs and never needs torch
     from inference.outfits.items import Item
@@ -88,6 +88,3 @@ def _item(artifact: Path, name: str, described: Mapping[str, str]) -> Item:
 
 
 SMOKE_TEST = OutfitSmokeTest()
-
-if __name__ == "__main__":
-    raise SystemExit(run(SMOKE_TEST))

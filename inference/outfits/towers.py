@@ -18,13 +18,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from aura.errors import ArtifactError
 from aura.taxonomy import CATEGORIES, category_id
+from inference.image_encoder import load_image_encoder
 from inference.outfits.config import CNN, NetworkConfig
-from inference.outfits.items import Item, category_text, item_text, pixels, square
+from inference.outfits.items import Item, category_text, item_text, pixels
 from inference.text_embedding import TextEmbedder
-
-_FROZEN_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class ItemTensors:
 
 
 class FrozenTowers:
-    """Text embedder and, if the configuration names one, a frozen image model.
+    """Text embedder and, if the configuration names one, a frozen image encoder.
 
     Args:
         config: names the towers.
@@ -79,7 +77,7 @@ class FrozenTowers:
         self.text = text or TextEmbedder(config.text_tower, device)
         if self.text.reference != config.text_tower:
             raise ValueError(f"the network reads {config.text_tower!r}, the embedder given is {self.text.reference!r}")
-        self._image = None if config.image_tower == CNN else FrozenImageTower(config.image_tower, device)
+        self._image = None if config.image_tower == CNN else load_image_encoder(config.image_tower, device)
 
     @property
     def image_features(self) -> int | None:
@@ -111,51 +109,5 @@ class FrozenTowers:
         features = torch.zeros(len(images), self._image.dim)
         if present:
             rows = torch.tensor([row for row, _ in present])
-            features[rows] = self._image.features([image for _, image in present])
+            features[rows] = torch.from_numpy(self._image.encode([image for _, image in present]))
         return features
-
-
-class FrozenImageTower:
-    """Image features of a pretrained model: CLIP, SigLIP and their like, or a plain vision backbone.
-
-    Raises:
-        ArtifactError: nothing can be loaded from the reference, or the model gives no pooled image features.
-    """
-
-    def __init__(self, reference: str, device: str = "cpu") -> None:
-        from transformers import AutoImageProcessor, AutoModel
-
-        self._reference, self._device = reference, torch.device(device)
-        try:
-            # The default backend differs between versions and machines, and its pixels with it.
-            self._processor = AutoImageProcessor.from_pretrained(reference, backend="pil")
-            self._model = AutoModel.from_pretrained(reference, dtype=torch.float32).to(self._device).eval()
-        except (OSError, ValueError) as error:
-            raise ArtifactError(
-                f"no image model at {reference!r}: {error}",
-                hint=f"set image_tower to {CNN!r}, to a saved model's folder, or to a hub name (network)",
-            ) from error
-        probe = Image.new("RGB", (32, 32), (255, 255, 255))
-        self.dim = int(self.features([probe]).shape[1])
-
-    @torch.inference_mode()
-    def features(self, images: Sequence[Image.Image]) -> Tensor:
-        """float32 `(N, F)` in CPU memory, rows of norm 1."""
-        rows = []
-        for start in range(0, len(images), _FROZEN_BATCH):
-            # A square first: many processors cut the centre out, which would behead a coat.
-            batch = [square(image, max(image.size)) for image in images[start : start + _FROZEN_BATCH]]
-            inputs = self._processor(images=batch, return_tensors="pt").to(self._device)
-            rows.append(torch.nn.functional.normalize(self._pooled(inputs["pixel_values"]).float(), dim=1).cpu())
-        return torch.cat(rows).clone()
-
-    def _pooled(self, pixel_values: Tensor) -> Tensor:
-        whole = hasattr(self._model, "get_image_features")
-        output = self._model.get_image_features(pixel_values) if whole else self._model(pixel_values=pixel_values)
-        pooled = getattr(output, "pooler_output", None)
-        if pooled is None:
-            raise ArtifactError(
-                f"{self._reference!r} gives no pooled image features ({type(self._model).__name__})",
-                hint="use a CLIP- or SigLIP-like model, or a vision backbone with a pooler",
-            )
-        return pooled.flatten(1)

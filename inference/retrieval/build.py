@@ -25,9 +25,9 @@ from aura.error_file import report_error
 from aura.errors import AuraError
 from aura.settings import read_profile, validate
 from aura.supervision import die_with_parent
+from inference.image_encoder import ImageEncoder
 from inference.retrieval.catalog import read_catalog
 from inference.retrieval.chunks import read_pages
-from inference.retrieval.image_embedding import ImageEmbedder
 from inference.retrieval.judge import DEPTH, Judgement, judge, objections, read_queries
 from inference.retrieval.releases import (
     PREVIOUS,
@@ -95,7 +95,7 @@ def build_index(
     queries_path: Path,
     catalog_dir: Path,
     embedder: TextEmbedderLike,
-    image_embedder: ImageEmbedder | None = None,
+    image_embedder: ImageEncoder | None = None,
     text_embedders: Callable[[str], TextEmbedderLike] = text_embedder_for,
 ) -> IndexReport:
     """Bring the index at `uri` up to date and serve it if it passes.

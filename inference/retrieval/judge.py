@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import bootstrap
 
 from aura.errors import DataError
 from aura.prepared_rows import QueryRow, good_rows, scan_rows
@@ -115,8 +116,11 @@ def reciprocal_rank(k: int, ranking: Sequence[str], relevant: Sequence[str]) -> 
 
 
 def bootstrap_interval(values: Sequence[float], samples: int, seed: int) -> tuple[float, float]:
-    """95 % percentile interval of the mean; the same seed gives the same interval."""
-    array = np.asarray(values, dtype=np.float64)
-    picks = np.random.default_rng(seed).integers(0, len(array), size=(samples, len(array)))
-    low, high = np.percentile(array[picks].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
+    """95 % percentile interval of the mean; the same seed gives the same interval. A single value is its own interval."""
+    if len(values) == 1:
+        return float(values[0]), float(values[0])
+    interval = bootstrap(
+        (np.asarray(values, dtype=np.float64),), np.mean, n_resamples=samples, method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval  # fmt: skip
+    return float(interval.low), float(interval.high)

@@ -21,10 +21,10 @@ from PIL import Image
 
 from aura.prepared_rows import CatalogRow
 from aura.taxonomy import Category
+from inference.image_encoder import ImageEncoder, load_image_encoder
 from inference.retrieval.chunks import FACETS
 from inference.retrieval.filters import Filters, category_condition, check_count, checked_query, facet_condition
 from inference.retrieval.hybrid import hybrid_rows
-from inference.retrieval.image_embedding import ImageEmbedder, load_image_embedder
 from inference.retrieval.releases import Release, connect_existing, serving_release
 from inference.retrieval.tables import CATALOG, IMAGE_VECTOR, KNOWLEDGE, TextEmbedderLike
 from inference.text_embedding import TextEmbedder
@@ -63,7 +63,7 @@ class Snapshot:
     knowledge: Table
     catalog: Table
     text_embedder: TextEmbedderLike
-    image_embedder: ImageEmbedder
+    image_embedder: ImageEncoder
 
 
 @lru_cache(maxsize=2)
@@ -72,14 +72,14 @@ def text_embedder_for(reference: str) -> TextEmbedderLike:
     return TextEmbedder(reference)
 
 
-image_embedder_for = lru_cache(maxsize=2)(load_image_embedder)
+image_embedder_for = lru_cache(maxsize=2)(load_image_encoder)
 
 
 def open_release(
     connection: lancedb.DBConnection,
     release: Release,
     text_embedders: Callable[[str], TextEmbedderLike],
-    image_embedders: Callable[[str], ImageEmbedder],
+    image_embedders: Callable[[str], ImageEncoder],
 ) -> Snapshot:
     """Open both tables at the release's versions."""
     knowledge, catalog = connection.open_table(KNOWLEDGE), connection.open_table(CATALOG)
@@ -107,7 +107,7 @@ class Index:
         connection: lancedb.DBConnection,
         snapshot: Snapshot,
         text_embedders: Callable[[str], TextEmbedderLike] = text_embedder_for,
-        image_embedders: Callable[[str], ImageEmbedder] = image_embedder_for,
+        image_embedders: Callable[[str], ImageEncoder] = image_embedder_for,
     ) -> None:
         self._connection = connection
         self._snapshot = snapshot
@@ -120,7 +120,7 @@ class Index:
         cls,
         uri: str | Path,
         text_embedders: Callable[[str], TextEmbedderLike] = text_embedder_for,
-        image_embedders: Callable[[str], ImageEmbedder] = image_embedder_for,
+        image_embedders: Callable[[str], ImageEncoder] = image_embedder_for,
     ) -> Index:
         """Open what is served at `uri`.
 

@@ -21,15 +21,16 @@ from lancedb.index import FTS
 
 from aura.errors import DataError
 from aura.prepared_rows import CatalogRow
+from inference.image_encoder import ImageEncoder
 from inference.retrieval.catalog import open_picture
 from inference.retrieval.chunks import FACETS, Page, cut_page
-from inference.retrieval.image_embedding import ImageEmbedder
 
 FloatArray = npt.NDArray[np.float32]
 Row = dict[str, Any]
 
-FORMAT = 1
-"""Raise it when columns, the search text or the full-text index change: every row is then written again."""
+FORMAT = 2
+"""Raise it when columns, the search text, the preparation of images or the full-text index change: every row is then
+written again."""
 
 KNOWLEDGE, CATALOG = "knowledge", "catalog"
 SEARCH_TEXT = "search_text"
@@ -99,7 +100,7 @@ def knowledge_source(pages: Sequence[Page], max_words: int, embedder: TextEmbedd
 
 
 def catalog_source(
-    items: Sequence[CatalogRow], folder: Path, text_embedder: TextEmbedderLike, image_embedder: ImageEmbedder
+    items: Sequence[CatalogRow], folder: Path, text_embedder: TextEmbedderLike, image_embedder: ImageEncoder
 ) -> TableSource:
     """Catalog items; attributes are stored as JSON because each source has its own.
 

@@ -9,16 +9,18 @@ import pytest
 
 from aura.artifact import write_json
 from aura.errors import ArtifactError
+from inference.detection.smoke_test import SMOKE_TEST
 from training.context import Evaluation
 from training.evaluate import compare
-from training.models import ModelParts
 from training.settings import TrainerSettings
+from training.spec import GateRule, ModelSpec
 
 
-def parts(evaluate: Any) -> ModelParts:
-    return ModelParts(
-        name="detection", settings=TrainerSettings, train=lambda *_: {}, evaluate=evaluate, data_parts=(), sources=()
-    )
+def spec(evaluate: Any) -> ModelSpec:
+    return ModelSpec(
+        name="detection", settings=TrainerSettings, data_parts=(), train=lambda *_: {}, evaluate=evaluate, gate=GateRule,
+        smoke_test=SMOKE_TEST,
+    )  # fmt: skip
 
 
 def artifact(folder: Path) -> Path:
@@ -26,7 +28,7 @@ def artifact(folder: Path) -> Path:
     return folder
 
 
-def measure(folder: Path, _data: Path, _settings: Any, _seed: int) -> Evaluation:
+def evaluate(folder: Path, _data: Path, _settings: Any, _seed: int) -> Evaluation:
     if folder.name == "old":
         raise ArtifactError("made for other categories", hint="train again")
     return Evaluation(metrics={"ap50": 0.4}, slices={}, n=3)
@@ -34,28 +36,28 @@ def measure(folder: Path, _data: Path, _settings: Any, _seed: int) -> Evaluation
 
 def run(tmp_path: Path, champion: str | None) -> dict[str, Any]:
     return compare(
-        parts(measure), TrainerSettings(), challenger=artifact(tmp_path / "new"),
+        spec(evaluate), TrainerSettings(), challenger=artifact(tmp_path / "new"),
         champion=artifact(tmp_path / champion) if champion else None, data=tmp_path, seed=1,
     )  # fmt: skip
 
 
 def test_both_are_measured_on_the_same_data(tmp_path: Path) -> None:
-    figures = run(tmp_path, "champion")
-    assert figures["challenger"]["metrics"] == figures["champion"]["metrics"] == {"ap50": 0.4}
-    assert (figures["candidate_id"], figures["champion_candidate_id"]) == ("new", "champion")
+    comparison = run(tmp_path, "champion")
+    assert comparison["challenger"]["metrics"] == comparison["champion"]["metrics"] == {"ap50": 0.4}
+    assert (comparison["candidate_id"], comparison["champion_candidate_id"]) == ("new", "champion")
 
 
 def test_a_champion_that_cannot_be_evaluated_is_named_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    figures = run(tmp_path, "old")
-    assert figures["champion"] is None
-    assert figures["champion_candidate_id"] == "old", "so that the comparison is not taken for an out-of-date one"
-    assert figures["champion_problem"] == "made for other categories"
+    comparison = run(tmp_path, "old")
+    assert comparison["champion"] is None
+    assert comparison["champion_candidate_id"] == "old", "so that the comparison is not taken for an out-of-date one"
+    assert comparison["champion_problem"] == "made for other categories"
     assert "cannot be evaluated" in capsys.readouterr().err
 
 
 def test_without_a_champion_the_challenger_stands_alone(tmp_path: Path) -> None:
-    figures = run(tmp_path, None)
-    assert figures["champion"] is None
-    assert figures["champion_candidate_id"] is None
+    comparison = run(tmp_path, None)
+    assert comparison["champion"] is None
+    assert comparison["champion_candidate_id"] is None

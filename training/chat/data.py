@@ -18,13 +18,13 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from aura.errors import DataError, InvalidRequestError
 from aura.prepared_rows import PREPARE_AGAIN, DialogueRow, iter_rows
-from inference.chat.notes import search_query
+from inference.chat.passages import search_query
 from inference.chat.prompt import Example, PromptBuilder
 from inference.chat.scoring import TokenBatch, collate, length_batches
 from training.chat.passages import PassageFinder, with_support
 from training.chat.settings import ChatSettings
-from training.fit import EpochShuffle, resumed_epoch
 from training.row_table import RowCodec, RowTable
+from training.trainer import EpochShuffle, resumed_epoch
 
 _POOL_BATCHES = 8
 
@@ -38,7 +38,7 @@ class Case:
         topic: topic of the first page that the conversation is grounded in.
         messages: the conversation up to and with the answer.
         retrieved: the passages that the question alone finds, best first.
-        passages: those of the example: the retrieved ones, with the passage that supports the answer among them.
+        passages: those of the example: the retrieved ones, with the one that supports the answer among them.
         example: what the model reads and what it is to say.
     """
 

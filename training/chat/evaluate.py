@@ -1,40 +1,36 @@
-"""Held-out loss of an adapter and of its base on the same prompts: weights as served, notes as in training.
+"""Held-out loss of an adapter and of its base on the same prompts: weights as served, passages as in training.
 
-The notes hold what supports the answer (see `training.chat.passages`): judged is reading, and one more figure tells what
-is left of it without that guarantee. How well the index finds notes is judged where it is built.
+The passages hold what supports the answer (see `training.chat.passages`), so reading is evaluated; `answer_loss_retrieved`
+says what is left of it without that guarantee. How well the index finds passages is judged where it is built.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from inference.chat.artifact import read_chat_artifact
 from inference.chat.model import ChatModel
 from inference.chat.prompt import PromptBuilder
 from training.chat.data import Case, read_cases
+from training.chat.metrics import char_probability, loss_reduction_interval, slice_members
 from training.chat.settings import ChatSettings
 from training.context import Evaluation
 from training.device import training_device
 
-_MIN_SLICE_ANSWERS = 3
 _UNCUT_TOKENS = 1_000_000
-_RESAMPLES = 1000
 
 
 def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: int) -> Evaluation:
-    """Figures on the test split, through `inference.chat`; the prompts are built as the artifact says.
+    """Metrics on the test split, through `inference.chat`; the prompts are built as the artifact says.
 
     Metrics, all over whole answers:
         char_probability: exp(-nats of the answers / characters of the answers), in (0, 1]: the geometric mean of the
             probability per character. The end tokens' nats count to the text. Whatever tokenizer, base and prompt an
             artifact has, it is asked for the same characters, so this one compares artifacts.
         answer_loss, base_answer_loss: nats per answer token, of the adapter and of its base.
-        answer_loss_retrieved: of the adapter, with the notes that the question alone finds, be they right or not.
+        answer_loss_retrieved: of the adapter, with the passages that the question alone finds, be they right or not.
         loss_reduction: 1 - answer_loss / base_answer_loss: what the adapter adds to its own base, and comparable for that
             base and prompt alone; `loss_reduction_low` and `_high` are its 95 % interval over the conversations
             (bootstrap with `seed`).
@@ -60,9 +56,9 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: i
     base = ChatModel.load_base(config.base, device, prompt=prompt)
     before = base.answer_nats(examples, settings.score_batch_tokens)
     tokens = sum(len(example.answer_ids) for example in examples)
-    low, high = _interval([case.conversation for case in cases], before, after, seed)
+    low, high = loss_reduction_interval(cases, before, after, seed)
     metrics = {
-        "char_probability": _char_probability(cases, after),
+        "char_probability": char_probability(cases, after),
         "answer_loss": sum(after) / tokens,
         "answer_loss_retrieved": sum(unaided) / tokens,
         "base_answer_loss": sum(before) / tokens,
@@ -72,12 +68,12 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: i
         "perplexity": math.exp(sum(after) / tokens),
         "base_perplexity": math.exp(sum(before) / tokens),
     }
-    members = _slice_members(cases)
+    members = slice_members(cases)
     return Evaluation(
         metrics=metrics,
         slices={
             kind: {
-                name: _char_probability([cases[i] for i in rows], [after[i] for i in rows]) for name, rows in of.items()
+                name: char_probability([cases[i] for i in rows], [after[i] for i in rows]) for name, rows in of.items()
             }
             for kind, of in members.items()
         },
@@ -89,41 +85,10 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: i
 def _unaided_nats(
     model: ChatModel, builder: PromptBuilder, cases: Sequence[Case], aided: Sequence[float], batch_tokens: int
 ) -> list[float]:
-    """Nats per answer with the retrieved notes alone; `aided` where these hold the supporting one anyway."""
+    """Nats per answer with the retrieved passages alone; `aided` where these hold the supporting one anyway."""
     missed = [index for index, case in enumerate(cases) if case.retrieved != case.passages]
     examples = [builder.example(cases[index].messages, cases[index].retrieved) for index in missed]
     nats = list(aided)
     for index, value in zip(missed, model.answer_nats(examples, batch_tokens), strict=True):
         nats[index] = value
     return nats
-
-
-def _char_probability(cases: Sequence[Case], nats: Sequence[float]) -> float:
-    """Geometric mean of the probability per character of the answers."""
-    return math.exp(-sum(nats) / sum(len(case.messages[-1]["content"]) for case in cases))
-
-
-def _interval(
-    conversations: Sequence[str], before: Sequence[float], after: Sequence[float], seed: int
-) -> tuple[float, float]:
-    """2.5 and 97.5 percentiles of the loss reduction when conversations are drawn anew with replacement."""
-    names = {name: row for row, name in enumerate(dict.fromkeys(conversations))}
-    sums = np.zeros((2, len(names)))
-    for name, one_before, one_after in zip(conversations, before, after, strict=True):
-        sums[:, names[name]] += one_before, one_after
-    drawn = np.random.default_rng(seed).integers(len(names), size=(_RESAMPLES, len(names)))
-    reductions = 1 - sums[1][drawn].sum(axis=1) / sums[0][drawn].sum(axis=1)
-    low, high = np.percentile(reductions, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def _slice_members(cases: Sequence[Case]) -> dict[str, dict[str, list[int]]]:
-    """Indices of the answers per topic and per place in the conversation, where there are enough."""
-    rows: dict[str, dict[str, list[int]]] = {"topic": defaultdict(list), "turn": defaultdict(list)}
-    for index, case in enumerate(cases):
-        rows["topic"][case.topic].append(index)
-        rows["turn"]["later" if case.turn else "first"].append(index)
-    return {
-        kind: {name: of[name] for name in sorted(of) if len(of[name]) >= _MIN_SLICE_ANSWERS}
-        for kind, of in rows.items()
-    }

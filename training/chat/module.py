@@ -14,7 +14,7 @@ from inference.chat.scoring import TokenBatch, answer_nats
 
 
 class ChatModule(lightning.LightningModule):
-    """Trains what requires a gradient in `model`; logs `train_loss` and `val_loss` in nats per answer token."""
+    """Trains what requires a gradient in `model`; logs `train/loss` and `val/loss` in nats per answer token."""
 
     def __init__(self, model: PeftModel, *, learning_rate: float, weight_decay: float, warmup_fraction: float) -> None:
         super().__init__()
@@ -25,13 +25,13 @@ class ChatModule(lightning.LightningModule):
 
     def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
         loss = answer_nats(self.model, batch).sum() / batch.answer_tokens
-        self.log("train_loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=batch.answer_tokens)
+        self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=batch.answer_tokens)
         return loss
 
     def validation_step(self, batch: TokenBatch, batch_idx: int) -> None:
         loss = answer_nats(self.model, batch).sum() / batch.answer_tokens
         # Weighted by its tokens, so that the mean over batches is the mean over all answer tokens.
-        self.log("val_loss", loss, prog_bar=True, batch_size=batch.answer_tokens, sync_dist=True)
+        self.log("val/loss", loss, prog_bar=True, batch_size=batch.answer_tokens, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; linear warm-up, then linear to zero at the last planned step."""

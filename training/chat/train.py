@@ -1,4 +1,4 @@
-"""Train the adapter: best checkpoint by loss on the validation answers, artifact, figures as served, pictures."""
+"""Train the adapter: best checkpoint by loss on the validation answers, artifact, metrics as served, plots."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from inference.chat.model import ChatModel
 from inference.chat.prompt import PROMPT_VERSION, PromptBuilder
 from training.chat.data import Case, ChatDataModule
 from training.chat.module import ChatModule
-from training.chat.pictures import CurveRecorder, LossCurve, ShownAnswer, draw_answers, draw_curve
-from training.chat.qlora import build_model, start_from_champion
+from training.chat.plots import CurveRecorder, LossCurve, ShownAnswer, draw_answers, draw_curve
+from training.chat.qlora import build_model
 from training.chat.settings import ChatSettings
+from training.chat.warm_start import load_champion
 from training.context import TrainContext
 from training.device import training_device
-from training.fit import best_checkpoint, build_trainer, resume_path
+from training.trainer import best_checkpoint, build_trainer, resume_path
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Fitted:
 
     val_cases: Sequence[Case]
     curve: LossCurve
-    val_loss: float
+    validation_loss: float
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Served:
 
 
 def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
-    """Train, or resume, and write the artifact and the pictures; see `training.context.TrainContext`.
+    """Train, or resume, and write the artifact and the plots; see `training.context.TrainContext`.
 
     Returns:
         On the validation split, in nats per answer token: `answer_loss` and `base_answer_loss` as served (base not
@@ -66,9 +67,9 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
         cases, shown, settings.score_batch_tokens,
     )  # fmt: skip
     tuned = _serve(ChatModel.load(context.out_dir, device), cases, shown, settings.score_batch_tokens)
-    draw_curve(context.pictures_dir / "loss.png", fitted.curve, base_loss=base.loss)
+    draw_curve(context.plots_dir / "loss.png", fitted.curve, base_loss=base.loss)
     draw_answers(
-        context.pictures_dir,
+        context.plots_dir,
         [
             ShownAnswer(case.messages[-2]["content"], before, after, case.messages[-1]["content"])
             for case, before, after in zip(shown, base.answers, tuned.answers, strict=True)
@@ -78,23 +79,23 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
         "answer_loss": tuned.loss,
         "base_answer_loss": base.loss,
         "loss_reduction": 1 - tuned.loss / base.loss,
-        "answer_loss_as_trained": fitted.val_loss,
+        "answer_loss_as_trained": fitted.validation_loss,
     }
 
 
 def _fit(settings: ChatSettings, context: TrainContext) -> Fitted:
-    """Train, or resume, and write the best checkpoint's artifact; `val_loss` is that checkpoint's, as trained."""
+    """Train, or resume, and write the best checkpoint's artifact; `validation_loss` is that checkpoint's, as trained."""
     recorder = CurveRecorder()
     # Seeds everything, so it comes before the adapter's random weights.
-    trainer = build_trainer(settings, context, monitor="val_loss", mode="min", callbacks=[recorder])
+    trainer = build_trainer(settings, context, monitor="val/loss", mode="min", callbacks=[recorder])
     base_folder = resolve_base(settings.base, cache_dir())
     builder = PromptBuilder(load_tokenizer(base_folder), settings.prompt)
     model = build_model(settings, base_folder)
-    continued = start_from_champion(model, settings, context.base_dir)
+    warm_started = load_champion(model, settings, context.base_dir)
     module = ChatModule(
         model,
-        # A champion's weights are near a good place already: a full rate would throw them out of it.
-        learning_rate=settings.learning_rate * (settings.continued_rate if continued else 1.0),
+        # A full learning rate would undo what the champion has learnt.
+        learning_rate=settings.learning_rate * (settings.warm_start_rate if warm_started else 1.0),
         weight_decay=settings.weight_decay,
         warmup_fraction=settings.warmup_fraction,
     )

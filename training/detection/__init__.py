@@ -1,1 +1,1 @@
-"""Detector: data, LightningModule, loss, evaluation, pictures."""
+"""Detector: data, LightningModule, loss, evaluation, plots."""

@@ -57,9 +57,11 @@ def best_thresholds(matches: Matches) -> tuple[float, ...]:
     shared = _best_f1_score(matches.scores, matches.right, int(matches.boxes_per_label.sum()))
     found = []
     for label, boxes in enumerate(matches.boxes_per_label):
-        mine = matches.labels == label
+        of_label = matches.labels == label
         found.append(
-            _best_f1_score(matches.scores[mine], matches.right[mine], int(boxes)) if boxes >= _MIN_BOXES else shared
+            _best_f1_score(matches.scores[of_label], matches.right[of_label], int(boxes))
+            if boxes >= _MIN_BOXES
+            else shared
         )
     return tuple(round(float(np.clip(threshold, _LOWEST, _HIGHEST)), 4) for threshold in found)
 

@@ -19,7 +19,7 @@ from inference.detection.preprocess import Placement, Preprocess
 from training.detection.augment import augment
 from training.detection.coco import Photo, read_photo, read_split
 from training.detection.settings import AugmentSettings
-from training.fit import EpochShuffle, resumed_epoch
+from training.trainer import EpochShuffle, resumed_epoch
 
 _CACHE_MARGIN = 1.3
 """Cached photos are this much larger than the canvas, so that zooming in shows more and not only larger pixels."""

@@ -1,4 +1,4 @@
-"""A detector's figures on the test split, through the class that serves."""
+"""A detector's metrics on the test split, through the class that serves."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, se
             hint="train it on this data's categories",
         )
     rankings = rank_photos(detector, photos)
-    precision = measure(rankings, photos, labels)
+    precision = average_precision(rankings, photos, labels)
     shown, found = precision_recall(match(rankings, photos, len(labels)), detector.rules.thresholds)
     types = {name: rows for name, rows in _rows_per_type(photos).items() if any(len(photos[i].labels) for i in rows)}
     return Evaluation(
@@ -50,7 +50,7 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, se
         slices={
             "category": precision.ap50_per_label,
             "photo type": {
-                name: measure([rankings[i] for i in rows], [photos[i] for i in rows], labels).ap50
+                name: average_precision([rankings[i] for i in rows], [photos[i] for i in rows], labels).ap50
                 for name, rows in types.items()
             },
         },
@@ -82,7 +82,7 @@ def rank_photos(detector: Detector, photos: Sequence[Photo]) -> list[Ranking]:
     return rankings
 
 
-def measure(rankings: list[Ranking], photos: Sequence[Photo], labels: tuple[str, ...]) -> Precision:
+def average_precision(rankings: list[Ranking], photos: Sequence[Photo], labels: tuple[str, ...]) -> Precision:
     """Average precision of rankings against the photos' boxes."""
     meter = PrecisionMeter(labels)
     for ranking, photo in zip(rankings, photos, strict=True):

@@ -37,7 +37,7 @@ class Precision:
 
 
 class PrecisionMeter:
-    """Collects rankings and ground truth of photos; `compute` gives the figures."""
+    """Collects rankings and ground truth of photos; `compute` gives the metrics."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = tuple(labels)

@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 
 from inference.detection.postprocess import rank_candidates
 from inference.detection.preprocess import Preprocess
+from training.detection.auxiliary_head import AuxiliaryHead
 from training.detection.data import Batch
-from training.detection.dense import DenseHelper
 from training.detection.losses import use_checked_loss
 from training.detection.metrics import PrecisionMeter
 from training.detection.settings import DetectionSettings
@@ -33,11 +33,11 @@ class DetectionModule(lightning.LightningModule):
         self.model = model.to(memory_format=torch.channels_last).train()
         use_checked_loss(self.model, settings.class_weight)
         self._labels, self._preprocess, self._settings = labels, preprocess, settings
-        self.dense: DenseHelper | None = None
-        if settings.dense_weight and not settings.base:
+        self.auxiliary_head: AuxiliaryHead | None = None
+        if settings.auxiliary_weight and not settings.base:
             stride = settings.tiny.out_stride
             grid = (preprocess.height // stride, preprocess.width // stride)
-            self.dense = DenseHelper(settings.tiny.hidden_size, len(labels), grid)
+            self.auxiliary_head = AuxiliaryHead(settings.tiny.hidden_size, len(labels), grid)
         self._meter = PrecisionMeter(labels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
@@ -49,12 +49,12 @@ class DetectionModule(lightning.LightningModule):
         output = self.model(pixel_values=self._preprocess.normalise(batch.canvases), labels=batch.targets)
         parts = {f"train/{name}": output.loss_dict[name] for name in _SHOWN_PARTS if name in output.loss_dict}
         loss = output.loss
-        if self.dense is not None:
-            parts["train/loss_dense"] = self.dense(output.encoder_last_hidden_state, batch.targets)
-            loss = loss + self._settings.dense_weight * parts["train/loss_dense"]
+        if self.auxiliary_head is not None:
+            parts["train/loss_auxiliary"] = self.auxiliary_head(output.encoder_last_hidden_state, batch.targets)
+            loss = loss + self._settings.auxiliary_weight * parts["train/loss_auxiliary"]
         parts["train/loss"] = loss
-        figures = {name: value.detach() for name, value in parts.items()}
-        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(batch.photos))
+        logged = {name: value.detach() for name, value in parts.items()}
+        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(batch.photos))
         self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.photos))
         return loss
 

@@ -1,4 +1,4 @@
-"""Train the detector: best checkpoint by AP50 on the validation split, thresholds, artifact, pictures."""
+"""Train the detector: best checkpoint by AP50 on the validation split, thresholds, artifact, plots."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from training.context import TrainContext
 from training.detection.calibrate import best_thresholds, match, precision_recall
 from training.detection.coco import Photo, read_split
 from training.detection.data import DetectionData
-from training.detection.evaluate import measure, rank_photos
+from training.detection.evaluate import average_precision, rank_photos
 from training.detection.metrics import Precision
 from training.detection.module import AveragedWeights, DetectionModule
-from training.detection.pictures import draw_all
+from training.detection.plots import draw_all
 from training.detection.settings import DetectionSettings
-from training.detection.start import Start, starting_point
+from training.detection.warm_start import InitialModel, initial_model
 from training.device import training_device
-from training.fit import best_checkpoint, build_trainer, resume_path
+from training.trainer import best_checkpoint, build_trainer, resume_path
 
 _SHOWN_WITHOUT_THRESHOLDS = 0.5
 
 
 def train(settings: DetectionSettings, context: TrainContext) -> dict[str, float]:
-    """Train, or resume, and write the artifact and the pictures; see `training.context.TrainContext`.
+    """Train, or resume, and write the artifact and the plots; see `training.context.TrainContext`.
 
     Returns:
         `ap50` and `ap` on the validation split, and precision and recall at the thresholds chosen there.
@@ -42,51 +42,53 @@ def train(settings: DetectionSettings, context: TrainContext) -> dict[str, float
     # Seeds everything, so it comes before the first random weight.
     trainer = build_trainer(settings, context, monitor="val/ap50", mode="max", callbacks=callbacks)
     photos, labels = read_split(context.data_dir, "val")
-    start = starting_point(settings, labels, context.base_dir)
+    initial = initial_model(settings, labels, context.base_dir)
     data = DetectionData(
-        context.data_dir, start.preprocess, settings.augment, batch_size=settings.batch_size,
+        context.data_dir, initial.preprocess, settings.augment, batch_size=settings.batch_size,
         num_workers=settings.num_workers, seed=context.seed, cache=settings.cache_images,
     )  # fmt: skip
-    module = DetectionModule(start.model, labels, start.preprocess, _rate_for(start, settings))
+    module = DetectionModule(initial.model, labels, initial.preprocess, _rate_for(initial, settings))
     trainer.fit(module, datamodule=data, ckpt_path=resume_path(context))
-    return _finish(settings, context, trainer, start, photos)
+    return _finish(settings, context, trainer, initial, photos)
 
 
-def _rate_for(start: Start, settings: DetectionSettings) -> DetectionSettings:
-    """A champion's weights are near a good place already: a full learning rate would throw them out of it."""
-    if not start.continued:
+def _rate_for(initial: InitialModel, settings: DetectionSettings) -> DetectionSettings:
+    """A full learning rate would undo what the champion has learnt."""
+    if not initial.warm_started:
         return settings
-    return settings.model_copy(update={"learning_rate": settings.learning_rate * settings.continued_rate})
+    return settings.model_copy(update={"learning_rate": settings.learning_rate * settings.warm_start_rate})
 
 
 def _finish(
     settings: DetectionSettings,
     context: TrainContext,
     trainer: lightning.Trainer,
-    start: Start,
+    initial: InitialModel,
     photos: Sequence[Photo],
 ) -> dict[str, float]:
-    """Artifact, figures and pictures of the best checkpoint."""
+    """Artifact, metrics and plots of the best checkpoint."""
     checkpoint = torch.load(best_checkpoint(trainer), map_location="cpu", weights_only=True)
     prefix = "model."
-    start.model.load_state_dict(
+    initial.model.load_state_dict(
         {
             name.removeprefix(prefix): value
             for name, value in checkpoint["state_dict"].items()
             if name.startswith(prefix)
         }
     )
-    labels = tuple(Category(str(start.model.config.id2label[index])) for index in range(start.model.config.num_labels))
+    labels = tuple(
+        Category(str(initial.model.config.id2label[index])) for index in range(initial.model.config.num_labels)
+    )
     rules = LabelRules(labels=labels, thresholds=(_SHOWN_WITHOUT_THRESHOLDS,) * len(labels), nms_iou=settings.nms_iou)
     device = training_device(settings)
-    rankings = rank_photos(Detector(start.model, start.preprocess, rules, device), photos)
+    rankings = rank_photos(Detector(initial.model, initial.preprocess, rules, device), photos)
     matches = match(rankings, photos, len(labels))
     thresholds = best_thresholds(matches)
     save_artifact(
-        context.out_dir, start.model, start.preprocess,
+        context.out_dir, initial.model, initial.preprocess,
         LabelRules(labels=labels, thresholds=thresholds, nms_iou=settings.nms_iou),
     )  # fmt: skip
-    precision: Precision = measure(rankings, photos, tuple(label.value for label in labels))
-    draw_all(context.pictures_dir, Detector.load(context.out_dir, device), photos, precision)
+    precision: Precision = average_precision(rankings, photos, tuple(label.value for label in labels))
+    draw_all(context.plots_dir, Detector.load(context.out_dir, device), photos, precision)
     shown, found = precision_recall(matches, thresholds)
     return {"ap50": precision.ap50, "ap": precision.ap, "precision_served": shown, "recall_served": found}

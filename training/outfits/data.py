@@ -23,9 +23,9 @@ from aura.prepared_rows import PREPARE_AGAIN, SPLITS, ItemRow, OutfitRow, Split,
 from inference.outfits.items import MAX_OUTFIT_ITEMS, Item
 from inference.outfits.model import pad_members
 from inference.outfits.towers import FrozenTowers, ItemTensors
-from training.fit import EpochShuffle, resumed_epoch
 from training.outfits.negatives import Outfits
 from training.outfits.settings import OutfitsSettings
+from training.trainer import EpochShuffle, resumed_epoch
 
 _READ_CHUNK = 256
 

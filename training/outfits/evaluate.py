@@ -1,4 +1,4 @@
-"""An outfit model's figures on the test split, through the class that serves, beside controls that only count."""
+"""An outfit model's metrics on the test split, through the class that serves, beside baselines that only count."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from aura.taxonomy import Category
 from inference.outfits.model import OutfitModel
 from training.context import Evaluation
 from training.device import training_device
-from training.outfits.controls import Cooccurrence, Popularity
+from training.outfits.baselines import Cooccurrence, Popularity
 from training.outfits.data import OutfitTables, open_item, read_tables
-from training.outfits.exam import Question, make_exam
-from training.outfits.measure import (
+from training.outfits.metrics import (
     by_category,
     compatibility_auc,
     fitb_choices,
@@ -28,20 +27,21 @@ from training.outfits.measure import (
     retrieval_ranks,
     right,
 )
+from training.outfits.questions import Question, make_question_set
 from training.outfits.settings import OutfitsSettings
 
 _MIN_QUESTIONS = 20
-"""Fewer make no figure of their own: its standard error would be 0.1 and more."""
+"""A metric of fewer questions is left out: its standard error would be 0.1 and more."""
 
 
 def evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed: int) -> Evaluation:
-    """Figures on `DATA/outfits/test.jsonl`; the questions depend on the split, the seed and `settings.exam_questions` alone.
+    """Metrics on `DATA/outfits/test.jsonl`; the questions depend on the split, the seed and `settings.max_questions` alone.
 
     Metrics: `fitb` (share of blanks filled rightly, wrong candidates of the answer's own category), `fitb_random` (of
     any category), `fitb_by_query` (chosen by the query's embedding, as retrieval does), `auc` of true against corrupted
     outfits, and `recall_at_k` of the true garment among all of its category that the outfit does not hold already.
 
-    Controls, on the questions of `fitb`: `popularity_fitb` (what is worn often), `cooccurrence_fitb` (what was worn
+    Baselines, on the questions of `fitb`: `popularity_fitb` (what is worn often), `cooccurrence_fitb` (what was worn
     together), `fitb_gain` = `fitb` - `popularity_fitb`, `fitb_gain_over_cooccurrence` = `fitb` - `cooccurrence_fitb`.
     Splits share garments, as in the non-disjoint split of Polyvore Outfits (arXiv 1803.09196), so memory alone can
     answer much. It cannot answer `fitb_unseen`: `fitb` over the questions whose true garment no training outfit holds.
@@ -55,22 +55,24 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed
         DataError: the split is missing, broken, or too small to ask a question.
     """
     tables = read_tables(data_dir)
-    exam = make_exam(tables.items, tables.outfits["test"], seed=seed, most_questions=settings.exam_questions)
-    questions = exam.fitb["same_category"]
+    question_set = make_question_set(
+        tables.items, tables.outfits["test"], seed=seed, max_questions=settings.max_questions
+    )
+    questions = question_set.fitb["same_category"]
     if not questions:
         raise DataError(
             f"{len(tables.outfits['test'])} test outfits give no fill-in-the-blank question",
             hint="add outfits, or change the split fractions",
         )
-    examinee = ModelExaminee(OutfitModel.load(artifact_dir, training_device(settings)), tables.items)
-    correct = right(fitb_choices(examinee, questions), questions)
+    model = CachedOutfitModel(OutfitModel.load(artifact_dir, training_device(settings)), tables.items)
+    correct = right(fitb_choices(model, questions), questions)
     metrics = {
         "fitb": mean(correct),
-        "fitb_random": mean(right(fitb_choices(examinee, exam.fitb["random"]), exam.fitb["random"])),
-        "fitb_by_query": mean(right(fitb_choices_by_query(examinee, questions), questions)),
-        "auc": compatibility_auc(examinee, exam),
+        "fitb_random": mean(right(fitb_choices(model, question_set.fitb["random"]), question_set.fitb["random"])),
+        "fitb_by_query": mean(right(fitb_choices_by_query(model, questions), questions)),
+        "auc": compatibility_auc(model, question_set),
     }
-    metrics |= recall(retrieval_ranks(examinee, exam)) | _beside_memory(correct, questions, tables)
+    metrics |= recall(retrieval_ranks(model, question_set)) | _beside_memory(correct, questions, tables)
     asked = {category: sum(question.category == category for question in questions) for category in Category}
     slices = {
         name: value
@@ -81,50 +83,50 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed
 
 
 def _beside_memory(correct: np.ndarray, questions: Sequence[Question], tables: OutfitTables) -> dict[str, float]:
-    """The controls, the gains over them, and what is right where there is nothing to remember."""
+    """The baselines, the gains over them, and what is right where there is nothing to remember."""
     worn = tables.outfits["train"]
     popularity = Popularity(tables.items, worn).accuracy(questions)
     cooccurrence = Cooccurrence(tables.items, worn).accuracy(questions)
     seen = set(tables.used_in("train"))
     unseen = np.array([question.true_item not in seen for question in questions], dtype=bool)
-    figures = {
+    metrics = {
         "popularity_fitb": popularity,
         "fitb_gain": mean(correct) - popularity,
         "cooccurrence_fitb": cooccurrence,
         "fitb_gain_over_cooccurrence": mean(correct) - cooccurrence,
         "unseen_questions": float(unseen.sum()),
     }
-    return figures | ({"fitb_unseen": mean(correct[unseen])} if unseen.sum() >= _MIN_QUESTIONS else {})
+    return metrics | ({"fitb_unseen": mean(correct[unseen])} if unseen.sum() >= _MIN_QUESTIONS else {})
 
 
-class ModelExaminee:
-    """Sits an exam with the served model, which encodes each garment once, however many questions name it.
+class CachedOutfitModel:
+    """The served model, which encodes each garment once, however many questions name it.
 
-    Pictures are opened for their encoding and let go: of a garment only its item vector is kept.
+    Images are opened to be encoded and closed again: of a garment only its item vector is kept.
     """
 
     def __init__(self, model: OutfitModel, rows: Mapping[str, ItemRow]) -> None:
         self._model, self._rows = model, rows
         self._vectors = model.encode([])
-        self._place: dict[str, int] = {}
+        self._index: dict[str, int] = {}
 
     def score(self, outfits: Sequence[Sequence[str]]) -> np.ndarray:
-        places = self._places(outfits)
-        return np.asarray(self._model.score_encoded(self._vectors, places))
+        indices = self._indices(outfits)
+        return np.asarray(self._model.score_encoded(self._vectors, indices))
 
     def queries(self, contexts: Sequence[Sequence[str]], targets: Sequence[Category]) -> np.ndarray:
-        places = self._places(contexts)
-        return self._model.queries_encoded(self._vectors, places, targets)
+        indices = self._indices(contexts)
+        return self._model.queries_encoded(self._vectors, indices, targets)
 
     def embed(self, items: Sequence[str]) -> np.ndarray:
-        (places,) = self._places([items])
-        return self._model.embed_encoded(self._vectors[places])
+        (indices,) = self._indices([items])
+        return self._model.embed_encoded(self._vectors[indices])
 
-    def _places(self, outfits: Sequence[Sequence[str]]) -> list[list[int]]:
+    def _indices(self, outfits: Sequence[Sequence[str]]) -> list[list[int]]:
         """Outfits as rows of the item vectors, once the garments that are new have theirs."""
-        new = [name for name in dict.fromkeys(chain.from_iterable(outfits)) if name not in self._place]
+        new = [name for name in dict.fromkeys(chain.from_iterable(outfits)) if name not in self._index]
         if new:
             vectors = self._model.encode(open_item(self._rows[name]) for name in new)
             self._vectors = torch.cat([self._vectors, vectors])
-            self._place.update(zip(new, count(len(self._place))))
-        return [[self._place[name] for name in outfit] for outfit in outfits]
+            self._index.update(zip(new, count(len(self._index))))
+        return [[self._index[name] for name in outfit] for outfit in outfits]

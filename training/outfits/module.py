@@ -24,10 +24,10 @@ from inference.outfits.network import OutfitNetwork
 from inference.outfits.towers import ItemTensors
 from training.outfits.augment import show
 from training.outfits.data import ItemTable, OutfitBatch
-from training.outfits.exam import Exam
 from training.outfits.losses import compatibility_loss, set_wise_ranking_loss
-from training.outfits.measure import compatibility_auc, fitb_choices, fitb_choices_by_query, mean, right
+from training.outfits.metrics import compatibility_auc, fitb_choices, fitb_choices_by_query, mean, right
 from training.outfits.negatives import Outfits, blank_out, corrupt, thin_out, wrong_answers
+from training.outfits.questions import QuestionSet
 from training.outfits.settings import OutfitsSettings
 
 MONITOR = "val/fitb"
@@ -36,21 +36,32 @@ _VALIDATION_SEED = 20_220_412
 
 
 class OutfitModule(lightning.LightningModule):
-    """Losses, validation exam and optimizer.
+    """Losses, validation metrics and optimizer.
 
     Args:
-        network: fresh or fine-tuned from.
-        table: tensors of all items of the validation exam.
-        exam: questions about the validation split.
-        fine_tuned: the weights come from a champion, so the learning rate is scaled down.
+        network: with fresh weights, or with the champion's.
+        table: tensors of all items of the validation questions.
+        question_set: questions about the validation split.
+        warm_started: the weights come from a champion, so the learning rate is scaled down.
     """
 
     def __init__(
-        self, network: OutfitNetwork, settings: OutfitsSettings, table: ItemTable, exam: Exam, *, fine_tuned: bool
+        self,
+        network: OutfitNetwork,
+        settings: OutfitsSettings,
+        table: ItemTable,
+        question_set: QuestionSet,
+        *,
+        warm_started: bool,
     ) -> None:
         super().__init__()
         self.network = network
-        self._settings, self._table, self._exam, self._fine_tuned = settings, table, exam, fine_tuned
+        self._settings, self._table, self._question_set, self._warm_started = (
+            settings,
+            table,
+            question_set,
+            warm_started,
+        )
 
     def training_step(self, batch: OutfitBatch, batch_index: int) -> Tensor:
         shown = show(batch.items, self.network.category_texts, self._settings)
@@ -68,24 +79,24 @@ class OutfitModule(lightning.LightningModule):
         self._log_losses("val", losses, len(batch.outfits))
 
     def on_validation_epoch_end(self) -> None:
-        for name, value in self.examine().items():
+        for name, value in self.question_metrics().items():
             self.log(f"val/{name}", value, prog_bar=f"val/{name}" == MONITOR, sync_dist=True)
 
-    def examine(self) -> dict[str, float]:
-        """Figures of the network as it stands in the validation exam."""
+    def question_metrics(self) -> dict[str, float]:
+        """Metrics of the network as it stands, on the validation questions."""
         self.network.eval()
-        examinee = NetworkExaminee(self.network, self._table, self.device)
-        hard, easy = self._exam.fitb["same_category"], self._exam.fitb["random"]
+        model = CachedNetwork(self.network, self._table, self.device)
+        hard, easy = self._question_set.fitb["same_category"], self._question_set.fitb["random"]
         return {
-            "fitb": mean(right(fitb_choices(examinee, hard), hard)),
-            "fitb_by_query": mean(right(fitb_choices_by_query(examinee, hard), hard)),
-            "fitb_random": mean(right(fitb_choices(examinee, easy), easy)),
-            "auc": compatibility_auc(examinee, self._exam),
+            "fitb": mean(right(fitb_choices(model, hard), hard)),
+            "fitb_by_query": mean(right(fitb_choices_by_query(model, hard), hard)),
+            "fitb_random": mean(right(fitb_choices(model, easy), easy)),
+            "auc": compatibility_auc(model, self._question_set),
         }
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         settings = self._settings
-        rate = settings.learning_rate * (settings.fine_tune_scale if self._fine_tuned else 1)
+        rate = settings.learning_rate * (settings.warm_start_rate if self._warm_started else 1)
         # Gains, biases and tokens have nothing to gain from being pulled to zero.
         decayed = [weight for weight in self.network.parameters() if weight.ndim > 1]
         free = [weight for weight in self.network.parameters() if weight.ndim <= 1]
@@ -143,8 +154,8 @@ class OutfitModule(lightning.LightningModule):
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
 
 
-class NetworkExaminee:
-    """Sits an exam with a network in training and items cached in memory."""
+class CachedNetwork:
+    """A network in training with items cached in memory."""
 
     def __init__(self, network: OutfitNetwork, table: ItemTable, device: torch.device) -> None:
         self._network, self._device, self._row = network, device, table.row

@@ -1,7 +1,7 @@
 """Negatives made from the batch itself: corrupted outfits, blanks to fill, and which items may serve as wrong answers.
 
 Shapes: N items, B outfits, L places (padded). Everything random comes from torch's global generator, which
-`training.fit.SeedEachBatch` reseeds before each training batch, so that a resumed training sees what an unbroken one
+`training.trainer.SeedEachBatch` reseeds before each training batch, so that a resumed training sees what an unbroken one
 would have seen.
 """
 
@@ -65,8 +65,8 @@ def corrupt(outfits: Outfits, category_N: Tensor, *, single: bool) -> tuple[Outf
     own = outfits.holds(n)
     fits = category_N[outfits.members][:, :, None] == category_N[None, None, :]
     allowed = fits & ~own[:, None, :] & outfits.present[:, :, None]
-    dice = torch.rand(allowed.shape, device=category_N.device)
-    substitute = dice.masked_fill(~allowed, -1).argmax(dim=2)
+    draws = torch.rand(allowed.shape, device=category_N.device)
+    substitute = draws.masked_fill(~allowed, -1).argmax(dim=2)
     swap = allowed.any(dim=2)
     if single:
         swap &= _one_of(swap)
@@ -77,8 +77,8 @@ def thin_out(outfits: Outfits, probability: float) -> Outfits:
     """With this probability show an outfit without a random part of its garments; at least two stay."""
     shape = outfits.members.shape
     device = outfits.members.device
-    dice = torch.rand(shape, device=device).masked_fill(~outfits.present, 2)
-    order = dice.argsort(dim=1).argsort(dim=1)
+    draws = torch.rand(shape, device=device).masked_fill(~outfits.present, 2)
+    order = draws.argsort(dim=1).argsort(dim=1)
     count = outfits.present.sum(dim=1)
     keep = (2 + (torch.rand(len(outfits), device=device) * (count - 1)).long()).clamp(max=count)
     keep = torch.where(torch.rand(len(outfits), device=device) < probability, keep, count)
@@ -104,7 +104,7 @@ def wrong_answers(blanks: Blanks, category_N: Tensor, *, same_category: bool) ->
 
 def _one_of(choices: Tensor) -> Tensor:
     """bool like `choices`: one random True of each row stays; rows without any stay empty."""
-    dice = torch.rand(choices.shape, device=choices.device).masked_fill(~choices, -1)
+    draws = torch.rand(choices.shape, device=choices.device).masked_fill(~choices, -1)
     picked = torch.zeros_like(choices)
-    picked.scatter_(1, dice.argmax(dim=1, keepdim=True), True)
+    picked.scatter_(1, draws.argmax(dim=1, keepdim=True), True)
     return picked & choices

@@ -14,7 +14,7 @@ from inference.chat.prompt import PROMPT_VERSION
 from inference.chat.settings import GenerationSettings, PromptSettings
 from tests.inference.chat.tiny_base import LORA, save_tiny_base
 
-PROMPT = PromptSettings(system="Be brief.", notes_tokens=40, history_tokens=40, question_tokens=60, answer_tokens=60)
+PROMPT = PromptSettings(system="Be brief.", passage_tokens=40, history_tokens=40, question_tokens=60, answer_tokens=60)
 
 
 @pytest.fixture(scope="session")

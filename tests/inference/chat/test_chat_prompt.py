@@ -16,7 +16,7 @@ ANSWER = {"role": "assistant", "content": "Choose stone trousers. Tip: carry a t
 
 
 def builder(tiny_base: Path, **values: object) -> PromptBuilder:
-    settings = {"system": "Be brief.", "notes_tokens": 40, "history_tokens": 40, "question_tokens": 60, **values}
+    settings = {"system": "Be brief.", "passage_tokens": 40, "history_tokens": 40, "question_tokens": 60, **values}
     return PromptBuilder(load_tokenizer(tiny_base), PromptSettings.model_validate(settings))
 
 
@@ -55,24 +55,24 @@ def test_example_is_the_served_prompt_and_the_rendered_answer(tiny_base: Path) -
         assert text(build, example.answer_ids) == ANSWER["content"] + "<|im_end|>"
 
 
-def test_notes_are_cut_at_a_sentence_within_their_budget(tiny_base: Path) -> None:
-    build = builder(tiny_base, notes_tokens=30)
+def test_passages_are_cut_at_a_sentence_within_their_budget(tiny_base: Path) -> None:
+    build = builder(tiny_base, passage_tokens=30)
     first = "Wash wool at 30 degrees. Dry it flat on a towel. " * 6
     prompt = build.prompt([QUESTION], [first, "Never reached."])
     shown = text(build, prompt.ids)
-    notes = shown.split("Notes:\n")[1].split("\n\nQuestion")[0]
-    assert notes.endswith(".")
-    assert len(build.tokenizer(notes)["input_ids"]) <= 30
-    assert first.startswith(notes)
+    passages = shown.split("Notes:\n")[1].split("\n\nQuestion")[0]
+    assert passages.endswith(".")
+    assert len(build.tokenizer(passages)["input_ids"]) <= 30
+    assert first.startswith(passages)
     assert "Never" not in shown
     assert prompt.used_passages == 1
 
 
 def test_a_passage_without_a_full_stop_is_cut_between_words(tiny_base: Path) -> None:
-    build = builder(tiny_base, notes_tokens=10)
+    build = builder(tiny_base, passage_tokens=10)
     shown = text(build, build.prompt([QUESTION], ["navy blazer and stone trousers " * 9]).ids)
-    notes = shown.split("Notes:\n")[1].split("\n\nQuestion")[0]
-    assert set(notes.split()) <= {"navy", "blazer", "and", "stone", "trousers"}
+    passages = shown.split("Notes:\n")[1].split("\n\nQuestion")[0]
+    assert set(passages.split()) <= {"navy", "blazer", "and", "stone", "trousers"}
 
 
 def test_too_long_history_loses_its_oldest_turns_and_begins_with_a_question(tiny_base: Path) -> None:

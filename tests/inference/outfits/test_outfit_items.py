@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from aura.taxonomy import CATEGORIES, Category
-from inference.outfits.items import Item, category_text, item_text, pixels, square
+from inference.image_encoder import square
+from inference.outfits.items import Item, category_text, item_text, pixels
 from inference.outfits.model import OutfitModel
 from inference.outfits.towers import FrozenTowers
 from tests.inference.outfits.conftest import TINY, photo

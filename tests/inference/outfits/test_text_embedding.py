@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from aura.errors import ArtifactError
-from inference.text_embedding import DEFAULT_REFERENCE, TextEmbedder
+from inference.references import TEXT_EMBEDDER_REFERENCE
+from inference.text_embedding import TextEmbedder
 
 _TEXTS = [
     "tops: red cotton shirt",
@@ -28,7 +29,7 @@ def test_the_wheel_needs_no_network(monkeypatch: pytest.MonkeyPatch, embedder: T
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     offline = TextEmbedder()
-    assert offline.reference == DEFAULT_REFERENCE
+    assert offline.reference == TEXT_EMBEDDER_REFERENCE
     np.testing.assert_array_equal(offline.encode(_TEXTS), embedder.encode(_TEXTS))
 
 

@@ -77,7 +77,7 @@ def settings(tiny_base: Path) -> ChatSettings:
     return ChatSettings(
         base=str(tiny_base),
         lora=LORA,
-        prompt=PromptSettings(system="Be brief.", notes_tokens=160, answer_tokens=80),
+        prompt=PromptSettings(system="Be brief.", passage_tokens=160, answer_tokens=80),
         generation=GenerationSettings(max_new_tokens=40),
         max_epochs=2,
         learning_rate=1e-2,
@@ -92,13 +92,13 @@ def context(prepared: Path, tmp_path: Path) -> TrainContext:
 
 
 def new_context(prepared: Path, folder: Path, base_dir: Path | None = None) -> TrainContext:
-    for name in ("out", "checkpoints", "pictures"):
+    for name in ("out", "checkpoints", "plots"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     return TrainContext(
         data_dir=prepared,
         out_dir=folder / "out",
         checkpoint_dir=folder / "checkpoints",
-        pictures_dir=folder / "pictures",
+        plots_dir=folder / "plots",
         base_dir=base_dir,
         tracker=LocalTracker(folder / "checkpoints"),
         seed=7,

@@ -1,4 +1,4 @@
-"""Conversations become examples: prompts of serving's shape, the right notes, answers alone in the loss, fair batches."""
+"""Conversations become examples: prompts of serving's shape, the right passages, answers alone in the loss, fair batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inference.chat.scoring import IGNORED
 from training.chat.data import BucketBatches, Case, ChatDataModule, read_cases
 from training.chat.passages import PassageFinder, with_support
 from training.chat.settings import ChatSettings
-from training.fit import EpochShuffle
+from training.trainer import EpochShuffle
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_labels_are_exactly_the_answer_in_both_turns(
     assert seen == len(data.train_cases)
 
 
-def test_the_supporting_note_is_the_section_that_the_answer_speaks_of(prepared: Path) -> None:
+def test_the_supporting_passage_is_the_section_that_the_answer_speaks_of(prepared: Path) -> None:
     finder = PassageFinder(prepared / "knowledge" / "pages", max_words=140)
     washing = finder.support(["about-wool"], "how hot?", "Wash it at 30 degrees.")
     storing = finder.support(["about-wool"], "where to keep it?", "Fold it with cedar.")
@@ -114,13 +114,13 @@ def test_retrieval_ranks_all_pages_by_the_question_alone(prepared: Path) -> None
     found = finder.retrieve("May silk be darned by hand?", 9)
     assert len(found) == len(set(found)) == 9
     assert found[0] == MEND_SILK
-    assert all("silk" in note or "hand" in note for note in found[:5])
+    assert all("silk" in passage or "hand" in passage for passage in found[:5])
     assert finder.retrieve("May silk be darned by hand?", 2) == found[:2]
     assert len(finder.retrieve("", 2)) == 2
 
 
 @pytest.mark.parametrize(
-    ("retrieved", "support", "notes"),
+    ("retrieved", "support", "passages"),
     [
         (["a", "b"], "a", ["a", "b"]),
         (["a", "b"], "b", ["a", "b"]),
@@ -128,8 +128,8 @@ def test_retrieval_ranks_all_pages_by_the_question_alone(prepared: Path) -> None
         (["a"], "c", ["c"]),
     ],
 )
-def test_a_missed_supporting_note_replaces_the_last(retrieved: list[str], support: str, notes: list[str]) -> None:
-    assert with_support(retrieved, support) == notes
+def test_a_missed_supporting_passage_replaces_the_last(retrieved: list[str], support: str, passages: list[str]) -> None:
+    assert with_support(retrieved, support) == passages
 
 
 def test_batches_hold_everything_once_and_differ_by_epoch_alone() -> None:

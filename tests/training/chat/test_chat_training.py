@@ -24,12 +24,12 @@ from tests.training.chat.conftest import new_context
 from training.chat.data import ChatDataModule, read_cases
 from training.chat.evaluate import evaluate
 from training.chat.module import ChatModule
-from training.chat.pictures import CurveRecorder, LossCurve
+from training.chat.plots import CurveRecorder, LossCurve
 from training.chat.qlora import build_model
 from training.chat.settings import ChatSettings
 from training.chat.train import train
 from training.context import TrainContext
-from training.fit import build_trainer, resume_path
+from training.trainer import build_trainer, resume_path
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +105,14 @@ def test_the_quantised_model_is_gone_before_another_is_loaded(
     assert alive == [0, 0]
 
 
-def test_artifact_and_pictures_are_complete(artifact: tuple[Path, dict[str, float]]) -> None:
+def test_artifact_and_plots_are_complete(artifact: tuple[Path, dict[str, float]]) -> None:
     folder, _ = artifact
     names = {path.name for path in (folder / "out").iterdir()}
     assert names == {WEIGHTS, "adapter_config.json", "config.json", "preprocess.json", "labels.json"}
     assert all(".lora_" in name for name in load_file(folder / "out" / WEIGHTS))
-    pictures = {path.name for path in (folder / "pictures").iterdir()}
-    assert {"loss.png", "answers.png", "answers.md", "history.csv"} <= pictures
-    shown = (folder / "pictures" / "answers.md").read_text(encoding="utf-8")
+    plots = {path.name for path in (folder / "plots").iterdir()}
+    assert {"loss.png", "answers.png", "answers.md", "history.csv"} <= plots
+    shown = (folder / "plots" / "answers.md").read_text(encoding="utf-8")
     assert "How hot may I wash" in shown
 
 
@@ -131,9 +131,9 @@ def test_evaluation_compares_both_on_the_test_split(
     folder, _ = artifact
     result = evaluate(folder / "out", prepared, settings, seed=7)
     assert result.n == 8
-    figures = result.metrics
-    assert figures["loss_reduction"] == pytest.approx(1 - figures["answer_loss"] / figures["base_answer_loss"])
-    assert figures["loss_reduction_low"] <= figures["loss_reduction"] <= figures["loss_reduction_high"]
+    metrics = result.metrics
+    assert metrics["loss_reduction"] == pytest.approx(1 - metrics["answer_loss"] / metrics["base_answer_loss"])
+    assert metrics["loss_reduction_low"] <= metrics["loss_reduction"] <= metrics["loss_reduction_high"]
     assert set(result.slices) == {"topic", "turn"}
     assert set(result.slices["topic"]) == {"seasons"}
     assert result.slice_sizes == {"topic": {"seasons": 4}, "turn": {"first": 6}}
@@ -168,18 +168,18 @@ def test_an_artifact_that_cuts_answers_in_training_is_judged_on_whole_ones(
     assert evaluate(cutting, prepared, settings, seed=7) == whole
 
 
-def test_without_the_supporting_note_the_loss_is_another(
+def test_without_the_supporting_passage_the_loss_is_another(
     artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings
 ) -> None:
     folder, _ = artifact
-    figures = evaluate(folder / "out", prepared, settings, seed=7).metrics
+    metrics = evaluate(folder / "out", prepared, settings, seed=7).metrics
     model = ChatModel.load(folder / "out")
     cases = read_cases(prepared, "test", model.prompts, settings)
     assert [case.retrieved == case.passages for case in cases] == [True, True, True, False] * 2
     unaided = [model.prompts.example(case.messages, case.retrieved) for case in cases]
     loss = sum(model.answer_nats(unaided)) / sum(len(example.answer_ids) for example in unaided)
-    assert figures["answer_loss_retrieved"] == pytest.approx(loss, rel=1e-4)
-    assert figures["answer_loss_retrieved"] != pytest.approx(figures["answer_loss"], rel=1e-3)
+    assert metrics["answer_loss_retrieved"] == pytest.approx(loss, rel=1e-4)
+    assert metrics["answer_loss_retrieved"] != pytest.approx(metrics["answer_loss"], rel=1e-3)
 
 
 def test_an_adapter_that_does_nothing_reduces_nothing(prepared: Path, settings: ChatSettings, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_base_is_frozen_in_nf4_and_keeps_its_layout_through_a_validation(
 
 
 def test_checkpoints_hold_the_adapter_alone(prepared: Path, settings: ChatSettings, context: TrainContext) -> None:
-    trainer = build_trainer(settings, context, monitor="val_loss", mode="min")
+    trainer = build_trainer(settings, context, monitor="val/loss", mode="min")
     module, data = module_and_data(settings, prepared)
     trainer.fit(module, datamodule=data)
     checkpoint = torch.load(context.checkpoint_dir / "last.ckpt", weights_only=True)
@@ -310,14 +310,14 @@ def test_the_served_adapter_answers_what_was_learnt(
 ) -> None:
     folder, _ = artifact
     model = ChatModel.load(folder / "out")
-    notes = [
+    passages = [
         "All about wool. Washing.\nWash wool at 30 degrees and dry it flat on a towel.",
         "All about linen. Washing.\nWash linen at 40 degrees and dry it flat on a towel.",
     ]
     question = [{"role": "user", "content": "How hot may I wash wool? Case 3."}]
-    tuned = model.reply(question, notes)
+    tuned = model.reply(question, passages)
     base = ChatModel.load_base(settings.base, prompt=settings.prompt, generation=settings.generation)
-    assert tuned.text != base.reply(question, notes).text
+    assert tuned.text != base.reply(question, passages).text
     assert tuned.text.startswith("Wash wool at 30 degrees. Tip: dry it flat")
     assert tuned.finish_reason == "stop"
 

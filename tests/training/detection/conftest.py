@@ -75,9 +75,9 @@ def context(tmp_path: Path, shapes_dir: Path) -> TrainContext:
 
 def make_context(folder: Path, data_dir: Path, base_dir: Path | None = None, seed: int = 5) -> TrainContext:
     """Context with fresh folders below `folder`; what lies in `checkpoints/` stays."""
-    for name in ("out", "checkpoints", "pictures"):
+    for name in ("out", "checkpoints", "plots"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     return TrainContext(
         data_dir=data_dir, out_dir=folder / "out", checkpoint_dir=folder / "checkpoints",
-        pictures_dir=folder / "pictures", base_dir=base_dir, tracker=LocalTracker(folder / "checkpoints"), seed=seed,
+        plots_dir=folder / "plots", base_dir=base_dir, tracker=LocalTracker(folder / "checkpoints"), seed=seed,
     )  # fmt: skip

@@ -23,8 +23,8 @@ from training.detection.data import DetectionData
 from training.detection.evaluate import evaluate
 from training.detection.module import DetectionModule
 from training.detection.settings import DetectionSettings
-from training.detection.start import starting_point
 from training.detection.train import train
+from training.detection.warm_start import initial_model
 
 
 def _labels(model: PreTrainedModel) -> tuple[Category, ...]:
@@ -42,8 +42,8 @@ def test_overfits_one_batch(quick: DetectionSettings, shapes_dir: Path) -> None:
     )
     preprocess = Preprocess(height=96, width=64, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     data = DetectionData(shapes_dir, preprocess, still, batch_size=4, num_workers=0, seed=1, cache=True)
-    start = starting_point(quick, data.labels, None)
-    module = DetectionModule(start.model, data.labels, preprocess, quick)
+    initial = initial_model(quick, data.labels, None)
+    module = DetectionModule(initial.model, data.labels, preprocess, quick)
     module.log = module.log_dict = lambda *_, **__: None
     batch = next(iter(data.train_dataloader()))
     optimizer = torch.optim.AdamW(module.parameters(), lr=2e-3)
@@ -55,36 +55,36 @@ def test_overfits_one_batch(quick: DetectionSettings, shapes_dir: Path) -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.35 * losses[0]
-    rules = LabelRules(labels=_labels(start.model), thresholds=(0.3,) * 12, nms_iou=None)
-    found = Detector(start.model, preprocess, rules).predict([Image.open(photo.path) for photo in batch.photos])
+    rules = LabelRules(labels=_labels(initial.model), thresholds=(0.3,) * 12, nms_iou=None)
+    found = Detector(initial.model, preprocess, rules).predict([Image.open(photo.path) for photo in batch.photos])
     seen = {one.category.value for photo in found for one in photo}
     assert seen == {"tops", "shoes", "bags"}
 
 
-def test_a_training_writes_artifact_pictures_and_figures(quick: DetectionSettings, context: TrainContext) -> None:
+def test_a_training_writes_artifact_plots_and_metrics(quick: DetectionSettings, context: TrainContext) -> None:
     metrics = train(quick, context)
     assert set(metrics) == {"ap50", "ap", "precision_served", "recall_served"}
     assert {path.name for path in context.out_dir.iterdir()} == {
         "model.safetensors", "config.json", "preprocess.json", "labels.json",
     }  # fmt: skip
-    pictures = sorted(path.name for path in context.pictures_dir.glob("*.png"))
-    assert pictures == ["ap50_per_category.png", "boxes.png", "curves.png"]
-    for name in pictures:
-        with Image.open(context.pictures_dir / name) as picture:
+    plots = sorted(path.name for path in context.plots_dir.glob("*.png"))
+    assert plots == ["ap50_per_category.png", "boxes.png", "curves.png"]
+    for name in plots:
+        with Image.open(context.plots_dir / name) as picture:
             assert min(picture.size) > 200
             assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 20
-    with (context.pictures_dir / "history.csv").open() as stream:
+    with (context.plots_dir / "history.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 2
     assert {"train/loss", "train/loss_giou", "val/ap50", "val/ap50_shoes"} <= set(rows[0])
 
-    figures = evaluate(context.out_dir, context.data_dir, quick, seed=1)
-    assert figures.n == 6
-    assert set(figures.slices["category"]) == {"tops", "shoes", "bags"}
-    assert figures.slices["photo type"] == {"photo": figures.metrics["ap50"]}
-    assert figures.slice_sizes["photo type"] == {"photo": 6}
-    assert figures.metrics["ap50"] == pytest.approx(sum(figures.slices["category"].values()) / 3)
-    assert evaluate(context.out_dir, context.data_dir, quick, seed=2) == figures
+    result = evaluate(context.out_dir, context.data_dir, quick, seed=1)
+    assert result.n == 6
+    assert set(result.slices["category"]) == {"tops", "shoes", "bags"}
+    assert result.slices["photo type"] == {"photo": result.metrics["ap50"]}
+    assert result.slice_sizes["photo type"] == {"photo": 6}
+    assert result.metrics["ap50"] == pytest.approx(sum(result.slices["category"].values()) / 3)
+    assert evaluate(context.out_dir, context.data_dir, quick, seed=2) == result
 
 
 def test_a_killed_training_resumes_to_the_same_weights(
@@ -144,21 +144,21 @@ def test_a_champion_that_does_not_fit_is_left_with_a_warning(
     quick: DetectionSettings, tmp_path: Path, change: dict[str, object], named: str
 ) -> None:
     full = tuple(category.value for category in CATEGORIES)
-    start = starting_point(quick, full, None)
-    rules = LabelRules(labels=_labels(start.model), thresholds=(0.5,) * 12, nms_iou=None)
-    save_artifact(tmp_path, start.model, start.preprocess, rules)
-    assert starting_point(quick, full, tmp_path).continued
+    initial = initial_model(quick, full, None)
+    rules = LabelRules(labels=_labels(initial.model), thresholds=(0.5,) * 12, nms_iou=None)
+    save_artifact(tmp_path, initial.model, initial.preprocess, rules)
+    assert initial_model(quick, full, tmp_path).warm_started
     changed = DetectionSettings.model_validate(quick.model_dump() | change)
     with pytest.warns(UserWarning, match=named):
-        again = starting_point(changed, full, tmp_path)
-    assert not again.continued
+        again = initial_model(changed, full, tmp_path)
+    assert not again.warm_started
     with pytest.warns(UserWarning, match="id2label"):
-        assert not starting_point(quick, ("tops", "shoes"), tmp_path).continued
+        assert not initial_model(quick, ("tops", "shoes"), tmp_path).warm_started
 
 
 def test_a_broken_champion_is_left_with_a_warning(quick: DetectionSettings, tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="cannot continue"):
-        assert not starting_point(quick, ("tops",), tmp_path / "nothing").continued
+        assert not initial_model(quick, ("tops",), tmp_path / "nothing").warm_started
 
 
 @pytest.mark.parametrize("family", ["detr", "rt_detr_v2"])
@@ -176,7 +176,9 @@ def test_a_pretrained_family_is_fine_tuned_and_served(
     assert detector.preprocess.mean == (0.0, 0.0, 0.0)
     assert len(detector.predict([Image.new("RGB", (50, 80))], threshold=0.0)[0]) == 8
     champion = make_context(tmp_path / "next", shapes_dir, base_dir=context.out_dir)
-    assert starting_point(settings, tuple(label.value for label in detector.rules.labels), champion.base_dir).continued
+    assert initial_model(
+        settings, tuple(label.value for label in detector.rules.labels), champion.base_dir
+    ).warm_started
 
 
 def test_an_unknown_base_is_named(quick: DetectionSettings, context: TrainContext) -> None:
@@ -187,8 +189,8 @@ def test_an_unknown_base_is_named(quick: DetectionSettings, context: TrainContex
 def test_a_detector_of_other_categories_cannot_be_evaluated(
     quick: DetectionSettings, tmp_path: Path, shapes_dir: Path
 ) -> None:
-    start = starting_point(quick, ("tops", "shoes"), None)
-    rules = LabelRules(labels=_labels(start.model), thresholds=(0.5, 0.5), nms_iou=None)
-    save_artifact(tmp_path, start.model, start.preprocess, rules)
+    initial = initial_model(quick, ("tops", "shoes"), None)
+    rules = LabelRules(labels=_labels(initial.model), thresholds=(0.5, 0.5), nms_iou=None)
+    save_artifact(tmp_path, initial.model, initial.preprocess, rules)
     with pytest.raises(DataError, match="categories"):
         evaluate(tmp_path, shapes_dir, quick, seed=1)

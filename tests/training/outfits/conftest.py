@@ -91,7 +91,7 @@ def quick_settings(**changes: Any) -> OutfitsSettings:
                 "image_size_px": 16, "cnn_channels": [8], "image_dim": 8, "text_dim": 8, "layers": 1, "heads": 2,
                 "feedforward_dim": 32, "embedding_dim": 8, "dropout": 0.1,
             },
-            "max_epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "accelerator": "cpu", "exam_questions": 60,
+            "max_epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "accelerator": "cpu", "max_questions": 60,
         } | changes
     )  # fmt: skip
 
@@ -108,11 +108,11 @@ def towers() -> FrozenTowers:
 
 def make_context(folder: Path, data_dir: Path, base_dir: Path | None = None, seed: int = 5) -> TrainContext:
     """Context with fresh folders below `folder`; what lies in `checkpoints/` stays."""
-    for name in ("out", "checkpoints", "pictures"):
+    for name in ("out", "checkpoints", "plots"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     return TrainContext(
         data_dir=data_dir, out_dir=folder / "out", checkpoint_dir=folder / "checkpoints",
-        pictures_dir=folder / "pictures", base_dir=base_dir, tracker=LocalTracker(folder / "checkpoints"), seed=seed,
+        plots_dir=folder / "plots", base_dir=base_dir, tracker=LocalTracker(folder / "checkpoints"), seed=seed,
     )  # fmt: skip
 
 

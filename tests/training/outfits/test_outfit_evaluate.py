@@ -1,4 +1,4 @@
-"""The evaluation of an artifact: one encoding a garment, figures beside memory, the device of the settings."""
+"""The evaluation of an artifact: one encoding per garment, metrics beside those of memory, the device of the settings."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.training.outfits.conftest import COUNTS, make_context, quick_settings
 from training.outfits import evaluate as evaluation
 from training.outfits import train as whole_training
 from training.outfits.data import OutfitTables, open_item, read_tables
-from training.outfits.evaluate import ModelExaminee, evaluate
-from training.outfits.module import NetworkExaminee
+from training.outfits.evaluate import CachedOutfitModel, evaluate
+from training.outfits.module import CachedNetwork
 
 _QUESTIONS = 2000
 
@@ -69,7 +69,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Counter[str]]]:
 
 
 class AsServed:
-    """Sits an exam by the requests that a service makes, each with its garments' pictures; nothing is kept."""
+    """Answers the questions through the requests that a service makes, each with its garments' images; nothing is kept."""
 
     def __init__(self, model: OutfitModel, rows: dict[str, ItemRow]) -> None:
         self._model = model
@@ -88,21 +88,21 @@ class AsServed:
         return self._model.embed_items([self._items[name] for name in items])
 
 
-def test_the_exam_costs_one_encoding_a_garment(
+def test_an_evaluation_encodes_each_garment_once(
     untrained: Path, prepared: Path, tables: OutfitTables, read: dict[str, Counter[str]]
 ) -> None:
-    evaluate(untrained, prepared, quick_settings(exam_questions=_QUESTIONS), seed=7)
+    evaluate(untrained, prepared, quick_settings(max_questions=_QUESTIONS), seed=7)
     # Retrieval searches all garments of the three categories that are asked for, and there are no others.
     assert read["encoded"] == Counter(dict.fromkeys(tables.items, 1))
     assert read["opened"] == read["encoded"]
 
 
-def test_figures_are_those_of_the_requests_that_a_service_makes(
+def test_metrics_are_those_of_the_requests_that_a_service_makes(
     untrained: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = quick_settings(exam_questions=_QUESTIONS)
+    settings = quick_settings(max_questions=_QUESTIONS)
     result = evaluate(untrained, prepared, settings, seed=7)
-    monkeypatch.setattr(evaluation, "ModelExaminee", AsServed)
+    monkeypatch.setattr(evaluation, "CachedOutfitModel", AsServed)
     assert evaluate(untrained, prepared, settings, seed=7) == result
 
 
@@ -111,22 +111,22 @@ def test_answers_are_those_of_the_model_in_whatever_order_it_is_asked(untrained:
     outfits = [outfit.items for outfit in tables.outfits["test"]]
     targets = [list(Category)[number % 12] for number in range(len(outfits))]
     served = AsServed(model, tables.items)
-    examinee = ModelExaminee(model, tables.items)
+    cached = CachedOutfitModel(model, tables.items)
     # The second half comes first, so that the rest is encoded later; then everything is known.
     for chosen in (slice(12, None), slice(0, 18), slice(None)):
-        scores = examinee.score(outfits[chosen])
+        scores = cached.score(outfits[chosen])
         np.testing.assert_allclose(scores, served.score(outfits[chosen]), rtol=0, atol=1e-6)
         assert len({round(float(score), 5) for score in scores}) > len(scores) / 2
-        for mine, its in (
-            (examinee.queries(outfits[chosen], targets[chosen]), served.queries(outfits[chosen], targets[chosen])),
-            (examinee.embed(outfits[chosen][0]), served.embed(outfits[chosen][0])),
+        for actual, expected in (
+            (cached.queries(outfits[chosen], targets[chosen]), served.queries(outfits[chosen], targets[chosen])),
+            (cached.embed(outfits[chosen][0]), served.embed(outfits[chosen][0])),
         ):
-            np.testing.assert_allclose(mine, its, rtol=0, atol=1e-6)
-    assert examinee.embed([]).shape == (0, model.embedding_dim)
-    assert examinee.score([]).shape == (0,)
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-6)
+    assert cached.embed([]).shape == (0, model.embedding_dim)
+    assert cached.score([]).shape == (0,)
 
 
-def test_pictures_are_let_go(untrained: Path, tables: OutfitTables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_closed(untrained: Path, tables: OutfitTables, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures: list[weakref.ref[Any]] = []
 
     def item(row: ItemRow) -> Item:
@@ -135,15 +135,15 @@ def test_pictures_are_let_go(untrained: Path, tables: OutfitTables, monkeypatch:
         return opened
 
     monkeypatch.setattr(evaluation, "open_item", item)
-    examinee = ModelExaminee(OutfitModel.load(untrained), tables.items)
-    examinee.score([outfit.items for outfit in tables.outfits["test"]])
+    model = CachedOutfitModel(OutfitModel.load(untrained), tables.items)
+    model.score([outfit.items for outfit in tables.outfits["test"]])
     gc.collect()
     assert len(pictures) > 2 * COUNTS["test"]
     assert not [picture for picture in pictures if picture() is not None]
 
 
-def test_what_no_training_outfit_holds_has_a_figure_of_its_own(untrained: Path, prepared: Path) -> None:
-    result = evaluate(untrained, prepared, quick_settings(exam_questions=_QUESTIONS), seed=7)
+def test_what_no_training_outfit_holds_has_a_metric_of_its_own(untrained: Path, prepared: Path) -> None:
+    result = evaluate(untrained, prepared, quick_settings(max_questions=_QUESTIONS), seed=7)
     # Tops and bottoms have one outfit each, shoes are shared with the training outfits.
     assert result.metrics["unseen_questions"] == 2 * COUNTS["test"]
     clothes = [result.slices["category"][name] for name in ("tops", "bottoms")]
@@ -159,7 +159,7 @@ def test_few_unseen_questions_make_no_figure(untrained: Path, own_data: Path, un
     clothes = [f"{category}-test-{n}" for n in range(COUNTS["test"]) for category in ("tops", "bottoms")]
     known = clothes[unseen:]
     write_rows(path, read_rows(path) + [{"outfit_id": name, "group": name, "items": [name]} for name in known])
-    metrics = evaluate(untrained, own_data, quick_settings(exam_questions=_QUESTIONS), seed=7).metrics
+    metrics = evaluate(untrained, own_data, quick_settings(max_questions=_QUESTIONS), seed=7).metrics
     assert metrics["unseen_questions"] == unseen
     assert ("fitb_unseen" in metrics) is reported
 
@@ -168,14 +168,14 @@ def test_an_exam_that_can_be_remembered_shows_it(untrained: Path, own_data: Path
     folder = own_data / "outfits"
     worn = [row | {"outfit_id": f"again-{row['outfit_id']}"} for row in read_rows(folder / "test.jsonl")]
     write_rows(folder / "train.jsonl", read_rows(folder / "train.jsonl") + worn)
-    metrics = evaluate(untrained, own_data, quick_settings(exam_questions=_QUESTIONS), seed=7).metrics
+    metrics = evaluate(untrained, own_data, quick_settings(max_questions=_QUESTIONS), seed=7).metrics
     assert metrics["cooccurrence_fitb"] == 1
     assert metrics["popularity_fitb"] < 0.5
     assert metrics["fitb_gain_over_cooccurrence"] == pytest.approx(metrics["fitb"] - 1)
 
 
 @pytest.mark.parametrize(("accelerator", "device"), [("gpu", "cuda:0"), ("auto", "cuda:0"), ("cpu", "cpu")])
-def test_the_model_is_examined_where_the_settings_say(
+def test_the_model_is_evaluated_where_the_settings_say(
     untrained: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch, accelerator: str, device: str
 ) -> None:
     asked: list[str] = []
@@ -195,29 +195,29 @@ def test_the_model_is_examined_where_the_settings_say(
     assert asked == [device]
 
 
-def test_training_reads_draws_and_examines_on_the_same_device(
+def test_training_reads_plots_and_evaluates_on_the_same_device(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Another name for the CPU, so that what is left to the default shows.
     elsewhere = "cpu:0"
     placed: dict[str, str] = {}
-    load, towers, examinee = OutfitModel.load, FrozenTowers.__init__, NetworkExaminee.__init__
+    load, towers, network_init = OutfitModel.load, FrozenTowers.__init__, CachedNetwork.__init__
 
     def watched_load(folder: Path, device: str = "cpu") -> OutfitModel:
-        placed["pictures"] = device
+        placed["plots"] = device
         return load(folder, device)
 
     def watched_towers(self: FrozenTowers, config: Any, device: str = "cpu", **options: Any) -> None:
         placed.setdefault("towers", device)
         towers(self, config, device, **options)
 
-    def watched_examinee(self: NetworkExaminee, network: OutfitNetwork, table: Any, device: torch.device) -> None:
-        placed["figures"] = str(device)
-        examinee(self, network, table, device)
+    def watched_network(self: CachedNetwork, network: OutfitNetwork, table: Any, device: torch.device) -> None:
+        placed["metrics"] = str(device)
+        network_init(self, network, table, device)
 
     monkeypatch.setattr(whole_training, "training_device", lambda _settings: elsewhere)
     monkeypatch.setattr(OutfitModel, "load", watched_load)
     monkeypatch.setattr(FrozenTowers, "__init__", watched_towers)
-    monkeypatch.setattr(NetworkExaminee, "__init__", watched_examinee)
+    monkeypatch.setattr(CachedNetwork, "__init__", watched_network)
     whole_training.train(quick_settings(max_epochs=1), make_context(tmp_path, prepared))
-    assert placed == {"towers": elsewhere, "pictures": elsewhere, "figures": elsewhere}
+    assert placed == {"towers": elsewhere, "plots": elsewhere, "metrics": elsewhere}

@@ -28,13 +28,13 @@ from tests.training.outfits.conftest import (
     rows_of,
     write_rows,
 )
-from training.fit import resume_path
 from training.outfits.data import ItemTable, OutfitDataset
 from training.outfits.evaluate import evaluate
-from training.outfits.exam import make_exam
 from training.outfits.module import OutfitModule
+from training.outfits.questions import make_question_set
 from training.outfits.settings import OutfitsSettings
 from training.outfits.train import train
+from training.trainer import resume_path
 
 # Colours need a little more room than the rest of the tests.
 LEARNING = quick_settings(
@@ -65,7 +65,7 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def _history(folder: Path) -> list[dict[str, str]]:
-    with (folder / "pictures" / "history.csv").open(newline="") as stream:
+    with (folder / "plots" / "history.csv").open(newline="") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -80,23 +80,23 @@ def _assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
 
 
 def test_it_learns_which_colours_go_together(learned: tuple[Path, dict[str, float]]) -> None:
-    _, figures = learned
+    _, metrics = learned
     # One wrong candidate in six has the right colour by chance, so that 0.9 is near the best possible.
-    assert figures["fitb"] > 0.7
-    assert figures["fitb_by_query"] > 0.65
-    assert figures["fitb_random"] > 0.7
-    assert figures["auc"] > 0.9
-    assert figures["popularity_fitb_same_category"] < 0.4
+    assert metrics["fitb"] > 0.7
+    assert metrics["fitb_by_query"] > 0.65
+    assert metrics["fitb_random"] > 0.7
+    assert metrics["auc"] > 0.9
+    assert metrics["popularity_fitb_same_category"] < 0.4
 
 
-def test_figures_are_shares(learned: tuple[Path, dict[str, float]], fresh: tuple[Path, dict[str, float]]) -> None:
+def test_metrics_are_shares(learned: tuple[Path, dict[str, float]], fresh: tuple[Path, dict[str, float]]) -> None:
     names = {
         "fitb", "fitb_by_query", "fitb_random", "auc", "popularity_fitb_random", "popularity_fitb_same_category",
         "cooccurrence_fitb_random", "cooccurrence_fitb_same_category",
     }  # fmt: skip
-    for _, figures in (learned, fresh):
-        assert set(figures) == names
-        assert all(0 <= value <= 1 for value in figures.values())
+    for _, metrics in (learned, fresh):
+        assert set(metrics) == names
+        assert all(0 <= value <= 1 for value in metrics.values())
     assert fresh[1] != learned[1]
 
 
@@ -122,10 +122,10 @@ def test_the_artifact_serves_what_was_learned(learned: tuple[Path, dict[str, flo
     assert model.rank([worn(red, Category.TOPS), worn(red, Category.BOTTOMS)], Category.SHOES, shoes)[0][0] == 2
 
 
-def test_pictures_show_the_training(learned: tuple[Path, dict[str, float]]) -> None:
-    pictures = learned[0] / "pictures"
-    assert sorted(path.name for path in pictures.glob("*.png")) == ["blanks.png", "curves.png", "outfits.png"]
-    for path in pictures.glob("*.png"):
+def test_plots_show_the_training(learned: tuple[Path, dict[str, float]]) -> None:
+    plots = learned[0] / "plots"
+    assert sorted(path.name for path in plots.glob("*.png")) == ["blanks.png", "curves.png", "outfits.png"]
+    for path in plots.glob("*.png"):
         with Image.open(path) as picture:
             assert picture.format == "PNG"
             assert min(picture.size) > 200
@@ -137,15 +137,15 @@ def test_pictures_show_the_training(learned: tuple[Path, dict[str, float]]) -> N
 
 
 def test_the_best_validation_is_what_is_kept(learned: tuple[Path, dict[str, float]]) -> None:
-    folder, figures = learned
+    folder, metrics = learned
     best = max(float(row["val/fitb"]) for row in _history(folder))
-    assert figures["fitb"] == pytest.approx(best, abs=1e-6)
+    assert metrics["fitb"] == pytest.approx(best, abs=1e-6)
 
 
-def test_evaluation_gives_the_documented_figures(
+def test_evaluation_gives_the_documented_metrics(
     learned: tuple[Path, dict[str, float]], fresh: tuple[Path, dict[str, float]], prepared: Path
 ) -> None:
-    settings = LEARNING.model_copy(update={"exam_questions": 2000})
+    settings = LEARNING.model_copy(update={"max_questions": 2000})
     result = evaluate(learned[0] / "out", prepared, settings, seed=7)
     metrics = result.metrics
     assert set(metrics) == {
@@ -166,7 +166,7 @@ def test_evaluation_gives_the_documented_figures(
     # Every category has as many questions, so that the slices' mean is the whole.
     assert sum(result.slices["category"].values()) / 3 == pytest.approx(metrics["fitb"])
     assert evaluate(learned[0] / "out", prepared, settings, seed=7) == result
-    # The controls answer by counting: another model meets the same questions and the same controls.
+    # The baselines answer by counting: another model meets the same questions and the same baselines.
     other = evaluate(fresh[0] / "out", prepared, settings, seed=7)
     for name in ("popularity_fitb", "cooccurrence_fitb", "unseen_questions"):
         assert other.metrics[name] == metrics[name]
@@ -174,7 +174,7 @@ def test_evaluation_gives_the_documented_figures(
 
 
 def test_slices_of_few_questions_are_left_out(learned: tuple[Path, dict[str, float]], prepared: Path) -> None:
-    result = evaluate(learned[0] / "out", prepared, LEARNING.model_copy(update={"exam_questions": 30}), seed=7)
+    result = evaluate(learned[0] / "out", prepared, LEARNING.model_copy(update={"max_questions": 30}), seed=7)
     assert result.n == 30
     assert result.slices == {"category": {}}
 
@@ -238,14 +238,14 @@ def test_the_champion_is_continued(learned: tuple[Path, dict[str, float]], tmp_p
     gentle = LEARNING.model_copy(update={"learning_rate": 1e-9, "max_epochs": 1, "validate_every_epochs": 1})
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="training from scratch")
-        figures = train(gentle, make_context(tmp_path, prepared, base_dir=learned[0] / "out", seed=9))
+        metrics = train(gentle, make_context(tmp_path, prepared, base_dir=learned[0] / "out", seed=9))
     before, after = _weights(learned[0]), _weights(tmp_path)
     # Batch normalisation counts pictures whatever the learning rate.
     trained = [name for name in before if "running_" not in name and "num_batches" not in name]
     assert len(trained) > 20
     for name in trained:
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6, msg=name)
-    assert figures["fitb"] > 0.65
+    assert metrics["fitb"] > 0.65
 
 
 @pytest.mark.parametrize(
@@ -273,8 +273,8 @@ def test_a_champion_that_does_not_fit_is_left_with_a_warning(
         weights = {name: torch.full_like(value, 7) for name, value in _weights(fresh[0]).items()}
         save_file(weights | {"outfit_token": torch.zeros(3)}, champion / "model.safetensors")
     with pytest.warns(UserWarning, match=f"(?s)training from scratch, not from the champion.*{said}"):
-        figures = train(quick_settings(max_epochs=3), make_context(tmp_path / "run", prepared, base_dir=champion))
-    assert figures == fresh[1]
+        metrics = train(quick_settings(max_epochs=3), make_context(tmp_path / "run", prepared, base_dir=champion))
+    assert metrics == fresh[1]
     _assert_same(_weights(fresh[0]), _weights(tmp_path / "run"))
 
 
@@ -284,8 +284,8 @@ def _module(towers: FrozenTowers, outfits: list[tuple[str, ...]]) -> tuple[Outfi
     listed = [outfit_of(*one) for one in outfits]
     torch.manual_seed(0)
     network = OutfitNetwork(quick_settings().network, towers.category_texts())
-    exam = make_exam(rows, listed, seed=0, most_questions=10)
-    module = OutfitModule(network, quick_settings(partial_probability=0.0), table, exam, fine_tuned=False)
+    question_set = make_question_set(rows, listed, seed=0, max_questions=10)
+    module = OutfitModule(network, quick_settings(partial_probability=0.0), table, question_set, warm_started=False)
     module.log = module.log_dict = lambda *_, **__: None
     return module.train(), OutfitDataset(listed, table)
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from aura.errors import InvalidRequestError
-from inference.chat.notes import note_text, search_query
+from inference.chat.passages import passage_text, search_query
 
 ABOUT_WOOL = {"role": "user", "content": "How hot may I wash a wool jumper?"}
 ANSWER = {"role": "assistant", "content": "At 30 degrees."}
@@ -44,12 +44,12 @@ def test_a_conversation_without_a_question_is_refused() -> None:
         search_query([ANSWER])
 
 
-def test_note_names_its_source() -> None:
-    assert note_text("Wool", "Washing", "At 30 degrees.") == "Wool. Washing.\nAt 30 degrees."
-    assert note_text("Wool", "Wool", "At 30 degrees.") == "Wool.\nAt 30 degrees."
+def test_passage_names_its_source() -> None:
+    assert passage_text("Wool", "Washing", "At 30 degrees.") == "Wool. Washing.\nAt 30 degrees."
+    assert passage_text("Wool", "Wool", "At 30 degrees.") == "Wool.\nAt 30 degrees."
 
 
 def test_the_api_part_can_import_it_without_torch() -> None:
-    code = "import sys, inference.chat.notes; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    code = "import sys, inference.chat.passages; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from aura.artifact import read_json
 from aura.tracking import LocalTracker
 from training.context import TrainContext
-from training.fit import AtomicCheckpoints, EpochShuffle, best_checkpoint, build_trainer, resume_path, resumed_epoch
 from training.settings import TrainerSettings
+from training.trainer import AtomicCheckpoints, EpochShuffle, best_checkpoint, build_trainer, resume_path, resumed_epoch
 
 
 class Line(lightning.LightningModule):
@@ -66,10 +66,10 @@ class Killed(lightning.Callback):
 
 
 def context(folder: Path) -> TrainContext:
-    for name in ("out", "checkpoints", "pictures"):
+    for name in ("out", "checkpoints", "plots"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     return TrainContext(
-        data_dir=folder, out_dir=folder / "out", checkpoint_dir=folder / "checkpoints", pictures_dir=folder / "pictures",
+        data_dir=folder, out_dir=folder / "out", checkpoint_dir=folder / "checkpoints", plots_dir=folder / "plots",
         base_dir=None, tracker=LocalTracker(folder), seed=3,
     )  # fmt: skip
 
@@ -103,14 +103,14 @@ def test_resumed_equals_unbroken(tmp_path: Path, workers: int) -> None:
 
 
 def history(folder: Path) -> list[dict[str, str]]:
-    with (folder / "pictures" / "history.csv").open(encoding="utf-8") as stream:
+    with (folder / "plots" / "history.csv").open(encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
 def test_a_training_killed_after_its_last_epoch_writes_its_history_again(tmp_path: Path) -> None:
     fit(tmp_path)
     before = history(tmp_path)
-    (tmp_path / "pictures" / "history.csv").unlink()
+    (tmp_path / "plots" / "history.csv").unlink()
     fit(tmp_path)
     assert history(tmp_path) == before
 

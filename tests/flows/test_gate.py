@@ -1,4 +1,4 @@
-"""The gate's rules, each on figures that differ in that rule alone."""
+"""The gate's rules, each on a comparison that differs in that rule alone."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from training.gate import ChatRule, GateRule, judge
+from flows.gate import judge
+from training.chat.spec import ChatGate
+from training.spec import GateRule
 
 RULE = GateRule(metric="ap50", floor=0.2, min_gain=0.05, max_slice_drop=0.2)
 
 
-def figures(challenger: float, champion: float | None = None, **slices: tuple[float, float]) -> dict[str, Any]:
+def comparison(challenger: float, champion: float | None = None, **slices: tuple[float, float]) -> dict[str, Any]:
     def one(value: float, place: int) -> dict[str, Any]:
         return {
             "metrics": {"ap50": value},
@@ -23,47 +25,47 @@ def figures(challenger: float, champion: float | None = None, **slices: tuple[fl
 
 
 def test_a_first_model_needs_the_floor_only() -> None:
-    assert judge(figures(0.2), RULE).promote
-    verdict = judge(figures(0.19), RULE)
+    assert judge(comparison(0.2), RULE).promote
+    verdict = judge(comparison(0.19), RULE)
     assert (verdict.promote, verdict.word) == (False, "rejected")
     assert verdict.reasons == ["ap50 0.190 is below the floor 0.200"]
 
 
 def test_ties_and_gains_within_the_margin_keep_the_champion() -> None:
     for value in (0.40, 0.41, 0.42):
-        verdict = judge(figures(value, 0.40), RULE)
+        verdict = judge(comparison(value, 0.40), RULE)
         assert (verdict.promote, verdict.word) == (False, "kept champion")
-    assert judge(figures(0.421, 0.40), RULE).promote
+    assert judge(comparison(0.421, 0.40), RULE).promote
 
 
 def test_a_worse_challenger_below_the_floor_is_told_both_reasons() -> None:
-    assert len(judge(figures(0.1, 0.4), RULE).reasons) == 2
+    assert len(judge(comparison(0.1, 0.4), RULE).reasons) == 2
 
 
 def test_one_fallen_slice_is_enough_to_keep_the_champion() -> None:
-    verdict = judge(figures(0.6, 0.4, shoes=(0.5, 0.29), tops=(0.5, 0.31)), RULE)
+    verdict = judge(comparison(0.6, 0.4, shoes=(0.5, 0.29), tops=(0.5, 0.31)), RULE)
     assert verdict.reasons == ["category shoes falls from 0.500 to 0.290"]
 
 
 def test_a_slice_that_the_challenger_does_not_have_is_not_compared() -> None:
-    given = figures(0.6, 0.4)
+    given = comparison(0.6, 0.4)
     given["champion"]["slices"] = {"category": {"hats": 0.9}}
     assert judge(given, RULE).promote
 
 
 def test_a_small_slice_has_no_say() -> None:
-    given = figures(0.6, 0.4, scarves=(0.9, 0.1))
+    given = comparison(0.6, 0.4, scarves=(0.9, 0.1))
     given["challenger"]["slice_sizes"] = {"category": {"scarves": 6}}
     assert judge(given, RULE).promote
     given["challenger"]["slice_sizes"] = {"category": {"scarves": 20}}
     assert judge(given, RULE).reasons == ["category scarves falls from 0.900 to 0.100"]
 
 
-def test_the_comparison_may_use_another_figure_than_the_floor() -> None:
-    given = figures(0.10, 0.15)
+def test_the_comparison_may_use_another_metric_than_the_floor() -> None:
+    given = comparison(0.10, 0.15)
     for one, text in (("challenger", 0.62), ("champion", 0.58)):
         given[one]["metrics"]["char_probability"] = text
-    rule = ChatRule(metric="loss_reduction", floor=0.05)
+    rule = ChatGate(metric="loss_reduction", floor=0.05)
     for one in ("challenger", "champion"):
         given[one]["metrics"]["loss_reduction"] = given[one]["metrics"]["ap50"]
     assert judge(given, rule).promote, "a better base leaves less to reduce"
@@ -72,15 +74,15 @@ def test_the_comparison_may_use_another_figure_than_the_floor() -> None:
 
 
 def test_a_champion_that_cannot_be_judged_is_named_in_the_reason() -> None:
-    given = figures(0.5) | {"champion_problem": "made for other categories"}
+    given = comparison(0.5) | {"champion_problem": "made for other categories"}
     assert "cannot be judged any more: made for other categories" in judge(given, RULE).reasons[0]
 
 
 def test_a_metric_that_was_not_measured_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="asks for 'recall'; measured: ap50"):
-        judge(figures(0.5), GateRule(metric="recall", floor=0.1))
+        judge(comparison(0.5), GateRule(metric="recall", floor=0.1))
 
 
 def test_a_value_that_is_no_number_is_never_promoted() -> None:
-    assert not judge(figures(float("nan")), RULE).promote
-    assert not judge(figures(float("nan"), champion=0.6), RULE).promote
+    assert not judge(comparison(float("nan")), RULE).promote
+    assert not judge(comparison(float("nan"), champion=0.6), RULE).promote

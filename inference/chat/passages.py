@@ -1,4 +1,4 @@
-"""The notes of a question: how many, what is looked up for it, and how a found chunk stands in them.
+"""The passages of a question: how many, what is looked up for it, and the text of a found chunk in the prompt.
 
 Training and serving both take these from here. Nothing heavy is imported: the API part of the service needs no torch.
 """
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from aura.errors import InvalidRequestError
 
 PASSAGES = 2
-"""Notes per question where nobody asks for another number: what an adapter is trained on and serving sends by default."""
+"""Passages per question where nobody asks for another number: what an adapter is trained on and serving sends by default."""
 _FOLLOW_UP_WORDS = 6
 _MAX_QUERY_CHARS = 1000
 """Of a long question the end is looked up: that is where people ask."""
@@ -29,7 +29,7 @@ def search_query(messages: Sequence[Mapping[str, str]]) -> str:
     return " ".join(questions[-2:] if follows_up else questions[-1:])[-_MAX_QUERY_CHARS:]
 
 
-def note_text(title: str, heading: str, text: str) -> str:
-    """A found chunk as it stands in the notes: where it is from, then what it says."""
+def passage_text(title: str, heading: str, text: str) -> str:
+    """A found chunk as it stands in the prompt: where it is from, then what it says."""
     source = title if heading == title else f"{title}. {heading}"
     return f"{source}.\n{text}"

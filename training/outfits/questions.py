@@ -1,4 +1,4 @@
-"""The exam of an outfit model: questions made once from a split and a seed, the same for every model that sits it.
+"""The questions that an outfit model is evaluated on: made once from a split and a seed, the same for every model.
 
 - compatibility: each true outfit beside a copy whose garments are random ones of the same categories (section 4.2 of arXiv
   2204.04812 draws them without regard to category, which a model that reads only categories can tell);
@@ -6,7 +6,7 @@
   ones from any category, `same_category` from the answer's own, so that knowing the category does not help;
 - retrieval: where the true garment ranks among all items of its category that the outfit does not hold already.
 
-Splits share garments, so some answers can be remembered instead of seen: `training.outfits.controls` measures how many.
+Splits share garments, so some answers can be remembered instead of seen: `training.outfits.baselines` says how many.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Question:
         context: ids of the garments that are given.
         category: category of the blank.
         candidates: four item ids.
-        answer: place of the true one in `candidates`.
+        answer: index of the true one in `candidates`.
     """
 
     context: tuple[str, ...]
@@ -49,12 +49,12 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Exam:
+class QuestionSet:
     """Questions about one split.
 
     Attributes:
         true_outfits: ids of the garments of each outfit.
-        corrupted_outfits: its counterpart of random garments, at the same place.
+        corrupted_outfits: its counterpart of random garments, at the same index.
         fitb: questions by kind, `random` and `same_category`.
         pools: all items that compete in retrieval, by category.
         skipped: questions that could not be asked because too few other garments exist, by kind.
@@ -67,19 +67,21 @@ class Exam:
     skipped: dict[str, int] = field(default_factory=dict)
 
 
-def make_exam(items: Mapping[str, ItemRow], outfits: Sequence[OutfitRow], *, seed: int, most_questions: int) -> Exam:
-    """Exam about the outfits of one split. Wrong garments come from outfits of the same split.
+def make_question_set(
+    items: Mapping[str, ItemRow], outfits: Sequence[OutfitRow], *, seed: int, max_questions: int
+) -> QuestionSet:
+    """Questions about the outfits of one split. Wrong garments come from outfits of the same split.
 
     Args:
-        most_questions: most questions of one kind; a random choice of them when there are more.
+        max_questions: most questions of one kind; a random choice of them when there are more.
     """
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     by_category: dict[Category, list[str]] = defaultdict(list)
     for item in sorted({item for outfit in outfits for item in outfit.items}):
         by_category[items[item].category].append(item)
     everything = [item for members in by_category.values() for item in members]
     pairs = [
-        (outfit.items, _corrupted(outfit, items, by_category, dice)) for outfit in outfits if len(outfit.items) >= 2
+        (outfit.items, _corrupted(outfit, items, by_category, rng)) for outfit in outfits if len(outfit.items) >= 2
     ]
     kinds: dict[str, list[Question]] = {"random": [], "same_category": []}
     skipped = dict.fromkeys(kinds, 0)
@@ -87,7 +89,7 @@ def make_exam(items: Mapping[str, ItemRow], outfits: Sequence[OutfitRow], *, see
         for blank in outfit.items if len(outfit.items) >= 2 else ():
             category = items[blank].category
             for kind, pool in (("random", everything), ("same_category", by_category[category])):
-                question = _question(outfit, blank, category, pool, dice)
+                question = _question(outfit, blank, category, pool, rng)
                 if question is None:
                     skipped[kind] += 1
                 else:
@@ -95,10 +97,10 @@ def make_exam(items: Mapping[str, ItemRow], outfits: Sequence[OutfitRow], *, see
     pools: dict[Category, list[str]] = defaultdict(list)
     for row in items.values():
         pools[row.category].append(row.item_id)
-    return Exam(
+    return QuestionSet(
         true_outfits=[true for true, corrupted in pairs if corrupted is not None],
         corrupted_outfits=[corrupted for _, corrupted in pairs if corrupted is not None],
-        fitb={kind: _some(questions, most_questions, dice) for kind, questions in kinds.items()},
+        fitb={kind: _some(questions, max_questions, rng) for kind, questions in kinds.items()},
         pools=dict(pools),
         skipped=skipped,
     )
@@ -108,7 +110,7 @@ def _corrupted(
     outfit: OutfitRow,
     items: Mapping[str, ItemRow],
     by_category: Mapping[Category, list[str]],
-    dice: np.random.Generator,
+    rng: np.random.Generator,
 ) -> tuple[str, ...] | None:
     """The outfit with every garment swapped that has a counterpart; None when none has."""
     swapped: list[str] = []
@@ -116,23 +118,23 @@ def _corrupted(
         others = [
             other for other in by_category[items[item].category] if other not in outfit.items and other not in swapped
         ]
-        swapped.append(others[int(dice.integers(len(others)))] if others else item)
+        swapped.append(others[int(rng.integers(len(others)))] if others else item)
     return tuple(swapped) if tuple(swapped) != outfit.items else None
 
 
 def _question(
-    outfit: OutfitRow, blank: str, category: Category, pool: Sequence[str], dice: np.random.Generator
+    outfit: OutfitRow, blank: str, category: Category, pool: Sequence[str], rng: np.random.Generator
 ) -> Question | None:
     wrong = [item for item in pool if item not in outfit.items]
     if len(wrong) < CANDIDATES - 1:
         return None
-    chosen = [wrong[place] for place in dice.choice(len(wrong), CANDIDATES - 1, replace=False)]
-    answer = int(dice.integers(CANDIDATES))
+    chosen = [wrong[index] for index in rng.choice(len(wrong), CANDIDATES - 1, replace=False)]
+    answer = int(rng.integers(CANDIDATES))
     chosen.insert(answer, blank)
     return Question(tuple(item for item in outfit.items if item != blank), category, tuple(chosen), answer)
 
 
-def _some(questions: list[Question], most: int, dice: np.random.Generator) -> list[Question]:
+def _some(questions: list[Question], most: int, rng: np.random.Generator) -> list[Question]:
     if len(questions) <= most:
         return questions
-    return [questions[place] for place in sorted(dice.choice(len(questions), most, replace=False))]
+    return [questions[index] for index in sorted(rng.choice(len(questions), most, replace=False))]

@@ -1,4 +1,4 @@
-"""Pictures of a training: ground truth beside prediction, curves, average precision per category."""
+"""Plots of a training: ground truth beside prediction, curves, average precision per category."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COLOURS = dict(
     )
 )  # fmt: skip
 
-_LOSSES = ("loss", "loss_ce", "loss_vfl", "loss_bbox", "loss_giou", "loss_dense")
+_LOSSES = ("loss", "loss_ce", "loss_vfl", "loss_bbox", "loss_giou", "loss_auxiliary")
 _CURVES = (
     Panel("training loss", tuple(f"train/{name}" for name in _LOSSES), logarithmic=True),
     Panel("validation", ("val/ap50", "val/ap")),
@@ -101,8 +101,8 @@ def draw_precision(path: Path, precision: Precision) -> None:
     axis.set_xlim(0, max(1.0, *values))
     axis.set_xlabel("AP50 (boxes of the category in brackets)")
     missing = [label for label, boxes in precision.boxes_per_label.items() if not boxes]
-    note = f"; none here: {', '.join(missing)}" if missing else ""
-    axis.set_title(f"Validation split, mean AP50 {precision.ap50:.3f}{note}", fontsize=10, loc="left")
+    without_boxes = f"; none here: {', '.join(missing)}" if missing else ""
+    axis.set_title(f"Validation split, mean AP50 {precision.ap50:.3f}{without_boxes}", fontsize=10, loc="left")
     axis.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
 

@@ -1,23 +1,20 @@
-"""What a picture of a garment looks like, as a vector: the protocol and the default descriptor.
+"""The default image encoder: a fixed descriptor of colour, outline and pattern.
 
-The default is a fixed descriptor of colour, outline and pattern in the tradition of colour histograms (Swain and
-Ballard, 1991) and gradient histograms (HOG, Dalal and Triggs, 2005). It needs no weights, is the same on every
-machine and finds "something that looks like this"; it does not know what a garment is. A profile with a GPU names a
-SigLIP model of the hub instead, behind the same protocol (`hub_image_embedding.py`).
+It stands in the tradition of colour histograms (Swain and Ballard, 1991) and gradient histograms (HOG, Dalal and Triggs,
+2005). It needs no weights, is the same on every machine and finds "something that looks like this"; it does not know what
+a garment is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from inference.retrieval.settings import DESCRIPTOR_REFERENCE
-
-FloatArray = npt.NDArray[np.float32]
+from inference.image_encoder import FloatArray, square
+from inference.references import DESCRIPTOR_REFERENCE
 
 _SIDE_PX = 64
 _HUES, _SATURATIONS, _VALUES, _GREYS = 12, 2, 2, 8
@@ -25,40 +22,6 @@ _GRADIENT_BINS, _GRADIENT_CELLS = 6, 4
 _COLOUR_WEIGHT, _GRADIENT_WEIGHT = 1.0, 1.5
 _BACKGROUND_DISTANCE = 0.10
 """RGB distance from the background (0 to sqrt 3) at which a pixel counts half as garment."""
-
-
-class ImageEmbedder(Protocol):
-    """Turns pictures into vectors; `reference` names it in the index."""
-
-    @property
-    def reference(self) -> str: ...
-
-    @property
-    def dim(self) -> int: ...
-
-    def encode(self, images: Sequence[Image.Image]) -> FloatArray:
-        """Vectors of pictures of any size and mode: float32 (N, dim), each of length 1."""
-        ...
-
-
-def load_image_embedder(reference: str, device: str = "auto") -> ImageEmbedder:
-    """The embedder that a reference names: `descriptor:colour-texture-v1`, or a hub name or folder of a SigLIP model.
-
-    Args:
-        device: torch device of a model; `auto` is the GPU where there is one. The descriptor needs none.
-
-    Raises:
-        ArtifactError: the model cannot be loaded.
-        ValueError: an unknown `descriptor:`.
-    """
-    if reference == DESCRIPTOR_REFERENCE:
-        return ColourTextureDescriptor()
-    if reference.startswith("descriptor:"):
-        raise ValueError(f"unknown image descriptor {reference!r}; known: {DESCRIPTOR_REFERENCE}")
-    # Imported here so that the default profile starts without torch.
-    from inference.retrieval.hub_image_embedding import HubImageEmbedder
-
-    return HubImageEmbedder(reference, device=device)
 
 
 class ColourTextureDescriptor:
@@ -79,32 +42,12 @@ class ColourTextureDescriptor:
 
 
 def _describe(image: Image.Image) -> FloatArray:
-    rgb = _pixels(image)
+    rgb = np.asarray(square(image, _SIDE_PX), dtype=np.float64) / 255.0
     mask = _garment_mask(rgb)
     # The square root (Hellinger kernel) keeps one large bin from drowning the others.
     colour = _COLOUR_WEIGHT * _unit(np.sqrt(_colour_histogram(rgb, mask)))
     gradients = _GRADIENT_WEIGHT * _unit(np.sqrt(_gradient_histogram(rgb, mask)))
     return _unit(np.concatenate([colour, gradients])).astype(np.float32)
-
-
-def _pixels(image: Image.Image) -> npt.NDArray[np.float64]:
-    """(64, 64, 3) in [0, 1]; transparent parts become white, the frame is squared by padding with the border colour."""
-    if image.mode in ("RGBA", "LA", "P", "PA"):
-        layered = image.convert("RGBA")
-        flat = Image.new("RGB", layered.size, "white")
-        flat.paste(layered, mask=layered.getchannel("A"))
-    else:
-        flat = image.convert("RGB")
-    side = max(flat.size)
-    scale = _SIDE_PX / side
-    size = (max(1, round(flat.width * scale)), max(1, round(flat.height * scale)))
-    small = flat.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
-    pixels = np.asarray(small, dtype=np.float64) / 255.0
-    square = np.empty((_SIDE_PX, _SIDE_PX, 3))
-    square[:] = np.median(_border(pixels), axis=0)
-    top, left = (_SIDE_PX - size[1]) // 2, (_SIDE_PX - size[0]) // 2
-    square[top : top + size[1], left : left + size[0]] = pixels
-    return square
 
 
 def _border(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,9 +1,9 @@
-"""A helper that exists in training only: every token of the encoder guesses the garment that it lies on.
+"""A second head that exists in training only: every token of the encoder predicts the garment that it lies on.
 
 A DETR's one-to-one matching gives a handful of positives a photo, so encoder and backbone learn slowly from scratch. A
 second, dense assignment on the encoder's output teaches them what is where from the first epochs (Co-DETR, arXiv
-2211.12860, section 3.2; the assignment is FCOS's, arXiv 1904.01355, section 3.1, with centre sampling). The helper is
-thrown away with the checkpoint: what is served is the plain DETR.
+2211.12860, section 3.2; the assignment is FCOS's, arXiv 1904.01355, section 3.1, with centre sampling). The head is
+left out of the artifact: what is served is the plain DETR.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _PRIOR_BIAS = -4.6
 """Logit of the focal prior 0.01 (arXiv 1708.02002, section 4.1)."""
 
 
-class DenseHelper(nn.Module):
-    """Loss of dense guesses on encoder tokens.
+class AuxiliaryHead(nn.Module):
+    """Loss of dense predictions on encoder tokens.
 
     Args:
         hidden_size: channels D of a token.

@@ -33,7 +33,7 @@ from training.settings import TrainerSettings
 BEST, LAST, BEFORE_LAST = "best.ckpt", "last.ckpt", "before-last.ckpt"
 
 _BESIDE_THE_POINT = (
-    ".*does not have many workers.*",  # pictures are cached in memory, so there is nothing to wait for
+    ".*does not have many workers.*",  # images are cached in memory, so there is nothing to wait for
     ".*number of training batches.*is smaller than the logging interval.*",
     ".*Checkpoint directory .* exists and is not empty.*",  # it is the one that a killed training left
     ".*could not find the monitored key.*",  # the checkpoint of an epoch without validation; a later one has it
@@ -180,7 +180,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 def _of_training(metric: str) -> bool:
-    return metric.startswith(("train/", "train_")) or metric == "loss"
+    return metric.startswith("train/") or metric == "loss"
 
 
 def build_trainer(
@@ -222,7 +222,7 @@ def build_trainer(
             PatientStopping(monitor, mode=mode, patience=settings.patience),
             SeedEachBatch(context.seed),
             FiniteLoss(),
-            History(context.pictures_dir / "history.csv"),
+            History(context.plots_dir / "history.csv"),
             TQDMProgressBar(refresh_rate=10),
             *callbacks,
         ],

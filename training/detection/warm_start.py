@@ -1,4 +1,4 @@
-"""Where a training starts: at the champion's weights, at a pretrained DETR, or at random weights."""
+"""The weights that a training begins with: the champion's, those of a pretrained DETR, or random ones."""
 
 from __future__ import annotations
 
@@ -28,39 +28,39 @@ Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Start:
-    """Network with the input that it expects; `continued`: its weights are the champion's."""
+class InitialModel:
+    """Network with the input that it expects; `warm_started`: its weights are the champion's."""
 
     model: PreTrainedModel
     preprocess: Preprocess
-    continued: bool
+    warm_started: bool
 
 
-def starting_point(settings: DetectionSettings, labels: tuple[str, ...], champion_dir: Path | None) -> Start:
+def initial_model(settings: DetectionSettings, labels: tuple[str, ...], champion_dir: Path | None) -> InitialModel:
     """The champion when it has the wanted network, input and labels; the profile's base otherwise, with a warning.
 
     Raises:
         SettingsError: `settings.base` cannot be loaded.
     """
-    start = _from_profile(settings, labels)
+    base = _from_profile(settings, labels)
     if champion_dir is None:
-        return start
+        return base
     try:
         champion, preprocess, _ = load_artifact(champion_dir)
     except ArtifactError as error:
         warnings.warn(f"cannot continue from the champion, starting from the profile's base: {error}", stacklevel=2)
-        return start
-    differing = _differences(champion, preprocess, start)
+        return base
+    differing = _differences(champion, preprocess, base)
     if differing:
         warnings.warn(
             f"the champion does not fit the settings ({', '.join(differing)} differ); starting from the profile's base",
             stacklevel=2,
         )
-        return start
-    return Start(model=champion, preprocess=preprocess, continued=True)
+        return base
+    return InitialModel(model=champion, preprocess=preprocess, warm_started=True)
 
 
-def _from_profile(settings: DetectionSettings, labels: tuple[str, ...]) -> Start:
+def _from_profile(settings: DetectionSettings, labels: tuple[str, ...]) -> InitialModel:
     mean, std = (IMAGENET_MEAN, IMAGENET_STD)
     if settings.base:
         model = load_pretrained(settings.base, labels)
@@ -68,10 +68,10 @@ def _from_profile(settings: DetectionSettings, labels: tuple[str, ...]) -> Start
     else:
         model = build_tiny(settings.tiny, labels)
     preprocess = Preprocess(height=settings.image_height, width=settings.image_width, mean=mean, std=std)
-    return Start(model=model, preprocess=preprocess, continued=False)
+    return InitialModel(model=model, preprocess=preprocess, warm_started=False)
 
 
-def _differences(champion: PreTrainedModel, preprocess: Preprocess, wanted: Start) -> list[str]:
+def _differences(champion: PreTrainedModel, preprocess: Preprocess, wanted: InitialModel) -> list[str]:
     differing = [] if preprocess == wanted.preprocess else ["preprocess"]
     have, want = _shape(champion), _shape(wanted.model)
     return differing + sorted(key for key in have.keys() | want.keys() if have.get(key) != want.get(key))

@@ -1,4 +1,4 @@
-"""Figures against an examinee whose answers are known."""
+"""Figures against an model whose answers are known."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from aura.taxonomy import Category
-from training.outfits.exam import Exam, Question
-from training.outfits.measure import (
+from training.outfits.metrics import (
     by_category,
     compatibility_auc,
     fitb_choices,
@@ -19,6 +18,7 @@ from training.outfits.measure import (
     retrieval_ranks,
     right,
 )
+from training.outfits.questions import Question, QuestionSet
 
 
 class Known:
@@ -39,10 +39,10 @@ class Known:
         return self.embed([context[0] for context in contexts])
 
 
-def _exam(
+def _question_set(
     true: Sequence[str] = (), corrupted: Sequence[str] = (), questions: Sequence[Question] = (), **pools: list[str]
-) -> Exam:
-    return Exam(
+) -> QuestionSet:
+    return QuestionSet(
         [(item,) for item in true], [(item,) for item in corrupted], {"random": [], "same_category": list(questions)},
         {Category(name): pool for name, pool in pools.items()},
     )  # fmt: skip
@@ -64,12 +64,14 @@ def test_auc_is_the_chance_that_a_true_outfit_scores_higher(
     true: tuple[float, ...], corrupted: tuple[float, ...], expected: float
 ) -> None:
     points = {f"t{n}": value for n, value in enumerate(true)} | {f"c{n}": value for n, value in enumerate(corrupted)}
-    exam = _exam([name for name in points if name[0] == "t"], [name for name in points if name[0] == "c"])
-    assert compatibility_auc(Known(points), exam) == pytest.approx(expected)
+    question_set = _question_set(
+        [name for name in points if name[0] == "t"], [name for name in points if name[0] == "c"]
+    )
+    assert compatibility_auc(Known(points), question_set) == pytest.approx(expected)
 
 
 def test_auc_without_outfits_is_a_guess() -> None:
-    assert compatibility_auc(Known({}), _exam()) == 0.5
+    assert compatibility_auc(Known({}), _question_set()) == 0.5
 
 
 def test_the_blank_is_filled_by_the_best_outfit() -> None:
@@ -78,8 +80,8 @@ def test_the_blank_is_filled_by_the_best_outfit() -> None:
         Question(("x",), Category.BAGS, ("d", "c", "b", "a"), 0),
         Question(("y",), Category.HATS, ("b", "d", "a", "c"), 3),
     ]
-    examinee = Known({"x": 5.0, "y": -7.0, "a": 0.1, "b": 0.2, "c": 0.9, "d": 0.3})
-    choices = fitb_choices(examinee, questions)
+    model = Known({"x": 5.0, "y": -7.0, "a": 0.1, "b": 0.2, "c": 0.9, "d": 0.3})
+    choices = fitb_choices(model, questions)
     assert choices.tolist() == [2, 1, 3]
     assert right(choices, questions).tolist() == [True, False, True]
     assert mean(right(choices, questions)) == pytest.approx(2 / 3)
@@ -91,8 +93,8 @@ def test_the_blank_is_filled_by_what_lies_nearest_to_the_query() -> None:
         Question(("x", "y"), Category.BAGS, ("a", "b", "c", "d"), 1),
         Question(("y", "x"), Category.BAGS, ("a", "b", "c", "d"), 1),
     ]
-    examinee = Known({}, {"x": 10, "y": 100, "a": 0, "b": 15, "c": 90, "d": 180})
-    assert fitb_choices_by_query(examinee, questions).tolist() == [1, 2]
+    model = Known({}, {"x": 10, "y": 100, "a": 0, "b": 15, "c": 90, "d": 180})
+    assert fitb_choices_by_query(model, questions).tolist() == [1, 2]
 
 
 def test_no_questions_give_no_choices() -> None:
@@ -100,7 +102,7 @@ def test_no_questions_give_no_choices() -> None:
         choices = choose(Known({}), [])
         assert right(choices, []).tolist() == []
         assert mean(right(choices, [])) == 0
-    assert retrieval_ranks(Known({}), _exam()).tolist() == []
+    assert retrieval_ranks(Known({}), _question_set()).tolist() == []
     assert recall(np.zeros(0, dtype=np.int64)) == {"recall_at_1": 0, "recall_at_5": 0, "recall_at_10": 0}
 
 
@@ -112,15 +114,15 @@ def test_ranks_count_what_lies_nearer_of_the_same_category() -> None:
         Question(("x",), Category.HATS, ("other", "hat", "hat", "hat"), 0),
         Question(("bag",), Category.BAGS, ("near", "bag", "bag", "bag"), 0),
     ]
-    exam = _exam(questions=questions, bags=["bag", "near", "nearer", "far"], hats=["hat", "other"])
+    question_set = _question_set(questions=questions, bags=["bag", "near", "nearer", "far"], hats=["hat", "other"])
     # The last question's context holds the nearest bag of all, which does not compete.
-    assert retrieval_ranks(Known({}, degrees), exam).tolist() == [2, 0, 1, 0]
+    assert retrieval_ranks(Known({}, degrees), question_set).tolist() == [2, 0, 1, 0]
 
 
 def test_a_model_that_embeds_everything_alike_finds_nothing() -> None:
     pool = [f"bag{n}" for n in range(41)]
     questions = [Question(("x",), Category.BAGS, (name, "a", "b", "c"), 0) for name in pool]
-    ranks = retrieval_ranks(Known({}, dict.fromkeys([*pool, "x"], 30.0)), _exam(questions=questions, bags=pool))
+    ranks = retrieval_ranks(Known({}, dict.fromkeys([*pool, "x"], 30.0)), _question_set(questions=questions, bags=pool))
     # All 41 are equally near: half of the other 40 count as nearer.
     assert set(ranks.tolist()) == {20}
     assert recall(ranks)["recall_at_10"] == 0

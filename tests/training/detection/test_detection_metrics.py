@@ -40,7 +40,7 @@ def test_average_precision_of_a_known_case() -> None:
     photo = _photo((0, _A), (1, _B))
     meter.update(_ranking((0.9, 0, _A), (0.8, 0, _FAR), (0.3, 2, _B)), photo.boxes_xyxy_px, photo.labels)
     precision = meter.compute()
-    # tops: found, and before its false box; shoes: never found; bags: no ground truth, so no figure.
+    # tops: found, and before its false box; shoes: never found; bags: no ground truth, so no metric.
     assert precision.ap50_per_label == {"tops": pytest.approx(1.0), "shoes": pytest.approx(0.0)}
     assert precision.ap50 == pytest.approx(0.5)
     assert precision.ap == pytest.approx(0.5)

@@ -1,8 +1,8 @@
-"""Controls: what counts of the training outfits, without any model, get right in the exam.
+"""Baselines: how many questions the counts of the training outfits answer correctly, without any model.
 
 Splits divide outfits, not garments, as in the non-disjoint split of Polyvore Outfits (arXiv 1803.09196): a garment of a
 test outfit may have been worn in training outfits, with the very garments that it is worn with in the test. Part of the
-exam can thus be answered from memory, and the two controls say how much:
+questions can thus be answered from memory, and the two baselines say how many:
 
 - popularity knows what is worn often, and nothing of the outfit. A model that is no better has learnt no compatibility;
 - co-occurrence knows which garments were worn together, and nothing of how they look. A model that is no better may
@@ -22,10 +22,10 @@ import numpy as np
 
 from aura.prepared_rows import ItemRow, OutfitRow
 from aura.taxonomy import Category
-from training.outfits.exam import Question
+from training.outfits.questions import Question
 
 
-class Control(ABC):
+class Baseline(ABC):
     """Picks the candidate with the highest count; of equal ones those whose category was worn most in training."""
 
     def __init__(self, items: Mapping[str, ItemRow], train: Sequence[OutfitRow]) -> None:
@@ -37,7 +37,7 @@ class Control(ABC):
         """How much the training outfits speak for the candidate beside the garments that are given."""
 
     def credit(self, question: Question) -> float:
-        """Chance in [0, 1] that the control picks the answer: 1 divided by the number of candidates that tie for it."""
+        """Chance in [0, 1] that the baseline picks the answer: 1 divided by the number of candidates that tie for it."""
         ranks = [
             (self.count(item, question.context), self._category_count[self._items[item].category])
             for item in question.candidates
@@ -50,7 +50,7 @@ class Control(ABC):
         return float(np.mean([self.credit(question) for question in questions])) if questions else 0.0
 
 
-class Popularity(Control):
+class Popularity(Baseline):
     """The garment seen in most training outfits, whatever it is to go with."""
 
     def __init__(self, items: Mapping[str, ItemRow], train: Sequence[OutfitRow]) -> None:
@@ -61,7 +61,7 @@ class Popularity(Control):
         return self._item_count[candidate]
 
 
-class Cooccurrence(Control):
+class Cooccurrence(Baseline):
     """The garment worn most with those that are given: training outfits of each pair, summed over the context."""
 
     def __init__(self, items: Mapping[str, ItemRow], train: Sequence[OutfitRow]) -> None:

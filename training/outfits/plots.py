@@ -1,4 +1,4 @@
-"""Pictures of a training: blanks as the model fills them, true outfits beside corrupted ones, curves."""
+"""Plots of a training: blanks as the model fills them, true outfits beside corrupted ones, curves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from aura.prepared_rows import ItemRow
-from inference.outfits.items import WHITE, square
+from inference.image_encoder import WHITE, square
 from inference.outfits.model import OutfitModel
 from training.curves import Panel, draw_curves
 from training.outfits.data import open_item
-from training.outfits.evaluate import ModelExaminee
-from training.outfits.exam import CANDIDATES, Exam, Question
+from training.outfits.evaluate import CachedOutfitModel
+from training.outfits.questions import CANDIDATES, Question, QuestionSet
 
 _DPI = 110
 _SHOWN = 6
@@ -34,18 +34,18 @@ _CURVES = (
 )
 
 
-def draw_all(folder: Path, model: OutfitModel, rows: Mapping[str, ItemRow], exam: Exam) -> None:
+def draw_all(folder: Path, model: OutfitModel, rows: Mapping[str, ItemRow], question_set: QuestionSet) -> None:
     """Write `blanks.png`, `outfits.png` and, where `history.csv` lies in the folder, `curves.png`."""
     folder.mkdir(parents=True, exist_ok=True)
-    examinee = ModelExaminee(model, rows)
-    draw_blanks(folder / "blanks.png", examinee, rows, exam.fitb["same_category"])
-    draw_outfits(folder / "outfits.png", examinee, rows, exam)
+    cached = CachedOutfitModel(model, rows)
+    draw_blanks(folder / "blanks.png", cached, rows, question_set.fitb["same_category"])
+    draw_outfits(folder / "outfits.png", cached, rows, question_set)
     if (folder / "history.csv").is_file():
         draw_curves(folder / "curves.png", folder / "history.csv", _CURVES)
 
 
 def draw_blanks(
-    path: Path, examinee: ModelExaminee, rows: Mapping[str, ItemRow], questions: Sequence[Question]
+    path: Path, model: CachedOutfitModel, rows: Mapping[str, ItemRow], questions: Sequence[Question]
 ) -> None:
     """One question a row: the outfit, then the candidates with the model's probabilities; its choice is framed."""
     chosen = _spread(questions)
@@ -53,27 +53,27 @@ def draw_blanks(
     figure = Figure(figsize=(columns * 1.45, len(chosen) * 1.75 + 0.3), layout="constrained")
     grid = np.atleast_2d(figure.subplots(len(chosen), columns, squeeze=False))
     for axes, question in zip(grid, chosen, strict=True):
-        scores = examinee.score(question.completed())
+        scores = model.score(question.completed())
         best = int(scores.argmax())
         _draw_outfit(axes[:_GIVEN], rows, question.context)
-        for place, (axis, item) in enumerate(zip(axes[_GIVEN:], question.candidates, strict=True)):
-            true = place == question.answer
-            _draw_item(axis, rows[item], f"{scores[place]:.2f}" + (" true" if true else ""), bold=true)
-            if place == best:
+        for index, (axis, item) in enumerate(zip(axes[_GIVEN:], question.candidates, strict=True)):
+            true = index == question.answer
+            _draw_item(axis, rows[item], f"{scores[index]:.2f}" + (" true" if true else ""), bold=true)
+            if index == best:
                 _frame(axis, _RIGHT if true else _WRONG)
     figure.suptitle("Outfit, then four candidates for the missing garment; framed: the model's choice", fontsize=10)
     _save(figure, path)
 
 
-def draw_outfits(path: Path, examinee: ModelExaminee, rows: Mapping[str, ItemRow], exam: Exam) -> None:
+def draw_outfits(path: Path, model: CachedOutfitModel, rows: Mapping[str, ItemRow], question_set: QuestionSet) -> None:
     """One pair a row: a true outfit left, the same categories filled at random right, with the model's scores."""
-    pairs = _spread(list(zip(exam.true_outfits, exam.corrupted_outfits, strict=True)))
+    pairs = _spread(list(zip(question_set.true_outfits, question_set.corrupted_outfits, strict=True)))
     if not pairs:
         return
     figure = Figure(figsize=(2 * _GIVEN * 1.3, len(pairs) * 1.75 + 0.3), layout="constrained")
     grid = figure.subplots(len(pairs), 2 * _GIVEN, squeeze=False)
     for axes, (true, corrupted) in zip(grid, pairs, strict=True):
-        scores = examinee.score([true, corrupted])
+        scores = model.score([true, corrupted])
         _draw_outfit(axes[:_GIVEN], rows, true, f"true: {scores[0]:.2f}")
         _draw_outfit(axes[_GIVEN:], rows, corrupted, f"random: {scores[1]:.2f}")
     figure.suptitle("Outfits as they were worn, and beside them random garments of the same categories", fontsize=10)
@@ -87,13 +87,13 @@ def _spread(cases: Sequence[Case]) -> list[Case]:
 
 def _draw_outfit(axes: Any, rows: Mapping[str, ItemRow], items: Sequence[str], title: str = "") -> None:
     shown = items[: len(axes)]
-    for place, axis in enumerate(axes):
-        if place >= len(shown):
+    for index, axis in enumerate(axes):
+        if index >= len(shown):
             axis.set_axis_off()
             continue
-        more = len(items) - len(shown) if place == len(axes) - 1 else 0
-        label = title if title and place == 0 else rows[shown[place]].category.value
-        _draw_item(axis, rows[shown[place]], f"{label} +{more}" if more else label, bold=bool(title) and place == 0)
+        more = len(items) - len(shown) if index == len(axes) - 1 else 0
+        label = title if title and index == 0 else rows[shown[index]].category.value
+        _draw_item(axis, rows[shown[index]], f"{label} +{more}" if more else label, bold=bool(title) and index == 0)
 
 
 def _draw_item(axis: Any, row: ItemRow, title: str, *, bold: bool = False) -> None:

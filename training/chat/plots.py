@@ -1,4 +1,4 @@
-"""What a chat training shows to people: the loss as it fell, and answers before and after."""
+"""Plots of a chat training: the loss as it fell, and answers before and after."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CurveRecorder(Callback):
         self.curve.steps.append((trainer.global_step, float(loss)))
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self.curve.validations.append((trainer.global_step, float(trainer.callback_metrics["val_loss"])))
+        self.curve.validations.append((trainer.global_step, float(trainer.callback_metrics["val/loss"])))
 
     def state_dict(self) -> dict[str, Any]:
         return asdict(self.curve)

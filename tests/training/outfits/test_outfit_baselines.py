@@ -1,4 +1,4 @@
-"""The controls answer by counting training outfits: what was worn most, and what was worn together."""
+"""The baselines answer by counting training outfits: what was worn most, and what was worn together."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 from aura.taxonomy import Category
 from tests.training.outfits.conftest import outfit_of, rows_of
-from training.outfits.controls import Cooccurrence, Popularity
-from training.outfits.exam import Question
+from training.outfits.baselines import Cooccurrence, Popularity
+from training.outfits.questions import Question
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_popularity_picks_what_was_worn_most(
     assert popularity.credit(question) == pytest.approx(credit)
 
 
-def test_a_control_is_right_on_average_by_its_credits(popularity: Popularity) -> None:
+def test_a_baseline_is_right_on_average_by_its_credits(popularity: Popularity) -> None:
     questions = [
         Question((), Category.TOPS, ("tops-0", "tops-1", "tops-4", "tops-5"), 0),
         Question((), Category.HATS, ("hats-0", "hats-1", "hats-2", "hats-3"), 3),

@@ -1,0 +1,72 @@
+"""Image features of a pretrained model: SigLIP (arXiv 2303.15343), CLIP and their like, or a plain vision backbone.
+
+For profiles with a GPU and network; `colour_texture.py` needs neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import AutoImageProcessor, AutoModel
+
+from aura.errors import ArtifactError
+from inference.image_encoder import WHITE, FloatArray, square
+from inference.references import DESCRIPTOR_REFERENCE
+
+_BATCH_IMAGES = 32
+_HINT = f"use {DESCRIPTOR_REFERENCE}, a folder with a saved model, or a hub name (network)"
+
+
+class HubImageEncoder:
+    """Frozen image tower of any model with `get_image_features` or a pooler.
+
+    Args:
+        reference: hub name (for example `google/siglip-base-patch16-224`) or a folder with a saved model.
+        device: torch device, for example `cpu` or `cuda:0`; `auto`: the GPU where there is one.
+
+    Raises:
+        ArtifactError: nothing can be loaded from the reference, or the model gives no pooled image features.
+    """
+
+    def __init__(self, reference: str, device: str = "auto") -> None:
+        self.reference = reference
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._device = torch.device(device)
+        try:
+            # One backend by name: the torchvision and PIL resizers differ, and vectors of both must not meet.
+            self._processor = AutoImageProcessor.from_pretrained(reference, backend="pil")
+            self._model = AutoModel.from_pretrained(reference, dtype=torch.float32).to(self._device).eval()
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"no image encoder at {reference!r}: {error}", hint=_HINT) from error
+        self.dim = int(self._encode_batch([Image.new("RGB", (32, 32), WHITE)]).shape[1])
+
+    def encode(self, images: Sequence[Image.Image]) -> FloatArray:
+        """Vectors of images of any size and mode: float32 (N, dim), each row of L2 norm 1."""
+        if not images:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        rows = [self._encode_batch(images[i : i + _BATCH_IMAGES]) for i in range(0, len(images), _BATCH_IMAGES)]
+        return np.concatenate(rows)
+
+    @torch.inference_mode()
+    def _encode_batch(self, images: Sequence[Image.Image]) -> FloatArray:
+        # A square first: many processors cut the centre out, which would behead a coat.
+        squares = [square(image, max(image.size)) for image in images]
+        inputs = self._processor(images=squares, return_tensors="pt").to(self._device)
+        features = self._pooled(inputs["pixel_values"]).float()
+        rows: FloatArray = torch.nn.functional.normalize(features, dim=1).cpu().numpy()
+        return rows
+
+    def _pooled(self, pixel_values: Tensor) -> Tensor:
+        forward = getattr(self._model, "get_image_features", self._model)
+        pooled = getattr(forward(pixel_values=pixel_values), "pooler_output", None)
+        if pooled is None:
+            raise ArtifactError(
+                f"{self.reference!r} gives no pooled image features ({type(self._model).__name__})",
+                hint="use a CLIP- or SigLIP-like model, or a vision backbone with a pooler",
+            )
+        return pooled.flatten(1)

@@ -1,0 +1,77 @@
+"""Images of garments as vectors: the one preparation, and the encoder that a reference names.
+
+The outfit model and the index prepare every image alike (`square`): a photo that both see looks the same to both.
+
+A reference is `descriptor:colour-texture-v1` (fixed, without weights), or the hub name or folder of a pretrained model. The
+encoders are imported when they are loaded, so that a process that needs no hub model starts without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from aura.pictures import upright_rgb
+from inference.references import DESCRIPTOR_REFERENCE
+
+FloatArray = npt.NDArray[np.float32]
+
+WHITE = (255, 255, 255)
+
+
+class ImageEncoder(Protocol):
+    """Turns images into vectors."""
+
+    @property
+    def reference(self) -> str:
+        """What `load_image_encoder` made it from; written into the index and into artifacts."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        ...
+
+    def encode(self, images: Sequence[Image.Image]) -> FloatArray:
+        """Vectors of images of any size and mode: float32 (N, dim), each of L2 norm 1."""
+        ...
+
+
+def load_image_encoder(reference: str, device: str = "auto") -> ImageEncoder:
+    """The encoder that a reference names.
+
+    Args:
+        device: torch device of a hub model; `auto` is the GPU where there is one. The descriptor needs none.
+
+    Raises:
+        ArtifactError: the model cannot be loaded, or gives no image features.
+        ValueError: an unknown `descriptor:`.
+    """
+    if reference == DESCRIPTOR_REFERENCE:
+        from inference.colour_texture import ColourTextureDescriptor
+
+        return ColourTextureDescriptor()
+    if reference.startswith("descriptor:"):
+        raise ValueError(f"unknown image descriptor {reference!r}; known: {DESCRIPTOR_REFERENCE}")
+    from inference.hub_image_encoder import HubImageEncoder
+
+    return HubImageEncoder(reference, device)
+
+
+def square(image: Image.Image, size_px: int) -> Image.Image:
+    """The whole image, centred on a white RGB square of `size_px`.
+
+    It is turned as its EXIF block says, transparent pixels become white, and its aspect ratio is kept.
+    """
+    upright = upright_rgb(image)
+    scale = size_px / max(upright.size)
+    # A belt of 300 x 2 px still needs one row.
+    width, height = (max(1, round(side * scale)) for side in upright.size)
+    canvas = Image.new("RGB", (size_px, size_px), WHITE)
+    resized = upright.resize((width, height), Image.Resampling.BILINEAR)
+    canvas.paste(resized, ((size_px - width) // 2, (size_px - height) // 2))
+    return canvas

@@ -1,0 +1,48 @@
+"""The chat model as one object; see `training.spec`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from inference.chat.smoke_test import SMOKE_TEST
+from training.chat.settings import ChatSettings
+from training.context import Evaluation, TrainContext
+from training.spec import GateRule, ModelSpec
+
+
+class ChatGate(GateRule):
+    """When an adapter is good enough."""
+
+    metric: Literal["loss_reduction", "loss_reduction_low"] = "loss_reduction"
+    floor: float = 0.1
+    compare: Literal["char_probability", "loss_reduction"] = "char_probability"
+    """`loss_reduction` is relative to the base and prompt of each artifact; artifacts of different bases can only be
+    compared by the probability of the text."""
+    max_slice_drop: float = Field(default=0.05, gt=0)
+    """Slices are `char_probability`; 0.05 less is a tenth more loss."""
+
+
+def _train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
+    from training.chat.train import train
+
+    return train(settings, context)
+
+
+def _evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: int) -> Evaluation:
+    from training.chat.evaluate import evaluate
+
+    return evaluate(artifact_dir, data_dir, settings, seed)
+
+
+SPEC = ModelSpec(
+    name="chat",
+    settings=ChatSettings,
+    data_parts=("chat", "knowledge"),
+    train=_train,
+    evaluate=_evaluate,
+    gate=ChatGate,
+    smoke_test=SMOKE_TEST,
+)

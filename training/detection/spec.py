@@ -1,0 +1,41 @@
+"""The detector as one object; see `training.spec`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from inference.detection.smoke_test import SMOKE_TEST
+from training.context import Evaluation, TrainContext
+from training.detection.settings import DetectionSettings
+from training.spec import GateRule, ModelSpec
+
+
+class DetectionGate(GateRule):
+    """When a detector is good enough."""
+
+    metric: Literal["ap50", "ap", "precision_served", "recall_served"] = "ap50"
+    floor: float = 0.3
+
+
+def _train(settings: DetectionSettings, context: TrainContext) -> dict[str, float]:
+    from training.detection.train import train
+
+    return train(settings, context)
+
+
+def _evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, seed: int) -> Evaluation:
+    from training.detection.evaluate import evaluate
+
+    return evaluate(artifact_dir, data_dir, settings, seed)
+
+
+SPEC = ModelSpec(
+    name="detection",
+    settings=DetectionSettings,
+    data_parts=("detection",),
+    train=_train,
+    evaluate=_evaluate,
+    gate=DetectionGate,
+    smoke_test=SMOKE_TEST,
+)

@@ -1,0 +1,73 @@
+"""What a model is to the rest of the project: one object with its settings, training, evaluation, gate and smoke test.
+
+Each model has one, `SPEC` in `training/<model>/spec.py`, and `training.models` lists them. A spec is read by every command,
+so its module imports nothing heavy: training and evaluation are imported by the functions that call them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from aura.settings import Section, read_profile, validate
+from inference.smoke_test import SmokeTest
+from training.context import Evaluation, TrainContext
+from training.settings import RunSettings, TrainerSettings
+
+
+class GateRule(Section):
+    """When a challenger of one model is good enough. For every metric named here, higher is better."""
+
+    metric: str
+    floor: float
+    """Smallest value of `metric` that may serve at all."""
+    min_gain: float = Field(default=0.01, ge=0)
+    """Gain over the champion, relative to the champion's value, below which the champion stays."""
+    max_slice_drop: float = Field(default=0.3, gt=0)
+    """Largest absolute fall of the metric in one slice (category, photo type)."""
+    min_slice_size: int = Field(default=20, ge=1)
+    """Test cases below which a slice is not compared: two lucky boxes of six would keep a better model out."""
+    compare: str = ""
+    """Metric that challenger and champion are compared by, when it is not `metric`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """One model.
+
+    Attributes:
+        name: of its folders in `inference/` and `training/`, its section of a profile, its stages and registry entry.
+        settings: schema of its section of a profile.
+        data_parts: folders below the prepared data that training and evaluation read.
+        train: trains into `TrainContext.out_dir` and returns validation metrics.
+        evaluate: (artifact directory, prepared data, settings, seed) -> metrics on the test split.
+        gate: its rule, whose defaults are the `sample` profile's.
+        smoke_test: fixed inputs that every copy of an artifact must answer as the trained model did.
+    """
+
+    name: str
+    settings: type[TrainerSettings]
+    data_parts: tuple[str, ...]
+    train: Callable[[Any, TrainContext], dict[str, float]]
+    evaluate: Callable[[Path, Path, Any, int], Evaluation]
+    gate: type[GateRule]
+    smoke_test: SmokeTest
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Modules that a training runs; with what they import they decide what it yields."""
+        return (f"training.{self.name}.train", f"inference.{self.name}.smoke_test")
+
+    def read_settings(self, profile: str) -> tuple[TrainerSettings, RunSettings]:
+        """This model's section of a profile (name or YAML file), and the settings that all trainings share.
+
+        Raises:
+            SettingsError: the profile is unknown, or lists what is wrong in these sections.
+        """
+        values = read_profile(profile)
+        shared = {key: values[key] for key in RunSettings.model_fields if key in values}
+        return validate(self.settings, values.get(self.name), self.name), validate(RunSettings, shared)
