@@ -67,7 +67,7 @@ def settle(workspace: Workspace, registry: Registry, model: str) -> Outcome:
         registry.set_alias(model, CHALLENGER, version.version)
         if verdict.promote:
             registry.promote(model, version.version)
-        reasons, word = verdict.reasons, verdict.word
+        reasons, word = verdict.reasons, verdict.label
         registry.tag(version, {"verdict": word, "reasons": "; ".join(reasons), "settled": "true"})
     serving = registry.at(model, CHAMPION)
     champion = verdict.champion
