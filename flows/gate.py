@@ -41,7 +41,7 @@ class Verdict:
     reasons: list[str] = field(default_factory=list)
 
     @property
-    def word(self) -> str:
+    def label(self) -> str:
         return "promoted" if self.promote else "kept champion" if self.champion is not None else "rejected"
 
 

@@ -70,7 +70,7 @@ def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Out
         registry.set_alias(model, CHALLENGER, version.version)
         if verdict.promote:
             registry.promote(model, version.version)
-        reasons, word = verdict.reasons, verdict.word
+        reasons, word = verdict.reasons, verdict.label
         registry.tag(version, {"verdict": word, "reasons": "; ".join(reasons), JUDGED: "true"})
     serving = registry.at(model, CHAMPION)
     champion = verdict.champion

@@ -154,7 +154,7 @@ class History(Callback):
     def _write(self) -> None:
         if not self._rows:
             return
-        columns = list(dict.fromkeys(name for one in self._rows for name in one))
+        columns = list(dict.fromkeys(name for row in self._rows for name in row))
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, columns)

@@ -137,5 +137,5 @@ def _checked(schema: type[SectionType], values: Any, path: Path) -> SectionType:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise ArtifactError(f"{path} is not a chat model's: {problems}", hint="train again, or roll back") from error

@@ -38,8 +38,9 @@ class ChatSmokeTest:
         from inference.chat.model import ChatModel
 
         model = ChatModel.load(artifact, device)
-        questions = [[{"role": "user", "content": one["question"]}] for one in read_inputs(artifact)]
-        answers = [{"role": "assistant", "content": one["answer"]} for one in read_inputs(artifact)]
+        inputs = read_inputs(artifact)
+        questions = [[{"role": "user", "content": conversation["question"]}] for conversation in inputs]
+        answers = [{"role": "assistant", "content": conversation["answer"]} for conversation in inputs]
         examples = [
             model.prompts.example([*question, answer]) for question, answer in zip(questions, answers, strict=True)
         ]

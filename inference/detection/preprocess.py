@@ -104,7 +104,7 @@ class Preprocess:
             fields: dict[str, Any] = dict(values)
             method = fields.pop("method")
             arguments: dict[str, Any] = {
-                key: tuple(one) if isinstance(one, list) else one for key, one in fields.items()
+                key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
             }
             made = cls(**arguments)
         except (TypeError, ValueError, KeyError) as error:

@@ -27,14 +27,14 @@ def comparison(challenger: float, champion: float | None = None, **slices: tuple
 def test_a_first_model_needs_the_floor_only() -> None:
     assert judge(comparison(0.2), RULE).promote
     verdict = judge(comparison(0.19), RULE)
-    assert (verdict.promote, verdict.word) == (False, "rejected")
+    assert (verdict.promote, verdict.label) == (False, "rejected")
     assert verdict.reasons == ["ap50 0.190 is below the floor 0.200"]
 
 
 def test_ties_and_gains_within_the_margin_keep_the_champion() -> None:
     for value in (0.40, 0.41, 0.42):
         verdict = judge(comparison(value, 0.40), RULE)
-        assert (verdict.promote, verdict.word) == (False, "kept champion")
+        assert (verdict.promote, verdict.label) == (False, "kept champion")
     assert judge(comparison(0.421, 0.40), RULE).promote
 
 

@@ -131,21 +131,21 @@ def test_its_two_stages_and_its_gate(tmp_path: Path, data: Path) -> None:
     comparison = stages.evaluate()
     assert comparison["challenger"]["metrics"] == {"accuracy": pytest.approx(0.6)}
     assert (comparison["model"], comparison["champion"]) == ("toy", None)
-    assert stages.verdict().word == "promoted"
+    assert stages.verdict().label == "promoted"
 
     artifact.rename(tmp_path / "champion")
     assert stages.train() == 0
-    assert stages.verdict().word == "kept champion", "an equal challenger is no gain"
+    assert stages.verdict().label == "kept champion", "an equal challenger is no gain"
     better = Stages(tmp_path, data, "toy: {shrinkage: 0.1}")
     assert better.train() == 0
-    assert better.verdict().word == "promoted"
+    assert better.verdict().label == "promoted"
 
 
 def test_its_gate_is_a_part_of_the_profile(tmp_path: Path, data: Path) -> None:
     stages = Stages(tmp_path, data, "toy: {shrinkage: 0.8}\ngate: {toy: {floor: 0.7}}")
     assert stages.train() == 0
     verdict = stages.verdict()
-    assert (verdict.word, verdict.reasons) == ("rejected", ["accuracy 0.600 is below the floor 0.700"])
+    assert (verdict.label, verdict.reasons) == ("rejected", ["accuracy 0.600 is below the floor 0.700"])
     values = stages.profile().model_dump(mode="json")
     assert values["toy"]["shrinkage"] == 0.8
     assert values["gate"]["toy"]["metric"] == "accuracy"

@@ -29,9 +29,9 @@ def loss_reduction_interval(
     """
     rows = {name: row for row, name in enumerate(dict.fromkeys(case.conversation for case in cases))}
     before, after = np.zeros(len(rows)), np.zeros(len(rows))
-    for case, one_before, one_after in zip(cases, base_nats, nats, strict=True):
-        before[rows[case.conversation]] += one_before
-        after[rows[case.conversation]] += one_after
+    for case, base_value, value in zip(cases, base_nats, nats, strict=True):
+        before[rows[case.conversation]] += base_value
+        after[rows[case.conversation]] += value
     if len(rows) == 1:
         return (_reduction(before, after).item(),) * 2
     interval = bootstrap(

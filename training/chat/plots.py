@@ -102,7 +102,10 @@ def draw_answers(folder: Path, shown: Sequence[ShownAnswer]) -> None:
     if not shown:
         return
     write_text(folder / "answers.md", _markdown(shown))
-    rows = [(_wrapped(one.question, 2 * _LINE_CHARS), _wrapped(one.before), _wrapped(one.after)) for one in shown]
+    rows = [
+        (_wrapped(answer.question, 2 * _LINE_CHARS), _wrapped(answer.before), _wrapped(answer.after))
+        for answer in shown
+    ]
     heights = [(len(question) + max(len(before), len(after)) + 2.6) * _LINE_INCHES for question, before, after in rows]
     total = sum(heights) + 0.75
     figure = Figure(figsize=(12, total), dpi=110, facecolor=_PAPER)
@@ -138,10 +141,10 @@ def _wrapped(text: str, chars: int = _LINE_CHARS) -> list[str]:
 
 def _markdown(shown: Sequence[ShownAnswer]) -> str:
     parts = ["# Answers before and after training\n"]
-    for one in shown:
+    for answer in shown:
         parts.append(
-            f"## {one.question}\n\n**Before (base model)**\n\n{_quoted(one.before)}\n\n**After (adapter)**\n\n"
-            f"{_quoted(one.after)}\n\n**Written by the dialogue's author**\n\n{_quoted(one.written)}\n"
+            f"## {answer.question}\n\n**Before (base model)**\n\n{_quoted(answer.before)}\n\n**After (adapter)**\n\n"
+            f"{_quoted(answer.after)}\n\n**Written by the dialogue's author**\n\n{_quoted(answer.written)}\n"
         )
     return "\n".join(parts)
 

@@ -26,7 +26,7 @@ from training.trainer import best_checkpoint, build_trainer, resume_path
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitResult:
     """What remains of a fit: plain values. Trainer, module, data module and callbacks all lead to the quantised model."""
 
     val_cases: Sequence[Case]
@@ -35,7 +35,7 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedResult:
     """A model as it is served, on the validation split: nats per answer token, and what it says to some questions."""
 
     loss: float
@@ -62,11 +62,11 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
     cases = fitted.val_cases
     shown = _shown(cases, settings.shown_answers)
     device = training_device(settings)
-    base = _serve(
+    base = _evaluate_served(
         ChatModel.load_base(settings.base, device, prompt=settings.prompt, generation=settings.generation),
         cases, shown, settings.score_batch_tokens,
     )  # fmt: skip
-    tuned = _serve(ChatModel.load(context.out_dir, device), cases, shown, settings.score_batch_tokens)
+    tuned = _evaluate_served(ChatModel.load(context.out_dir, device), cases, shown, settings.score_batch_tokens)
     draw_curve(context.plots_dir / "loss.png", fitted.curve, base_loss=base.loss)
     draw_answers(
         context.plots_dir,
@@ -83,7 +83,7 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
     }
 
 
-def _fit(settings: ChatSettings, context: TrainContext) -> Fitted:
+def _fit(settings: ChatSettings, context: TrainContext) -> FitResult:
     """Train, or resume, and write the best checkpoint's artifact; `validation_loss` is that checkpoint's, as trained."""
     recorder = CurveRecorder()
     # Seeds everything, so it comes before the adapter's random weights.
@@ -113,7 +113,7 @@ def _fit(settings: ChatSettings, context: TrainContext) -> Fitted:
     score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     if score is None:
         raise ValueError("the checkpoint callback did not keep the best loss")
-    return Fitted(data.val_cases, recorder.curve, float(score))
+    return FitResult(data.val_cases, recorder.curve, float(score))
 
 
 def _load_best(module: ChatModule, path: Path) -> None:
@@ -137,8 +137,8 @@ def _shown(cases: Sequence[Case], count: int) -> list[Case]:
     return chosen[:count]
 
 
-def _serve(model: ChatModel, cases: Sequence[Case], shown: list[Case], batch_tokens: int) -> Served:
+def _evaluate_served(model: ChatModel, cases: Sequence[Case], shown: list[Case], batch_tokens: int) -> ServedResult:
     nats = model.answer_nats([case.example for case in cases], batch_tokens)
     tokens = sum(len(case.example.answer_ids) for case in cases)
     answers = [model.reply(case.messages[:-1], case.passages).text.strip() for case in shown]
-    return Served(sum(nats) / tokens, answers)
+    return ServedResult(sum(nats) / tokens, answers)

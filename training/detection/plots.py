@@ -75,7 +75,7 @@ def _draw_photo(
     axis.imshow(image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale)))))
     axis.set_title(title, fontsize=9, color="#444444")
     # Large boxes first, so that a belt's label is not hidden under a coat's.
-    for label, score, box in sorted(boxes, key=lambda one: -(one[2][2] - one[2][0]) * (one[2][3] - one[2][1])):
+    for label, score, box in sorted(boxes, key=lambda label_score_box: -_area(label_score_box[2])):
         x0, y0, x1, y1 = (value * scale for value in box)
         axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=_COLOURS[label], linewidth=1.6))
         axis.text(
@@ -83,6 +83,11 @@ def _draw_photo(
             verticalalignment="bottom", clip_on=True,
             bbox={"facecolor": _COLOURS[label], "edgecolor": "none", "pad": 1.0},
         )  # fmt: skip
+
+
+def _area(box_xyxy: tuple[float, ...]) -> float:
+    x0, y0, x1, y1 = box_xyxy
+    return (x1 - x0) * (y1 - y0)
 
 
 def draw_precision(path: Path, precision: Precision) -> None:
