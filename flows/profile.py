@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from aura.serving import ServingSettings
 from aura.settings import Section, Uri, read_profile, validate
 from aura.tracking import TrackingSettings
+from bentos.serving.settings import ServingSettings
+from flows.services import SERVICES
 from inference.retrieval.settings import RetrievalSettings
 from training.chat.settings import ChatSettings
 from training.data.settings import DataSettings
@@ -44,6 +46,12 @@ class Profile(Section):
     serving: ServingSettings = ServingSettings()
     tracking: TrackingSettings = TrackingSettings()
     night: NightSettings = NightSettings()
+
+    @model_validator(mode="after")
+    def _ports_are_of_services(self) -> Self:
+        if unknown := sorted(self.serving.ports.keys() - SERVICES.keys()):
+            raise ValueError(f"serving.ports names {', '.join(unknown)}; known services: {', '.join(SERVICES)}")
+        return self
 
 
 def load_profile(name: str, overrides: Sequence[str] = ()) -> Profile:

@@ -25,8 +25,8 @@ from aura.errors import ArtifactError, BusyError, DataError
 from aura.lineage import code_hash, file_tree_hash, value_hash
 from aura.paths import ProfilePaths, repo_root
 from aura.supervision import ENDED_AFTER_SECONDS, RUN_PID, watched
+from flows.bento_contents import FILES
 from flows.profile import Profile
-from flows.services import BUILD_FILES, SERVICES
 from training.models import MODELS, model_sources
 
 CODE: dict[str, tuple[str, ...]] = {
@@ -37,12 +37,17 @@ CODE: dict[str, tuple[str, ...]] = {
         "inference/retrieval/judge.py",
     ),
     "index": ("inference/retrieval", "inference/text_embedding.py", "aura/pictures.py", "aura/taxonomy.py"),
-    "package": ("bentos", "inference", "aura", "flows/package.py", "flows/ask.py", "flows/services.py"),
+    "package": (
+        "bentos",
+        "inference",
+        "aura",
+        "flows/package.py",
+        "flows/bento_contents.py",
+        "flows/service_smoke_test.py",
+        "flows/services.py",
+    ),
     "evaluate": ("training/evaluate.py", "training/context.py"),
 } | {model: model_sources(model) for model in MODELS}
-
-_PACKING = (*BUILD_FILES, *(service.bentofile for service in SERVICES.values()))
-"""Files besides code that decide what a Bento is."""
 
 _PROBE_SECONDS = 1.0
 """`running` takes the lock for a moment to see whether it is free; a night that begins just then must not give up."""
@@ -141,7 +146,7 @@ class Workspace:
             sources["sample"] = "drawn"  # its content is decided by the settings and the code alone
         values["inputs"] = {
             "code": {name: code_hash(parts) for name, parts in CODE.items()},
-            "packing": value_hash([content_hash(repo_root() / file) for file in _PACKING]),
+            "packing": value_hash([content_hash(repo_root() / file) for file in FILES]),
             "knowledge": file_tree_hash(repo_root() / "data" / "knowledge"),
             "raw": sources,
         }

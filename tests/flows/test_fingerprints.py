@@ -24,7 +24,7 @@ NO_EFFECT_ON_RESULTS = {
     "aura.errors": "words",
     "aura.lineage": "a changed hash calls for a new run by itself",
     "aura.paths": "places",
-    "aura.serving": "the values are parameters",
+    "bentos.serving.settings": "the values are parameters",
     "aura.settings": "the values are parameters",
     "aura.supervision": "when a process ends",
     "aura.tracking": "where runs are remembered",

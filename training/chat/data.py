@@ -17,7 +17,7 @@ import lightning
 from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from aura.errors import DataError, InvalidRequestError
-from inference.chat.notes import search_query
+from inference.chat.passages import search_query
 from inference.chat.prompt import Example, PromptBuilder
 from inference.chat.scoring import TokenBatch, collate, length_batches
 from training.chat.passages import PassageFinder, with_support

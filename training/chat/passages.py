@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aura.errors import DataError
-from inference.chat.notes import note_text
+from inference.chat.passages import passage_text
 from inference.retrieval.chunks import cut_page, read_pages
 
 _WORD = re.compile(r"[a-z0-9]+")
@@ -45,7 +45,7 @@ class PassageFinder:
         for page in read_pages(pages):
             begin = len(self._notes)
             for chunk in cut_page(page, max_words):
-                note = note_text(page.title, chunk.heading, chunk.text)
+                note = passage_text(page.title, chunk.heading, chunk.text)
                 for word in _words(note):
                     self._holders[word].append(len(self._notes))
                 self._notes.append(note)

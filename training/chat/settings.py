@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from inference.chat.notes import PASSAGES
+from inference.chat.passages import DEFAULT_PASSAGES
 from inference.chat.settings import GenerationSettings, LoraSettings, PromptSettings
 from training.settings import TrainerSettings
 
@@ -37,7 +37,7 @@ class ChatSettings(TrainerSettings):
         default=140, ge=20, description="how knowledge pages are cut for the notes; equal to retrieval.chunk_max_words"
     )
     passages: int = Field(
-        default=PASSAGES, ge=1, description="notes per question; equal to what the service sends by default"
+        default=DEFAULT_PASSAGES, ge=1, description="notes per question; equal to what the service sends by default"
     )
     score_batch_tokens: int = Field(default=1024, ge=64, description="tokens at once where a loss is only measured")
     shown_answers: int = Field(default=2, ge=0, description="questions answered before and after, for people to read")

@@ -1,0 +1,55 @@
+"""What is looked up for a question and how a found chunk reads; training and the service share both."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from aura.errors import InvalidRequestError
+from inference.chat.passages import passage_text, search_query
+
+ABOUT_WOOL = {"role": "user", "content": "How hot may I wash a wool jumper?"}
+ANSWER = {"role": "assistant", "content": "At 30 degrees."}
+
+
+def asked(*questions: str) -> list[dict[str, str]]:
+    later = [message for text in questions for message in (ANSWER, {"role": "user", "content": text})]
+    return [ABOUT_WOOL, *later]
+
+
+@pytest.mark.parametrize(
+    ("messages", "query"),
+    [
+        (asked(), "How hot may I wash a wool jumper?"),
+        (asked("And in the machine?"), "How hot may I wash a wool jumper? And in the machine?"),
+        (asked("What goes with brown suede shoes?"), "What goes with brown suede shoes?"),
+        (asked("Which shoes go with it then?", "And a belt?"), "Which shoes go with it then? And a belt?"),
+        ([{"role": "user", "content": "Wool?"}], "Wool?"),
+    ],
+)
+def test_a_short_follow_up_is_looked_up_with_the_question_before(messages: list[dict[str, str]], query: str) -> None:
+    assert search_query(messages) == query
+
+
+def test_of_a_long_question_the_end_is_looked_up() -> None:
+    query = search_query(asked("blazer " * 300 + "which shoes?"))
+    assert len(query) == 1000
+    assert query.endswith("blazer which shoes?")
+
+
+def test_a_conversation_without_a_question_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="user's"):
+        search_query([ANSWER])
+
+
+def test_note_names_its_source() -> None:
+    assert passage_text("Wool", "Washing", "At 30 degrees.") == "Wool. Washing.\nAt 30 degrees."
+    assert passage_text("Wool", "Wool", "At 30 degrees.") == "Wool.\nAt 30 degrees."
+
+
+def test_the_api_part_can_import_it_without_torch() -> None:
+    code = "import sys, inference.chat.passages; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
