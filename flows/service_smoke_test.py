@@ -1,7 +1,8 @@
 """Smoke test of each service: a real request to every endpoint, whose answer must have the right shape and substance.
 
 Each takes the URL of a running service, returns one line about what it answered, and raises a ServiceError when an answer is
-an error or not what it must be. `flows.services` names them.
+an error or not what it must be. `flows.services` names them, and every command reads that table: the libraries of a test are
+imported when it runs.
 """
 
 from __future__ import annotations
@@ -11,10 +12,6 @@ import io
 import json
 from typing import Any
 
-import httpx
-from PIL import Image, ImageDraw
-from websockets.sync.client import connect
-
 from aura.errors import ServiceError
 
 _TIMEOUT_SECONDS = 120
@@ -23,6 +20,8 @@ _QUESTION = "Which shoes go with a navy suit?"
 
 def drawn_photo() -> bytes:
     """A JPEG with a dark top and light trousers on a plain background."""
+    from PIL import Image, ImageDraw
+
     photo = Image.new("RGB", (240, 360), "#dedad2")
     pen = ImageDraw.Draw(photo)
     pen.rectangle((80, 60, 160, 170), fill="#22324f")
@@ -54,6 +53,8 @@ def outfit_recommendation(url: str) -> str:
 
 
 def conversational_ai(url: str) -> str:
+    from websockets.sync.client import connect
+
     passages = _post(f"{url}/rag/query", json={"query": _QUESTION, "k": 3})["passages"]
     chat = {"messages": [{"role": "user", "content": _QUESTION}], "max_new_tokens": 48}
     text = _post(f"{url}/chat", json=chat)["message"]["content"]
@@ -70,6 +71,8 @@ def conversational_ai(url: str) -> str:
 
 
 def _post(url: str, **request: Any) -> dict[str, Any]:
+    import httpx
+
     response = httpx.post(url, timeout=_TIMEOUT_SECONDS, **request)
     if response.is_error:
         raise ServiceError(f"{response.request.url} answered {response.status_code}: {response.text[:500]}")

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import bentoml
 
+from aura.errors import AuraError
 from aura.supervision import die_with_parent
 from bentos.serving.assets import Assets, ServedIndex, open_assets
 from bentos.serving.bentoml_options import runner_options
 from bentos.serving.errors import Failure, answer_or_failure
+from bentos.serving.request_log import logger
 from bentos.visual_analysis.messages import (
     LEAST_SCORE,
     AnalyzeRequest,
@@ -48,6 +50,11 @@ class DetectorRunner:
         self._version = champion.version
         self._detector = load_detector(champion.folder, self._assets.serving.device)
         self._index: ServedIndex | None = None
+        # Opening it takes seconds, in which a batch of photos would wait for one that wants similar items.
+        try:
+            self._index = self._assets.index()
+        except AuraError as error:
+            logger.warning("photos are analysed without similar items as yet: %s", error.message)
 
     @bentoml.api
     async def status(self) -> RunnerStatus:
@@ -86,7 +93,7 @@ class DetectorRunner:
         return FoundGarments(garments=garments, model=self._version)
 
     def _current_index(self) -> Index:
-        if self._index is None:  # not opened at the start: photos are analysed while there is no index yet
+        if self._index is None:  # there was none when this process started
             self._index = self._assets.index()
         return self._index.current()
 

@@ -21,10 +21,10 @@ def serve(
     profile: ProfileOption = "sample",
     overrides: SetOption = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="visual_analysis, outfit_recommendation or conversational_ai")
+        list[str] | None, typer.Option("--only", help="start this service alone; repeat the option for more")
     ] = None,
 ) -> None:
-    """Start the three services from the champions, and stop them together with Ctrl+C."""
+    """Start the services from the champions, and stop them together with Ctrl+C."""
     from aura.errors import ServiceError
     from aura.paths import profile_paths
     from aura.registry import CHAMPION, Registry

@@ -33,7 +33,7 @@ def client() -> TestClient:
         "silent": TimeoutError(),
         "killed": aiohttp.ServerDisconnectedError(),
         "halfway": aiohttp.ClientPayloadError("secret detail: response payload is not completed"),
-        "remote": InternalServerError("secret detail of the model part"),
+        "remote": InternalServerError("secret detail of the runner"),
         "bug": RuntimeError("secret detail"),
     }
 

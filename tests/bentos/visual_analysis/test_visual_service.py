@@ -157,6 +157,15 @@ def test_photos_are_detected_as_one_batch_and_fail_alone(detector: Detector, cap
     assert "request abc-1: index_not_ready: no index yet" in caplog.text
 
 
+def test_an_index_that_comes_later_is_found_without_a_restart(detector: Detector, index: Any) -> None:
+    assets = StubAssets(served_index=IndexNotReadyError("no index yet"))
+    runner = DetectorRunner.inner(assets, lambda *_: detector)
+    request = AnalyzeRequest(photo=RgbImage.of(PHOTO), threshold=None, similar=1)
+    assert runner.analyze([request])[0].code == "index_not_ready"
+    assets.served_index = ServedIndex(index, follow=False)
+    assert len(runner.analyze([request])[0].garments[0].similar) == 1
+
+
 def test_a_full_queue_is_busy_for_a_while(client: TestClient, runner_client: Client) -> None:
     runner_client.full = True
     refused = analyze(client)
