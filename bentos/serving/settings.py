@@ -18,6 +18,8 @@ class ServingSettings(Section):
     """Port of a service by the service's name; one that is not named has its port of `flows/services.py`."""
     device: str = "cpu"
     """Device of the models, as torch names it."""
+    start_timeout_seconds: float = Field(default=180.0, gt=0)
+    """Seconds for a service to load its models and answer for the first time, in a night and in `aura serve`."""
     max_body_bytes: int = Field(default=64_000_000, gt=0)
     """Body limit in bytes per request; a longer body is refused while it arrives. Base64 in JSON takes a third more bytes
     than the image."""

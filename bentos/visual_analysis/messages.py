@@ -30,7 +30,7 @@ class Similar(Message):
     item_id: str
     title: str
     category: Category
-    similarity: float = Field(description="cosine similarity of the picture descriptors, -1 to 1")
+    similarity: float = Field(description="cosine similarity of the image descriptors, -1 to 1")
 
 
 class Garment(Message):

@@ -59,7 +59,7 @@ def serve(
             command = watched("bentoml", "serve", service.target, *address)
             running.append((name, _start(command, log, environment), log, service.url(settings.serving)))
         for name, process, log, url in running:
-            wait_until_healthy(SERVICES[name].health_url(url), process, log, _START_SECONDS)
+            wait_until_healthy(SERVICES[name].health_url(url), process, log, settings.serving.start_timeout_seconds)
             console.print(f"[green]{name}[/] {url}/docs", highlight=False)
         console.print("Ctrl+C stops them.")
         _watch(running)

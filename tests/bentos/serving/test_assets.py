@@ -68,8 +68,9 @@ def test_a_champion_of_the_registry_is_fetched_once(own_home: Path, tmp_path: Pa
     champion = assets.champion("outfits")
     assert champion.version == ModelVersion(name="outfits", version="1")
     assert champion.folder == own_home / "serving" / "sample" / "outfits" / ("c" * 16)
-    write_text(champion.folder / "kept", "")
-    assert (assets.champion("outfits").folder / "kept").is_file(), "fetched again"
+    fetched = (champion.folder / "config.json").stat().st_ino
+    assert assets.champion("outfits") == champion
+    assert (champion.folder / "config.json").stat().st_ino == fetched, "fetched again"
 
 
 def test_without_pins_the_profile_of_the_environment_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
