@@ -27,6 +27,16 @@ def write_text(path: Path, text: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the list of names in a folder, to the disk: without it a power cut may leave an empty file."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -59,12 +69,15 @@ def replace_dir(source: Path, target: Path) -> None:
     `recover_dir` puts that right.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    for path in [*source.rglob("*"), source]:
+        sync(path)
     old = target.with_name(f".{target.name}.old")
     if target.exists():
         if old.exists():
             shutil.rmtree(old)
         target.rename(old)
     source.rename(target)
+    sync(target.parent)
     if old.exists():
         shutil.rmtree(old)
 

@@ -6,11 +6,20 @@ services turn them into one error body. A programmer's mistake is a `ValueError`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 
 class AuraError(Exception):
-    """Base of every error that is meant for a user's eyes."""
+    """Base of every error that is meant for a user's eyes.
+
+    Attributes:
+        code: stable name of the class for programs.
+        transient: whether the same attempt may succeed later without anybody's help, so that it is worth another try.
+    """
 
     code = "internal"
+    transient = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -24,9 +33,25 @@ class AuraError(Exception):
         # Keyword-only arguments do not survive the default pickling between worker processes.
         return (_rebuild, (type(self), self.message, self.hint))
 
+    def as_dict(self) -> dict[str, str]:
+        """The error as plain values, for another process; `error_from_dict` makes the same class of it again."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
 
 def _rebuild(kind: type[AuraError], message: str, hint: str) -> AuraError:
     return kind(message, hint=hint)
+
+
+def error_from_dict(values: dict[str, Any]) -> AuraError:
+    """The error that `as_dict` described; an unknown code becomes a plain `AuraError`."""
+    kinds = {kind.code: kind for kind in reversed([*_kinds(AuraError)])}  # a class that inherits its code gives way
+    return kinds.get(str(values.get("code")), AuraError)(str(values["message"]), hint=str(values.get("hint", "")))
+
+
+def _kinds(kind: type[AuraError]) -> Iterator[type[AuraError]]:
+    yield kind
+    for derived in kind.__subclasses__():
+        yield from _kinds(derived)
 
 
 class SettingsError(AuraError):
@@ -47,10 +72,29 @@ class ArtifactError(AuraError):
     code = "invalid_artifact"
 
 
+class WrongAnswerError(ArtifactError):
+    """A model loads and answers, but not as it did when it was trained."""
+
+    code = "wrong_answer"
+
+
+class DamagedArtifactError(ArtifactError):
+    """The files of a registered version are not those that were registered."""
+
+    code = "damaged_artifact"
+
+
 class RegistryError(AuraError):
     """The model registry has no such model, version or alias."""
 
     code = "not_in_registry"
+
+
+class RegistryUnavailableError(RegistryError):
+    """The model registry does not answer at the moment."""
+
+    code = "registry_unavailable"
+    transient = True
 
 
 class IndexNotReadyError(AuraError):
@@ -63,6 +107,7 @@ class BusyError(AuraError):
     """Another run holds the resource."""
 
     code = "busy"
+    transient = True
 
 
 class StageError(AuraError):
@@ -71,10 +116,30 @@ class StageError(AuraError):
     code = "stage_failed"
 
 
+class StageInterruptedError(StageError):
+    """A pipeline stage was killed, ran out of time or memory, or met something that is away at the moment."""
+
+    code = "stage_interrupted"
+    transient = True
+
+
+class DeadlineError(AuraError):
+    """The time that a night may take is over."""
+
+    code = "deadline"
+
+
 class ServiceError(AuraError):
-    """A service did not start or did not answer as it must."""
+    """A service did not answer as it must."""
 
     code = "service_failed"
+
+
+class StartError(ServiceError):
+    """A server did not start, or not within its limit: on a busy machine it may the next time."""
+
+    code = "start_failed"
+    transient = True
 
 
 class InvalidRequestError(AuraError):

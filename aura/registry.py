@@ -1,29 +1,35 @@
 """Model registry on MLflow: versions, their aliases, promotion and rollback.
 
 Three aliases a model: `challenger` (the newest candidate), `champion` (serves), `previous` (served before). A candidate is
-known by its `candidate_id` (hash of everything that went into it), so the same candidate is never registered twice.
+known by its `candidate_id` (hash of everything that went into it), so the same candidate is never registered twice. A version
+is known by the hash of its files as well, and no copy of it is handed out that has another.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import httpx
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from requests import RequestException
 
-from aura.artifact import replace_dir
-from aura.errors import RegistryError
+from aura.artifact import content_hash, replace_dir
+from aura.errors import DamagedArtifactError, RegistryError, RegistryUnavailableError
 from aura.tracking import TrackingSettings, experiment_id, run_is_active, tracking_uri
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+ARTIFACT_HASH = "artifact_hash"
+"""Tag of a version: hash of the files that were registered, and that every copy of it must have."""
 _ARTIFACT_PATH = "model"
 _ANSWER_SECONDS = 10.0
 
@@ -123,7 +129,9 @@ class Registry:
             source = f"{self._client.get_run(run_id).info.artifact_uri}/{_ARTIFACT_PATH}"
             if not self._client.search_registered_models(f"name='{self.name(model)}'"):
                 self._client.create_registered_model(self.name(model))
-            made = self._client.create_model_version(self.name(model), source=source, run_id=run_id, tags=dict(tags))
+            made = self._client.create_model_version(
+                self.name(model), source=source, run_id=run_id, tags={**tags, ARTIFACT_HASH: content_hash(artifact)}
+            )
         return self.version(model, str(made.version))
 
     def tag(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
@@ -168,17 +176,64 @@ class Registry:
             self.set_alias(model, PREVIOUS, champion.version)
         return previous
 
+    def fetch(self, version: ModelVersion, target: Path) -> Path:
+        """Make `target` a whole copy of a version's artifact; one that is there already and whole is kept."""
+        if target.is_dir() and content_hash(target) == version.tags.get(ARTIFACT_HASH):
+            return target
+        return self.download(version, target)
+
     def download(self, version: ModelVersion, target: Path) -> Path:
-        """Copy a version's artifact to `target`, in one rename."""
+        """Copy a version's artifact from the store to `target`, in one rename.
+
+        Raises:
+            DamagedArtifactError: the store's files are not those that were registered. `target` stays as it was.
+        """
         from mlflow.artifacts import download_artifacts
 
+        expected = version.tags.get(ARTIFACT_HASH, "")
+        label = f"version {version.version} of {self.name(version.model)}"
+        hint = (
+            "roll back or promote another version (`aura models list`), or delete this one on MLflow's page: "
+            "the next night then registers its candidate again"
+        )
+        if not expected:
+            raise DamagedArtifactError(f"{label} has no hash of its files, so that no copy can be checked", hint=hint)
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._reachable(), tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
-            got = download_artifacts(
-                artifact_uri=f"runs:/{version.run_id}/{_ARTIFACT_PATH}", dst_path=folder, tracking_uri=self.uri
-            )
-            replace_dir(Path(got), target)
+            # Not `runs:/...`: behind that address MLflow calls whatever goes wrong a path that does not exist.
+            uri = f"{self._client.get_run(version.run_id).info.artifact_uri}/{_ARTIFACT_PATH}"
+            try:
+                got = Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=self.uri))
+            except (MlflowException, OSError) as error:
+                if not _says_that_nothing_is_there(error):
+                    raise
+                raise DamagedArtifactError(f"{label} cannot be copied from the store: {error}", hint=hint) from error
+            found = content_hash(got)
+            if found != expected:
+                raise DamagedArtifactError(
+                    f"the files of {label} in the store are not those that were registered "
+                    f"(hash {found[:12]}, registered {expected[:12]})",
+                    hint=hint,
+                )
+            replace_dir(got, target)
         return target
+
+    def verify(self, version: ModelVersion) -> None:
+        """Make sure that the store has the files that were registered.
+
+        Raises:
+            DamagedArtifactError: it has not.
+        """
+        with tempfile.TemporaryDirectory(prefix="aura-verify-") as folder:
+            self.download(version, Path(folder) / version.model)
+
+    def put_back(self, version: ModelVersion, artifact: Path) -> bool:
+        """Write a version's files to the store again, if `artifact` is a whole copy of them; whether it is."""
+        if not artifact.is_dir() or content_hash(artifact) != version.tags.get(ARTIFACT_HASH):
+            return False
+        with self._reachable():
+            self._client.log_artifacts(version.run_id, str(artifact), _ARTIFACT_PATH)
+        return True
 
     def _new_run(self, model: str) -> str:
         experiment = experiment_id(self._client, self._settings, f"{self._namespace}/{model}")
@@ -209,10 +264,24 @@ class Registry:
             try:
                 httpx.head(self.uri, timeout=_ANSWER_SECONDS, verify=False)
             except (httpx.ConnectError, httpx.TimeoutException, httpx.InvalidURL) as error:
-                raise RegistryError(f"no MLflow server answers at {self.uri}: {error}", hint=hint) from error
+                raise RegistryUnavailableError(f"no MLflow server answers at {self.uri}: {error}", hint=hint) from error
             except httpx.TransportError:
                 pass  # somebody is there, and does not like such a question
         try:
             yield
         except MlflowException as error:
-            raise RegistryError(f"the MLflow registry at {self.uri} answered: {error.message}", hint=hint) from error
+            # A server that is restarted or overloaded, or a locked database: MLflow's client gave up after its own retries.
+            away = error.error_code in {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
+            kind = RegistryUnavailableError if away else RegistryError
+            raise kind(f"the MLflow registry at {self.uri} answered: {error.message}", hint=hint) from error
+        except RequestException as error:
+            raise RegistryUnavailableError(f"the artifact store of {self.uri} failed: {error}", hint=hint) from error
+
+
+def _says_that_nothing_is_there(error: Exception) -> bool:
+    """Whether an artifact store lacks the files, as opposed to being away, or this machine having no room for them."""
+    if isinstance(error, MlflowException):
+        return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
+    if isinstance(error, RequestException):
+        return error.response is not None and error.response.status_code == HTTPStatus.NOT_FOUND
+    return isinstance(error, OSError) and error.errno in (None, errno.ENOENT, errno.ENOTDIR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -80,8 +81,26 @@ def restore(workspace: Workspace, tag: str, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     workspace.git("clone", "--quiet", "--branch", tag, str(workspace.folder), str(target.resolve()))
     try:
+        # Files that are in neither cache nor remote are told by `_refuse_incomplete`, all at once.
         workspace.dvc("--cd", str(target.resolve()), "pull", "--quiet", "--allow-missing")
-    except DataError:
+        _refuse_incomplete(workspace, target)
+    except DataError as error:
         shutil.rmtree(target)
-        raise
+        raise DataError(
+            f"{tag} cannot be restored: {error.message}",
+            hint="bring the DVC cache and remote back from a backup, or restore another night (`aura data nights`)",
+        ) from error
     return target
+
+
+def _refuse_incomplete(workspace: Workspace, target: Path) -> None:
+    """Raise a DataError unless every file of a restored night is there and has the hash that `dvc.lock` records."""
+    status = json.loads(workspace.dvc("--cd", str(target.resolve()), "data", "status", "--json", "--granular"))
+    wrong = {
+        kind: sorted(map(str, paths))
+        for kind, paths in {**status.get("uncommitted", {}), "not in cache": status.get("not_in_cache", [])}.items()
+        if paths and kind != "unknown"
+    }
+    if wrong:
+        told = "; ".join(f"{kind}: {', '.join(paths[:5])} ({len(paths)} in all)" for kind, paths in wrong.items())
+        raise DataError(f"its snapshots are not what was recorded: {told}")

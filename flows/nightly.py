@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect import flow, get_run_logger, task
+from prefect import Task, flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
@@ -22,16 +22,17 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
-from aura.artifact import read_json, write_text
-from aura.errors import AuraError, StageError
+from aura.artifact import read_json
+from aura.errors import AuraError, DeadlineError
 from aura.lineage import git_commit
 from aura.paths import profile_paths
 from aura.registry import Registry
+from flows.heartbeat import beat
 from flows.ledger import night_tag, record
 from flows.package import bentos_current
 from flows.profile import load_profile
-from flows.report import NightReport, to_markdown
-from flows.settle import Outcome, failed, fetch_champions, judged_against_another, settle
+from flows.report import REPORT, NightReport, to_markdown, write_report
+from flows.settle import Champions, Outcome, failed, fetch_champions, judged_against_another, settle
 from flows.stages import StageResult, run_stage
 from flows.workspace import Workspace
 from inference.retrieval.releases import served_release
@@ -57,7 +58,7 @@ def stage_task(workspace: Workspace, stage: str, timeout_minutes: float, force: 
     return result
 
 
-@task(name="settle", task_run_name="settle {model}", cache_policy=NO_CACHE, persist_result=False, retries=2)
+@task(name="settle", task_run_name="settle {model}", cache_policy=NO_CACHE, persist_result=False)
 def settle_task(workspace: Workspace, registry: Registry, model: str) -> Outcome:
     """Register the candidate, apply the gate, move the aliases."""
     outcome = settle(workspace, registry, model)
@@ -65,17 +66,27 @@ def settle_task(workspace: Workspace, registry: Registry, model: str) -> Outcome
     return outcome
 
 
-@task(name="champions", cache_policy=NO_CACHE, persist_result=False, retries=2)
-def champions_task(workspace: Workspace, registry: Registry) -> dict[str, str]:
+@task(name="compare", task_run_name="compare {model}", cache_policy=NO_CACHE, persist_result=False)
+def compare_task(workspace: Workspace, registry: Registry, model: str) -> bool:
+    """Whether the candidate must be evaluated again, beside the champion of this moment."""
+    return judged_against_another(workspace, registry, model)
+
+
+@task(name="champions", cache_policy=NO_CACHE, persist_result=False)
+def champions_task(workspace: Workspace, registry: Registry) -> Champions:
     """Bring the champions' artifacts into the working copy."""
-    versions = fetch_champions(workspace, registry)
-    get_run_logger().info(
-        "champions: %s", ", ".join(f"{model} v{version}" for model, version in versions.items()) or "none yet"
-    )
-    return versions
+    champions = fetch_champions(workspace, registry)
+    logger = get_run_logger()
+    found = ", ".join(f"{model} v{version}" for model, version in champions.versions.items())
+    logger.info("champions: %s", found or "none yet")
+    for model in champions.put_back:
+        logger.warning(
+            "%s: the registry's files of the champion were damaged, and were put back from a whole copy", model
+        )
+    return champions
 
 
-@task(name="record", cache_policy=NO_CACHE, persist_result=False, retries=1)
+@task(name="record", cache_policy=NO_CACHE, persist_result=False)
 def record_task(workspace: Workspace, tag: str) -> str:
     """Push snapshots and commit the night in the working copy."""
     return record(workspace, tag)
@@ -84,19 +95,53 @@ def record_task(workspace: Workspace, tag: str) -> str:
 class _Night:
     """What a running night has collected so far."""
 
-    def __init__(self, workspace: Workspace, registry: Registry) -> None:
-        self.workspace, self.registry = workspace, registry
+    def __init__(self, workspace: Workspace, registry: Registry, deadline: float) -> None:
+        """`deadline`: value of `time.monotonic()` after which nothing more is begun."""
+        self.workspace, self.registry, self.deadline = workspace, registry, deadline
         self.stages: list[StageResult] = []
         self.problems: dict[str, str] = {}
+
+    def seconds_left(self) -> float:
+        """Seconds until the deadline.
+
+        Raises:
+            DeadlineError: there are none.
+        """
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            minutes = self.workspace.profile.night.deadline_minutes
+            raise DeadlineError(
+                f"the night's {minutes:.0f} minutes are over", hint="raise night.deadline_minutes, or train for less"
+            )
+        return left
 
     def stage(self, name: str, *, force: bool = False) -> None:
         settings = self.workspace.profile.night
         minutes = settings.package_timeout_minutes if name == "package" else settings.stage_timeout_minutes
-        eager = stage_task.with_options(
-            retries=settings.stage_retries, retry_delay_seconds=settings.retry_delay_seconds,
-            retry_condition_fn=_worth_another_try,
-        )  # fmt: skip
-        self.stages.append(eager(self.workspace, name, minutes, force))
+        patient = stage_task.with_options(**self._retry_options(settings.stage_retries))
+        self.stages.append(patient(self.workspace, name, min(minutes, self.seconds_left() / 60), force))
+
+    def store(self, work: Task[..., Any], *arguments: Any) -> Any:
+        """Run a task that reads or writes registry or snapshots, patiently: their servers may be restarting."""
+        self.seconds_left()
+        return work.with_options(**self._retry_options(self.workspace.profile.night.store_retries))(*arguments)
+
+    def _retry_options(self, retries: int) -> dict[str, Any]:
+        first = self.workspace.profile.night.retry_delay_seconds
+        delays = [first * 2**attempt for attempt in range(retries)]
+
+        # A function and no method: Prefect takes anything else for a plain yes or no, and a method for no.
+        def worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
+            """Bad settings or data would be found again; what was killed or away may do better."""
+            try:
+                state.result()
+            except AuraError as error:
+                return error.transient and time.monotonic() < self.deadline
+            except Exception:
+                return False
+            return False
+
+        return {"retries": retries, "retry_delay_seconds": delays or None, "retry_condition_fn": worth_another_try}
 
     def guarded(self, name: str, work: Callable[[], Any]) -> Any:
         """Run a part of the night; what goes wrong is a line of the report, not the end of the night."""
@@ -113,10 +158,17 @@ class _Night:
             get_run_logger().exception("%s failed", name)
         return None
 
+    def fetch_champions(self) -> None:
+        """A champion that is damaged in the registry is a problem of its own, and keeps no challenger out."""
+        champions: Champions = self.store(champions_task, self.workspace, self.registry)
+        for model, problem in champions.problems.items():
+            self.problems[f"champion of {model}"] = problem
+            get_run_logger().error("champion of %s: %s", model, problem)
+
     @property
     def blocked(self) -> str:
         """The part without which no other one can work, when it failed; else empty."""
-        return next((part for part in ("champions", "prepare") if part in self.problems), "")
+        return next((part for part in ("working copy", "champions", "prepare") if part in self.problems), "")
 
     def model(self, name: str) -> Outcome:
         if self.blocked:
@@ -125,23 +177,13 @@ class _Night:
         def work() -> Outcome:
             self.stage(f"train_{name}")
             self.stage(f"evaluate_{name}")
-            if judged_against_another(self.workspace, self.registry, name):
+            if self.store(compare_task, self.workspace, self.registry, name):
                 self.stage(f"evaluate_{name}", force=True)
-            return settle_task(self.workspace, self.registry, name)
+            outcome: Outcome = self.store(settle_task, self.workspace, self.registry, name)
+            return outcome
 
         outcome = self.guarded(name, work)
         return outcome or failed(self.workspace, self.registry, name, self.problems[name].splitlines()[0])
-
-
-def _worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
-    # A stage that prints "error:" found bad settings or data; another try would find the same.
-    try:
-        state.result()
-    except StageError as error:
-        return "\nerror: " not in error.message
-    except Exception:
-        return False
-    return False
 
 
 def _flow_run_name() -> str:
@@ -158,15 +200,16 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
         SettingsError: the profile or an override is wrong.
         NightError: a part failed; the rest was done and reported.
     """
-    began, moment = time.monotonic(), datetime.now()
+    began, moment = time.monotonic(), datetime.now().astimezone()
     settings = load_profile(profile, overrides or ())
     workspace = Workspace(profile_paths(settings.profile), settings)
     with workspace.locked(str(flow_run.id)) as died:
         _close_books(died)
-        workspace.set_up()
         registry = Registry(settings.tracking, settings.profile)
-        night = _Night(workspace, registry)
-        night.guarded("champions", lambda: champions_task(workspace, registry))
+        night = _Night(workspace, registry, deadline=began + settings.night.deadline_minutes * 60)
+        night.guarded("working copy", workspace.set_up)
+        if not night.blocked:
+            night.guarded("champions", night.fetch_champions)
         if not night.blocked:
             night.guarded("prepare", lambda: night.stage("prepare"))
         outcomes = [night.model(name) for name in MODELS]
@@ -176,28 +219,32 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
         if not night.blocked:
             index = night.guarded("index", lambda: _index(night)) or {}
             bentos = night.guarded("package", lambda: _package(night)) or {}
-            snapshot = night.guarded("record", lambda: record_task(workspace, night_tag(moment))) or ""
+            snapshot = night.guarded("record", lambda: night.store(record_task, workspace, night_tag(moment))) or ""
         report = NightReport(
-            profile=settings.profile, started=f"{moment:%Y-%m-%d %H:%M}", seconds=time.monotonic() - began,
-            outcomes=outcomes, stages=night.stages, index=index, bentos=bentos, snapshot=snapshot or "not recorded",
-            git_commit=git_commit(), places=_places(workspace, registry, moment), problems=night.problems,
-            pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, snapshot or night_tag(moment))) or [],
+            profile=settings.profile, started=moment, seconds=time.monotonic() - began,
+            flow_run_id=str(flow_run.id), outcomes=outcomes, stages=night.stages, index=index, bentos=bentos,
+            snapshot=snapshot or "not recorded", git_commit=git_commit(), places=_places(workspace, registry, moment),
+            problems=night.problems,
+            pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, night_tag(moment))) or [],
         )  # fmt: skip
         # On a full disk the terminal still has the whole table, with this as one of its problems.
-        night.guarded("report", lambda: _publish(report, workspace, moment))
+        night.guarded("report", lambda: _publish(report, workspace))
     if report.problems:
         raise NightError(report)
+    beat(settings.night.heartbeat_url.get_secret_value(), get_run_logger())
     return report
 
 
-def _close_books(run_id: str) -> None:
+def _close_books(died: str) -> None:
     """Mark a flow run whose process was killed as crashed: nobody else tells Prefect."""
-    if not run_id:
+    if not died:
         return
     get_run_logger().warning("the run before was killed; this one carries on where it was")
+    if died == str(flow_run.id):  # tried again from the page: it is this very run
+        return
     with get_client(sync_client=True) as client:
         try:
-            client.set_flow_run_state(UUID(run_id), Crashed(message="the process was killed"), force=True)
+            client.set_flow_run_state(UUID(died), Crashed(message="the process was killed"), force=True)
         except ObjectNotFound:  # it reported to another server
             return
 
@@ -210,7 +257,7 @@ def _index(night: _Night) -> dict[str, Any]:
 
 
 def _package(night: _Night) -> dict[str, str]:
-    champions_task(night.workspace, night.registry)  # some of them may be an hour old
+    night.fetch_champions()  # some of them may be an hour old
     # The Bento store lies outside the working copy as well.
     night.stage("package", force=not bentos_current(night.workspace))
     figures = read_json(night.workspace.folder / "metrics" / "package.json", "the package figures")
@@ -221,7 +268,7 @@ def _places(workspace: Workspace, registry: Registry, moment: datetime) -> dict[
     return {
         "MLflow": f"{registry.uri}  (aura ui opens it)",
         "Prefect": "flow runs and the report as an artifact  (aura ui opens it)",
-        "Report": str(workspace.paths.reports / f"{night_tag(moment)}.md"),
+        "Report": str(workspace.paths.reports / night_tag(moment) / REPORT),
         "Services": "aura serve",
     }
 
@@ -237,9 +284,9 @@ def _keep_pictures(workspace: Workspace, name: str) -> list[Path]:
     return kept
 
 
-def _publish(report: NightReport, workspace: Workspace, moment: datetime) -> None:
-    folder = workspace.paths.reports
-    markdown = to_markdown(report, folder)
-    write_text(folder / f"{night_tag(moment)}.md", markdown)
-    write_text(folder / "latest.md", markdown)
-    create_markdown_artifact(key=f"nightly-{report.profile}", markdown=markdown, description="Report of the night")
+def _publish(report: NightReport, workspace: Workspace) -> None:
+    write_report(report, workspace.paths.reports, night_tag(report.started))
+    create_markdown_artifact(
+        key=f"nightly-{report.profile}", markdown=to_markdown(report, workspace.paths.reports),
+        description="Report of the night",
+    )  # fmt: skip

@@ -9,7 +9,6 @@ import argparse
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -20,18 +19,20 @@ from typing import Any
 import yaml
 
 from aura.artifact import content_hash, read_json, write_json, write_text
+from aura.error_file import report_error
 from aura.errors import AuraError, ServiceError
 from aura.lineage import value_hash
 from aura.paths import home, profile_paths, repo_root
-from aura.settings import read_profile
+from aura.settings import read_profile, validate
 from aura.supervision import die_with_parent, watched, watched_environment
+from bentos.serving.settings import ServingSettings
 from flows import bento_contents
+from flows.recorded_answers import check_recorded_answers
 from flows.servers import free_port, stop, wait_until_healthy
 from flows.services import SERVICES, Service
 from flows.workspace import Workspace
 from inference.retrieval.releases import served_release, writer_lock
 
-_START_SECONDS = 180
 _INDEX_WAIT_SECONDS = 600.0
 
 
@@ -90,11 +91,13 @@ def _refuse_without_champions(service: Service, champions: Path) -> None:
         )
 
 
-def prove(service: Service, tag: str, profile: str) -> dict[str, Any]:
+def prove(service: Service, tag: str, profile: str, champions: Path, start_seconds: float) -> dict[str, Any]:
     """Start the Bento and ask it something real; returns what it answered and how long it took.
 
     Raises:
-        ServiceError: it did not start, or answered wrongly.
+        StartError: it did not start within `start_seconds`.
+        ServiceError: an answer was an error, or made no sense.
+        WrongAnswerError: it does not answer as the champions did when they were trained.
     """
     began = time.monotonic()
     port = free_port()
@@ -107,14 +110,16 @@ def prove(service: Service, tag: str, profile: str) -> dict[str, Any]:
         )
     try:
         url = f"http://127.0.0.1:{port}{service.path}"
-        wait_until_healthy(service.health_url(url), server, log, _START_SECONDS)
+        wait_until_healthy(service.health_url(url), server, log, start_seconds)
         started = time.monotonic()
         answer = service.smoke_test(url)
+        for model in service.models:
+            check_recorded_answers(model, url, champions / model)
         return {
             "tag": tag, "answer": answer, "start_seconds": round(started - began, 1),
             "answer_seconds": round(time.monotonic() - started, 1),
         }  # fmt: skip
-    except ServiceError:
+    except AuraError:
         _mark(tag).unlink(missing_ok=True)  # whatever is wrong with it, the next run builds it anew
         raise
     finally:
@@ -160,40 +165,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     die_with_parent()
     os.environ.update(bento_environment())
     try:
-        profile = str(read_profile(str(options.params))["profile"])
+        values = read_profile(str(options.params))
+        profile = str(values["profile"])
+        serving = validate(ServingSettings, values.get("serving"), "serving")
         index = profile_paths(profile).index
         # A build or rollback that came in between would leave Bentos with another release than the one noted here.
         with writer_lock(str(index), _INDEX_WAIT_SECONDS):
             release = served_release(index)
             tags, problems = _pack_all(options, index)
-        bentos = _prove_all(tags, profile)
+        bentos = _prove_all(tags, profile, options.champions, serving.start_timeout_seconds)
+        if problems:
+            raise problems[0] if len(problems) == 1 else ServiceError("\n".join(map(str, problems)))
     except AuraError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
-    if problems:
-        return 2
+        return report_error(error)
     write_json(options.out, {"bentos": bentos, "index_release": release})
     return 0
 
 
-def _pack_all(options: argparse.Namespace, index: Path) -> tuple[dict[str, str], list[str]]:
+def _pack_all(options: argparse.Namespace, index: Path) -> tuple[dict[str, str], list[ServiceError]]:
     """Tags of the services that could be packed, and why others could not: one must not cost the rest theirs."""
     tags: dict[str, str] = {}
-    problems: list[str] = []
+    problems: list[ServiceError] = []
     for service in SERVICES.values():
         try:
             tags[service.name] = pack(service, options.params, options.champions, options.data, index)
         except ServiceError as error:
-            problems.append(str(error))
+            problems.append(error)
     return tags, problems
 
 
-def _prove_all(tags: dict[str, str], profile: str) -> dict[str, dict[str, Any]]:
+def _prove_all(tags: dict[str, str], profile: str, champions: Path, start_seconds: float) -> dict[str, dict[str, Any]]:
     """What each Bento answered. All start at once, as `aura serve` starts them: most of a start is imports, on one core."""
     with ThreadPoolExecutor(max_workers=len(SERVICES)) as threads:
-        proofs = {name: threads.submit(prove, SERVICES[name], tag, profile) for name, tag in tags.items()}
+        proofs = {
+            name: threads.submit(prove, SERVICES[name], tag, profile, champions, start_seconds)
+            for name, tag in tags.items()
+        }
     bentos = {name: proof.result() for name, proof in proofs.items()}
     for proof in bentos.values():
         print(f"{proof['tag']} answered after {proof['start_seconds']:.0f} s: {proof['answer']}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from aura.settings import Section, Uri, read_profile, validate
 from aura.tracking import TrackingSettings
@@ -20,16 +20,30 @@ from training.outfits.settings import OutfitsSettings
 
 
 class NightSettings(Section):
-    """How hard the nightly flow tries."""
+    """How hard the nightly flow tries, how long it may take, and who hears of it."""
 
+    deadline_minutes: float = Field(default=480.0, gt=0)
+    """Minutes after which a night begins nothing more and ends what runs; what it has is reported."""
     stage_retries: int = Field(default=1, ge=0)
+    """Further tries of a stage that was killed, ran out of time or met something that was away."""
     retry_delay_seconds: float = Field(default=5.0, ge=0)
+    """Seconds before the first further try of anything; each later one waits twice as long."""
+    store_retries: int = Field(default=5, ge=0)
+    """Further tries of what reads or writes registry and snapshots: with 5 s before the first, a server may be away for
+    two and a half minutes."""
     stage_timeout_minutes: float = Field(default=60.0, gt=0)
+    """Minutes for one try of a stage other than `package`."""
     package_timeout_minutes: float = Field(default=15.0, gt=0)
+    """Minutes for one try of the `package` stage."""
     check_timeout_minutes: float = Field(default=5.0, gt=0)
-    """For a registered copy to load and answer its canned requests."""
+    """Minutes for a registered copy to load and answer its smoke test."""
+    prefect_start_seconds: float = Field(default=90.0, gt=0)
+    """Seconds for the Prefect server of a night that was given none to answer."""
     remote: Uri = ""
     """DVC remote that snapshots are pushed to; empty: a folder under the home folder."""
+    heartbeat_url: SecretStr = Field(default=SecretStr(""), exclude=True)
+    """Address that is called at the end of a good night: a dead-man's switch there raises the alarm when no call comes.
+    Give it as `AURA_NIGHT__HEARTBEAT_URL`; it is left out of everything that is written down."""
 
 
 class Profile(Section):

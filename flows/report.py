@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from aura.artifact import write_json, write_text
 from flows.settle import Outcome
 from flows.stages import StageResult
+
+REPORT, RESULT = "report.md", "result.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +32,9 @@ class NightReport:
     """
 
     profile: str
-    started: str
+    started: datetime
     seconds: float
+    flow_run_id: str
     outcomes: Sequence[Outcome]
     stages: Sequence[StageResult]
     index: dict[str, Any]
@@ -39,6 +44,11 @@ class NightReport:
     places: dict[str, str]
     pictures: Sequence[Path] = ()
     problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """When the night began, for people."""
+        return f"{self.started:%Y-%m-%d %H:%M}"
 
     @property
     def idle(self) -> list[str]:
@@ -63,7 +73,7 @@ def _index_line(index: dict[str, Any]) -> str:
 
 def to_markdown(report: NightReport, folder: Path) -> str:
     """Report as Markdown; picture links are relative to `folder`."""
-    lines = [f"# Night of {report.started}", ""]
+    lines = [f"# Night of {report.title}", ""]
     lines += [
         f"Profile `{report.profile}`, {report.seconds:.0f} s, code `{report.git_commit[:12]}`, "
         f"data and models `{report.snapshot}`.",
@@ -96,6 +106,32 @@ def to_markdown(report: NightReport, folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def to_json(report: NightReport) -> dict[str, Any]:
+    """The report for programs. Keys are added in later versions and keep their meaning; `schema` counts other changes."""
+    return {
+        "schema": 1,
+        "good": not report.problems,
+        "profile": report.profile,
+        "started": report.started.isoformat(timespec="seconds"),
+        "seconds": round(report.seconds, 1),
+        "flow_run_id": report.flow_run_id,
+        "git_commit": report.git_commit,
+        "snapshot": report.snapshot,
+        "models": {outcome.model: outcome.as_dict() for outcome in report.outcomes},
+        "stages": [stage.as_dict() for stage in report.stages],
+        "index": report.index,
+        "bentos": report.bentos,
+        "problems": report.problems,
+    }
+
+
+def write_report(report: NightReport, folder: Path, name: str) -> None:
+    """Write the report and `result.json` into the night's own folder, and into `folder` as those of the latest night."""
+    for where, file in ((folder / name, REPORT), (folder, "latest.md")):
+        write_text(where / file, to_markdown(report, where))
+        write_json(where / RESULT, to_json(report))
+
+
 def _relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()  # Path.relative_to cannot walk up in Python 3.11
 
@@ -105,7 +141,7 @@ def print_report(report: NightReport, console: Console) -> None:
     colours = {"promoted": "green", "failed": "red", "rejected": "red", "kept champion": "yellow"}
     # No vertical lines, so that it fits a terminal of 80 columns.
     table = Table(
-        title=f"Aura, profile {report.profile}, night of {report.started}", title_justify="left",
+        title=f"Aura, profile {report.profile}, night of {report.title}", title_justify="left",
         box=box.SIMPLE_HEAD, pad_edge=False, padding=0,
     )  # fmt: skip
     for name in ("model", "metric", "champion", "challenger", "verdict", "serves", "seconds"):

@@ -18,11 +18,9 @@ from pathlib import Path
 import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from aura.errors import ServiceError
+from aura.errors import ServiceError, StartError
 from aura.paths import home
 from aura.supervision import end_by_force, family_of, watched, watched_environment
-
-_START_SECONDS = 90
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -50,8 +48,12 @@ def require_free(host: str, port: int, what: str, setting: str) -> None:
 
 
 @contextmanager
-def prefect_api() -> Iterator[str]:
-    """URL of a Prefect API, with the environment of this process pointing to it."""
+def prefect_api(start_seconds: float) -> Iterator[str]:
+    """URL of a Prefect API, with the environment of this process pointing to it.
+
+    Args:
+        start_seconds: how long a server that is started here may take to answer.
+    """
     configured = os.environ.get("PREFECT_API_URL")
     if configured:
         yield configured
@@ -73,7 +75,7 @@ def prefect_api() -> Iterator[str]:
             command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=watched_environment()
         )
     try:
-        wait_until_healthy(f"{url}/health", server, log, _START_SECONDS)
+        wait_until_healthy(f"{url}/health", server, log, start_seconds)
         os.environ["PREFECT_API_URL"] = url
         yield url
     finally:
@@ -94,7 +96,7 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, se
     """Wait until a GET answers 200.
 
     Raises:
-        ServiceError: the process ended, or did not answer in time; carries the end of its log.
+        StartError: the process ended, or did not answer in time; carries the end of its log.
     """
 
     @retry(
@@ -105,13 +107,13 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, se
     )
     def answers() -> None:
         if process.poll() is not None:
-            raise ServiceError(f"the server for {url} ended with code {process.returncode}:\n{_tail(log)}")
+            raise StartError(f"the server for {url} ended with code {process.returncode}:\n{_tail(log)}")
         httpx.get(url, timeout=5).raise_for_status()
 
     try:
         answers()
     except httpx.HTTPError as error:
-        raise ServiceError(
+        raise StartError(
             f"{url} did not answer within {seconds:.0f} seconds ({error}):\n{_tail(log)}", hint=f"the whole log: {log}"
         ) from error
 

@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aura.artifact import content_hash, read_json, write_json
-from aura.errors import RegistryError
+from aura.artifact import content_hash, read_json, replace_dir, write_json
+from aura.error_file import ERROR_FILE, read_error
+from aura.errors import DamagedArtifactError, RegistryError, StageError, StageInterruptedError, WrongAnswerError
 from aura.lineage import value_hash
-from aura.registry import CHALLENGER, CHAMPION, ModelVersion, Registry
+from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, ModelVersion, Registry
 from flows.workspace import Workspace
 from training.gate import Verdict, judge
 from training.models import MODELS
@@ -105,32 +106,77 @@ def failed(workspace: Workspace, registry: Registry, model: str, reason: str) ->
     )  # fmt: skip
 
 
-def fetch_champions(workspace: Workspace, registry: Registry) -> dict[str, str]:
-    """Bring `champions/` in step with the registry; returns model to version.
+@dataclass(frozen=True, kw_only=True)
+class Champions:
+    """The champions that lie in the working copy.
+
+    Attributes:
+        versions: model to version.
+        problems: model to why the registry's copy of its champion cannot be used.
+        put_back: models whose files in the store were damaged and were written again from a whole copy.
+    """
+
+    versions: dict[str, str]
+    problems: dict[str, str]
+    put_back: list[str]
+
+
+def fetch_champions(workspace: Workspace, registry: Registry) -> Champions:
+    """Bring `champions/` in step with the registry, and check that the registry still has what was registered.
 
     `champions.json` is written last: it names only complete copies.
     """
     folder = workspace.folder / "champions"
+    folder.mkdir(parents=True, exist_ok=True)
     note = folder / "champions.json"
     have = read_json(note, "the note of the champions") if note.is_file() else {}
     want: dict[str, dict[str, str]] = {}
+    problems: dict[str, str] = {}
+    put_back: list[str] = []
     for model in MODELS:
         champion = registry.at(model, CHAMPION)
         if champion is None:
             continue
-        identity = {"version": champion.version, "candidate_id": champion.tags.get("candidate_id", "")}
-        digest = content_hash(folder / model) if (folder / model).is_dir() else ""
-        # By its content: a damaged copy would let any challenger pass the gate.
-        if have.get(model) != identity | {"content_hash": digest}:
-            # Out of the note first: killed in between, the next run must not take the new copy for the old version.
+        identity = {
+            "version": champion.version,
+            "candidate_id": champion.tags.get("candidate_id", ""),
+            "content_hash": champion.tags.get(ARTIFACT_HASH, ""),
+        }
+        # Out of the note first: killed in between, the next run must not take the new copy for the old version.
+        if have.get(model) != identity:
             write_json(note, {name: one for name, one in have.items() if name != model})
-            digest = content_hash(registry.download(champion, folder / model))
-        want[model] = identity | {"content_hash": digest}
+        try:
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".stored-") as name:
+                stored, restored = _stored_copy(workspace, registry, champion, Path(name) / model)
+                if not (folder / model).is_dir() or content_hash(folder / model) != identity["content_hash"]:
+                    replace_dir(stored, folder / model)
+        except DamagedArtifactError as error:
+            problems[model] = str(error)
+            continue
+        put_back += [model] * restored
+        want[model] = identity
     for model in set(MODELS) - set(want):
         shutil.rmtree(folder / model, ignore_errors=True)
     if not note.is_file() or read_json(note, "the note of the champions") != want:
         write_json(note, want)
-    return {model: one["version"] for model, one in want.items()}
+    return Champions(
+        versions={model: one["version"] for model, one in want.items()}, problems=problems, put_back=put_back
+    )
+
+
+def _stored_copy(workspace: Workspace, registry: Registry, champion: ModelVersion, target: Path) -> tuple[Path, bool]:
+    """Copy of a champion's files from the store; whether they were damaged and were put back from a whole copy first.
+
+    Raises:
+        DamagedArtifactError: they are damaged, and this machine has no whole copy.
+    """
+    try:
+        return registry.download(champion, target), False
+    except DamagedArtifactError:
+        copies = [workspace.folder / parent / champion.model for parent in ("champions", "models")]
+        if not any(registry.put_back(champion, copy) for copy in copies):
+            raise
+        return registry.download(champion, target), True  # a file too many would still be there, and is damage as well
 
 
 def _register(
@@ -166,22 +212,37 @@ def _run_id(workspace: Workspace, model: str, candidate_id: str) -> str | None:
 
 
 def _check_copy(workspace: Workspace, registry: Registry, version: ModelVersion, verdict: Verdict) -> Verdict:
-    """Fetch the registered copy and let a process of its own answer canned requests with it."""
+    """Fetch the registered copy and let a process of its own answer the smoke test with it.
+
+    Raises:
+        StageError: the test could not be carried out. That says nothing of the model: only a wrong answer is a verdict.
+    """
     seconds = workspace.profile.night.check_timeout_minutes * 60
+    label = f"the smoke test of {version.model} version {version.version}"
     with tempfile.TemporaryDirectory(prefix="aura-check-") as name:
         folder = registry.download(version, Path(name) / version.model)
+        error_file = Path(name) / "error.json"
         # On the device that will serve it: a large model may take longer on a CPU than anybody wants to wait.
-        command = [sys.executable, "-m", "inference.canned", version.model, str(folder)]
+        command = [sys.executable, "-m", f"inference.{version.model}.smoke_test", str(folder)]
         command += ["--device", workspace.profile.serving.device]
         try:
-            done = subprocess.run(command, env=workspace.environment(), capture_output=True, text=True, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            problem = f"no answer to canned requests within {seconds:.0f} seconds (night.check_timeout_minutes)"
-        else:
-            problem = (done.stderr.strip() or done.stdout.strip())[-500:] if done.returncode else ""
-    if not problem:
-        return verdict
-    return Verdict(
-        promote=False, metric=verdict.metric, challenger=verdict.challenger, champion=verdict.champion,
-        reasons=[f"the registered copy does not answer: {problem}"],
-    )  # fmt: skip
+            done = subprocess.run(
+                command, env=workspace.environment() | {ERROR_FILE: str(error_file)},
+                capture_output=True, text=True, timeout=seconds,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise StageInterruptedError(
+                f"{label} did not end within {seconds:.0f} seconds", hint="raise night.check_timeout_minutes"
+            ) from error
+        reported = read_error(error_file)
+    if isinstance(reported, WrongAnswerError):
+        return Verdict(
+            promote=False, metric=verdict.metric, challenger=verdict.challenger, champion=verdict.champion,
+            reasons=[f"the registered copy fails its smoke test: {reported.message}"],
+        )  # fmt: skip
+    if reported is not None:
+        raise StageError(f"{label} could not be carried out: {reported.message}", hint=reported.hint)
+    if done.returncode:
+        output = (done.stderr.strip() or done.stdout.strip())[-500:]
+        raise StageInterruptedError(f"{label} ended with code {done.returncode}: {output}")
+    return verdict

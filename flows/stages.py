@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from threading import Event, Timer
 from typing import Any
 
-from aura.errors import StageError
+from aura.artifact import read_json
+from aura.error_file import ERROR_FILE, read_error
+from aura.errors import StageError, StageInterruptedError
 from aura.supervision import stop_tree, watched
 from flows.workspace import Workspace
 
@@ -21,8 +25,6 @@ _UP = "\x1b[A"
 """A tqdm bar below another one moves the cursor."""
 _BAR = re.compile(r"[^|]*\|[^|]*\|\s*[\d.]+\w?/[\d.?]+\w? \[[^\]]*\]|[^\[]*\d+it \[[^\]]*\]")
 """A state of a tqdm bar. What is printed next may stand on the same line, for the bar itself ends without one."""
-_ADVICE = re.compile(r"To track the changes with git|\s+git add |To enable auto staging|\s+dvc config |Use `dvc push`")
-"""What DVC tells a person to do next; the night does it."""
 _LOG_BYTES = 5_000_000
 """From here on a log is put aside as `.log.1`: attempts are appended, as the failed one is what a person looks for."""
 _SAY_PROGRESS_SECONDS = 30.0
@@ -47,21 +49,31 @@ def run_stage(
     """Let DVC bring a stage up to date.
 
     Raises:
-        StageError: the stage failed or ran out of time; the message carries the end of its output.
+        StageInterruptedError: another try may succeed: the stage ran out of time, was killed, ended without saying why,
+            or reported a transient error.
+        StageError: the stage reported an error that another try would meet again.
     """
+    with tempfile.TemporaryDirectory(prefix="aura-stage-") as scratch:
+        return _run(workspace, stage, Path(scratch), timeout_seconds=timeout_seconds, say=say, force=force)
+
+
+def _run(
+    workspace: Workspace, stage: str, scratch: Path, *, timeout_seconds: float, say: Callable[[str], None], force: bool
+) -> StageResult:
+    result, error_file = scratch / "result.json", scratch / "error.json"
     began = said = time.monotonic()
     log = workspace.paths.logs / f"{stage}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.is_file() and log.stat().st_size > _LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
-    options = ["--single-item"] + ["--force"] * force
+    options = ["--result", str(result)] + ["--force"] * force
     # What these two make lies outside the working copy, so that DVC cannot bring an earlier result of theirs back.
     options += ["--no-run-cache"] * (stage in {"index", "package"})
-    command = watched("dvc", "repro", *options, stage)
+    command = watched("flows.dvc_stage", stage, *options)
     process = subprocess.Popen(
-        command, cwd=workspace.folder, env=workspace.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace",
+        command, cwd=workspace.folder, env=workspace.environment() | {ERROR_FILE: str(error_file)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
     )  # fmt: skip
     expired = Event()
 
@@ -80,8 +92,6 @@ def run_stage(
                 line = line.replace(_UP, "")
                 bar = _BAR.match(line)
                 words = line[bar.end() :].strip() if bar else line.rstrip()
-                if _ADVICE.match(words):
-                    continue
                 if words:
                     tail.append(words)
                 elif bar and time.monotonic() - said > _SAY_PROGRESS_SECONDS:
@@ -94,8 +104,22 @@ def run_stage(
         timer.cancel()
         stop_tree(process.pid, seconds=5)
     if expired.is_set() or code:
-        reason = f"ran out of its {timeout_seconds / 60:.0f} minutes" if expired.is_set() else f"ended with code {code}"
-        end = "\n".join(tail)
-        raise StageError(f"stage {stage} {reason}. The end of its output:\n{end}", hint=f"the whole log: {log}")
-    unchanged = any("didn't change, skipping" in line for line in tail)
-    return StageResult(stage=stage, ran=not unchanged, seconds=round(time.monotonic() - began, 1))
+        raise _failure(stage, code, timeout_seconds if expired.is_set() else None, error_file, "\n".join(tail), log)
+    ran = bool(read_json(result, f"the result of stage {stage}")["ran"])
+    return StageResult(stage=stage, ran=ran, seconds=round(time.monotonic() - began, 1))
+
+
+def _failure(
+    stage: str, code: int, expired_after_seconds: float | None, error_file: Path, end: str, log: Path
+) -> StageError:
+    """What to raise for a stage that did not end well."""
+    reported = read_error(error_file) if expired_after_seconds is None else None
+    if reported is not None:
+        kind = StageInterruptedError if reported.transient else StageError
+        hint = "; ".join(filter(None, [reported.hint, f"the whole log: {log}"]))
+        return kind(f"stage {stage} failed: {reported.message}", hint=hint)
+    reason = f"ended with code {code}"
+    if expired_after_seconds is not None:
+        reason = f"ran out of its {expired_after_seconds / 60:.0f} minutes"
+    # Killed, out of memory, a crash: nobody has said that the inputs are wrong.
+    return StageInterruptedError(f"stage {stage} {reason}. The end of its output:\n{end}", hint=f"the whole log: {log}")

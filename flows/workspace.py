@@ -43,10 +43,11 @@ CODE: dict[str, tuple[str, ...]] = {
         "aura",
         "flows/package.py",
         "flows/bento_contents.py",
+        "flows/recorded_answers.py",
         "flows/service_smoke_test.py",
         "flows/services.py",
     ),
-    "evaluate": ("training/evaluate.py", "training/context.py"),
+    "evaluate": ("training/evaluate.py", "training/context.py", "inference/smoke_test.py"),
 } | {model: model_sources(model) for model in MODELS}
 
 _PROBE_SECONDS = 1.0

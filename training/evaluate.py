@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aura.artifact import read_json, write_json
+from aura.error_file import report_error
 from aura.errors import AuraError
 from aura.supervision import die_with_parent
 from training.models import MODELS, ModelParts, read_model_settings
@@ -64,8 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parts, settings, challenger=options.challenger, champion=champion, data=options.data, seed=common.seed
         )
     except AuraError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return report_error(error)
     write_json(options.out, figures)
     for role in ("challenger", "champion"):
         if figures[role]:

@@ -10,8 +10,11 @@ import csv
 import logging
 import math
 import random
+import sys
 import time
 import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -23,8 +26,11 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import Sampler
 
+from aura.artifact import sync
 from training.context import TrainContext
 from training.settings import TrainerSettings
+
+BEST, LAST, BEFORE_LAST = "best.ckpt", "last.ckpt", "before-last.ckpt"
 
 _BESIDE_THE_POINT = (
     ".*does not have many workers.*",  # pictures are cached in memory, so there is nothing to wait for
@@ -157,12 +163,20 @@ class History(Callback):
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Replaces a checkpoint by a whole one or not at all: Lightning writes in place, and a kill would leave half a file."""
+    """Replaces a checkpoint by a whole one or not at all, and keeps the `last` one before the newest.
+
+    Lightning writes in place, where a kill would leave half a file, and does not wait for the disk, where a power cut may
+    leave an empty one.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        part = Path(f"{path}.part")
+        target, part = Path(path), Path(f"{path}.part")
         super().save_checkpoint(checkpoint, part, storage_options)
-        part.replace(path)
+        sync(part)
+        if target.name == LAST and target.is_file():
+            target.replace(target.with_name(BEFORE_LAST))
+        part.replace(target)
+        sync(target.parent)
 
 
 def _of_training(metric: str) -> bool:
@@ -220,9 +234,47 @@ def build_trainer(
 
 
 def resume_path(context: TrainContext) -> Path | None:
-    """Checkpoint that an earlier attempt left, or None."""
-    path = context.checkpoint_dir / "last.ckpt"
-    return path if path.is_file() else None
+    """Checkpoint that an earlier attempt left and that can be read, or None: then the training starts from the beginning.
+
+    What cannot be read is set aside as `<name>.damaged`, so that a person can look at it and no later attempt trips over
+    it. A checkpoint without the best one that it refers to, of which the artifact is made, is of no use either.
+    """
+    best, last, older = (context.checkpoint_dir / name for name in (BEST, LAST, BEFORE_LAST))
+    has_best = _readable(best)
+    for path in (last, older):
+        if _readable(path):
+            if has_best or not _refers_to_best(path):
+                return path
+            _set_aside(path)
+    _set_aside(best)
+    return None
+
+
+def _refers_to_best(path: Path) -> bool:
+    """Whether a training had validated at least once when it wrote this checkpoint."""
+    callbacks = torch.load(path, map_location="cpu", weights_only=True)["callbacks"].values()
+    return any(state.get("monitor") and state.get("best_model_path") for state in callbacks)
+
+
+def _readable(path: Path) -> bool:
+    """Whether a checkpoint is whole; a damaged one is set aside."""
+    if not path.is_file():
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:  # as torch writes it; every part has a checksum
+            whole = archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error):
+        whole = False
+    if not whole:
+        _set_aside(path)
+    return whole
+
+
+def _set_aside(path: Path) -> None:
+    if path.is_file():
+        aside = path.with_name(f"{path.name}.damaged")
+        path.replace(aside)
+        print(f"warning: the checkpoint {path} cannot be read or used; it is now {aside.name}", file=sys.stderr)
 
 
 def best_checkpoint(trainer: lightning.Trainer) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aura.settings import read_profile, validate
+from inference.smoke_test import SmokeTest
 from training.context import Evaluation, TrainContext
 from training.settings import RunSettings, TrainerSettings
 
@@ -34,6 +35,7 @@ class ModelParts:
     settings: type[TrainerSettings]
     train: Callable[[Any, TrainContext], dict[str, float]]
     evaluate: Callable[[Path, Path, Any, int], Evaluation]
+    smoke_test: SmokeTest
     data_parts: tuple[str, ...]
     sources: tuple[str, ...]
 
@@ -43,7 +45,7 @@ DATA_PARTS = {"detection": ("detection",), "outfits": ("outfits",), "chat": ("ch
 
 def model_sources(name: str) -> tuple[str, ...]:
     """Code that a change of which calls for a new training."""
-    shared = ("training/settings.py", "training/fit.py", "aura/taxonomy.py")
+    shared = ("training/settings.py", "training/fit.py", "inference/smoke_test.py", "aura/taxonomy.py")
     extra = {
         "detection": ("aura/pictures.py",),
         "outfits": ("aura/pictures.py", "inference/text_embedding.py"),
@@ -65,6 +67,7 @@ def model_parts(name: str) -> ModelParts:
         settings=getattr(import_module(f"training.{name}.settings"), _SETTINGS[name]),
         train=import_module(f"training.{name}.train").train,
         evaluate=import_module(f"training.{name}.evaluate").evaluate,
+        smoke_test=import_module(f"inference.{name}.smoke_test").SMOKE_TEST,
         data_parts=DATA_PARTS[name],
         sources=model_sources(name),
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from aura.artifact import content_hash, replace_dir, write_json, write_text
+from aura.error_file import report_error
 from aura.errors import AuraError, DataError
 from aura.lineage import code_hash, git_commit, value_hash
 from aura.supervision import die_with_parent
 from aura.tracking import Tracker, TrackingSettings, open_tracker
+from inference.smoke_test import record
 from training.context import TrainContext
+from training.device import training_device
 from training.models import MODELS, ModelParts, read_model_settings
 from training.settings import RunSettings, TrainerSettings
 
@@ -69,6 +71,7 @@ def run(
         tracker.finish("FAILED")
         raise
     _complete_artifact(building, parts.name, metrics, lineage)
+    record(parts.smoke_test, building, training_device(settings))
     _report(tracker, metrics, folders.pictures)
     replace_dir(building, folders.out)
     return metrics | {"seconds": round(time.monotonic() - began, 1)}
@@ -166,8 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         metrics = run(parts, settings, common, folders, resolved)
     except AuraError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return report_error(error)
     write_json(options.metrics or out.with_name(f"{out.name}.metrics.json"), metrics)
     print(f"{options.model}: " + ", ".join(f"{name}={value:.4g}" for name, value in sorted(metrics.items())))
     return 0

@@ -171,12 +171,9 @@ class RegistryAssets:
         return copied_catalog(profile_paths(self.profile).workspace / "data" / "catalog", self._copies)
 
     def _fetched(self, registry: Registry, version: RegisteredVersion) -> Path:
-        """Folder of a copy of a version's artifact, fetched once. Its name is the candidate's: two registries have different
-        versions 1."""
-        folder = self._copies / version.model / version.tags["candidate_id"][:_HASH_CHARS]
-        if not (folder / "config.json").is_file():
-            registry.download(version, folder)
-        return folder
+        """Folder of a whole copy of a version's artifact. Its name is the candidate's: two registries have different versions
+        1."""
+        return registry.fetch(version, self._copies / version.model / version.tags["candidate_id"][:_HASH_CHARS])
 
 
 def copied_catalog(source: Path, folder: Path) -> Path:

@@ -6,8 +6,8 @@ as the class that it was; the class is kept until `STATUS` maps it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import aiohttp
 from asgi_correlation_id import correlation_id
@@ -19,7 +19,14 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from aura.errors import AuraError, BusyError, IndexNotReadyError, InvalidRequestError, RegistryError
+from aura.errors import (
+    AuraError,
+    BusyError,
+    IndexNotReadyError,
+    InvalidRequestError,
+    RegistryError,
+    error_from_dict,
+)
 from bentos.serving.messages import Message, RunnerRequest
 from bentos.serving.request_log import logger
 
@@ -98,15 +105,12 @@ class Failure(Message):
 
     @classmethod
     def of(cls, error: AuraError) -> Self:
-        return cls(code=error.code, message=error.message, hint=error.hint)
+        return cls(**error.as_dict())
 
     def error(self) -> AuraError:
         """The error, of the class that it had in the runner."""
-        kind = _classes().get(self.code)
-        if kind is not None:
-            return kind(self.message, hint=self.hint)
-        error = AuraError(self.message, hint=self.hint)
-        error.code = self.code
+        error = error_from_dict(self.model_dump())
+        error.code = self.code  # of a class that this process does not know, too
         return error
 
 
@@ -202,17 +206,3 @@ def _internal() -> AuraError:
     return AuraError(
         "the service failed on this request", hint="tell the operator the request_id; the log has the details"
     )
-
-
-def _classes() -> dict[str, type[AuraError]]:
-    """Every class of error by its code; one that inherits its code is found as the class that has it first."""
-    found: dict[str, type[AuraError]] = {}
-    for kind in _family(AuraError):
-        found.setdefault(kind.code, kind)
-    return found
-
-
-def _family(kind: type[Any]) -> Iterator[type[Any]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _family(child)

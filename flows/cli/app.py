@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import warnings
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aura.errors import AuraError
+from aura.errors import AuraError, SettingsError
 from flows.cli import data, index, models, serve, status
 from flows.cli.options import ProfileOption, SetOption
 
@@ -39,9 +40,9 @@ def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> N
     from flows.profile import load_profile
     from flows.servers import prefect_api
 
-    load_profile(profile, overrides or ())  # a typing error should not have to wait for a server
+    settings = load_profile(profile, overrides or ())  # a typing error should not have to wait for a server
     console = Console()
-    with prefect_api():
+    with prefect_api(settings.night.prefect_start_seconds):
         # Imported here: Prefect reads its environment when it is imported.
         from flows.nightly import NightError
         from flows.nightly import nightly as flow
@@ -52,6 +53,26 @@ def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> N
         except NightError as error:
             print_report(error.report, console)
             raise typer.Exit(1) from error
+
+
+@app.command()
+def alerts(
+    url: Annotated[
+        str,
+        typer.Option("--url", envvar="AURA_ALERT_URL", help='takes a POST of {"text": ...}: Slack, Mattermost, ntfy'),
+    ],
+    within_hours: Annotated[float, typer.Option(help="a night must end well at least once in so many hours")] = 26.0,
+) -> None:
+    """Let the Prefect server (`PREFECT_API_URL`) send a message when a night fails or does not come."""
+    if not os.environ.get("PREFECT_API_URL"):
+        raise SettingsError(
+            "PREFECT_API_URL is not set: alerts come from the server that runs the schedule",
+            hint="export PREFECT_API_URL=http://127.0.0.1:4200/api",
+        )
+    from flows.alerts import set_up_alerts
+
+    for name in set_up_alerts(url, within_hours):
+        typer.echo(f"set up: {name}")
 
 
 @app.command()
@@ -71,7 +92,9 @@ def train(
     if model not in MODELS:
         raise typer.BadParameter(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")
     with open_workspace(profile, overrides) as workspace:
-        fetch_champions(workspace, Registry(workspace.profile.tracking, workspace.profile.profile))
+        champions = fetch_champions(workspace, Registry(workspace.profile.tracking, workspace.profile.profile))
+        for problem in champions.problems.values():
+            typer.echo(f"warning: {problem}", err=True)
         if force:  # the finished training's last checkpoint would leave nothing to do
             shutil.rmtree(workspace.folder / "checkpoints" / model, ignore_errors=True)
         limit = workspace.profile.night.stage_timeout_minutes * 60

@@ -69,14 +69,19 @@ def promote(
     overrides: SetOption = None,
 ) -> None:
     """Make a version the champion by hand; the one before becomes `previous`."""
-    _registry(profile, overrides).promote(_known(model), version)
+    registry = _registry(profile, overrides)
+    registry.verify(registry.version(_known(model), version))
+    registry.promote(model, version)
     typer.echo(f"{model} version {version} is champion; services answer from it once they are started again")
 
 
 @app.command()
 def rollback(model: ModelArgument, profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     """Swap `champion` and `previous`."""
-    champion = _registry(profile, overrides).rollback(_known(model))
+    registry = _registry(profile, overrides)
+    if (previous := registry.at(_known(model), "previous")) is not None:
+        registry.verify(previous)
+    champion = registry.rollback(model)
     typer.echo(
         f"{model} version {champion.version} is champion again; services answer from it once they are started again"
     )

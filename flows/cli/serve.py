@@ -14,8 +14,6 @@ from rich.console import Console
 
 from flows.cli.options import ProfileOption, SetOption
 
-_START_SECONDS = 180
-
 
 def serve(
     profile: ProfileOption = "sample",
@@ -100,9 +98,8 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
             whole = watched(*command, "--host", "127.0.0.1", "--port", str(ports[name]))
             running.append((name, _start(whole, log, environment), log, f"http://127.0.0.1:{ports[name]}"))
         for name, process, log, url in running:
-            wait_until_healthy(
-                f"{url}/health" if name == "mlflow" else f"{url}/api/health", process, log, _START_SECONDS
-            )
+            health = f"{url}/health" if name == "mlflow" else f"{url}/api/health"
+            wait_until_healthy(health, process, log, settings.serving.start_timeout_seconds)
             typer.echo(f"{name}: {url}")
         typer.echo("Ctrl+C stops them.")
         _watch(running)

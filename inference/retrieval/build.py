@@ -10,7 +10,6 @@ build stays in the tables as the starting point of the next one; readers never s
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +21,7 @@ from rich.console import Console
 from rich.table import Table as ConsoleTable
 
 from aura.artifact import write_json
+from aura.error_file import report_error
 from aura.errors import AuraError
 from aura.settings import read_profile, validate
 from aura.supervision import die_with_parent
@@ -214,8 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             text_embedder_for(settings.text_embedder),
         )
     except AuraError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return report_error(error)
     write_json(options.out, report.to_json())
     show(report, Console())
     return 0

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from aura.artifact import content_hash, write_json
-from aura.errors import RegistryError
-from aura.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
+from aura.errors import DamagedArtifactError, RegistryError, RegistryUnavailableError
+from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, PREVIOUS, ModelVersion, Registry
 from aura.tracking import TrackingSettings
 
 
@@ -57,6 +59,67 @@ def test_a_download_is_the_registered_artifact(registry: Registry, artifact: Pat
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def stored_file(version: ModelVersion, own_home: Path, name: str) -> Path:
+    """A file of a version's artifact in MLflow's store."""
+    (found,) = (own_home / "mlflow" / "artifacts").rglob(f"{version.run_id}/artifacts/model/{name}")
+    return found
+
+
+def test_every_version_carries_the_hash_of_its_files(registry: Registry, artifact: Path) -> None:
+    version = registry.register("detection", artifact, run_id=None, tags={"candidate_id": "a"})
+    assert version.tags[ARTIFACT_HASH] == content_hash(artifact)
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "one too many", "all gone"])
+def test_files_that_are_not_those_that_were_registered_are_not_handed_out(
+    registry: Registry, artifact: Path, own_home: Path, tmp_path: Path, damage: str
+) -> None:
+    version = registry.register("detection", artifact, run_id=None, tags={"candidate_id": "a"})
+    kept = registry.download(version, tmp_path / "kept")
+    file = stored_file(version, own_home, "config.json")
+    if damage == "changed":
+        file.write_bytes(bytes(file.stat().st_size))
+    elif damage == "one too many":
+        file.with_name("other.json").write_text("{}", encoding="utf-8")
+    else:
+        shutil.rmtree(file.parent) if damage == "all gone" else file.unlink()
+    for target in (tmp_path / "got", kept):
+        with pytest.raises(DamagedArtifactError, match=r"version 1 of test\.detection") as caught:
+            registry.download(version, target)
+    assert "roll back" in caught.value.hint
+    assert not (tmp_path / "got").exists()
+    assert content_hash(kept) == content_hash(artifact)
+    with pytest.raises(DamagedArtifactError):
+        registry.verify(version)
+    assert registry.fetch(version, kept) == kept, "a whole copy that is here needs nothing of the store"
+
+
+def test_a_copy_that_was_changed_here_is_fetched_again(registry: Registry, artifact: Path, tmp_path: Path) -> None:
+    version = registry.register("detection", artifact, run_id=None, tags={"candidate_id": "a"})
+    got = registry.fetch(version, tmp_path / "got")
+    (got / "config.json").write_text("{}", encoding="utf-8")
+    assert content_hash(registry.fetch(version, got)) == content_hash(artifact)
+
+
+def test_a_version_without_a_hash_is_not_handed_out(registry: Registry, artifact: Path, tmp_path: Path) -> None:
+    version = registry.register("detection", artifact, run_id=None, tags={"candidate_id": "a"})
+    unknown = replace(version, tags={"candidate_id": "a"})
+    with pytest.raises(DamagedArtifactError, match="no hash of its files"):
+        registry.download(unknown, tmp_path / "got")
+
+
+def test_damaged_files_are_put_back_from_a_whole_copy_only(
+    registry: Registry, artifact: Path, own_home: Path, tmp_path: Path
+) -> None:
+    version = registry.register("detection", artifact, run_id=None, tags={"candidate_id": "a"})
+    stored_file(version, own_home, "config.json").write_bytes(b"")
+    write_json(tmp_path / "other" / "config.json", {"hidden": 5})
+    assert not registry.put_back(version, tmp_path / "other")
+    assert not registry.put_back(version, tmp_path / "none")
+    assert registry.put_back(version, artifact)
+    registry.verify(version)
+
+
 def test_errors_name_what_exists(registry: Registry, artifact: Path) -> None:
     assert registry.versions("detection") == []
     with pytest.raises(RegistryError, match="no previous champion"):
@@ -76,6 +139,8 @@ def test_a_server_that_is_away_is_an_error_with_a_hint_at_once() -> None:
     with pytest.raises(RegistryError, match=r"no MLflow server answers at http://127.0.0.1:9") as caught:
         Registry(TrackingSettings(uri="http://127.0.0.1:9"), "test").versions("detection")
     assert "tracking.uri" in caught.value.hint
+    assert isinstance(caught.value, RegistryUnavailableError)
+    assert caught.value.transient
 
 
 def test_a_server_that_is_no_mlflow_is_an_error_with_a_hint() -> None:

@@ -60,7 +60,7 @@ class World:
     def aura(self, *arguments: str, settings: bool = True) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*arguments, settings=settings),
-            env=self.environment, cwd=repo_root(), capture_output=True, text=True, timeout=600,
+            env=self.environment, cwd=repo_root(), capture_output=True, text=True, timeout=1800,
         )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def _kill_a_night(world: World) -> tuple[str, list[str]]:
             world.command("nightly"), env=world.environment, cwd=repo_root(), stdout=stream, stderr=subprocess.STDOUT
         )
     checkpoints = world.home / "pipelines" / "sample" / "checkpoints" / "detection"
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 1200
     while not list(checkpoints.glob("*/last.ckpt")):
         assert night.poll() is None, log.read_text(encoding="utf-8")
         assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
@@ -133,7 +133,7 @@ def urls(nights: Nights) -> Iterator[dict[str, str]]:
         process = subprocess.Popen(
             world.command("serve"), env=world.environment, cwd=repo_root(), stdout=stream, stderr=subprocess.STDOUT
         )
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 1200
     while "Ctrl+C stops them" not in log.read_text(encoding="utf-8"):
         assert process.poll() is None, log.read_text(encoding="utf-8")
         assert time.monotonic() < deadline, log.read_text(encoding="utf-8")

@@ -82,6 +82,19 @@ def test_the_report_has_pictures_that_exist(nights: Nights) -> None:
     assert all((folder / link).is_file() for link in links)
 
 
+def test_every_night_leaves_its_result_for_programs(nights: Nights) -> None:
+    folder = nights.world.home / "reports" / "sample"
+    latest = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert (latest["schema"], latest["good"], latest["problems"]) == (1, True, {})
+    assert latest["models"].keys() == set(MODELS)
+    assert {outcome["verdict"] for outcome in latest["models"].values()} == {"nothing new"}
+    assert [stage["ran"] for stage in latest["stages"]] == [False] * 9
+    every = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("night-*/result.json"))]
+    assert every[-1] == latest
+    assert "promoted" in {outcome["verdict"] for outcome in every[0]["models"].values()}
+    assert all(path.with_name("report.md").is_file() for path in folder.glob("night-*/result.json"))
+
+
 def test_nights_leave_the_checkout_as_it_was(nights: Nights) -> None:
     assert nights.checkout_after == nights.checkout_before
 
@@ -114,6 +127,9 @@ def test_a_night_without_its_data_ends_with_a_report_that_says_what_to_do(nights
     assert output.count("not tried: prepare failed") >= len(MODELS)
     report = (world.home / "reports" / "ccp" / "latest.md").read_text(encoding="utf-8")
     assert "## Problems" in report
+    result = json.loads((world.home / "reports" / "ccp" / "result.json").read_text(encoding="utf-8"))
+    assert result["good"] is False
+    assert "prepare" in result["problems"]
     assert "aura data import ccp PATH" in report
 
 

@@ -1,21 +1,34 @@
-"""The schedule: `prefect.yaml` deployed to a real server, and a worker that runs the night it asks for."""
+"""A night that comes by itself: `prefect.yaml` deployed to a real server with a cron of every minute, and a worker.
+
+Nothing here starts a run but the schedule. Then: who hears of a night that failed, and of one that did not come.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from aura.paths import repo_root
 from aura.supervision import watched, watched_environment
+from flows.alerts import FAILED, MISSING
 from flows.servers import free_port, stop, wait_until_healthy
 from tests.e2e.conftest import Nights, World
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = pytest.mark.slow
+_WAIT_SECONDS = 900
 
 
 @pytest.fixture(scope="module")
@@ -29,34 +42,167 @@ def api(nights: Nights) -> Iterator[str]:
         server = subprocess.Popen(
             command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=environment
         )
-    wait_until_healthy(f"{url}/health", server, log, 90)
+    wait_until_healthy(f"{url}/health", server, log, 300)
     yield url
     stop(server)
 
 
-def prefect(world: World, api: str, *arguments: str) -> str:
-    environment = world.environment | {
+class Listener:
+    """An address that others call: the dead-man's switch, and the receiver of alerts."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        listener = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                listener.calls.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                listener.calls.append(json.loads(body)["text"])
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/calls"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    made = Listener()
+    yield made
+    made.server.shutdown()
+
+
+def environment(world: World, api: str) -> dict[str, str]:
+    return world.environment | {
         "PREFECT_API_URL": api, "PREFECT_HOME": str(world.home / "prefect-schedule"), "DO_NOT_TRACK": "1",
         "AURA_REPOSITORY": str(repo_root()),
     }  # fmt: skip
+
+
+def prefect(world: World, api: str, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", *arguments],
-        env=environment, cwd=repo_root(), capture_output=True, text=True, timeout=240,
+        env=environment(world, api), cwd=repo_root(), capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_a_worker_runs_the_night_that_the_schedule_asks_for(nights: Nights, api: str) -> None:
-    world = nights.world
-    prefect(world, api, "work-pool", "create", "nights", "--type", "process")
-    prefect(world, api, "deploy", "--name", "nightly")
+@contextmanager
+def worker(world: World, api: str, **variables: str) -> Iterator[None]:
+    """A worker as systemd would keep it."""
+    log = world.home / "schedule-worker.log"
+    with log.open("a", encoding="utf-8") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "nights", "--type", "process"],
+            env=environment(world, api) | variables, cwd=repo_root(), stdout=stream, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        yield
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=120)
+        for left in psutil.wait_procs(family, timeout=60)[1]:
+            left.kill()
+
+
+def eventually(what: str, found: Callable[[], Any]) -> Any:
+    limit = time.monotonic() + _WAIT_SECONDS
+    while not (value := found()):
+        assert time.monotonic() < limit, f"waited {_WAIT_SECONDS} s for {what}"
+        time.sleep(0.5)
+    return value
+
+
+def runs(api: str, *states: str) -> list[dict[str, Any]]:
+    filters = {"flow_runs": {"state": {"type": {"any_": list(states)}}}}
+    found: list[dict[str, Any]] = httpx.post(f"{api}/flow_runs/filter", json=filters).raise_for_status().json()
+    return found
+
+
+def pause_schedule(api: str) -> None:
+    deployment = httpx.get(f"{api}/deployments/name/nightly/nightly").raise_for_status().json()
+    for schedule in deployment["schedules"]:
+        url = f"{api}/deployments/{deployment['id']}/schedules/{schedule['id']}"
+        httpx.patch(url, json={"active": False}).raise_for_status()
+
+
+def test_the_file_deploys_one_night_at_two_o_clock_and_never_two_at_once(nights: Nights, api: str) -> None:
+    prefect(nights.world, api, "work-pool", "create", "nights", "--type", "process")
+    prefect(nights.world, api, "deploy", "--name", "nightly")
     deployment = httpx.get(f"{api}/deployments/name/nightly/nightly").raise_for_status().json()
     assert [one["schedule"]["cron"] for one in deployment["schedules"]] == ["0 2 * * *"]
     assert deployment["parameters"]["profile"] == "sample"
-    prefect(world, api, "deployment", "run", "nightly/nightly", "--params", json.dumps({"overrides": world.settings}))
-    prefect(world, api, "worker", "start", "--pool", "nights", "--run-once")
-    runs = httpx.post(f"{api}/flow_runs/filter", json={"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}})
-    assert [one["name"].split()[0] for one in runs.raise_for_status().json()] == ["sample"]
+    assert deployment["global_concurrency_limit"]["limit"] == 1
+    assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+
+
+def test_the_schedule_makes_a_night_and_a_worker_runs_it_to_its_end(
+    nights: Nights, api: str, listener: Listener
+) -> None:
+    world = nights.world
+    latest = world.home / "reports" / "sample" / "result.json"
+    before = json.loads(latest.read_text(encoding="utf-8"))
+    parameters = json.dumps({"profile": "sample", "overrides": world.settings})
+    prefect(world, api, "deploy", "--name", "nightly", "--cron", "* * * * *", "--params", parameters)
+    scheduled = eventually("a run in state Scheduled", lambda: runs(api, "SCHEDULED"))
+    assert all(run["auto_scheduled"] for run in scheduled)
+    with worker(world, api, AURA_NIGHT__HEARTBEAT_URL=listener.url):
+        (done, *_) = eventually("a run in state Completed", lambda: runs(api, "COMPLETED"))
+        pause_schedule(api)
+    assert done["auto_scheduled"]
+    assert done["name"].split()[0] == "sample"
+    assert runs(api, "FAILED", "CRASHED") == []
     report = httpx.get(f"{api}/artifacts/nightly-sample/latest").raise_for_status().json()["data"]
     assert "nothing to do" in report
+    result = json.loads(latest.read_text(encoding="utf-8"))
+    assert (result["good"], result["problems"], result["profile"]) == (True, {}, "sample")
+    assert result["started"] > before["started"]
+    assert result["flow_run_id"] in {run["id"] for run in runs(api, "COMPLETED")}
+    assert "/calls" in listener.calls, "the dead-man's switch was not called"
+
+
+def alerts(world: World, api: str, url: str, within_hours: float) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*world.command("alerts", settings=False), "--url", url, "--within-hours", str(within_hours)],
+        env=environment(world, api), cwd=repo_root(), capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def test_a_night_that_does_not_come_and_one_that_fails_are_told(nights: Nights, api: str, listener: Listener) -> None:
+    world = nights.world
+    done = alerts(world, api, listener.url, within_hours=11 / 3600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines() == [f"set up: {FAILED}", f"set up: {MISSING}"]
+    eventually("the message of a missing night", lambda: [call for call in listener.calls if call.startswith(MISSING)])
+    # Set up again, they take the place of those before: an hour without a night is no alarm any more.
+    assert alerts(world, api, listener.url, within_hours=26).returncode == 0
+    known = httpx.post(f"{api}/automations/filter", json={}).raise_for_status().json()
+    assert sorted(automation["name"] for automation in known) == [MISSING, FAILED]
+    no_data = json.dumps({"profile": "ccp", "overrides": []})
+    prefect(world, api, "deployment", "run", "nightly/nightly", "--params", no_data)
+    with worker(world, api):
+        (message, *_) = eventually(
+            "the message of a failed night", lambda: [call for call in listener.calls if call.startswith(FAILED)]
+        )
+    assert "ccp" in message
+    assert "the night ended with problems in: prepare" in message
+
+
+def test_alerts_without_a_server_say_where_they_come_from(world: World) -> None:
+    kept = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    done = subprocess.run(
+        [*world.command("alerts", settings=False), "--url", "http://127.0.0.1:9"],
+        env=kept, cwd=repo_root(), capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "PREFECT_API_URL is not set" in done.stderr

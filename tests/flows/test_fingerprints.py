@@ -21,6 +21,7 @@ ENTRIES = {
 }
 NO_EFFECT_ON_RESULTS = {
     "aura.artifact": "how files are written, not what is in them",
+    "aura.error_file": "how an error is told",
     "aura.errors": "words",
     "aura.lineage": "a changed hash calls for a new run by itself",
     "aura.paths": "places",

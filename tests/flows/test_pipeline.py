@@ -41,6 +41,22 @@ stages:
     cmd: python -c "import sys; print('about to fail'); sys.exit(4)"
     outs:
       - nothing
+  refused:
+    cmd: >-
+      python -c "from aura.error_file import report_error; from aura.errors import DataError;
+      raise SystemExit(report_error(DataError('row 3 has no category', hint='mend the row')))"
+    outs:
+      - nothing-at-last
+  busy:
+    cmd: >-
+      python -c "from aura.error_file import report_error; from aura.errors import BusyError;
+      raise SystemExit(report_error(BusyError('the index is being written')))"
+    outs:
+      - nothing-for-now
+  killed:
+    cmd: python -c "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    outs:
+      - nothing-left
   slow:
     cmd: python -c "import time; print('sleeping', flush=True); time.sleep(60)"
     outs:
@@ -86,6 +102,29 @@ def test_a_failed_stage_shows_the_end_of_its_output(workspace: Workspace) -> Non
         run_stage(workspace, "broken", timeout_seconds=60, say=said.append)
     assert "broken.log" in caught.value.hint
     assert any("about to fail" in line for line in said)
+
+
+def test_what_a_stage_reports_arrives_as_it_was_said(workspace: Workspace) -> None:
+    with pytest.raises(StageError, match="stage refused failed: row 3 has no category") as caught:
+        run_stage(workspace, "refused", timeout_seconds=60, say=lambda _: None)
+    assert caught.value.hint.startswith("mend the row; the whole log: ")
+
+
+@pytest.mark.parametrize(
+    ("stage", "seconds", "transient"),
+    [("refused", 60, False), ("busy", 60, True), ("killed", 60, True), ("broken", 60, True), ("slow", 6, True)],
+)
+def test_only_a_passing_fault_is_worth_another_try(
+    workspace: Workspace, stage: str, seconds: float, transient: bool
+) -> None:
+    with pytest.raises(StageError) as caught:
+        run_stage(workspace, stage, timeout_seconds=seconds, say=lambda _: None)
+    assert caught.value.transient is transient
+
+
+def test_what_dvc_itself_refuses_is_told_in_its_words(workspace: Workspace) -> None:
+    with pytest.raises(StageError, match=r"no-such-stage.*not found"):
+        run_stage(workspace, "no-such-stage", timeout_seconds=60, say=lambda _: None)
 
 
 def test_the_log_of_a_failed_attempt_outlives_the_next_one(
@@ -143,6 +182,22 @@ def test_nights_are_recorded_and_restored(workspace: Workspace, toy: Path, tmp_p
         restore(workspace, "night-20260101-020000", old)
     with pytest.raises(DataError, match="no night 'night-x'; recorded: night-20260103"):
         restore(workspace, "night-x", tmp_path / "x")
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_night_whose_snapshots_are_not_what_was_recorded_is_not_restored(
+    workspace: Workspace, tmp_path: Path, damage: str
+) -> None:
+    run_stage(workspace, "prepare", timeout_seconds=60)
+    record(workspace, "night-20260101-020000")
+    store = workspace.paths.home / "dvc"
+    assert restore(workspace, "night-20260101-020000", tmp_path / "whole").is_dir()
+    for file in [path for path in store.rglob("files/md5/*/*") if path.is_file()]:
+        file.chmod(0o644)
+        file.unlink() if damage == "gone" else file.write_text("something else", encoding="utf-8")
+    with pytest.raises(DataError, match="night-20260101-020000 cannot be restored"):
+        restore(workspace, "night-20260101-020000", tmp_path / "broken")
+    assert not (tmp_path / "broken").exists()
 
 
 def test_a_second_run_is_refused_and_says_which_process_is_at_work(workspace: Workspace, toy: Path) -> None:

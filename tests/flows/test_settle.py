@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
+from subprocess import run as run_process
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from aura.artifact import read_json, write_json, write_text
+from aura.artifact import content_hash, read_json, write_json, write_text
+from aura.errors import StageError
 from aura.paths import profile_paths
 from aura.registry import CHALLENGER, CHAMPION, ModelVersion, Registry
 from flows.profile import load_profile
 from flows.settle import fetch_champions, judged_against_another, settle
 from flows.workspace import Workspace
+from inference.outfits.smoke_test import SMOKE_TEST
+from inference.smoke_test import record
+from tests.inference.outfits.conftest import embedder, saved, towers
+
+__all__ = ["embedder", "saved", "towers"]  # fixtures
 
 
 @pytest.fixture
@@ -41,14 +52,33 @@ def figures(workspace: Workspace, candidate: str, champion: str | None, fitb: fl
     write_json(workspace.folder / "metrics" / "train" / "outfits.json", {"seconds": 2.0})
 
 
-def broken_candidate(workspace: Workspace, candidate: str) -> None:
-    """An artifact whose figures are fine and whose weights are missing."""
-    figures(workspace, candidate, None)
-    artifact = workspace.folder / "models" / "outfits"
-    write_json(artifact / "config.json", {})
-    write_json(artifact / "lineage.json", {"candidate_id": candidate})
-    for file in ("dvc.lock", "dvc.yaml", "params.yaml"):
-        write_text(workspace.folder / file, "")
+class Candidate:
+    """An outfit model in the working copy, as a training would leave it."""
+
+    def __init__(self, workspace: Workspace, saved: Path, candidate: str) -> None:
+        figures(workspace, candidate, None)
+        self.folder = Path(shutil.copytree(saved, workspace.folder / "models" / "outfits"))
+        write_json(self.folder / "lineage.json", {"candidate_id": candidate})
+        record(SMOKE_TEST, self.folder, "cpu")
+        for file in ("dvc.lock", "dvc.yaml", "params.yaml"):
+            write_text(workspace.folder / file, "")
+
+    def forget_what_it_learnt(self) -> None:
+        """Weights of zero: they load, and are not the model that was judged."""
+        weights = self.folder / "model.safetensors"
+        save_file({name: torch.zeros_like(tensor) for name, tensor in load_file(weights).items()}, weights)
+
+
+@pytest.fixture
+def candidate(workspace: Workspace, saved: Path) -> Candidate:
+    return Candidate(workspace, saved, "candidate")
+
+
+def stored(registry: Registry, own_home: Path, file: str = "model.safetensors") -> Path:
+    """A file of version 1 in MLflow's store."""
+    version = registry.version("outfits", "1")
+    (found,) = (own_home / "mlflow" / "artifacts").rglob(f"{version.run_id}/artifacts/model/{file}")
+    return found
 
 
 def test_figures_against_another_champion_are_out_of_date(
@@ -86,11 +116,20 @@ def test_a_settled_candidate_is_not_compared_again(workspace: Workspace, registr
     assert outcome.version == "1"
 
 
-def test_a_copy_that_does_not_answer_is_registered_but_never_promoted(workspace: Workspace, registry: Registry) -> None:
-    broken_candidate(workspace, "broken")
+def test_a_copy_that_answers_as_recorded_becomes_champion(
+    workspace: Workspace, registry: Registry, candidate: Candidate
+) -> None:
+    assert candidate.folder.is_dir()
+    assert settle(workspace, registry, "outfits").verdict == "promoted"
+
+
+def test_a_copy_that_answers_wrongly_is_registered_but_never_promoted(
+    workspace: Workspace, registry: Registry, candidate: Candidate
+) -> None:
+    candidate.forget_what_it_learnt()
     outcome = settle(workspace, registry, "outfits")
     assert outcome.verdict == "rejected"
-    assert "does not answer" in outcome.reasons[0]
+    assert "does not answer as it did when it was trained" in outcome.reasons[0]
     assert registry.at("outfits", CHAMPION) is None
     challenger = registry.at("outfits", CHALLENGER)
     assert challenger is not None
@@ -99,22 +138,86 @@ def test_a_copy_that_does_not_answer_is_registered_but_never_promoted(workspace:
     assert len(registry.versions("outfits")) == 1
 
 
+def killed(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+    """The smoke test's process, ended by the kernel as one that needs too much memory is."""
+    script = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    return run_process([command[0], "-c", script], **options)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.mark.parametrize("fault", ["out of time", "killed", "cannot be loaded"])
+def test_a_check_that_could_not_be_carried_out_is_no_verdict_and_is_tried_again(
+    workspace: Workspace, registry: Registry, candidate: Candidate, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    weights = candidate.folder / "model.safetensors"
+    whole = weights.read_bytes()
+    with monkeypatch.context() as patch:
+        if fault == "out of time":
+            night = workspace.profile.night.model_copy(update={"check_timeout_minutes": 0.001})
+            patch.setattr(workspace, "profile", workspace.profile.model_copy(update={"night": night}))
+        elif fault == "killed":
+            patch.setattr("flows.settle.subprocess.run", killed)
+        else:
+            weights.unlink()
+        with pytest.raises(StageError, match="the smoke test of outfits version 1") as caught:
+            settle(workspace, registry, "outfits")
+    assert caught.value.transient is (fault != "cannot be loaded")
+    version = registry.version("outfits", "1")
+    assert "settled" not in version.tags
+    assert version.aliases == []
+    if fault == "cannot be loaded":
+        weights.write_bytes(whole)
+        candidate.folder.rename(candidate.folder.with_name("other"))
+        Candidate(workspace, candidate.folder.with_name("other"), "trained again")
+    outcome = settle(workspace, registry, "outfits")
+    assert outcome.verdict == "promoted"
+
+
+def zero_the_champion(registry: Registry, own_home: Path) -> None:
+    file = stored(registry, own_home)
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def test_a_champion_whose_stored_weights_were_set_to_zero_is_put_back_from_a_whole_copy(
+    workspace: Workspace, registry: Registry, candidate: Candidate, own_home: Path
+) -> None:
+    settle(workspace, registry, "outfits")
+    whole = content_hash(candidate.folder)
+    zero_the_champion(registry, own_home)
+    found = fetch_champions(workspace, registry)
+    assert (found.versions, found.problems, found.put_back) == ({"outfits": "1"}, {}, ["outfits"])
+    assert content_hash(stored(registry, own_home).parent) == whole
+    assert content_hash(workspace.folder / "champions" / "outfits") == whole
+
+
+def test_a_champion_whose_stored_weights_were_set_to_zero_is_never_packed(
+    workspace: Workspace, registry: Registry, candidate: Candidate, own_home: Path
+) -> None:
+    settle(workspace, registry, "outfits")
+    candidate.forget_what_it_learnt()  # no whole copy is left on this machine
+    zero_the_champion(registry, own_home)
+    found = fetch_champions(workspace, registry)
+    assert found.versions == {}
+    assert "are not those that were registered" in found.problems["outfits"]
+    assert read_json(workspace.folder / "champions" / "champions.json", "the note") == {}
+    assert not (workspace.folder / "champions" / "outfits").exists()
+
+
 def test_champions_that_a_killed_run_fetched_in_part_are_fetched_again(
     workspace: Workspace, registry: Registry, tmp_path: Path
 ) -> None:
     registry.promote("outfits", register(registry, tmp_path, "first").version)
-    assert fetch_champions(workspace, registry) == {"outfits": "1"}
+    assert fetch_champions(workspace, registry).versions == {"outfits": "1"}
     folder = workspace.folder / "champions"
     registry.promote("outfits", register(registry, tmp_path, "second").version)
     # Killed after the new copy came and before it was noted: the note names nothing that is not there.
     write_json(folder / "champions.json", {})
     write_json(folder / "outfits" / "config.json", {"candidate": "half"})
-    assert fetch_champions(workspace, registry) == {"outfits": "2"}
+    assert fetch_champions(workspace, registry).versions == {"outfits": "2"}
     assert read_json(folder / "outfits" / "config.json", "config") == {"candidate": "second"}
     # Killed while the old copy was being replaced: a part of it is gone. Or somebody changed a file.
     for damage in ("", '{"candidate": "changed"}'):
         write_text(folder / "outfits" / "config.json", damage)
-        assert fetch_champions(workspace, registry) == {"outfits": "2"}
+        assert fetch_champions(workspace, registry).versions == {"outfits": "2"}
         assert read_json(folder / "outfits" / "config.json", "config") == {"candidate": "second"}
 
 
@@ -122,5 +225,5 @@ def test_a_champion_that_is_gone_from_the_registry_leaves_the_working_copy(
     workspace: Workspace, registry: Registry
 ) -> None:
     write_json(workspace.folder / "champions" / "outfits" / "config.json", {})
-    assert fetch_champions(workspace, registry) == {}
+    assert fetch_champions(workspace, registry).versions == {}
     assert not (workspace.folder / "champions" / "outfits").exists()

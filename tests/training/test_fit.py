@@ -203,3 +203,43 @@ def test_tracking_off_writes_lightnings_csv(tmp_path: Path) -> None:
     assert (tmp_path / "csv" / "version_0" / "metrics.csv").is_file()
     with pytest.raises(Exception, match="missing"):
         read_json(tmp_path / "metrics.json", "metrics")
+
+
+def damage(path: Path, kind: str) -> None:
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(
+        {"empty": b"", "cut": content[:middle], "zeros": content[:middle] + bytes(64) + content[middle + 64 :]}[kind]
+    )
+
+
+@pytest.mark.parametrize("kind", ["empty", "cut", "zeros"])
+@pytest.mark.parametrize("damaged", [("last.ckpt",), ("last.ckpt", "before-last.ckpt"), ("best.ckpt",)])
+def test_a_damaged_checkpoint_is_set_aside_and_the_training_ends_as_an_unbroken_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damaged: tuple[str, ...], kind: str
+) -> None:
+    _, whole = fit(tmp_path / "whole")
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(tmp_path / "cut", Killed())
+    folder = tmp_path / "cut" / "checkpoints"
+    for name in damaged:
+        damage(folder / name, kind)
+    trainer, resumed = fit(tmp_path / "cut")
+    assert trainer.current_epoch == 4
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+    assert torch.load(best_checkpoint(trainer), weights_only=False)["epoch"] >= 0
+    said = capsys.readouterr().err
+    for name in damaged:
+        assert (folder / f"{name}.damaged").is_file()
+        assert f"{name}.damaged" in said
+
+
+def test_a_training_without_a_validation_so_far_is_resumed(tmp_path: Path) -> None:
+    where = context(tmp_path)
+    settings = TrainerSettings(max_epochs=6, validate_every_epochs=4, accelerator="cpu")
+    trainer = build_trainer(settings, where, monitor="val/loss", mode="min", callbacks=[Killed()])
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        trainer.fit(Line(), datamodule=Data())
+    assert not (where.checkpoint_dir / "best.ckpt").exists()
+    assert resume_path(where) == where.checkpoint_dir / "last.ckpt"

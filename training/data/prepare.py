@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import shutil
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from aura.artifact import content_hash, replace_dir, write_json
+from aura.error_file import report_error
 from aura.errors import AuraError, DataError
 from aura.paths import home, repo_root
 from aura.settings import read_profile, validate
@@ -275,8 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = validate(DataSettings, read_profile(options.params).get("data"), "data")
         counts = prepare(settings, options.raw or home() / "raw", repo_root() / "data" / "knowledge", options.out)
     except AuraError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return report_error(error)
     for part, numbers in counts.items():
         print(f"{part}: {numbers}")
     return 0

@@ -1,0 +1,35 @@
+"""How an error leaves a process with its class: as JSON in a file that the process waiting for it has named.
+
+A stage of the pipeline runs below DVC and a shell, which hand on an exit code at most. Its output is for people.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from aura.artifact import write_json
+from aura.errors import AuraError, error_from_dict
+
+ERROR_FILE = "AURA_ERROR_FILE"
+"""Environment variable with the path of the file; without it the error is only printed."""
+
+EXIT_CODE = 2
+
+
+def report_error(error: AuraError) -> int:
+    """Print an error for people, leave it for the process that waits, and return the exit code to end with."""
+    print(f"error: {error}", file=sys.stderr)
+    if path := os.environ.get(ERROR_FILE):
+        write_json(Path(path), error.as_dict())
+    return EXIT_CODE
+
+
+def read_error(path: Path) -> AuraError | None:
+    """The error that a process left, or None: it ended well, or without a word."""
+    try:
+        return error_from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError):
+        return None

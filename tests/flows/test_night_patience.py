@@ -1,0 +1,149 @@
+"""What a night tries again, what it does not, when its time is over, and whom it tells; on the real Prefect engine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prefect import flow, get_run_logger, task
+from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
+from prefect.states import Running, StateType
+from prefect.testing.utilities import prefect_test_harness
+
+from aura.errors import AuraError, BusyError, DeadlineError, RegistryUnavailableError, SettingsError
+from aura.paths import profile_paths
+from aura.registry import Registry
+from flows.heartbeat import beat
+from flows.nightly import _close_books, _Night
+from flows.profile import load_profile
+from flows.workspace import Workspace
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect_server() -> Iterator[None]:
+    with prefect_test_harness(server_startup_timeout=300):
+        yield
+
+
+def make_night(seconds: float = 600.0) -> _Night:
+    settings = load_profile("sample", ["night.retry_delay_seconds=0.01", "night.store_retries=3"])
+    workspace = Workspace(profile_paths("sample"), settings)
+    return _Night(workspace, Registry(settings.tracking, "sample"), deadline=time.monotonic() + seconds)
+
+
+def count_attempts(error: AuraError, failures: int) -> tuple[int, str]:
+    """How often work that fails so many times is tried, and what becomes of it."""
+    tried: list[int] = []
+    night = make_night()
+
+    @task
+    def work() -> str:
+        tried.append(1)
+        if len(tried) <= failures:
+            raise error
+        return "done"
+
+    @flow
+    def run() -> str:
+        try:
+            return str(night.store(work))
+        except AuraError as caught:
+            return caught.code
+
+    outcome = run()
+    return len(tried), outcome
+
+
+@pytest.mark.parametrize("error", [RegistryUnavailableError("restarting"), BusyError("another holds it")])
+def test_a_store_that_is_away_for_a_moment_is_waited_for(error: AuraError) -> None:
+    assert count_attempts(error, failures=2) == (3, "done")
+    assert count_attempts(error, failures=9) == (4, error.code)
+
+
+def test_bad_settings_are_not_tried_again() -> None:
+    assert count_attempts(SettingsError("no such key"), failures=1) == (1, "invalid_settings")
+
+
+def test_each_try_waits_twice_as_long_as_the_one_before() -> None:
+    options = make_night()._retry_options(3)
+    assert options["retry_delay_seconds"] == [0.01, 0.02, 0.04]
+    night = load_profile("sample").night
+    assert sum(night.retry_delay_seconds * 2**attempt for attempt in range(night.store_retries)) > 120
+
+
+def test_a_night_whose_time_is_over_begins_nothing_more_and_says_so() -> None:
+    night = make_night(seconds=0)
+
+    @flow
+    def run() -> None:
+        night.guarded("index", lambda: night.stage("index"))
+        night.guarded("record", lambda: night.store(None))  # type: ignore[arg-type]
+
+    run()
+    assert set(night.problems) == {"index", "record"}
+    assert all("480 minutes are over" in problem for problem in night.problems.values())
+    with pytest.raises(DeadlineError):
+        night.seconds_left()
+
+
+def test_a_run_that_died_is_marked_crashed_unless_it_is_this_very_one_tried_again() -> None:
+    with get_client(sync_client=True) as client:
+
+        @flow
+        def night(died: str = "") -> str:
+            _close_books(died or str(flow_run.id))
+            return str(client.read_flow_run(flow_run.id).state_type.value)  # type: ignore[union-attr]
+
+        killed = client.create_flow_run(night, state=Running())
+        assert night(str(killed.id)) == "RUNNING"
+        assert client.read_flow_run(killed.id).state_type == StateType.CRASHED
+        assert night() == "RUNNING", "tried again from the page, it must not mark itself"
+        assert night(str(uuid4())) == "RUNNING", "it reported to another server"
+
+
+@contextmanager
+def switch(answers: list[int]) -> Iterator[tuple[str, list[str]]]:
+    """A dead-man's switch that answers with these statuses in turn; its address, and the calls that it got."""
+    calls: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            calls.append(self.path)
+            self.send_response(answers[min(len(calls), len(answers)) - 1])
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/secret", calls
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("answers", "calls", "heard"), [([200], 1, True), ([503, 200], 2, True), ([503], 4, False)])
+def test_the_dead_mans_switch_is_called_until_it_answers(
+    answers: list[int], calls: int, heard: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with switch(answers) as (url, got):
+
+        @flow
+        def run() -> bool:
+            return beat(url, get_run_logger())
+
+        assert run() is heard
+        assert got == ["/secret"] * calls
+    assert "secret" not in caplog.text, "whoever knows the address can keep the alarm quiet"
+
+
+def test_the_address_of_the_switch_is_written_down_nowhere() -> None:
+    settings = load_profile("sample", ["night.heartbeat_url=https://switch.test/secret"])
+    assert settings.night.heartbeat_url.get_secret_value() == "https://switch.test/secret"
+    assert "secret" not in repr(settings)
+    assert "secret" not in str(Workspace(profile_paths("sample"), settings).params())
