@@ -44,7 +44,7 @@ def _rebuild(kind: type[AuraError], message: str, hint: str) -> AuraError:
 
 def error_from_dict(values: dict[str, Any]) -> AuraError:
     """The error that `as_dict` described; an unknown code becomes a plain `AuraError`."""
-    kinds = {kind.code: kind for kind in _kinds(AuraError)}
+    kinds = {kind.code: kind for kind in reversed([*_kinds(AuraError)])}  # a class that inherits its code gives way
     return kinds.get(str(values.get("code")), AuraError)(str(values["message"]), hint=str(values.get("hint", "")))
 
 

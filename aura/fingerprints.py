@@ -24,7 +24,6 @@ NO_EFFECT = {
     "aura.lineage": "another hash calls for a new run by itself",
     "aura.paths": "places",
     "aura.problems": "words",
-    "aura.serving": "the values are parameters",
     "aura.settings": "the values are parameters",
     "aura.supervision": "when a process ends",
     "aura.tracking": "where runs are remembered",

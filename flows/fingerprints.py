@@ -14,7 +14,8 @@ from aura.fingerprints import code_fingerprint
 from aura.lineage import file_tree_hash, value_hash
 from aura.paths import repo_root
 from dataprep.importers import SYNTHETIC
-from flows.services import BUILD_FILES, SERVICES
+from flows.bento_contents import FILES
+from flows.services import SERVICES
 from training.models import MODELS
 
 ENTRIES: dict[str, tuple[str, ...]] = {
@@ -25,9 +26,6 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "package": ("flows.package", *(service.target.split(":")[0] for service in SERVICES.values())),
 }
 """Stage to the modules that it runs."""
-
-_PACKING = (*BUILD_FILES, *(service.bentofile for service in SERVICES.values()))
-"""Files besides code that decide what a Bento is."""
 
 
 def inputs(sources: Sequence[str], raw: Path) -> dict[str, Any]:
@@ -45,7 +43,7 @@ def inputs(sources: Sequence[str], raw: Path) -> dict[str, Any]:
         manifests[SYNTHETIC] = "drawn"  # its content is decided by the settings and the code alone
     return {
         "code": {stage: code_fingerprint(entries) for stage, entries in ENTRIES.items()},
-        "packing": value_hash([content_hash(repo_root() / file) for file in _PACKING]),
+        "packing": value_hash([content_hash(repo_root() / file) for file in FILES]),
         "knowledge": file_tree_hash(repo_root() / "data" / "knowledge"),
         "raw": manifests,
     }

@@ -21,26 +21,23 @@ import yaml
 from aura.artifact import content_hash, read_json, write_json, write_text
 from aura.error_file import report_error
 from aura.errors import AuraError, ServiceError
-from aura.lineage import code_hash, value_hash
+from aura.lineage import value_hash
 from aura.paths import home, profile_paths, repo_root
-from aura.serving import ServingSettings
 from aura.settings import read_profile, validate
 from aura.supervision import die_with_parent, watched, watched_environment
-from flows.ask import ask
+from bentos.serving.settings import ServingSettings
+from flows import bento_contents
 from flows.processes import free_port, stop, wait_until_healthy
 from flows.recorded_answers import check_recorded_answers
-from flows.services import BUILD_FILES, SERVICES, Service
+from flows.services import SERVICES, Service
 from flows.workspace import Workspace
 from inference.retrieval.releases import served_release, writer_lock
 
-_SOURCES = ("aura", "inference", "bentos")
 _INDEX_WAIT_SECONDS = 600.0
 
 
 def pack(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
     """Build the Bento unless the store has it; returns its tag."""
-    import bentoml
-
     _refuse_without_champions(service, champions)
     version = _version(service, params, champions, data, index)
     tag = f"{service.name}:{version}"
@@ -50,12 +47,9 @@ def pack(service: Service, params: Path, champions: Path, data: Path, index: Pat
     shutil.rmtree(_store(tag), ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="aura-bento-") as name:
         staging = Path(name)
-        for source in _SOURCES:
-            shutil.copytree(repo_root() / source, staging / source, ignore=shutil.ignore_patterns("__pycache__"))
-        for file in BUILD_FILES:
-            shutil.copy2(repo_root() / file, staging / file)
-        _pin(service, staging / "pinned", params, champions, data, index)
-        bentoml.bentos.build_bentofile(str(staging / service.bentofile), version=version, build_ctx=str(staging))
+        bento_contents.copy_sources(repo_root(), staging)
+        _pin(service, staging / bento_contents.PINNED, params, champions, data, index)
+        bento_contents.build(service, version, staging)
     write_text(_mark(tag), "")
     return tag
 
@@ -116,9 +110,9 @@ def prove(service: Service, tag: str, profile: str, champions: Path, start_secon
         )
     try:
         url = f"http://127.0.0.1:{port}{service.path}"
-        wait_until_healthy(f"{url}/health", server, log, start_seconds)
+        wait_until_healthy(service.health_url(url), server, log, start_seconds)
         started = time.monotonic()
-        answer = ask(service.name, url)
+        answer = service.smoke_test(url)
         for model in service.models:
             check_recorded_answers(model, url, champions / model)
         return {
@@ -142,8 +136,7 @@ def bento_environment() -> dict[str, str]:
 
 
 def _version(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
-    parts = [code_hash(_SOURCES), read_profile(str(params))["serving"]]
-    parts += [content_hash(repo_root() / file) for file in (*BUILD_FILES, service.bentofile)]
+    parts = [service.target, bento_contents.contents_hash(repo_root()), read_profile(str(params))["serving"]]
     parts += [content_hash(champions / model) for model in service.models]
     parts += [content_hash(data / "catalog")] if service.catalog else []
     parts += [content_hash(index)] if service.index else []

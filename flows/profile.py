@@ -6,15 +6,16 @@ The sections of the models and their gate rules are made from `training.models`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, SecretStr, create_model
+from pydantic import Field, SecretStr, create_model, model_validator
 
-from aura.serving import ServingSettings
 from aura.settings import Section, Uri, read_profile, validate
 from aura.tracking import TrackingSettings
+from bentos.serving.settings import ServingSettings
 from dataprep.settings import DataSettings
 from flows.gate import GateSettings, gate_settings
+from flows.services import SERVICES
 from inference.retrieval.settings import RetrievalSettings
 from training.models import MODELS
 from training.spec import ModelSpec
@@ -61,6 +62,12 @@ class Profile(Section):
     serving: ServingSettings = ServingSettings()
     tracking: TrackingSettings = TrackingSettings()
     night: NightSettings = NightSettings()
+
+    @model_validator(mode="after")
+    def _ports_are_of_services(self) -> Self:
+        if unknown := sorted(self.serving.ports.keys() - SERVICES.keys()):
+            raise ValueError(f"serving.ports names {', '.join(unknown)}; known services: {', '.join(SERVICES)}")
+        return self
 
 
 def profile_schema(models: Mapping[str, ModelSpec] = MODELS) -> type[Profile]:

@@ -1,13 +1,15 @@
-"""The services that exist: what each is called, where it answers, what it needs."""
+"""The services that exist, one row each: what a service is called, where it answers, what it needs, how it is tested.
+
+A new service is a folder of `bentos/` and a row here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from aura.serving import ServingSettings
-
-BUILD_FILES = ("requirements.lock", "pyproject.toml")
-"""Files besides code that go into every Bento."""
+from bentos.serving.settings import ServingSettings
+from flows import service_smoke_test
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,52 +17,62 @@ class Service:
     """One BentoML project under `bentos/`.
 
     Attributes:
-        target: import path of the BentoML service class.
+        name: its folder under `bentos/`; with dashes, the last part of its path.
+        service_class: name of its BentoML service class.
+        default_port: where it listens unless `serving.ports` says otherwise.
         models: champions that it answers from.
-        index, catalog: whether it reads the LanceDB index, the catalog's pictures.
+        index, catalog: whether it reads the LanceDB index, the catalog's images.
+        smoke_test: tests the service at a URL; see `flows.service_smoke_test`.
     """
 
     name: str
-    target: str
+    service_class: str
+    default_port: int
     models: tuple[str, ...]
     index: bool
     catalog: bool
+    smoke_test: Callable[[str], str]
+
+    @property
+    def target(self) -> str:
+        """Import path of the BentoML service class."""
+        return f"bentos.{self.name}.service:{self.service_class}"
 
     @property
     def path(self) -> str:
         return f"/api/v1/{self.name.replace('_', '-')}"
 
     @property
-    def bentofile(self) -> str:
-        """Path of its build file in the repository."""
-        return f"bentos/{self.name}/bentofile.yaml"
-
-    @property
     def port_setting(self) -> str:
-        """Key of the setting that holds its port."""
-        return f"serving.{self.name}_port"
+        """Key of the setting that moves its port."""
+        return f"serving.ports.{self.name}"
 
     def port(self, settings: ServingSettings) -> int:
-        return int(getattr(settings, f"{self.name}_port"))
+        return settings.ports.get(self.name, self.default_port)
 
     def url(self, settings: ServingSettings) -> str:
         return f"http://{settings.host}:{self.port(settings)}{self.path}"
+
+    @staticmethod
+    def health_url(url: str) -> str:
+        """Where the service at a URL says whether it can answer."""
+        return f"{url}/health"
 
 
 SERVICES: dict[str, Service] = {
     service.name: service
     for service in (
         Service(
-            name="visual_analysis", target="bentos.visual_analysis.service:VisualAnalysis",
-            models=("detection",), index=True, catalog=False,
+            name="visual_analysis", service_class="VisualAnalysis", default_port=8000,
+            models=("detection",), index=True, catalog=False, smoke_test=service_smoke_test.visual_analysis,
         ),
         Service(
-            name="outfit_recommendation", target="bentos.outfit_recommendation.service:OutfitRecommendation",
-            models=("outfits",), index=False, catalog=True,
+            name="outfit_recommendation", service_class="OutfitRecommendation", default_port=8001,
+            models=("outfits",), index=False, catalog=True, smoke_test=service_smoke_test.outfit_recommendation,
         ),
         Service(
-            name="conversational_ai", target="bentos.conversational_ai.service:ConversationalAI",
-            models=("chat",), index=True, catalog=False,
+            name="conversational_ai", service_class="ConversationalAI", default_port=8003,
+            models=("chat",), index=True, catalog=False, smoke_test=service_smoke_test.conversational_ai,
         ),
     )
 }  # fmt: skip

@@ -1,99 +1,127 @@
-"""Model part: retrieval and generation, in a process of its own."""
+"""Runner of the conversational service: retrieval, and generation of one answer at a time."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bentoml
+from asgi_correlation_id import correlation_id
 
 from aura.errors import AuraError
 from aura.supervision import die_with_parent
-from bentos.conversational_ai.turns import Turn
-from bentos.serving.hop import as_answer
-from bentos.serving.index import follow_release
-from bentos.serving.parts import model_part
-from bentos.serving.places import places
+from bentos.conversational_ai.limits import GenerationLock
+from bentos.conversational_ai.messages import (
+    Finished,
+    FoundPassages,
+    GenerateRequest,
+    Passage,
+    RetrieveRequest,
+    RunnerStatus,
+    Stopped,
+    StopRequest,
+    Token,
+    event_line,
+)
+from bentos.serving.assets import Assets, open_assets
+from bentos.serving.bentoml_options import runner_options
+from bentos.serving.errors import Failure, answer_or_failure, failure_of
+from bentos.serving.request_log import logger
+from inference.chat.passages import passage_text
 
-MODEL_PART_SECONDS = 600
+if TYPE_CHECKING:  # the service never needs torch
+    from inference.chat.model import ChatModel
+
+RUNNER_SECONDS = 600
 _MARGIN_SECONDS = 30
-"""An answer must end so long before BentoML's client gives it up; its clock runs while the answer waits for its turn too."""
+"""Seconds between the end of the slowest answer and the moment when BentoML's client gives it up; the client's clock runs
+while an answer waits for the lock, too."""
 _END = object()
 
 
-@bentoml.service(name="conversational_ai_model", **model_part(MODEL_PART_SECONDS))
-class Conversationalist:
-    """The champion adapter on its base, with the served knowledge index. One answer is generated at a time."""
+@bentoml.service(name="conversational_ai_model", **runner_options(RUNNER_SECONDS))
+class ChatRunner:
+    """The champion adapter on its base, and the served index, in a process of their own."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, assets: Assets | None = None, load_model: Callable[[Path, str], ChatModel] | None = None
+    ) -> None:
+        """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
         die_with_parent()
-        # Imported here: the API part never needs torch.
-        from inference.chat.model import ChatModel
-        from inference.retrieval.search import Index
+        if load_model is None:
+            from inference.chat.model import ChatModel
 
-        self._champion = places().champion("chat")
-        self._model = ChatModel.load(self._champion.folder, device=places().serving.device)
-        self._index = Index.open(places().index)
-        self._turn = Turn()
+            load_model = ChatModel.load
+        assets = assets or open_assets()
+        champion = assets.champion("chat")
+        self._version = champion.version
+        self._model = load_model(champion.folder, assets.serving.device)
+        self._index = assets.index()
+        self._lock = GenerationLock()
         self._wanted: set[str] = set()
 
     @bentoml.api
-    async def about(self) -> dict[str, Any]:
-        """Versions of the champion and of the index; async, so that it does not wait for a search."""
-        return {"model": self._champion.as_dict(), "index_version": str(self._index.version)}
+    async def status(self) -> RunnerStatus:
+        """Async, so that it does not wait for a search."""
+        return RunnerStatus(model=self._version, index_version=self._index.version)
 
     @bentoml.api
-    def retrieve(self, query: str, k: int) -> dict[str, Any]:
-        """`passages`: the k best for a query, best first; or `error`."""
-        follow_release(self._index)
-        try:
-            found = self._index.search_knowledge(query, k)
-        except AuraError as error:
-            return as_answer(error)
-        return {
-            "passages": [
-                {"slug": one.slug, "title": one.title, "heading": one.heading, "text": one.text, "score": one.relevance}
-                for one in found
-            ]
-        }
+    def retrieve(self, request: RetrieveRequest) -> FoundPassages | Failure:
+        """The k best passages for a query, best first."""
+        return answer_or_failure(request, self._found)
 
     @bentoml.api
-    async def generate(
-        self, answer_id: str, messages: list[dict[str, str]], passages: list[str], max_new_tokens: int, seconds: float
-    ) -> AsyncGenerator[str, None]:
-        """JSON lines: `{"text": ...}` as they are generated, then `{"finish_reason": ...}`; or `{"error": ...}` alone.
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
+        """Events: tokens as they are generated, then that it finished; or a failure alone.
 
-        Generation ends early when `stop` is called with the same `answer_id`, and is cut after `seconds` (waiting for
-        the turn not counted).
+        Generation ends early when `stop` names the same answer.
         """
-        patience = MODEL_PART_SECONDS - _MARGIN_SECONDS - seconds
-        self._wanted.add(answer_id)
+        correlation_id.set(request.request_id)
+        self._wanted.add(request.answer_id)
         try:
-            async with self._turn.taken(patience):
-                deadline = time.monotonic() + seconds
-                pieces = self._model.stream(messages, passages=passages, max_new_tokens=max_new_tokens)
-                cut = self._cut(answer_id, deadline)
+            async with self._lock.held(RUNNER_SECONDS - _MARGIN_SECONDS - request.timeout_seconds):
+                deadline = time.monotonic() + request.timeout_seconds
+                pieces = self._model.stream(
+                    [message.model_dump() for message in request.messages],
+                    passages=[passage_text(one.title, one.heading, one.text) for one in request.passages],
+                    max_new_tokens=request.max_new_tokens,
+                )
+                cut = self._cut(request.answer_id, deadline)
                 try:
                     while not cut and (piece := await asyncio.to_thread(next, pieces, _END)) is not _END:
-                        yield json.dumps({"text": piece}) + "\n"
-                        cut = self._cut(answer_id, deadline)
+                        yield event_line(Token(text=str(piece)))
+                        cut = self._cut(request.answer_id, deadline)
                 finally:
                     await asyncio.to_thread(pieces.close)
-                yield json.dumps({"finish_reason": cut or pieces.finish_reason}) + "\n"
+                yield event_line(Finished(finish_reason=cut or str(pieces.finish_reason), model=self._version))
         except AuraError as error:
-            yield json.dumps(as_answer(error)) + "\n"
+            yield event_line(failure_of(error))
+        except Exception:
+            logger.exception("an answer broke off")
+            raise
         finally:
-            self._wanted.discard(answer_id)
+            self._wanted.discard(request.answer_id)
 
     @bentoml.api
-    async def stop(self, answer_id: str) -> bool:
-        """End an answer after the piece that is being made; False when it has ended already."""
-        was_wanted = answer_id in self._wanted
-        self._wanted.discard(answer_id)
-        return was_wanted
+    async def stop(self, request: StopRequest) -> Stopped:
+        """End an answer after the piece that is being generated."""
+        correlation_id.set(request.request_id)
+        was_running = request.answer_id in self._wanted
+        self._wanted.discard(request.answer_id)
+        if was_running:
+            logger.info("nobody waits for the answer any longer")
+        return Stopped(was_running=was_running, model=self._version)
+
+    def _found(self, request: RetrieveRequest) -> FoundPassages:
+        index = self._index.current()
+        passages = [
+            Passage(slug=one.slug, title=one.title, heading=one.heading, text=one.text, score=one.relevance)
+            for one in index.search_knowledge(request.query, request.k)
+        ]
+        return FoundPassages(passages=passages, index_version=self._index.version, model=self._version)
 
     def _cut(self, answer_id: str, deadline: float) -> str:
         """Why an answer must end before the model ends it, if it must."""

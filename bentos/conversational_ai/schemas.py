@@ -1,4 +1,4 @@
-"""Requests, answers and WebSocket frames of the conversational service."""
+"""Requests and answers of the conversational service over HTTP, and the frames of its WebSocket."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from inference.chat.passages import PASSAGES
+from bentos.conversational_ai.messages import ChatMessage, Passage
+from bentos.serving.messages import ModelVersion
+from inference.chat.passages import DEFAULT_PASSAGES
 
 MAX_MESSAGE_CHARS = 4000
 MAX_QUERY_CHARS = 2000
-"""`inference.retrieval` refuses more; it is not imported here, as the API part needs no index."""
+"""`inference.retrieval` refuses more; it is not imported here, as the service needs no index."""
 
 
 class Message(BaseModel):
-    """One turn of a conversation."""
+    """One message of a conversation."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,12 +31,14 @@ class Message(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """A conversation whose last turn is the user's question; clients may echo answers as they got them."""
+    """A conversation that ends with the user's question; clients may echo answers as they got them."""
 
     model_config = ConfigDict(extra="forbid")
 
     messages: list[Message] = Field(min_length=1, max_length=40)
-    passages: int = Field(default=PASSAGES, ge=0, le=5, description="knowledge passages that the answer may use")
+    passages: int = Field(
+        default=DEFAULT_PASSAGES, ge=0, le=5, description="knowledge passages that the answer may use"
+    )
     max_new_tokens: int | None = Field(default=None, ge=1, le=1024)
 
     @model_validator(mode="after")
@@ -43,29 +47,19 @@ class ChatRequest(BaseModel):
             raise ValueError("the last message must be the user's question")
         return self
 
-    def conversation(self) -> list[dict[str, str]]:
-        """The messages for the model. Where the assistant said nothing, that turn is left out with its question."""
-        kept: list[dict[str, str]] = []
+    def conversation(self) -> list[ChatMessage]:
+        """The messages for the model. Where the assistant said nothing, its message is left out with the question."""
+        kept: list[ChatMessage] = []
         for message in self.messages:
             if message.content.strip():
-                kept.append(message.model_dump())
-            elif kept and kept[-1]["role"] == "user":
+                kept.append(ChatMessage(role=message.role, content=message.content))
+            elif kept and kept[-1].role == "user":
                 kept.pop()
         return kept
 
 
-class Source(BaseModel):
-    """A passage of the knowledge base."""
-
-    slug: str
-    title: str
-    heading: str
-    text: str
-    score: float = Field(description="fused rank score; comparable within one answer only")
-
-
 class AssistantMessage(BaseModel):
-    """The assistant's turn; empty when the model found nothing to say. Echoed in the next request it is left out."""
+    """The assistant's message; empty when the model found nothing to say. Echoed in the next request it is left out."""
 
     role: Literal["assistant"] = "assistant"
     content: str
@@ -75,9 +69,9 @@ class ChatAnswer(BaseModel):
     """An answer and what it is grounded in."""
 
     message: AssistantMessage
-    sources: list[Source]
+    sources: list[Passage]
     finish_reason: str = Field(description="stop: the answer is complete; length or deadline: it was cut")
-    model: dict[str, str]
+    model: ModelVersion
 
 
 class RagRequest(BaseModel):
@@ -92,7 +86,7 @@ class RagRequest(BaseModel):
 class RagAnswer(BaseModel):
     """Passages, best first."""
 
-    passages: list[Source]
+    passages: list[Passage]
     index_version: str
 
 
@@ -105,7 +99,7 @@ class SocketRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     content: str = Field(min_length=1, max_length=MAX_MESSAGE_CHARS)
-    passages: int = Field(default=PASSAGES, ge=0, le=5)
+    passages: int = Field(default=DEFAULT_PASSAGES, ge=0, le=5)
 
 
 class Health(BaseModel):
@@ -113,5 +107,5 @@ class Health(BaseModel):
 
     status: str = "ok"
     profile: str
-    model: dict[str, str]
+    model: ModelVersion
     index_version: str

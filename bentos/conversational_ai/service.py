@@ -1,17 +1,14 @@
-"""API part: chat over HTTP and WebSocket, and retrieval alone.
+"""Endpoints of the conversational service: chat over HTTP and WebSocket, and retrieval alone.
 
-BentoML's `timeout` guards only the first byte and its `max_concurrency` counts open WebSockets, so this part has limits of
+BentoML's `timeout` guards only the first byte and its `max_concurrency` counts open WebSockets, so this service has limits of
 its own: conversations at once, idle time, answers at once, seconds per answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any
 
 import bentoml
 from fastapi import Request, WebSocket, WebSocketDisconnect
@@ -19,8 +16,9 @@ from pydantic import ValidationError
 
 from aura.errors import AuraError, BusyError, InvalidRequestError
 from aura.supervision import die_with_parent
-from bentos.conversational_ai.answers import find_sources, generated
-from bentos.conversational_ai.model import MODEL_PART_SECONDS, Conversationalist
+from bentos.conversational_ai.limits import ConcurrencyLimit
+from bentos.conversational_ai.messages import ChatMessage, Finished, Passage, RetrieveRequest, Runner, Token
+from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
 from bentos.conversational_ai.schemas import (
     AssistantMessage,
     ChatAnswer,
@@ -29,17 +27,14 @@ from bentos.conversational_ai.schemas import (
     RagAnswer,
     RagRequest,
     SocketRequest,
-    Source,
 )
-from bentos.conversational_ai.turns import Admission
-from bentos.serving.api import answer_unknown_paths, make_app
-from bentos.serving.callers import while_connected
-from bentos.serving.error_body import error_detail
-from bentos.serving.hop import raise_error_of
-from bentos.serving.parts import api_part
-from bentos.serving.places import places
-
-logger = logging.getLogger("aura.services")
+from bentos.conversational_ai.stream import find_passages, generated
+from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
+from bentos.serving.assets import Assets, open_assets
+from bentos.serving.bentoml_options import service_options
+from bentos.serving.disconnect import while_connected
+from bentos.serving.errors import error_detail, raise_failure
+from bentos.serving.request_log import logger
 
 app = make_app("Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.")
 
@@ -48,18 +43,22 @@ _REMEMBERED_MESSAGES = 21
 _GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
 
 
-@bentoml.service(name="conversational_ai", **api_part(MODEL_PART_SECONDS))
+@bentoml.service(name="conversational_ai", **service_options(RUNNER_SECONDS))
 @bentoml.asgi_app(app, path="/api/v1/conversational-ai")
 class ConversationalAI:
     """Endpoints under `/api/v1/conversational-ai`."""
 
-    model = bentoml.depends(Conversationalist)
+    runner = bentoml.depends(ChatRunner)
 
-    def __init__(self) -> None:
+    def __init__(self, assets: Assets | None = None, runner: Runner | None = None) -> None:
+        """BentoML passes nothing: then the assets and the runner are those of this process."""
         die_with_parent()
-        serving = places().serving
-        self._conversations = Admission(serving.max_conversations, "conversations are open")
-        self._answers = Admission(serving.max_waiting_answers, "answers are being generated or wait")
+        self._assets = assets or open_assets()
+        self._runner: Runner = runner or self.runner.to_async
+        serving = self._assets.serving
+        apply_limits(app, serving)
+        self._conversations = ConcurrencyLimit(serving.max_conversations, "conversations are open")
+        self._answers = ConcurrencyLimit(serving.max_waiting_answers, "answers are being generated or wait")
 
     @app.post("/chat")
     async def chat(self, request: ChatRequest, connection: Request) -> ChatAnswer:
@@ -71,22 +70,21 @@ class ConversationalAI:
         """Passages of the knowledge base for a question, best first."""
         if not request.query.strip():
             raise InvalidRequestError("query is blank", hint="ask a question in words")
-        answer = await self.model.to_async.retrieve(query=request.query, k=request.k)
-        raise_error_of(answer)
-        about = await self.model.to_async.about()
-        return RagAnswer(passages=[Source(**one) for one in answer["passages"]], index_version=about["index_version"])
+        found = raise_failure(await self._runner.retrieve(request=RetrieveRequest(query=request.query, k=request.k)))
+        return RagAnswer(passages=found.passages, index_version=found.index_version)
 
     @app.get("/health")
     async def health(self) -> Health:
-        """Answers when the model part does."""
-        return Health(profile=places().profile, **await self.model.to_async.about())
+        """Answers when the runner does."""
+        status = await self._runner.status()
+        return Health(profile=self._assets.profile, model=status.model, index_version=status.index_version)
 
     @app.websocket("/ws/chat")
     async def socket(self, websocket: WebSocket) -> None:
         """A conversation: the client sends `{"content": ...}`; frames `sources`, `token`..., `done` or `error` come back."""
         await websocket.accept()
         try:
-            with self._conversations.place():
+            with self._conversations.slot():
                 await self._converse(websocket)
         except BusyError as full:
             await _send_error(websocket, full)
@@ -95,22 +93,20 @@ class ConversationalAI:
             logger.info("a client left its conversation")
 
     async def _converse(self, websocket: WebSocket) -> None:
-        messages: list[dict[str, str]] = []
+        messages: list[ChatMessage] = []
         while True:
             try:
-                frame = await asyncio.wait_for(_text_frame(websocket), places().serving.idle_timeout_seconds)
+                frame = await asyncio.wait_for(_text_frame(websocket), self._assets.serving.idle_timeout_seconds)
             except TimeoutError:
                 await websocket.close(_GOING_AWAY, "idle")
                 return
             try:
                 question = SocketRequest.model_validate_json(frame)
             except ValidationError as error:
-                problems = "; ".join(
-                    f"{one['loc'][0] if one['loc'] else 'frame'}: {one['msg']}" for one in error.errors()
-                )
-                await _send_error(websocket, InvalidRequestError(problems, hint='send {"content": "your question"}'))
+                refusal = InvalidRequestError(_problems(error), hint='send {"content": "your question"}')
+                await _send_error(websocket, refusal)
                 continue
-            messages = [*messages, {"role": "user", "content": question.content}][-_REMEMBERED_MESSAGES:]
+            messages = [*messages, ChatMessage(role="user", content=question.content)][-_REMEMBERED_MESSAGES:]
             try:
                 answer = await self._stream(websocket, messages, question.passages)
             except WebSocketDisconnect:
@@ -123,53 +119,62 @@ class ConversationalAI:
                 answer = ""
                 await _send_error(websocket, error)
             if answer:
-                messages.append({"role": "assistant", "content": answer})
+                messages.append(ChatMessage(role="assistant", content=answer))
             else:
                 messages.pop()
 
     async def _whole_answer(self, request: ChatRequest) -> ChatAnswer:
-        sources: list[Source] = []
-        text, reason = "", "stop"
+        passages: list[Passage] = []
+        text = ""
+        finished: Finished | None = None
         answer = self._answer(request.conversation(), request.passages, request.max_new_tokens)
         async with aclosing(answer) as events:
             async for event in events:
-                sources = event.get("sources", sources)
-                text += event.get("text", "")
-                reason = event.get("finish_reason", reason)
+                if isinstance(event, Token):
+                    text += event.text
+                elif isinstance(event, Finished):
+                    finished = event
+                else:
+                    passages = event
+        assert finished is not None, "an answer ends with Finished or an error"
         return ChatAnswer(
-            message=AssistantMessage(content=text.strip()), sources=sources, finish_reason=reason,
-            model=(await self.model.to_async.about())["model"],
+            message=AssistantMessage(content=text.strip()), sources=passages, finish_reason=finished.finish_reason,
+            model=finished.model,
         )  # fmt: skip
 
-    async def _stream(self, websocket: WebSocket, messages: list[dict[str, str]], passages: int) -> str:
+    async def _stream(self, websocket: WebSocket, messages: Sequence[ChatMessage], passages: int) -> str:
         """Send an answer as frames; its whole text, which may be empty."""
-        text, reason = "", "stop"
+        text = ""
+        finished: Finished | None = None
         async with aclosing(self._answer(messages, passages, None)) as events:
             async for event in events:
-                if "sources" in event:
-                    found = [source.model_dump() for source in event["sources"]]
-                    await websocket.send_json({"type": "sources", "sources": found})
-                if "text" in event:
-                    text += event["text"]
-                    await websocket.send_json({"type": "token", "text": event["text"]})
-                reason = event.get("finish_reason", reason)
-        about = await self.model.to_async.about()
-        await websocket.send_json({"type": "done", "finish_reason": reason, "model": about["model"]})
+                if isinstance(event, Token):
+                    text += event.text
+                    await websocket.send_json({"type": "token", "text": event.text})
+                elif isinstance(event, Finished):
+                    finished = event  # sent when the slot of this answer is free again
+                else:
+                    await websocket.send_json({"type": "sources", "sources": [one.model_dump() for one in event]})
+        assert finished is not None, "an answer ends with Finished or an error"
+        await websocket.send_json(
+            {"type": "done", "finish_reason": finished.finish_reason, "model": finished.model.model_dump()}
+        )
         return text.strip()
 
     async def _answer(
-        self, messages: list[dict[str, str]], passages: int, max_new_tokens: int | None
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        """`{"sources": [Source]}`, then the events of `generated`.
+        self, messages: Sequence[ChatMessage], passages: int, max_new_tokens: int | None
+    ) -> AsyncGenerator[list[Passage] | Token | Finished, None]:
+        """The passages, then the events of `generated`.
 
         Raises:
             BusyError: too many answers wait already.
         """
-        model = self.model.to_async
-        with self._answers.place():
-            sources = await find_sources(model, messages, passages)
-            yield {"sources": sources}
-            answer = generated(model, messages, sources, max_new_tokens, places().serving)
+        serving = self._assets.serving
+        with self._answers.slot():
+            found = await find_passages(self._runner, messages, passages)
+            yield found
+            limit = max_new_tokens or serving.max_new_tokens
+            answer = generated(self._runner, messages, found, limit, serving.chat_timeout_seconds)
             async with aclosing(answer) as events:
                 async for event in events:
                     yield event
@@ -183,9 +188,12 @@ async def _text_frame(websocket: WebSocket) -> str:
     return message.get("text") or ""
 
 
+def _problems(error: ValidationError) -> str:
+    return "; ".join(f"{one['loc'][0] if one['loc'] else 'frame'}: {one['msg']}" for one in error.errors())
+
+
 async def _send_error(websocket: WebSocket, error: Exception) -> None:
-    detail = error_detail(error, uuid.uuid4().hex)
-    await websocket.send_json({"type": "error", "error": detail.model_dump()})
+    await websocket.send_json({"type": "error", "error": error_detail(error).model_dump()})
 
 
 answer_unknown_paths(app)

@@ -1,4 +1,4 @@
-"""Requests and answers of the outfit service."""
+"""Requests and answers of the outfit service over HTTP."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aura.taxonomy import Category
+from bentos.outfit_recommendation.messages import ItemShare, RecommendedItem
+from bentos.serving.messages import ModelVersion
 
 MAX_ITEMS = 12
 """Largest outfit that the model scores."""
 
 
 class OutfitItem(BaseModel):
-    """A garment: one of the catalog by `item_id`, or the caller's own by category with a title, a picture or both."""
+    """A garment: one of the catalog by `item_id`, or the caller's own by category with a title, an image or both."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,29 +51,11 @@ class EvaluateRequest(BaseModel):
     items: list[OutfitItem] = Field(min_length=1, max_length=MAX_ITEMS)
 
 
-class RecommendedItem(BaseModel):
-    """A catalog item that completes the outfit."""
-
-    item_id: str
-    category: Category
-    title: str
-    similarity: float = Field(description="cosine similarity to what the model asks for, -1 to 1")
-    outfit_score: float = Field(description="compatibility of the outfit with this item, 0 to 1")
-
-
 class Recommendation(BaseModel):
     """Items per wanted category, best first."""
 
     targets: dict[Category, list[RecommendedItem]]
-    model: dict[str, str]
-
-
-class ItemShare(BaseModel):
-    """How one item of the outfit moves the score."""
-
-    category: Category
-    title: str
-    contribution: float = Field(description="score with it minus score without it; negative: it hurts the outfit")
+    model: ModelVersion
 
 
 class OutfitEvaluation(BaseModel):
@@ -79,7 +63,7 @@ class OutfitEvaluation(BaseModel):
 
     score: float = Field(description="0 to 1")
     items: list[ItemShare]
-    model: dict[str, str]
+    model: ModelVersion
 
 
 class Health(BaseModel):
@@ -87,5 +71,5 @@ class Health(BaseModel):
 
     status: str = "ok"
     profile: str
-    model: dict[str, str]
+    model: ModelVersion
     catalog_items: int

@@ -1,1 +1,1 @@
-"""What the services share: settings and artifacts, the error body, decoding of pictures."""
+"""What the services share: assets and settings, messages, errors, middleware, decoding of images."""

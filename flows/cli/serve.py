@@ -19,10 +19,10 @@ def serve(
     profile: ProfileOption = "sample",
     overrides: SetOption = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="visual_analysis, outfit_recommendation or conversational_ai")
+        list[str] | None, typer.Option("--only", help="start this service alone; repeat the option for more")
     ] = None,
 ) -> None:
-    """Start the three services from the champions, and stop them together with Ctrl+C."""
+    """Start the services from the champions, and stop them together with Ctrl+C."""
     from aura.errors import ServiceError
     from aura.paths import profile_paths
     from aura.registry import CHAMPION, Registry
@@ -57,7 +57,7 @@ def serve(
             command = watched("bentoml", "serve", service.target, *address)
             running.append((name, _start(command, log, environment), log, service.url(settings.serving)))
         for name, process, log, url in running:
-            wait_until_healthy(f"{url}/health", process, log, settings.serving.start_timeout_seconds)
+            wait_until_healthy(SERVICES[name].health_url(url), process, log, settings.serving.start_timeout_seconds)
             console.print(f"[green]{name}[/] {url}/docs", highlight=False)
         console.print("Ctrl+C stops them.")
         _watch(running)

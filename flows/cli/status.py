@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from aura.serving import ServingSettings
 from aura.tracking import TrackingSettings, store_exists
+from bentos.serving.settings import ServingSettings
 from flows.cli.options import JsonOption, ProfileOption, SetOption
 from flows.services import SERVICES
 
@@ -101,7 +101,7 @@ def _services(serving: ServingSettings) -> dict[str, Any]:
     for service in SERVICES.values():
         url = service.url(serving)
         try:
-            answer = httpx.get(f"{url}/health", timeout=2)
+            answer = httpx.get(service.health_url(url), timeout=2)
             state = "healthy" if answer.is_success else f"answers {answer.status_code}"
         except httpx.TimeoutException:
             state = "busy"

@@ -1,6 +1,6 @@
-"""The passages of a question: how many, what is looked up for it, and the text of a found chunk in the prompt.
+"""The passages of a question: how many, what is looked up for them, and how one stands in the prompt.
 
-Training and serving both take these from here. Nothing heavy is imported: the API part of the service needs no torch.
+Training and serving both take these from here. Nothing heavy is imported: the service before the runner needs no torch.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from aura.errors import InvalidRequestError
 
-PASSAGES = 2
-"""Passages per question where nobody asks for another number: what an adapter is trained on and serving sends by default."""
+DEFAULT_PASSAGES = 2
+"""Passages per question where nobody asks for another number: what an adapter is trained on and serving sends."""
 _FOLLOW_UP_WORDS = 6
 _MAX_QUERY_CHARS = 1000
 """Of a long question the end is looked up: that is where people ask."""
@@ -30,6 +30,6 @@ def search_query(messages: Sequence[Mapping[str, str]]) -> str:
 
 
 def passage_text(title: str, heading: str, text: str) -> str:
-    """A found chunk as it stands in the prompt: where it is from, then what it says."""
+    """A passage as it stands in the prompt: where it is from, then what it says."""
     source = title if heading == title else f"{title}. {heading}"
     return f"{source}.\n{text}"

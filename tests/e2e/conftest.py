@@ -85,7 +85,7 @@ class Nights:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     home = tmp_path_factory.mktemp("home")
     base = save_tiny_base(tmp_path_factory.mktemp("base"))
-    ports = tuple(f"serving.{name}_port={free_port()}" for name in SERVICES)
+    ports = tuple(f"serving.ports.{name}={free_port()}" for name in SERVICES)
     return World(home, (*_SMALL, f"chat.base={base}", *ports))
 
 
@@ -138,7 +138,8 @@ def urls(nights: Nights) -> Iterator[dict[str, str]]:
         assert process.poll() is None, log.read_text(encoding="utf-8")
         assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
         time.sleep(0.5)
-    ports = dict(setting.removeprefix("serving.").split("_port=") for setting in world.settings if "_port=" in setting)
+    prefix = "serving.ports."
+    ports = dict(one.removeprefix(prefix).split("=") for one in world.settings if one.startswith(prefix))
     yield {name: f"http://127.0.0.1:{ports[name]}/api/v1/{name.replace('_', '-')}" for name in SERVICES}
     process.send_signal(signal.SIGTERM)  # SIGINT is ignored when the tests run in the background of a shell
     process.wait(timeout=60)

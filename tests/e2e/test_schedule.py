@@ -129,11 +129,11 @@ def runs(api: str, *states: str) -> list[dict[str, Any]]:
     return found
 
 
-def pause_schedule(api: str) -> None:
+def change_schedule(api: str, change: dict[str, Any]) -> None:
     deployment = httpx.get(f"{api}/deployments/name/nightly/nightly").raise_for_status().json()
-    for schedule in deployment["schedules"]:
-        url = f"{api}/deployments/{deployment['id']}/schedules/{schedule['id']}"
-        httpx.patch(url, json={"active": False}).raise_for_status()
+    (schedule,) = deployment["schedules"]
+    url = f"{api}/deployments/{deployment['id']}/schedules/{schedule['id']}"
+    httpx.patch(url, json=change).raise_for_status()
 
 
 def test_the_file_deploys_one_night_at_two_o_clock_and_never_two_at_once(nights: Nights, api: str) -> None:
@@ -153,12 +153,13 @@ def test_the_schedule_makes_a_night_and_a_worker_runs_it_to_its_end(
     latest = world.home / "reports" / "sample" / "result.json"
     before = json.loads(latest.read_text(encoding="utf-8"))
     parameters = json.dumps({"profile": "sample", "overrides": world.settings})
-    prefect(world, api, "deploy", "--name", "nightly", "--cron", "* * * * *", "--params", parameters)
+    prefect(world, api, "deploy", "--name", "nightly", "--params", parameters)
+    change_schedule(api, {"schedule": {"cron": "* * * * *", "timezone": "Etc/UTC"}})
     scheduled = eventually("a run in state Scheduled", lambda: runs(api, "SCHEDULED"))
     assert all(run["auto_scheduled"] for run in scheduled)
     with worker(world, api, AURA_NIGHT__HEARTBEAT_URL=listener.url):
         (done, *_) = eventually("a run in state Completed", lambda: runs(api, "COMPLETED"))
-        pause_schedule(api)
+        change_schedule(api, {"active": False})
     assert done["auto_scheduled"]
     assert done["name"].split()[0] == "sample"
     assert runs(api, "FAILED", "CRASHED") == []

@@ -14,8 +14,9 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from aura.serving import ServingSettings
-from flows.ask import ask, drawn_photo
+from bentos.serving.settings import ServingSettings
+from flows.service_smoke_test import drawn_photo
+from flows.services import SERVICES
 from tests.e2e.conftest import Nights
 
 pytestmark = pytest.mark.slow
@@ -49,7 +50,7 @@ def error_of(response: httpx.Response, status: int) -> dict[str, str]:
 
 @pytest.mark.parametrize("service", ["visual_analysis", "outfit_recommendation", "conversational_ai"])
 def test_each_service_answers_something_real(urls: dict[str, str], service: str) -> None:
-    assert ask(service, urls[service])
+    assert SERVICES[service].smoke_test(urls[service])
     assert httpx.get(f"{urls[service]}/docs", timeout=10).status_code == 200
 
 

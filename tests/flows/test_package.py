@@ -8,7 +8,7 @@ import pytest
 
 from aura.artifact import write_json, write_text
 from aura.paths import home, profile_paths
-from flows import package
+from flows import bento_contents, package
 from flows.package import bentos_current
 from flows.profile import load_profile
 from flows.services import SERVICES
@@ -43,7 +43,6 @@ def test_whatever_goes_into_a_bento_changes_its_version(tmp_path: Path, monkeypa
     files = (
         "requirements.lock",
         "pyproject.toml",
-        "bentos/visual_analysis/bentofile.yaml",
         "champions/detection/config.json",
     )
     for file in (*files, "index/table"):
@@ -52,8 +51,10 @@ def test_whatever_goes_into_a_bento_changes_its_version(tmp_path: Path, monkeypa
     write_text(params, "profile: sample\nserving: {}\n")
     monkeypatch.setattr(package, "repo_root", lambda: tmp_path)
     seen = set()
-    for file in (None, *files, "index/table"):
-        if file:
+    for file in (None, *files, "index/table", "options of the build"):
+        if file == "options of the build":
+            monkeypatch.setitem(bento_contents.BUILD_OPTIONS, "labels", {"project": "after"})
+        elif file:
             write_text(tmp_path / file, "after")
         version = package._version(service, params, tmp_path / "champions", tmp_path / "data", tmp_path / "index")
         assert version not in seen, file

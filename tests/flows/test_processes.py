@@ -16,8 +16,8 @@ def test_a_taken_port_is_refused_with_the_setting_that_moves_it() -> None:
         listener.listen()
         port = listener.getsockname()[1]
         with pytest.raises(ServiceError, match=str(port)) as caught:
-            require_free("127.0.0.1", port, "visual_analysis", "serving.visual_analysis_port")
-    assert "serving.visual_analysis_port=PORT" in caught.value.hint
+            require_free("127.0.0.1", port, "visual_analysis", "serving.ports.visual_analysis")
+    assert "serving.ports.visual_analysis=PORT" in caught.value.hint
 
 
 def test_a_free_port_and_one_closed_a_moment_ago_are_taken() -> None:

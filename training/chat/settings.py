@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from inference.chat.passages import PASSAGES
+from inference.chat.passages import DEFAULT_PASSAGES
 from inference.chat.settings import GenerationSettings, LoraSettings, PromptSettings
 from training.settings import TrainerSettings
 
@@ -37,7 +37,7 @@ class ChatSettings(TrainerSettings):
     weight_decay: float = Field(default=0.0, ge=0)
     chunk_max_words: int = Field(default=140, ge=20)
     """Words of the longest passage that a knowledge page is cut into; equal to `retrieval.chunk_max_words`."""
-    passages: int = Field(default=PASSAGES, ge=1)
+    passages: int = Field(default=DEFAULT_PASSAGES, ge=1)
     """Passages per question; equal to what the service sends by default."""
     score_batch_tokens: int = Field(default=1024, ge=64)
     """Tokens per batch, padding included, in validation and evaluation."""

@@ -1,0 +1,115 @@
+"""What passes between the conversational service and its runner.
+
+An answer is a stream of bytes to BentoML: one event per line, as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Literal, Protocol
+
+from pydantic import Field, TypeAdapter
+
+from bentos.serving.errors import Failure
+from bentos.serving.messages import Message, RunnerAnswer, RunnerRequest
+
+
+class ChatMessage(Message):
+    """One message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class Passage(Message):
+    """A passage of the knowledge base."""
+
+    slug: str
+    title: str
+    heading: str
+    text: str
+    score: float = Field(description="fused rank score; comparable within one answer only")
+
+
+class RetrieveRequest(RunnerRequest):
+    """A query to the knowledge base."""
+
+    query: str
+    k: int
+    """Passages at most."""
+
+
+class FoundPassages(RunnerAnswer):
+    """Passages for a query, best first."""
+
+    passages: list[Passage]
+    index_version: str
+
+
+class GenerateRequest(RunnerRequest):
+    """A conversation that ends with the user's question, and the passages that the answer may use, best first."""
+
+    answer_id: str
+    """Name of the answer for a `StopRequest`."""
+    messages: list[ChatMessage]
+    passages: list[Passage]
+    max_new_tokens: int
+    timeout_seconds: float
+    """Seconds of generation, the wait for it not counted; the answer is cut there."""
+
+
+class Token(Message):
+    """The next piece of an answer's text."""
+
+    text: str
+
+
+class Finished(RunnerAnswer):
+    """The end of an answer."""
+
+    finish_reason: str
+    """`stop`: the answer is complete; `length`, `deadline` or `stopped`: it was cut."""
+
+
+class StopRequest(RunnerRequest):
+    """Nobody waits for an answer any longer."""
+
+    answer_id: str
+
+
+class Stopped(RunnerAnswer):
+    """An answer has been told to stop."""
+
+    was_running: bool
+
+
+class RunnerStatus(RunnerAnswer):
+    """The runner can answer."""
+
+    index_version: str
+
+
+AnswerEvent = Token | Finished | Failure
+_EVENT: TypeAdapter[AnswerEvent] = TypeAdapter(AnswerEvent)
+
+
+def event_line(event: AnswerEvent) -> bytes:
+    return event.model_dump_json().encode() + b"\n"
+
+
+def read_event(line: bytes) -> AnswerEvent:
+    return _EVENT.validate_json(line)
+
+
+class Runner(Protocol):
+    """The runner as the service calls it."""
+
+    async def retrieve(self, request: RetrieveRequest) -> FoundPassages | Failure: ...
+
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
+        """Lines of `event_line`, cut anywhere."""
+        ...
+
+    async def stop(self, request: StopRequest) -> Stopped: ...
+
+    async def status(self) -> RunnerStatus: ...

@@ -1,0 +1,92 @@
+"""An answer as events: the passages that it may be grounded in, its text piece by piece, why it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from bentoml.exceptions import BentoMLException
+
+from aura.errors import ServiceError
+from bentos.conversational_ai.messages import (
+    AnswerEvent,
+    ChatMessage,
+    Finished,
+    GenerateRequest,
+    Passage,
+    RetrieveRequest,
+    Runner,
+    StopRequest,
+    Token,
+    read_event,
+)
+from bentos.serving.errors import RUNNER_LOST, Failure, raise_failure
+from bentos.serving.request_log import logger
+from inference.chat.passages import search_query
+
+_STOP_SECONDS = 2.0
+"""Seconds for telling the runner to stop. One that died answers when it is back, and the caller need not wait for that."""
+
+
+async def find_passages(runner: Runner, messages: Sequence[ChatMessage], k: int) -> list[Passage]:
+    """Passages for the last question of a conversation, best first.
+
+    Raises:
+        AuraError: what the runner answers.
+    """
+    if not k:
+        return []
+    query = search_query([message.model_dump() for message in messages])
+    return raise_failure(await runner.retrieve(request=RetrieveRequest(query=query, k=k))).passages
+
+
+async def generated(
+    runner: Runner,
+    messages: Sequence[ChatMessage],
+    passages: Sequence[Passage],
+    max_new_tokens: int,
+    timeout_seconds: float,
+) -> AsyncGenerator[Token | Finished, None]:
+    """Tokens as they are generated, then that the answer finished. Close it to end the answer early.
+
+    Raises:
+        AuraError: what the runner answers, or ServiceError when the answer broke off.
+    """
+    request = GenerateRequest(
+        answer_id=uuid.uuid4().hex, messages=[*messages], passages=[*passages],
+        max_new_tokens=max_new_tokens, timeout_seconds=timeout_seconds,
+    )  # fmt: skip
+    ended = False
+    try:
+        async with aclosing(_events(runner, request)) as events:
+            async for event in events:
+                ended = ended or not isinstance(event, Token)
+                if isinstance(event, Failure):
+                    raise event.error()
+                yield event
+        if not ended:  # BentoML logs what is raised in a stream, and ends the stream as if it were whole
+            raise ServiceError("the answer broke off", hint="try again; the log of the service says why")
+    finally:
+        if not ended:
+            await _stop(runner, request.answer_id)
+
+
+async def _events(runner: Runner, request: GenerateRequest) -> AsyncGenerator[AnswerEvent, None]:
+    buffer = b""
+    async with aclosing(runner.generate(request=request)) as chunks:
+        async for chunk in chunks:
+            # Chunks on the wire need not end where lines do.
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            for line in filter(None, lines):
+                yield read_event(line)
+
+
+async def _stop(runner: Runner, answer_id: str) -> None:
+    """Tell the runner to stop. Closing the stream does not: BentoML's client leaves the connection open."""
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await runner.stop(request=StopRequest(answer_id=answer_id))
+    except (BentoMLException, *RUNNER_LOST) as error:
+        logger.warning("could not stop an answer that nobody waits for: %r", error)

@@ -1,0 +1,84 @@
+"""What passes between the outfit recommendation service and its runner."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pydantic import Field
+
+from aura.taxonomy import Category
+from bentos.serving.errors import Failure
+from bentos.serving.messages import Message, RgbImage, RunnerAnswer, RunnerRequest
+
+
+class Garment(Message):
+    """A garment: one of the catalog by `item_id`, or the caller's own by category with a title, an image or both."""
+
+    item_id: str | None = None
+    category: Category | None = None
+    title: str = ""
+    image: RgbImage | None = None
+
+
+class JudgeOutfit(RunnerRequest):
+    """An outfit to judge."""
+
+    items: list[Garment]
+
+
+class CompleteOutfit(RunnerRequest):
+    """What the caller wears, and what is wanted."""
+
+    items: list[Garment]
+    targets: list[Category]
+    """Wanted categories; empty: what the outfit lacks."""
+    k: int
+    """Items per category."""
+
+
+class ItemShare(Message):
+    """How one item of the outfit moves the score."""
+
+    category: Category
+    title: str
+    contribution: float = Field(description="score with it minus score without it; negative: it hurts the outfit")
+
+
+class RecommendedItem(Message):
+    """A catalog item that completes the outfit."""
+
+    item_id: str
+    category: Category
+    title: str
+    similarity: float = Field(description="cosine similarity to what the model asks for, -1 to 1")
+    outfit_score: float = Field(description="compatibility of the outfit with this item, 0 to 1")
+
+
+class Judgement(RunnerAnswer):
+    """Compatibility of an outfit."""
+
+    score: float
+    """0 to 1."""
+    items: list[ItemShare]
+
+
+class Completions(RunnerAnswer):
+    """Items per wanted category, best first."""
+
+    targets: dict[Category, list[RecommendedItem]]
+
+
+class RunnerStatus(RunnerAnswer):
+    """The runner can answer."""
+
+    catalog_items: int
+
+
+class Runner(Protocol):
+    """The runner as the service calls it."""
+
+    async def evaluate(self, outfits: list[JudgeOutfit]) -> list[Judgement | Failure]: ...
+
+    async def recommend(self, request: CompleteOutfit) -> Completions | Failure: ...
+
+    async def status(self) -> RunnerStatus: ...

@@ -1,0 +1,215 @@
+"""What a process answers from: its settings, champions, index and catalog.
+
+They come from one of two sources. In a Bento they lie in `pinned/` beside the sources, so that a deployment never changes by
+itself. In a checkout they are what the registry's `champion` alias and the profile's folders hold; copies of them lie in
+`home()/serving/<profile>`, so that a night under way takes nothing from a service that answers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from aura.artifact import content_hash, read_json, replace_dir
+from aura.errors import AuraError, IndexNotReadyError, RegistryError
+from aura.paths import home, profile_paths, repo_root
+from aura.settings import read_profile, validate
+from aura.tracking import TrackingSettings
+from bentos.serving.messages import ModelVersion
+from bentos.serving.request_log import logger
+from bentos.serving.settings import ServingSettings
+from inference.retrieval.catalog import CATALOG_FILE
+
+if TYPE_CHECKING:  # a service never needs torch or MLflow
+    from aura.registry import ModelVersion as RegisteredVersion
+    from aura.registry import Registry
+    from inference.retrieval.search import Index
+
+_HASH_CHARS = 16
+_LANCE_ERRORS = (OSError, RuntimeError, ValueError)
+"""Lance has no errors of its own: it raises these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion:
+    """A model that serves: its version and its artifact folder."""
+
+    version: ModelVersion
+    folder: Path
+
+
+class ServedIndex:
+    """The index that searches are answered from.
+
+    A reader holds one release, and with it versions of the Lance tables that cleanup may remove a week after a newer release
+    is served. So one that follows looks before each search which release is served, which takes a millisecond or two.
+    """
+
+    def __init__(self, index: Index, *, follow: bool) -> None:
+        self._index = index
+        self._follow = follow
+
+    @property
+    def version(self) -> str:
+        """Number of the release that the last search was answered from."""
+        return str(self._index.version)
+
+    def current(self) -> Index:
+        """The index at the release that is served now, or at the one that it holds if that cannot be opened."""
+        if self._follow:
+            try:
+                if self._index.refresh():
+                    logger.info("the index is at release %d now", self._index.version)
+            except (AuraError, *_LANCE_ERRORS) as error:
+                logger.warning("cannot follow the index, staying with release %d: %s", self._index.version, error)
+        return self._index
+
+
+class Assets(Protocol):
+    """Settings and folders that one process answers from."""
+
+    @property
+    def profile(self) -> str: ...
+
+    @property
+    def serving(self) -> ServingSettings: ...
+
+    def champion(self, model: str) -> Champion:
+        """The champion of a model.
+
+        Raises:
+            RegistryError: there is none yet.
+        """
+        ...
+
+    def index(self) -> ServedIndex:
+        """The served index.
+
+        Raises:
+            IndexNotReadyError: nothing is served yet.
+        """
+        ...
+
+    def catalog(self) -> Path:
+        """Folder of the catalog, which stays as it is while the process runs.
+
+        Raises:
+            IndexNotReadyError: there is no catalog, or it is being rewritten.
+        """
+        ...
+
+
+def open_assets() -> Assets:
+    """What lies in `pinned/` if this is a Bento; else the profile that `AURA_PROFILE` names (default `sample`).
+
+    Raises:
+        SettingsError: the profile is unknown, or its serving or tracking section is wrong.
+    """
+    pinned = repo_root() / "pinned"
+    if (pinned / "params.yaml").is_file():
+        return PinnedAssets(pinned)
+    values = read_profile(os.environ.get("AURA_PROFILE", "sample"))
+    return RegistryAssets(
+        profile=values["profile"],
+        serving=validate(ServingSettings, values.get("serving"), "serving"),
+        tracking=validate(TrackingSettings, values.get("tracking"), "tracking"),
+    )
+
+
+class PinnedAssets:
+    """What the package stage put into a Bento."""
+
+    def __init__(self, folder: Path) -> None:
+        values = read_profile(str(folder / "params.yaml"))
+        self.profile: str = values["profile"]
+        self.serving = validate(ServingSettings, values.get("serving"), "serving")
+        self._folder = folder
+
+    def champion(self, model: str) -> Champion:
+        champions = self._folder / "champions"
+        versions = read_json(champions / "champions.json", "the list of the pinned champions")
+        version = ModelVersion(name=model, version=versions[model]["version"])
+        return Champion(version=version, folder=champions / model)
+
+    def index(self) -> ServedIndex:
+        return _open_index(self._folder / "index", follow=False)
+
+    def catalog(self) -> Path:
+        return self._folder / "catalog"
+
+
+class RegistryAssets:
+    """What the registry and the folders of a profile hold when the process starts; its index is followed from then on."""
+
+    def __init__(self, profile: str, serving: ServingSettings, tracking: TrackingSettings) -> None:
+        self.profile = profile
+        self.serving = serving
+        self._tracking = tracking
+        self._copies = home() / "serving" / profile
+
+    def champion(self, model: str) -> Champion:
+        from aura.registry import CHAMPION, Registry
+
+        registry = Registry(self._tracking, self.profile)
+        registered = registry.at(model, CHAMPION)
+        if registered is None:
+            raise RegistryError(
+                f"profile {self.profile!r} has no champion for {model}",
+                hint=f"run `aura nightly --profile {self.profile}`, or `aura models promote {model} VERSION`",
+            )
+        version = ModelVersion(name=model, version=registered.version)
+        return Champion(version=version, folder=self._fetched(registry, registered))
+
+    def index(self) -> ServedIndex:
+        return _open_index(profile_paths(self.profile).index, follow=True)
+
+    def catalog(self) -> Path:
+        return copied_catalog(profile_paths(self.profile).workspace / "data" / "catalog", self._copies)
+
+    def _fetched(self, registry: Registry, version: RegisteredVersion) -> Path:
+        """Folder of a whole copy of a version's artifact. Its name is the candidate's: two registries have different versions
+        1."""
+        return registry.fetch(version, self._copies / version.model / version.tags["candidate_id"][:_HASH_CHARS])
+
+
+def copied_catalog(source: Path, folder: Path) -> Path:
+    """Folder below `folder` with a copy of the catalog in `source`, named after its content; made if it is not there yet.
+
+    Images are opened when they are asked for, and DVC removes the pipeline's catalog before the stage that prepares it runs:
+    a service that read there would fail every night until that stage has ended.
+
+    Raises:
+        IndexNotReadyError: `source` holds no catalog, or changed while it was copied.
+    """
+    if not (source / CATALOG_FILE).is_file():
+        raise IndexNotReadyError(f"no catalog in {source}", hint="run `aura nightly`, which prepares it")
+    try:
+        name = content_hash(source)[:_HASH_CHARS]
+        target = folder / f"catalog-{name}"
+        if target.is_dir():
+            return target
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".catalog-") as building:
+            copy = Path(shutil.copytree(source, Path(building) / "catalog"))
+            if content_hash(copy)[:_HASH_CHARS] != name:
+                raise _changing(source)
+            replace_dir(copy, target)
+    except OSError as error:  # a file vanished in between; shutil.Error is one too
+        raise _changing(source) from error
+    return target
+
+
+def _changing(source: Path) -> IndexNotReadyError:
+    return IndexNotReadyError(
+        f"the catalog in {source} changed while it was copied", hint="a night is preparing it; start again when it has"
+    )
+
+
+def _open_index(folder: Path, *, follow: bool) -> ServedIndex:
+    from inference.retrieval.search import Index
+
+    return ServedIndex(Index.open(folder), follow=follow)

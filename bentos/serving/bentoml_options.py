@@ -1,0 +1,26 @@
+"""Options of BentoML that a service and its runner must agree on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+KEEP_CONNECTIONS = {"max_requests": 2**31, "max_age": 1e9}
+"""For a runner's `runner_connection`: BentoML's client of the runner keeps its connections.
+
+By default it closes them all after 100 requests or 300 seconds, those in use too: answers under way break off, and some of
+their callers wait for ever (reproduced with BentoML 1.4.39; `/health` alone makes that many requests).
+"""
+
+
+def runner_options(timeout_seconds: int) -> dict[str, Any]:
+    """Options of a runner with one worker and `timeout_seconds` per call."""
+    return {"workers": 1, "traffic": {"timeout": timeout_seconds}, "runner_connection": KEEP_CONNECTIONS}
+
+
+def service_options(runner_timeout_seconds: int) -> dict[str, Any]:
+    """Options of the service whose runner has `runner_timeout_seconds` per call.
+
+    With equal timeouts the service's clock ends first, and BentoML answers in its own words instead of the error body. A
+    request makes up to three calls to the runner, one after the other.
+    """
+    return {"traffic": {"timeout": 4 * runner_timeout_seconds}}

@@ -1,0 +1,208 @@
+"""Errors of the services: one body, one table from error to HTTP status, and the way across the door to a runner.
+
+BentoML turns whatever a runner raises into its own 500. So a runner answers with a `Failure`, which the service raises again
+as the class that it was; the class is kept until `STATUS` maps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+import aiohttp
+from asgi_correlation_id import correlation_id
+from bentoml.exceptions import BentoMLException
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from aura.errors import (
+    AuraError,
+    BusyError,
+    IndexNotReadyError,
+    InvalidRequestError,
+    RegistryError,
+    error_from_dict,
+)
+from bentos.serving.messages import Message, RunnerRequest
+from bentos.serving.request_log import logger
+
+RETRY_SECONDS = "2"
+RUNNER_LOST = (aiohttp.ClientError, TimeoutError)
+"""What BentoML's client raises, beside its own errors, when a runner died or did not answer: it is an aiohttp client."""
+
+_SEE_DOCS = "see the docs page of this service"
+_OVERLOADED = (429, 503, 504)
+"""429 and 504 are BentoML's concurrency limit and timeout; 503 is its batching queue, for a request that would not be
+answered within `max_latency_ms`."""
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+"""Codes of the errors that FastAPI and Starlette raise themselves, by status."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+RequestType = TypeVar("RequestType", bound=RunnerRequest)
+
+
+class OverloadedError(AuraError):
+    """The runner is away, or too busy to answer in time."""
+
+    code = "overloaded"
+
+    def __init__(
+        self,
+        message: str = "the model did not answer this request in time",
+        *,
+        hint: str = f"try again in {RETRY_SECONDS} seconds",
+    ) -> None:
+        super().__init__(message, hint=hint)
+
+
+class BodyTooLargeError(HTTPException):
+    """The body is longer than allowed. An HTTPException, because FastAPI turns any other error of a body into a 400."""
+
+    def __init__(self, limit_bytes: int, received: str) -> None:
+        super().__init__(413, f"the request has {received} bytes; at most {limit_bytes} are allowed")
+
+
+STATUS: dict[type[Exception], int] = {
+    InvalidRequestError: 400,
+    BodyTooLargeError: 413,
+    RequestValidationError: 422,
+    ClientDisconnect: 499,  # nginx's status for it: nobody reads it but the access log
+    IndexNotReadyError: 503,
+    RegistryError: 503,
+    BusyError: 503,
+    OverloadedError: 503,
+    Exception: 500,
+}
+"""HTTP status of an error: that of the nearest of its classes. An error that FastAPI raises brings its own."""
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong and what to do."""
+
+    code: str
+    message: str
+    hint: str
+    request_id: str
+
+
+class ErrorBody(BaseModel):
+    """Body of every answer whose status is not 2xx."""
+
+    error: ErrorDetail
+
+
+class Failure(Message):
+    """An error as a runner answers it."""
+
+    code: str
+    message: str
+    hint: str
+
+    @classmethod
+    def of(cls, error: AuraError) -> Self:
+        return cls(**error.as_dict())
+
+    def error(self) -> AuraError:
+        """The error, of the class that it had in the runner."""
+        error = error_from_dict(self.model_dump())
+        error.code = self.code  # of a class that this process does not know, too
+        return error
+
+
+def answer_or_failure(
+    request: RequestType, work: Callable[Concatenate[RequestType, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T | Failure:
+    """What `work` returns for a request, or the error that it raises; for a runner, whose log then names the request.
+
+    An error that is nobody's to see becomes one that tells nothing, so that it costs one request and not its whole batch.
+    """
+    correlation_id.set(request.request_id)
+    try:
+        return work(request, *args, **kwargs)
+    except Exception as error:
+        return failure_of(error)
+
+
+def failure_of(error: Exception) -> Failure:
+    """The error as an answer of a runner; it is logged there."""
+    if isinstance(error, AuraError):
+        logger.info("%s: %s", error.code, error.message)
+        return Failure.of(error)
+    logger.error("failed in the runner", exc_info=error)
+    return Failure.of(_internal())
+
+
+def raise_failure(answer: T | Failure) -> T:
+    """The answer of a runner.
+
+    Raises:
+        AuraError: the runner answered with a failure; of the class that it had there.
+    """
+    if isinstance(answer, Failure):
+        raise answer.error()
+    return answer
+
+
+def error_detail(error: Exception) -> ErrorDetail:
+    """The body's content for any exception; an unknown one tells nothing about the inside."""
+    request_id = correlation_id.get() or ""
+    if isinstance(error, RequestValidationError):
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        return ErrorDetail(code="invalid_request", message=problems, hint=_SEE_DOCS, request_id=request_id)
+    if isinstance(error, HTTPException):
+        hint = "send less; scale pictures down first" if isinstance(error, BodyTooLargeError) else _SEE_DOCS
+        code = _CODES.get(error.status_code, "invalid_request" if error.status_code < 500 else "internal")
+        return ErrorDetail(code=code, message=str(error.detail), hint=hint, request_id=request_id)
+    known = _as_aura_error(error)
+    return ErrorDetail(code=known.code, message=known.message, hint=known.hint, request_id=request_id)
+
+
+def error_response(error: Exception) -> Response:
+    """The answer to an error; one that says "not now" also says when."""
+    status = error_status(error)
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=status)
+    headers = {"retry-after": RETRY_SECONDS} if status == 503 else None
+    return JSONResponse(ErrorBody(error=error_detail(error)).model_dump(), status_code=status, headers=headers)
+
+
+def error_status(error: Exception) -> int:
+    if isinstance(error, HTTPException):
+        return error.status_code
+    known = error if isinstance(error, (RequestValidationError, ClientDisconnect)) else _as_aura_error(error)
+    return next(STATUS[kind] for kind in type(known).__mro__ if kind in STATUS)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Give the error body to everything that a handler raises, and to what FastAPI and BentoML raise themselves."""
+    for kind in (AuraError, RequestValidationError, HTTPException, ClientDisconnect, BentoMLException, *RUNNER_LOST):
+        app.add_exception_handler(kind, _on_error)
+
+
+async def _on_error(_request: Request, error: Exception) -> Response:
+    if isinstance(error, ClientDisconnect):
+        logger.info("the caller has gone")
+    elif isinstance(error, (BentoMLException, *RUNNER_LOST)):
+        log = logger.warning if error_status(error) == 503 else logger.error
+        log("failed in the runner: %r", error)
+    elif error_status(error) == 500:
+        logger.error("failed: %r", error)
+    return error_response(error)
+
+
+def _as_aura_error(error: Exception) -> AuraError:
+    if isinstance(error, AuraError):
+        return error
+    overloaded = isinstance(error, BentoMLException) and error.error_code in _OVERLOADED
+    return OverloadedError() if overloaded or isinstance(error, RUNNER_LOST) else _internal()
+
+
+def _internal() -> AuraError:
+    return AuraError(
+        "the service failed on this request", hint="tell the operator the request_id; the log has the details"
+    )

@@ -1,0 +1,66 @@
+"""What every door between a service and its runner has: requests with an id, answers with a model version, raw images.
+
+BentoML pickles `model_dump()` of a message and validates what arrives, so bytes cross as they are. A field that nobody knows
+is refused, which also tells the members of a union apart.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from asgi_correlation_id import correlation_id
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_CHANNELS = 3
+
+
+class Message(BaseModel):
+    """Base of everything that passes between a service and its runner."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelVersion(Message):
+    """Name of a model and its version in the registry."""
+
+    name: str
+    version: str
+
+
+class RunnerRequest(Message):
+    """Base of every request to a runner."""
+
+    request_id: str = Field(default_factory=lambda: correlation_id.get() or "")
+    """Id of the HTTP request that the service works on, so that both logs name it."""
+
+
+class RunnerAnswer(Message):
+    """Base of every answer of a runner."""
+
+    model: ModelVersion
+    """Version that made this answer, which by now may no longer be the one that the runner holds."""
+
+
+class RgbImage(Message):
+    """Pixels of a decoded, upright image."""
+
+    width_px: int = Field(gt=0)
+    height_px: int = Field(gt=0)
+    rgb: bytes = Field(repr=False)
+    """Three bytes per pixel, row by row."""
+
+    @model_validator(mode="after")
+    def _all_pixels_are_there(self) -> Self:
+        expected = self.width_px * self.height_px * _CHANNELS
+        if len(self.rgb) != expected:
+            raise ValueError(f"{self.width_px} x {self.height_px} px are {expected} bytes, not {len(self.rgb)}")
+        return self
+
+    @classmethod
+    def of(cls, image: Image.Image) -> Self:
+        """The pixels of an RGB image."""
+        return cls(width_px=image.width, height_px=image.height, rgb=image.tobytes())
+
+    def image(self) -> Image.Image:
+        return Image.frombytes("RGB", (self.width_px, self.height_px), self.rgb)

@@ -1,0 +1,49 @@
+"""How the services answer: addresses, limits, deadlines. Every command reads this: nothing heavy is imported."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from aura.settings import Section
+
+
+class ServingSettings(Section):
+    """Values that the services and the command that starts them share."""
+
+    host: str = "127.0.0.1"
+    """Address that the services listen on."""
+    ports: dict[str, int] = Field(default_factory=dict)
+    """Port of a service by the service's name; one that is not named has its port of `flows/services.py`."""
+    device: str = "cpu"
+    """Device of the models, as torch names it."""
+    start_timeout_seconds: float = Field(default=180.0, gt=0)
+    """Seconds for a service to load its models and answer for the first time, in a night and in `aura serve`."""
+    max_body_bytes: int = Field(default=64_000_000, gt=0)
+    """Body limit in bytes per request; a longer body is refused while it arrives. Base64 in JSON takes a third more bytes
+    than the image."""
+    max_image_bytes: int = Field(default=10_000_000, gt=0)
+    """Size limit in bytes per image file."""
+    max_image_pixels: int = Field(default=40_000_000, gt=0, le=178_956_970)
+    """Width times height per image. Pillow itself opens nothing larger than the upper bound."""
+    max_new_tokens: int = Field(default=160, ge=1)
+    """Tokens per chat answer where the request names no number."""
+    chat_timeout_seconds: float = Field(default=120.0, gt=0, le=540)
+    """Seconds of generation per chat answer; the answer is cut there. Above the upper bound the service itself would give up
+    first."""
+    max_waiting_answers: int = Field(default=16, ge=1)
+    """Chat answers per worker that are generated or wait for it, over HTTP and WebSocket; further ones are refused."""
+    max_conversations: int = Field(default=8, ge=1)
+    """WebSocket conversations per worker; further ones are refused. BentoML's own limits do not count them well."""
+    idle_timeout_seconds: float = Field(default=300.0, gt=0)
+    """Seconds without a frame after which a WebSocket is closed."""
+
+    @model_validator(mode="after")
+    def _an_image_fits_into_a_request(self) -> Self:
+        if self.max_body_bytes < self.max_image_bytes:
+            raise ValueError(
+                f"max_body_bytes is {self.max_body_bytes}, less than max_image_bytes, which is {self.max_image_bytes}: "
+                "no picture of the allowed size could be sent"
+            )
+        return self

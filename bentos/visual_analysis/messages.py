@@ -1,0 +1,60 @@
+"""What passes between the visual analysis service and its runner."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pydantic import Field
+
+from aura.taxonomy import Category
+from bentos.serving.errors import Failure
+from bentos.serving.messages import Message, RgbImage, RunnerAnswer, RunnerRequest
+
+LEAST_SCORE = 0.05
+"""Confidence below which nothing is of use to anybody; the queries of a DETR always answer something."""
+
+
+class AnalyzeRequest(RunnerRequest):
+    """A photo, and what is wanted to be known about it."""
+
+    photo: RgbImage
+    threshold: float | None
+    """Least confidence; None: what training chose for each category."""
+    similar: int
+    """Catalog items per garment."""
+
+
+class Similar(Message):
+    """A catalog item that looks like a garment."""
+
+    item_id: str
+    title: str
+    category: Category
+    similarity: float = Field(description="cosine similarity of the image descriptors, -1 to 1")
+
+
+class Garment(Message):
+    """A garment in the photo."""
+
+    category: Category
+    score: float = Field(description="confidence, 0 to 1")
+    box: tuple[float, float, float, float] = Field(description="x0, y0, x1, y1 in pixels of the upright photo")
+    similar: list[Similar] = Field(default_factory=list)
+
+
+class FoundGarments(RunnerAnswer):
+    """Garments of a photo, most certain first."""
+
+    garments: list[Garment]
+
+
+class RunnerStatus(RunnerAnswer):
+    """The runner can answer."""
+
+
+class Runner(Protocol):
+    """The runner as the service calls it."""
+
+    async def analyze(self, requests: list[AnalyzeRequest]) -> list[FoundGarments | Failure]: ...
+
+    async def status(self) -> RunnerStatus: ...

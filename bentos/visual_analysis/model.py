@@ -1,0 +1,110 @@
+"""Runner of the visual analysis service: one worker on one device, whose requests are batched across callers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bentoml
+
+from aura.errors import AuraError
+from aura.supervision import die_with_parent
+from bentos.serving.assets import Assets, ServedIndex, open_assets
+from bentos.serving.bentoml_options import runner_options
+from bentos.serving.errors import Failure, answer_or_failure
+from bentos.serving.request_log import logger
+from bentos.visual_analysis.messages import (
+    LEAST_SCORE,
+    AnalyzeRequest,
+    FoundGarments,
+    Garment,
+    RunnerStatus,
+    Similar,
+)
+
+if TYPE_CHECKING:  # the service never needs torch
+    from PIL import Image
+
+    from inference.detection.detector import Detection, Detector
+    from inference.retrieval.search import Index
+
+RUNNER_SECONDS = 60
+
+
+@bentoml.service(name="visual_analysis_model", **runner_options(RUNNER_SECONDS))
+class DetectorRunner:
+    """The champion of the detector and the index of the catalog, in a process of its own."""
+
+    def __init__(
+        self, assets: Assets | None = None, load_detector: Callable[[Path, str], Detector] | None = None
+    ) -> None:
+        """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
+        die_with_parent()
+        if load_detector is None:
+            from inference.detection.detector import Detector
+
+            load_detector = Detector.load
+        self._assets = assets or open_assets()
+        champion = self._assets.champion("detection")
+        self._version = champion.version
+        self._detector = load_detector(champion.folder, self._assets.serving.device)
+        self._index: ServedIndex | None = None
+        # Opening it takes seconds, in which a batch of photos would wait for one that wants similar items.
+        try:
+            self._index = self._assets.index()
+        except AuraError as error:
+            logger.warning("photos are analysed without similar items as yet: %s", error.message)
+
+    @bentoml.api
+    async def status(self) -> RunnerStatus:
+        """Async, so that it does not wait for the detector."""
+        return RunnerStatus(model=self._version)
+
+    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
+    def analyze(self, requests: list[AnalyzeRequest]) -> list[FoundGarments | Failure]:
+        """Garments of each photo, on request with catalog items of the same category that look like them.
+
+        The photos are detected as one batch; a photo whose lookup fails costs the others nothing.
+        """
+        photos = [request.photo.image() for request in requests]
+        detections = self._detector.predict(photos, threshold=LEAST_SCORE)
+        return [
+            answer_or_failure(request, self._found, photo, detected)
+            for request, photo, detected in zip(requests, photos, detections, strict=True)
+        ]
+
+    def _found(self, request: AnalyzeRequest, photo: Image.Image, detected: list[Detection]) -> FoundGarments:
+        rules = self._detector.rules
+        trained = dict(zip(rules.labels, rules.thresholds, strict=True))
+        shown = [
+            one
+            for one in detected
+            if one.score >= (trained[one.category] if request.threshold is None else request.threshold)
+        ]
+        similar: list[list[Similar]] = [[] for _ in shown]
+        if request.similar and shown:
+            index = self._current_index()
+            similar = [_similar(index, photo, one, request.similar) for one in shown]
+        garments = [
+            Garment(category=one.category, score=one.score, box=one.box_xyxy_px, similar=hits)
+            for one, hits in zip(shown, similar, strict=True)
+        ]
+        return FoundGarments(garments=garments, model=self._version)
+
+    def _current_index(self) -> Index:
+        if self._index is None:  # there was none when this process started
+            self._index = self._assets.index()
+        return self._index.current()
+
+
+def _similar(index: Index, photo: Image.Image, found: Detection, k: int) -> list[Similar]:
+    hits = index.similar_items(photo.crop(_at_least_a_pixel(found.box_xyxy_px)), k, found.category)
+    return [
+        Similar(item_id=hit.item_id, title=hit.title, category=hit.category, similarity=hit.relevance) for hit in hits
+    ]
+
+
+def _at_least_a_pixel(box_xyxy_px: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = (round(value) for value in box_xyxy_px)
+    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)

@@ -1,0 +1,80 @@
+"""Smoke test of each service: a real request to every endpoint, whose answer must have the right shape and substance.
+
+Each takes the URL of a running service, returns one line about what it answered, and raises a ServiceError when an answer is
+an error or not what it must be. `flows.services` names them, and every command reads that table: the libraries of a test are
+imported when it runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+from aura.errors import ServiceError
+
+_TIMEOUT_SECONDS = 120
+_QUESTION = "Which shoes go with a navy suit?"
+
+
+def drawn_photo() -> bytes:
+    """A JPEG with a dark top and light trousers on a plain background."""
+    from PIL import Image, ImageDraw
+
+    photo = Image.new("RGB", (240, 360), "#dedad2")
+    pen = ImageDraw.Draw(photo)
+    pen.rectangle((80, 60, 160, 170), fill="#22324f")
+    pen.polygon([(84, 172), (156, 172), (164, 320), (126, 320), (120, 200), (114, 320), (76, 320)], fill="#c9b48f")
+    buffer = io.BytesIO()
+    photo.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def visual_analysis(url: str) -> str:
+    files = {"image": ("photo.jpg", drawn_photo(), "image/jpeg")}
+    answer = _post(f"{url}/analyze", files=files, params={"threshold": 0.05, "similar": 1})
+    if (answer["width"], answer["height"]) != (240, 360):
+        raise ServiceError(f"analyze answered another photo's size: {answer}")
+    return f"{len(answer['garments'])} garments above 0.05"
+
+
+def outfit_recommendation(url: str) -> str:
+    image = base64.b64encode(drawn_photo()).decode()
+    items = [
+        {"category": "tops", "title": "Navy cotton shirt", "image_base64": image},
+        {"category": "bottoms", "title": "Beige chinos"},
+    ]
+    score = _post(f"{url}/evaluate", json={"items": items})["score"]
+    found = _post(f"{url}/recommend", json={"items": items, "targets": ["shoes"], "k": 3})["targets"]["shoes"]
+    if not 0 <= score <= 1 or not found:
+        raise ServiceError(f"evaluate answered {score}, recommend {found}")
+    return f"score {score:.2f}, shoes: {found[0]['title']}"
+
+
+def conversational_ai(url: str) -> str:
+    from websockets.sync.client import connect
+
+    passages = _post(f"{url}/rag/query", json={"query": _QUESTION, "k": 3})["passages"]
+    chat = {"messages": [{"role": "user", "content": _QUESTION}], "max_new_tokens": 48}
+    text = _post(f"{url}/chat", json=chat)["message"]["content"]
+    if not passages or not text:
+        raise ServiceError(f"rag/query answered {len(passages)} passages, chat answered {text!r}")
+    kinds: list[str] = []
+    with connect(url.replace("http", "ws", 1) + "/ws/chat", open_timeout=30) as socket:
+        socket.send(json.dumps({"content": _QUESTION}))
+        while not kinds or kinds[-1] not in ("done", "error"):
+            kinds.append(json.loads(socket.recv(timeout=_TIMEOUT_SECONDS))["type"])
+    if kinds[0] != "sources" or kinds[-1] != "done" or "token" not in kinds:
+        raise ServiceError(f"the WebSocket answered the frames {kinds}")
+    return f"{text[:70]!r}"
+
+
+def _post(url: str, **request: Any) -> dict[str, Any]:
+    import httpx
+
+    response = httpx.post(url, timeout=_TIMEOUT_SECONDS, **request)
+    if response.is_error:
+        raise ServiceError(f"{response.request.url} answered {response.status_code}: {response.text[:500]}")
+    answer: dict[str, Any] = response.json()
+    return answer

@@ -1,0 +1,176 @@
+"""The runner of the conversational service, with a stand-in for the language model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aura.errors import InvalidRequestError
+from bentos.conversational_ai.messages import (
+    ChatMessage,
+    Finished,
+    GenerateRequest,
+    Passage,
+    StopRequest,
+    Token,
+    read_event,
+)
+from bentos.conversational_ai.model import ChatRunner
+from bentos.serving.assets import ServedIndex
+from bentos.serving.errors import Failure
+from bentos.serving.messages import ModelVersion
+from tests.bentos.stub_assets import StubAssets
+
+VERSION = ModelVersion(name="chat", version="1")
+STOPPED = Finished(finish_reason="stopped", model=VERSION)
+
+
+class Pieces:
+    """An answer without an end."""
+
+    finish_reason = "stop"
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.closed = False
+
+    def __iter__(self) -> Pieces:
+        return self
+
+    def __next__(self) -> str:
+        self.made += 1
+        return f"{self.made} "
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Model:
+    def __init__(self) -> None:
+        self.answers: list[Pieces] = []
+        self.passages: list[str] = []
+        self.failure: Exception | None = None
+
+    def stream(self, messages: list[dict[str, str]], passages: list[str], **_: Any) -> Pieces:
+        self.passages = passages
+        if self.failure:
+            raise self.failure
+        if not messages:
+            raise InvalidRequestError("no question")
+        self.answers.append(Pieces())
+        return self.answers[-1]
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture
+def runner(model: Model) -> Any:
+    index: Any = SimpleNamespace(version=7)
+    return ChatRunner.inner(StubAssets(served_index=ServedIndex(index, follow=False)), lambda *_: model)
+
+
+def answer(runner: Any, answer_id: str, seconds: float = 60, **changes: Any) -> AsyncIterator[bytes]:
+    values = {
+        "messages": [ChatMessage(role="user", content="Which shoes?")], "passages": [], "max_new_tokens": 9,
+        "request_id": "abc-1",
+    }  # fmt: skip
+    request = GenerateRequest(answer_id=answer_id, timeout_seconds=seconds, **(values | changes))
+    stream: AsyncIterator[bytes] = runner.generate(request)
+    return stream
+
+
+async def events_of(stream: AsyncIterator[bytes]) -> list[Any]:
+    return [read_event(line) async for line in stream]
+
+
+async def stop(runner: Any, answer_id: str) -> bool:
+    return bool((await runner.stop(StopRequest(answer_id=answer_id))).was_running)
+
+
+def test_an_answer_that_nobody_waits_for_ends_after_the_piece_that_is_being_made(runner: Any, model: Model) -> None:
+    async def scenario() -> list[Any]:
+        stream = answer(runner, "a")
+        events = [read_event(await anext(stream)) for _ in range(2)]
+        assert await stop(runner, "a") is True
+        events += await events_of(stream)
+        assert await stop(runner, "a") is False
+        return events
+
+    assert asyncio.run(scenario()) == [Token(text="1 "), Token(text="2 "), STOPPED]
+    assert (model.answers[0].made, model.answers[0].closed) == (2, True)
+
+
+def test_an_answer_that_is_given_up_while_it_waits_costs_nothing(runner: Any, model: Model) -> None:
+    async def scenario() -> list[Any]:
+        running, waiting = answer(runner, "a"), answer(runner, "b")
+        await anext(running)
+        first = asyncio.ensure_future(anext(waiting))
+        await asyncio.sleep(0.01)
+        assert not first.done()  # one answer at a time
+        await stop(runner, "b")
+        await stop(runner, "a")
+        assert await events_of(running) == [STOPPED]
+        return [read_event(await first), *await events_of(waiting)]
+
+    assert asyncio.run(scenario()) == [STOPPED]
+    assert [one.made for one in model.answers] == [1, 0]
+
+
+def test_an_answer_is_cut_at_its_deadline(runner: Any) -> None:
+    events = asyncio.run(events_of(answer(runner, "a", seconds=0.05)))
+    assert events[0] == Token(text="1 ")
+    assert events[-1] == Finished(finish_reason="deadline", model=VERSION)
+
+
+def test_what_cannot_be_answered_and_waiting_in_vain_are_said_in_words(
+    runner: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def codes(events: list[Any]) -> list[str]:
+        return [event.code for event in events if isinstance(event, Failure)]
+
+    async def scenario() -> None:
+        assert codes(await events_of(answer(runner, "a", messages=[]))) == ["invalid_request"]
+        running = answer(runner, "b")
+        await anext(running)
+        # 570 s are left for waiting and answering together.
+        assert codes(await events_of(answer(runner, "c", seconds=569.99))) == ["busy"]
+        await stop(runner, "b")
+        assert await events_of(running) == [STOPPED]
+        # None is known any longer, however it ended.
+        assert [await stop(runner, answer_id) for answer_id in ("a", "b", "c")] == [False] * 3
+
+    with caplog.at_level("INFO"):
+        asyncio.run(scenario())
+    assert "request abc-1: invalid_request: no question" in caplog.text
+
+
+def test_a_bug_ends_the_stream_without_an_end_and_is_logged_with_the_request(
+    runner: Any, model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The service takes a stream without an end for a broken one."""
+    model.failure = RuntimeError("a bug")
+    with pytest.raises(RuntimeError, match="a bug"):
+        asyncio.run(events_of(answer(runner, "a")))
+    assert "request abc-1: an answer broke off" in caplog.text
+
+
+def test_a_passage_stands_in_the_prompt_with_its_source(runner: Any, model: Model) -> None:
+    passage = Passage(slug="wool", title="Wool", heading="Washing", text="At 30 degrees.", score=1.0)
+    asyncio.run(events_of(answer(runner, "a", seconds=0, passages=[passage])))
+    assert model.passages == ["Wool. Washing.\nAt 30 degrees."]
+
+
+def test_versions_are_told_while_an_answer_is_generated(runner: Any) -> None:
+    async def scenario() -> Any:
+        await anext(answer(runner, "a"))
+        return await runner.status()
+
+    told = asyncio.run(scenario())
+    assert told.model_dump() == {"model": {"name": "chat", "version": "1"}, "index_version": "7"}

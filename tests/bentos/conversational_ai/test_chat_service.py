@@ -1,0 +1,319 @@
+"""The conversational service over HTTP and WebSocket, with a stand-in for its runner."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import aiohttp
+import pytest
+from _bentoml_sdk.service import set_current_service
+from fastapi import FastAPI, WebSocketDisconnect
+from fastapi.testclient import TestClient
+
+from bentos.conversational_ai import schemas
+from bentos.conversational_ai.messages import (
+    Finished,
+    FoundPassages,
+    GenerateRequest,
+    Passage,
+    RetrieveRequest,
+    RunnerStatus,
+    Stopped,
+    StopRequest,
+    Token,
+    event_line,
+)
+from bentos.conversational_ai.service import ConversationalAI, app
+from bentos.serving.messages import ModelVersion
+from bentos.serving.settings import ServingSettings
+from inference.retrieval.filters import MAX_QUERY_CHARS
+from tests.bentos.stub_assets import StubAssets
+
+MOST = 3
+
+
+VERSION = ModelVersion(name="chat", version="1")
+
+
+class Runner:
+    """What BentoML's client of the runner offers; `answer` holds the pieces of the next answers."""
+
+    def __init__(self) -> None:
+        self.answer: list[str] = ["Brown ", "ones."]
+        self.failure: Exception | None = None
+        self.gone_afterwards = False
+        self.whole = True
+        self.asked: list[list[dict[str, str]]] = []
+        self.stopped: list[str] = []
+        self.request_ids: list[str] = []
+        self.generating = 0
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    async def status(self) -> RunnerStatus:
+        if self.gone_afterwards and self.request_ids:
+            raise aiohttp.ServerDisconnectedError
+        return RunnerStatus(model=VERSION, index_version="1")
+
+    async def retrieve(self, request: RetrieveRequest) -> FoundPassages:
+        self.request_ids.append(request.request_id)
+        passage = Passage(slug="a", title="A", heading="A", text=request.query, score=1.0)
+        return FoundPassages(passages=[passage] * request.k, index_version="1", model=VERSION)
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
+        self.request_ids.append(request.request_id)
+        self.asked.append([message.model_dump() for message in request.messages])
+        self.generating += 1
+        try:
+            while not self.may_go_on.is_set():
+                await asyncio.sleep(0.001)
+            for text in self.answer:
+                line = event_line(Token(text=text))
+                yield line[:5]
+                yield line[5:]
+            if self.failure:
+                raise self.failure
+            if self.whole:
+                yield event_line(Finished(finish_reason="stop", model=VERSION))
+        finally:
+            self.generating -= 1
+
+    async def stop(self, request: StopRequest) -> Stopped:
+        self.stopped.append(request.answer_id)
+        return Stopped(was_running=True, model=VERSION)
+
+
+@pytest.fixture
+def runner() -> Runner:
+    return Runner()
+
+
+def service_with(runner: Runner, **limits: int) -> Any:
+    serving = ServingSettings(**({"max_waiting_answers": MOST} | limits))
+    return ConversationalAI.inner(StubAssets(serving=serving), runner)
+
+
+@pytest.fixture
+def service(runner: Runner) -> Any:
+    return service_with(runner)
+
+
+@pytest.fixture
+def client(service: Any) -> Iterator[TestClient]:
+    set_current_service(service)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+    set_current_service(None)
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+def frames(socket: Any) -> list[dict[str, Any]]:
+    got = [socket.receive_json()]
+    while got[-1]["type"] not in ("done", "error"):
+        got.append(socket.receive_json())
+    return got
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_an_answer_over_http_and_over_a_websocket(client: TestClient, runner: Runner) -> None:
+    answer = client.post("/chat", json={"messages": [user("Which shoes?")]}).json()
+    assert answer["message"] == {"role": "assistant", "content": "Brown ones."}
+    assert (answer["finish_reason"], len(answer["sources"]), answer["model"]["version"]) == ("stop", 2, "1")
+    with client.websocket_connect("/ws/chat") as socket:
+        socket.send_json({"content": "Which shoes?"})
+        assert [frame["type"] for frame in frames(socket)] == ["sources", "token", "token", "done"]
+    assert runner.stopped == []
+
+
+def test_too_many_answers_are_refused_over_http_and_over_a_websocket(client: TestClient, runner: Runner) -> None:
+    runner.may_go_on.clear()
+    question = {"messages": [user("Which shoes?")]}
+    with ThreadPoolExecutor() as pool, client.websocket_connect("/ws/chat") as socket:
+        running = [pool.submit(client.post, "/chat", json=question) for _ in range(MOST)]
+        until(lambda: runner.generating == MOST)
+        refused = client.post("/chat", json=question)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy")
+        assert refused.headers["retry-after"]
+        socket.send_json({"content": "Which shoes?"})
+        assert frames(socket)[-1]["error"]["code"] == "busy"
+        runner.may_go_on.set()
+        assert [one.result().status_code for one in running] == [200] * MOST
+        socket.send_json({"content": "Which shoes?"})
+        assert frames(socket)[-1]["type"] == "done"
+
+
+def test_too_many_conversations_are_refused_and_a_slot_comes_back(client: TestClient, runner: Runner) -> None:
+    set_current_service(service_with(runner, max_conversations=1))
+    with client.websocket_connect("/ws/chat") as first:
+        first.send_json({"content": "Which shoes?"})
+        assert frames(first)[-1]["type"] == "done"
+        with client.websocket_connect("/ws/chat") as second:
+            refused = frames(second)[-1]["error"]
+            assert (refused["code"], refused["message"]) == ("busy", "1 conversations are open already")
+            with pytest.raises(WebSocketDisconnect) as closed:
+                second.receive_json()
+            assert closed.value.code == 1013
+
+    def answers_again() -> bool:
+        with client.websocket_connect("/ws/chat") as third:
+            third.send_json({"content": "Which shoes?"})
+            return bool(frames(third)[-1]["type"] == "done")
+
+    until(answers_again)  # the server may notice a moment later that the first one has left
+    assert answers_again()
+
+
+def test_an_answer_is_stopped_when_its_http_caller_goes(client: TestClient, runner: Runner) -> None:
+    runner.may_go_on.clear()
+
+    async def leave_while_it_is_generated(app: FastAPI) -> list[dict[str, Any]]:
+        body = json.dumps({"messages": [user("Which shoes?")]}).encode()
+        bodies = [{"type": "http.request", "body": body, "more_body": False}]
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            if bodies:
+                return bodies.pop()
+            while not runner.generating:
+                await asyncio.sleep(0.001)
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http", "method": "POST", "path": "/chat", "query_string": b"",
+            "headers": [(b"content-type", b"application/json")],
+        }  # fmt: skip
+        await asyncio.wait_for(app(scope, receive, send), 5)
+        return sent
+
+    assert asyncio.run(leave_while_it_is_generated(app))[0]["status"] == 499
+    assert (runner.generating, len(runner.stopped)) == (0, 1)
+    runner.may_go_on.set()
+    for _ in range(MOST):  # its place is free again
+        assert client.post("/chat", json={"messages": [user("Which shoes?")]}).status_code == 200
+
+
+@pytest.mark.usefixtures("client")
+def test_an_answer_is_stopped_when_its_websocket_closes(runner: Runner, caplog: pytest.LogCaptureFixture) -> None:
+    async def close_at_the_first_token(app: FastAPI) -> None:
+        frames = [
+            {"type": "websocket.connect"},
+            {"type": "websocket.receive", "text": json.dumps({"content": "Which shoes?"})},
+        ]
+
+        async def receive() -> dict[str, Any]:
+            return frames.pop(0) if frames else {"type": "websocket.disconnect", "code": 1006}
+
+        async def send(message: dict[str, Any]) -> None:
+            if "token" in message.get("text", ""):
+                raise WebSocketDisconnect(1006)
+
+        scope = {"type": "websocket", "path": "/ws/chat", "query_string": b"", "headers": [], "subprotocols": []}
+        await asyncio.wait_for(app(scope, receive, send), 5)
+
+    with caplog.at_level("INFO"):
+        asyncio.run(close_at_the_first_token(app))
+    assert "a client left its conversation" in caplog.text
+    assert (runner.generating, len(runner.stopped)) == (0, 1)
+
+
+def test_an_empty_answer_does_not_spoil_the_conversation(client: TestClient, runner: Runner) -> None:
+    with client.websocket_connect("/ws/chat") as socket:
+        for pieces, question in (["Yes."], "One?"), ([" ", "\n"], "Two?"), ([], "Three?"), (["No."], "Four?"):
+            runner.answer = pieces
+            socket.send_json({"content": question})
+            assert frames(socket)[-1]["type"] == "done"
+    assert runner.asked[-1] == [user("One?"), assistant("Yes."), user("Four?")]
+
+
+def test_an_echoed_empty_answer_is_left_out_with_its_question(client: TestClient, runner: Runner) -> None:
+    runner.answer = []
+    echoed = client.post("/chat", json={"messages": [user("Two?")]}).json()["message"]
+    assert echoed == assistant("")
+    history = [user("One?"), assistant("Yes."), user("Two?"), echoed, user("Three?"), assistant(" \n"), user("Four?")]
+    assert client.post("/chat", json={"messages": history}).status_code == 200
+    assert runner.asked[-1] == [user("One?"), assistant("Yes."), user("Four?")]
+    runner.answer = ["Yes."]
+    assert client.post("/chat", json={"messages": [assistant(""), user("One?")]}).status_code == 200
+    assert runner.asked[-1] == [user("One?")]
+
+
+@pytest.mark.parametrize("messages", [[user("")], [user(" \n")], [user(""), assistant("Yes."), user("One?")]])
+def test_an_empty_question_is_refused_in_words(client: TestClient, messages: list[dict[str, str]]) -> None:
+    refused = client.post("/chat", json={"messages": messages})
+    assert refused.status_code == 422
+    assert "a message of the user must not be empty" in refused.json()["error"]["message"]
+
+
+def test_a_query_too_long_for_retrieval_is_refused_by_the_schema(client: TestClient) -> None:
+    assert schemas.MAX_QUERY_CHARS == MAX_QUERY_CHARS
+    refused = client.post("/rag/query", json={"query": "x" * (MAX_QUERY_CHARS + 1)})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [
+        (None, 500, "service_failed"),
+        (TimeoutError(), 503, "overloaded"),
+        (aiohttp.ClientPayloadError("the runner died"), 503, "overloaded"),
+    ],
+)
+def test_half_an_answer_is_an_error(
+    client: TestClient, runner: Runner, failure: Exception | None, status: int, code: str
+) -> None:
+    runner.failure, runner.whole = failure, False
+    failed = client.post("/chat", json={"messages": [user("Which shoes?")]})
+    assert (failed.status_code, failed.json()["error"]["code"]) == (status, code)
+    with client.websocket_connect("/ws/chat") as socket:
+        socket.send_json({"content": "Which shoes?"})
+        assert frames(socket)[-1]["error"]["code"] == code
+        runner.failure, runner.whole = None, True
+        socket.send_json({"content": "And which bag?"})
+        assert frames(socket)[-1]["type"] == "done"
+    assert runner.asked[-1] == [user("And which bag?")]
+
+
+def test_a_finished_answer_needs_no_second_call(client: TestClient, runner: Runner) -> None:
+    """A runner that is told to end finishes its answers and takes no more calls."""
+    runner.gone_afterwards = True
+    answer = client.post("/chat", json={"messages": [user("Which shoes?")], "passages": 0})
+    assert (answer.status_code, answer.json()["model"]) == (200, {"name": "chat", "version": "1"})
+    query = client.post("/rag/query", json={"query": "Which shoes?"})
+    assert (query.status_code, query.json()["index_version"]) == (200, "1")
+    with client.websocket_connect("/ws/chat") as socket:
+        socket.send_json({"content": "Which shoes?"})
+        assert frames(socket)[-1] == {"type": "done", "finish_reason": "stop", "model": VERSION.model_dump()}
+    assert client.get("/health").status_code == 503
+
+
+def test_the_runner_is_told_which_request_it_works_for(client: TestClient, runner: Runner) -> None:
+    client.post("/chat", json={"messages": [user("Which shoes?")]}, headers={"x-request-id": "abc-1"})
+    assert runner.request_ids == ["abc-1", "abc-1"]
+
+
+def test_letters_of_all_alphabets_arrive_whole_however_the_stream_is_cut(client: TestClient, runner: Runner) -> None:
+    runner.answer = ["Ça va très bien, 絹とウール\n\u2028"]
+    answer = client.post("/chat", json={"messages": [user("Which shoes?")]}).json()
+    assert answer["message"]["content"] == runner.answer[0].strip()

@@ -1,0 +1,224 @@
+"""The outfit service over HTTP and its runner on a real catalog, with a stand-in for the network."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from _bentoml_sdk.service import set_current_service
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from aura.taxonomy import CATEGORIES, Category
+from bentos.outfit_recommendation.messages import (
+    CompleteOutfit,
+    Completions,
+    Garment,
+    Judgement,
+    JudgeOutfit,
+    RunnerStatus,
+)
+from bentos.outfit_recommendation.model import OutfitRunner
+from bentos.outfit_recommendation.service import OutfitRecommendation, app
+from bentos.serving.errors import Failure
+from inference.outfits.items import Item
+from tests.bentos.stub_assets import StubAssets
+
+
+class Network:
+    """Answers in the right shapes."""
+
+    def embed_items(self, items: Sequence[Item]) -> np.ndarray:
+        return np.eye(len(items), 4, dtype=np.float32)
+
+    def query(self, outfit: Sequence[Item], target: Category) -> np.ndarray:
+        return np.ones(4, dtype=np.float32)
+
+    def score(self, outfits: Sequence[Sequence[Item]]) -> list[float]:
+        return [0.5 for _ in outfits]
+
+    def contributions(self, outfit: Sequence[Item]) -> list[float]:
+        return [0.0 for _ in outfit]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A catalog with one item of each category, `item-<category>`."""
+    (tmp_path / "images").mkdir()
+    rows = []
+    for category in CATEGORIES:
+        Image.new("RGB", (8, 8)).save(tmp_path / "images" / f"{category.value}.png")
+        rows.append(
+            {
+                "item_id": f"item-{category.value}", "category": category.value, "title": f"Some {category.value}",
+                "description": "", "attributes": {}, "image": f"images/{category.value}.png",
+            }
+        )  # fmt: skip
+    (tmp_path / "catalog.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def runner(folder: Path) -> Any:
+    return OutfitRunner.inner(StubAssets(champion_folder=folder, catalog_folder=folder), lambda *_: Network())
+
+
+def test_a_new_champion_at_the_same_place_embeds_the_catalog_anew(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Every Bento has its champion in the same folder, and all of them share one cache of embeddings."""
+
+    class Scaled(Network):
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def embed_items(self, items: Sequence[Item]) -> np.ndarray:
+            embedded.append(self.factor)
+            return super().embed_items(items) * self.factor
+
+    pinned = tmp_path_factory.mktemp("pinned")
+    champion = pinned / "outfits"
+    champion.mkdir()
+    shutil.copytree(folder, pinned / "catalog")
+    embedded: list[float] = []
+    assets = StubAssets(champion_folder=champion, catalog_folder=pinned / "catalog")
+    shirt = Garment(category=Category.TOPS, title="A shirt")
+    wanted = CompleteOutfit(items=[shirt], targets=[*Category], k=1)
+    largest = []
+    for factor in ("1", "2", "1"):
+        (champion / "config.json").write_text(factor)
+        runner = OutfitRunner.inner(assets, lambda folder, _: Scaled(float((folder / "config.json").read_text())))
+        found = runner.recommend(wanted)
+        assert isinstance(found, Completions)
+        largest.append(max(item.similarity for items in found.targets.values() for item in items))
+    assert largest == [1, 2, 1]
+    assert embedded == [1, 2], "what was embedded once is taken from the cache"
+
+
+class Client:
+    """What BentoML's client of the runner offers."""
+
+    def __init__(self, runner: Any) -> None:
+        self._runner = runner
+        self.items: list[Garment] = []
+        self.request_ids: list[str] = []
+
+    async def recommend(self, request: CompleteOutfit) -> Any:
+        self.items, self.request_ids = request.items, [*self.request_ids, request.request_id]
+        return await asyncio.to_thread(self._runner.recommend, request)
+
+    async def evaluate(self, outfits: list[JudgeOutfit]) -> Any:
+        self.items, self.request_ids = outfits[0].items, [*self.request_ids, outfits[0].request_id]
+        return await asyncio.to_thread(self._runner.evaluate, outfits)
+
+    async def status(self) -> RunnerStatus:
+        if self.request_ids:  # on its way out it answers what it has begun, and takes no more calls
+            raise aiohttp.ServerDisconnectedError
+        status: RunnerStatus = await self._runner.status()
+        return status
+
+
+@pytest.fixture
+def runner_client(runner: Any) -> Client:
+    return Client(runner)
+
+
+@pytest.fixture
+def client(runner_client: Client) -> Iterator[TestClient]:
+    set_current_service(OutfitRecommendation.inner(StubAssets(), runner_client))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+    set_current_service(None)
+
+
+SHIRT = {"category": "tops", "title": "A shirt"}
+
+
+@pytest.mark.parametrize(
+    ("items", "targets"),
+    [
+        ([SHIRT], ["bottoms", "shoes", "bags"]),
+        ([{"item_id": "item-shoes"}], ["tops", "bottoms", "bags"]),
+        ([{"item_id": "item-all-body"}], ["shoes", "bags"]),
+        ([SHIRT, {"item_id": "item-bottoms"}, {"item_id": "item-shoes"}], ["bags"]),
+        ([SHIRT, *({"item_id": f"item-{one}"} for one in ("bottoms", "shoes", "bags"))], ["bags"]),
+    ],
+)
+def test_without_targets_what_is_missing_is_recommended(
+    client: TestClient, items: list[dict[str, str]], targets: list[str]
+) -> None:
+    answer = client.post("/recommend", json={"items": items, "k": 1}).json()
+    assert list(answer["targets"]) == targets
+    for category, found in answer["targets"].items():
+        assert [one["category"] for one in found] == [category] * len(found)
+
+
+def test_wanted_targets_are_what_is_recommended(client: TestClient) -> None:
+    wanted = ["hats", "tops"]
+    answer = client.post("/recommend", json={"items": [SHIRT], "targets": wanted}).json()
+    assert list(answer["targets"]) == wanted
+
+
+@pytest.mark.parametrize("endpoint", ["/recommend", "/evaluate"])
+def test_a_broken_picture_of_the_catalog_is_named(client: TestClient, folder: Path, endpoint: str) -> None:
+    (folder / "images" / "hats.png").write_bytes(b"broken")
+    failed = client.post(endpoint, json={"items": [{"item_id": "item-hats"}]})
+    error = failed.json()["error"]
+    assert (failed.status_code, error["code"]) == (500, "invalid_data")
+    assert "hats.png" in error["message"]
+    assert client.post(endpoint, json={"items": [{"item_id": "item-shoes"}]}).status_code == 200
+
+
+@pytest.mark.parametrize("endpoint", ["/recommend", "/evaluate"])
+def test_an_unknown_item_is_the_callers_mistake(client: TestClient, endpoint: str) -> None:
+    error = client.post(endpoint, json={"items": [SHIRT, {"item_id": "no-such-item"}]})
+    assert (error.status_code, error.json()["error"]["code"]) == (400, "invalid_request")
+    assert "no-such-item" in error.json()["error"]["message"]
+
+
+def test_one_outfit_that_cannot_be_judged_does_not_cost_the_batch(runner: Any) -> None:
+    own = Garment(category=Category.TOPS, title="A shirt")
+    unknown, known = (Garment(item_id=name) for name in ("no-such-item", "item-hats"))
+    answers = runner.evaluate([JudgeOutfit(items=[item]) for item in (known, unknown, own)])
+    assert [one.score if isinstance(one, Judgement) else None for one in answers] == [0.5, None, 0.5]
+    assert isinstance(answers[1], Failure)
+    assert answers[1].code == "invalid_request"
+
+
+def test_health_says_how_many_items_there_are_to_choose_from(client: TestClient) -> None:
+    assert client.get("/health").json() == {
+        "status": "ok", "profile": "sample", "model": {"name": "outfits", "version": "1"},
+        "catalog_items": len(CATEGORIES),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("endpoint", ["/recommend", "/evaluate"])
+def test_a_finished_answer_needs_no_second_call(client: TestClient, runner_client: Client, endpoint: str) -> None:
+    answer = client.post(endpoint, json={"items": [SHIRT]}, headers={"x-request-id": "abc-1"})
+    assert (answer.status_code, answer.json()["model"]) == (200, {"name": "outfits", "version": "1"})
+    assert runner_client.request_ids == ["abc-1"]
+    assert client.get("/health").status_code == 503
+
+
+@pytest.mark.parametrize("endpoint", ["/recommend", "/evaluate"])
+def test_an_image_crosses_the_door_decoded(client: TestClient, runner_client: Client, endpoint: str) -> None:
+    image = Image.effect_noise((5, 4), 50).convert("RGB")
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    sent = {"category": "tops", "image_base64": base64.b64encode(file.getvalue()).decode()}
+    assert client.post(endpoint, json={"items": [sent]}).status_code == 200
+    [item] = runner_client.items
+    assert item.image is not None
+    assert item.image.image().tobytes() == image.tobytes()
+    refused = client.post(endpoint, json={"items": [SHIRT, sent | {"image_base64": "%%%"}]})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_request")
+    assert "items.1.image_base64 is not base64" in refused.json()["error"]["message"]

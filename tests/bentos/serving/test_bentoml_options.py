@@ -1,0 +1,34 @@
+"""What a service and its runner owe to each other."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from bentos.conversational_ai.service import ChatRunner, ConversationalAI
+from bentos.outfit_recommendation.service import OutfitRecommendation, OutfitRunner
+from bentos.visual_analysis.service import DetectorRunner, VisualAnalysis
+
+CALLS_PER_REQUEST = 3
+SERVICES = [(VisualAnalysis, DetectorRunner), (OutfitRecommendation, OutfitRunner), (ConversationalAI, ChatRunner)]
+
+
+@pytest.mark.parametrize(("service", "runner"), SERVICES)
+def test_the_runners_clock_ends_first(service: Any, runner: Any) -> None:
+    """Else BentoML answers for the service, in its own words; its client adds one percent."""
+    assert service.config["traffic"]["timeout"] > CALLS_PER_REQUEST * 1.01 * runner.config["traffic"]["timeout"]
+
+
+@pytest.mark.parametrize(("_service", "runner"), SERVICES)
+def test_health_does_not_wait_for_the_model(_service: Any, runner: Any) -> None:
+    """BentoML runs what is not async in the one thread that the model runs in."""
+    assert inspect.iscoroutinefunction(runner.apis["status"].func)
+
+
+@pytest.mark.parametrize(("_service", "runner"), SERVICES)
+def test_the_client_of_a_runner_keeps_its_connections(_service: Any, runner: Any) -> None:
+    """After the default of 100 requests BentoML closes those in use too, and answers under way break off."""
+    assert runner.config["runner_connection"]["max_requests"] > 1e9
+    assert runner.config["runner_connection"]["max_age"] > 1e8

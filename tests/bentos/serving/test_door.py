@@ -1,0 +1,208 @@
+"""The door itself: BentoML's server of a runner and its client, in one process, with what they make of our messages.
+
+The runners are the real ones, with stand-ins for their models.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import bentoml
+import pytest
+from _bentoml_impl.client import RemoteProxy
+from _bentoml_impl.server.app import ServiceAppFactory
+from PIL import Image
+
+from aura.errors import IndexNotReadyError, InvalidRequestError
+from aura.taxonomy import Category
+from bentos.conversational_ai.messages import (
+    ChatMessage,
+    Finished,
+    FoundPassages,
+    GenerateRequest,
+    RetrieveRequest,
+    StopRequest,
+    Token,
+    read_event,
+)
+from bentos.conversational_ai.model import ChatRunner
+from bentos.serving.assets import ServedIndex
+from bentos.serving.errors import Failure, error_response, raise_failure
+from bentos.serving.messages import RgbImage
+from bentos.visual_analysis.messages import AnalyzeRequest, FoundGarments
+from bentos.visual_analysis.model import DetectorRunner
+from inference.detection.detector import Detection
+from tests.bentos.stub_assets import StubAssets
+
+PHOTO = RgbImage.of(Image.effect_noise((300, 200), 50).convert("RGB"))
+TEXT = "Ça va, 絹とウール\n\u2028 " * 2000  # longer than one chunk of the client, which may end inside a letter
+
+
+class Detector:
+    rules = SimpleNamespace(labels=[Category.TOPS], thresholds=[0.5])
+    batches: list[list[Image.Image]]
+
+    def __init__(self) -> None:
+        self.batches = []
+
+    def predict(self, images: list[Image.Image], threshold: float) -> list[list[Detection]]:
+        self.batches.append([*images])
+        time.sleep(0.05)  # so that others come meanwhile and wait as one batch
+        return [[Detection(Category.TOPS, 1 / 3, (0.1, 0.2, 1 / 3, 9.0))] for _ in images]
+
+
+class Index:
+    version = 7
+
+    def search_knowledge(self, query: str, k: int) -> list[Any]:
+        if query == "?":
+            raise InvalidRequestError("no words", hint="use some")
+        if query == "bug":
+            raise RuntimeError("secret detail")
+        return [SimpleNamespace(slug="a", title="A", heading="A", text=TEXT, relevance=1 / 3)] * k
+
+
+class Pieces:
+    finish_reason = "stop"
+
+    def __init__(self, texts: list[str]) -> None:
+        self._texts = iter(texts)
+
+    def __iter__(self) -> Pieces:
+        return self
+
+    def __next__(self) -> str:
+        return next(self._texts)
+
+    def close(self) -> None:
+        pass
+
+
+detector = Detector()
+index: Any = Index()
+chat_model: Any = SimpleNamespace(stream=lambda *_, **__: Pieces([TEXT, "end"]))
+
+
+@bentoml.service(name="test_detector", traffic={"timeout": 10})
+class StubbedDetectorRunner(DetectorRunner.inner):
+    def __init__(self) -> None:
+        super().__init__(StubAssets(served_index=IndexNotReadyError("no index yet")), lambda *_: detector)
+
+
+@bentoml.service(name="test_chat", traffic={"timeout": 10})
+class StubbedChatRunner(ChatRunner.inner):
+    def __init__(self) -> None:
+        super().__init__(StubAssets(served_index=ServedIndex(index, follow=False)), lambda *_: chat_model)
+
+
+@asynccontextmanager
+async def client_of(service: Any) -> AsyncIterator[Any]:
+    """The client that a service has of its runner."""
+    service.inject_config()
+    # Without metrics: a process has one registry of them, and there are several services here.
+    app = ServiceAppFactory(service, is_main=False, enable_metrics=False)()
+    async with app.router.lifespan_context(app):
+        proxy = RemoteProxy(
+            "http://localhost:3000", service=service, app=app, media_type="application/vnd.bentoml+pickle"
+        )
+        await proxy.__aenter__()
+        try:
+            yield proxy.to_async
+        finally:
+            await proxy.close()
+
+
+def analyze_request(**changes: Any) -> AnalyzeRequest:
+    return AnalyzeRequest(**({"request_id": "abc-1", "photo": PHOTO, "threshold": 0.1, "similar": 0} | changes))
+
+
+def test_photos_go_in_as_pixels_in_batches_and_answers_come_out_typed() -> None:
+    async def scenario() -> list[Any]:
+        async with client_of(StubbedDetectorRunner) as runner:
+            answers = await asyncio.gather(*(runner.analyze(requests=[analyze_request()]) for _ in range(30)))
+            status = await runner.status()
+            assert status.model.name == "detection"
+            return [answer for [answer] in answers]
+
+    answers = asyncio.run(scenario())
+    assert all(isinstance(answer, FoundGarments) for answer in answers)
+    [garment] = answers[0].garments
+    assert (garment.score, garment.box, answers[0].model.version) == (1 / 3, (0.1, 0.2, 1 / 3, 9.0), "1")
+    assert garment.category is Category.TOPS
+    assert sum(map(len, detector.batches)) == 30
+    assert max(map(len, detector.batches)) > 1, "no two requests were batched"
+    assert detector.batches[0][0].tobytes() == PHOTO.rgb
+
+
+def test_a_failure_in_a_batch_comes_out_as_its_own_class() -> None:
+    async def scenario() -> Any:
+        async with client_of(StubbedDetectorRunner) as runner:
+            [found, failed] = await runner.analyze(requests=[analyze_request(), analyze_request(similar=1)])
+            assert isinstance(found, FoundGarments)
+            return failed
+
+    with pytest.raises(IndexNotReadyError, match="no index yet"):
+        raise_failure(asyncio.run(scenario()))
+
+
+def test_passages_and_failures_of_a_search_come_out_typed() -> None:
+    async def scenario() -> None:
+        async with client_of(StubbedChatRunner) as runner:
+            found = await runner.retrieve(request=RetrieveRequest(query="silk", k=2))
+            assert isinstance(found, FoundPassages)
+            assert [one.text for one in found.passages] == [TEXT] * 2
+            assert (found.model.version, found.index_version) == ("1", "7")
+            with pytest.raises(InvalidRequestError) as caught:
+                raise_failure(await runner.retrieve(request=RetrieveRequest(query="?", k=2)))
+            assert caught.value.hint == "use some"
+            bug = await runner.retrieve(request=RetrieveRequest(query="bug", k=2))
+            assert isinstance(bug, Failure)
+            assert "secret" not in bug.message
+            stopped = await runner.stop(request=StopRequest(answer_id="nobody's"))
+            assert stopped.was_running is False
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_comes_out_whole_however_it_is_cut() -> None:
+    request = GenerateRequest(
+        answer_id="a", messages=[ChatMessage(role="user", content="Silk?")], passages=[], max_new_tokens=9,
+        timeout_seconds=60,
+    )  # fmt: skip
+
+    async def scenario() -> list[bytes]:
+        async with client_of(StubbedChatRunner) as runner:
+            return [chunk async for chunk in runner.generate(request=request)]
+
+    chunks = asyncio.run(scenario())
+    assert len(chunks) > 3
+    events = [read_event(line) for line in b"".join(chunks).split(b"\n") if line]
+    assert events[:2] == [Token(text=TEXT), Token(text="end")]
+    assert isinstance(events[2], Finished)
+    assert (events[2].finish_reason, events[2].model.name) == ("stop", "chat")
+
+
+def test_what_the_batching_queue_throws_out_is_answered_with_when_to_try_again() -> None:
+    @bentoml.service(name="test_slow", traffic={"timeout": 10})
+    class SlowRunner:
+        @bentoml.api(batchable=True, max_batch_size=2, max_latency_ms=20)
+        def analyze(self, requests: list[AnalyzeRequest]) -> list[FoundGarments | Failure]:
+            time.sleep(0.1)
+            return [Failure(code="busy", message="", hint="") for _ in requests]
+
+    async def scenario() -> list[Any]:
+        async with client_of(SlowRunner) as runner:
+            calls = (runner.analyze(requests=[analyze_request()]) for _ in range(40))
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    thrown = [error for error in asyncio.run(scenario()) if isinstance(error, Exception)]
+    assert thrown, "the queue took them all"
+    for error in thrown:
+        response = error_response(error)
+        assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+        assert b'"code":"overloaded"' in response.body

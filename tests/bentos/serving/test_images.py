@@ -1,0 +1,113 @@
+"""Images from callers: what is taken, what is refused and how."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zlib
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from PIL import Image
+
+from aura.errors import InvalidRequestError
+from bentos.serving.images import decode, decode_base64
+from bentos.serving.messages import RgbImage
+from bentos.serving.settings import ServingSettings
+from tests.damaged_exif import DAMAGED_JPEGS
+
+LIMITS = ServingSettings()
+
+
+def as_bytes(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("RGB", "JPEG"), ("RGBA", "PNG"), ("L", "PNG"), ("P", "PNG"), ("RGB", "WEBP")]
+)
+def test_usual_pictures_become_rgb(mode: str, kind: str) -> None:
+    image = decode(as_bytes(Image.new(mode, (30, 20)), kind), LIMITS)
+    assert (image.mode, image.size) == ("RGB", (30, 20))
+
+
+def test_a_photo_taken_sideways_is_turned_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert decode(as_bytes(Image.new("RGB", (30, 20)), "JPEG", exif=exif), LIMITS).size == (20, 30)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "empty"), (b"not a picture", "not a readable"), (as_bytes(Image.new("RGB", (64, 64)))[:60], "not a readable"),
+     (as_bytes(Image.new("RGB", (4, 4)), "BMP"), "not a readable")],
+)  # fmt: skip
+def test_what_is_no_picture_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"photo.*{message}") as caught:
+        decode(content, LIMITS, "photo")
+    assert caught.value.hint
+
+
+def test_limits_are_checked_before_the_pixels_are_decoded() -> None:
+    content = as_bytes(Image.new("RGB", (200, 200)))
+    with pytest.raises(InvalidRequestError, match="200 x 200 pixels; at most 100"):
+        decode(content, ServingSettings(max_image_pixels=100))
+    with pytest.raises(InvalidRequestError, match="bytes; at most 10"):
+        decode(content, ServingSettings(max_image_bytes=10))
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused() -> None:
+    content = bytearray(as_bytes(Image.new("RGB", (20, 20))))
+    header = slice(12, 29)  # IHDR with width and height, then its checksum
+    content[16:24] = (30_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[header]).to_bytes(4, "big")
+    with pytest.raises(InvalidRequestError, match="far too many pixels; at most 40000000"):
+        decode(bytes(content), LIMITS)
+
+
+def test_damaged_exif_is_refused() -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0100] = 6, 5
+    content = as_bytes(Image.new("RGB", (30, 20)), "JPEG", exif=exif)
+    width_as_number, width_as_text = bytes.fromhex("0100000400000001"), bytes.fromhex("0100000200000001")
+    assert width_as_number in content
+    with pytest.raises(InvalidRequestError, match="not a readable"):
+        decode(content.replace(width_as_number, width_as_text), LIMITS)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@settings(max_examples=500)
+@given(content=DAMAGED_JPEGS)
+def test_whatever_the_exif_block_holds_a_picture_is_decoded_or_refused(content: bytes) -> None:
+    with suppress(InvalidRequestError):
+        assert min(decode(content, LIMITS).size) == 20
+
+
+def test_base64_with_and_without_a_data_prefix_and_lossless_pixels() -> None:
+    image = Image.effect_noise((16, 16), 50).convert("RGB")
+    text = base64.b64encode(as_bytes(image)).decode()
+    for sent in (text, f"data:image/png;base64,{text}"):
+        assert decode_base64(sent, LIMITS, "items.0").tobytes() == image.tobytes()
+        crossed = RgbImage.model_validate(RgbImage.of(decode_base64(sent, LIMITS, "items.0")).model_dump())
+        assert crossed.image().tobytes() == image.tobytes()
+    with pytest.raises(InvalidRequestError, match=r"items\.0 is not base64"):
+        decode_base64("%%%", LIMITS, "items.0")
+
+
+@pytest.mark.parametrize("size", [10, 11, 12])
+def test_the_limit_on_base64_is_the_one_on_bytes_and_comes_before_decoding(size: int) -> None:
+    text = base64.b64encode(bytes(size)).decode()
+    with pytest.raises(InvalidRequestError, match="not a readable"):
+        decode_base64(text, ServingSettings(max_image_bytes=size), "items.0")
+    with pytest.raises(InvalidRequestError, match=f"has {size} bytes; at most {size - 1}"):
+        decode_base64(text, ServingSettings(max_image_bytes=size - 1), "items.0")
+    with pytest.raises(InvalidRequestError, match="bytes; at most 10"):
+        decode_base64("%" * 100, ServingSettings(max_image_bytes=10), "items.0")
+
+
+def test_pixels_that_do_not_fill_the_image_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 x 2 px are 12 bytes, not 11"):
+        RgbImage(width_px=2, height_px=2, rgb=bytes(11))

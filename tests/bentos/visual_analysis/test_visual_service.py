@@ -1,0 +1,173 @@
+"""The visual analysis service over HTTP and its runner, with stand-ins for the detector and the index."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+from _bentoml_sdk.service import set_current_service
+from bentoml.exceptions import ServiceUnavailable
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from aura.errors import IndexNotReadyError
+from aura.taxonomy import Category
+from bentos.serving.assets import ServedIndex
+from bentos.serving.messages import RgbImage
+from bentos.visual_analysis.messages import AnalyzeRequest, RunnerStatus
+from bentos.visual_analysis.model import DetectorRunner
+from bentos.visual_analysis.service import VisualAnalysis, app
+from inference.detection.detector import Detection
+from tests.bentos.stub_assets import StubAssets
+
+PHOTO = Image.effect_noise((30, 20), 50).convert("RGB")
+MODEL = {"name": "detection", "version": "1"}
+
+
+class Detector:
+    """Finds the same two garments in every photo."""
+
+    rules = SimpleNamespace(labels=[Category.TOPS, Category.SHOES], thresholds=[0.5, 0.9])
+
+    def __init__(self) -> None:
+        self.batches: list[list[Image.Image]] = []
+
+    def predict(self, images: list[Image.Image], threshold: float) -> list[list[Detection]]:
+        self.batches.append([*images])
+        found = [
+            Detection(Category.TOPS, 0.8, (1.0, 2.0, 11.0, 12.0)),
+            Detection(Category.SHOES, 0.6, (3.0, 3.0, 3.2, 3.2)),
+        ]
+        return [[one for one in found if one.score >= threshold] for _ in images]
+
+
+class Index:
+    """Stand-in whose items are the crops that it was shown."""
+
+    version = 1
+
+    def __init__(self) -> None:
+        self.crops: list[Image.Image] = []
+
+    def similar_items(self, image: Image.Image, k: int, category: Category) -> list[Any]:
+        self.crops.append(image)
+        return [SimpleNamespace(item_id="i", title="I", category=category, relevance=0.5)] * k
+
+
+class Client:
+    """What BentoML's client of the runner offers."""
+
+    def __init__(self, runner: Any) -> None:
+        self._runner = runner
+        self.requests: list[AnalyzeRequest] = []
+        self.full = False
+
+    async def analyze(self, requests: list[AnalyzeRequest]) -> Any:
+        if self.full:
+            raise ServiceUnavailable("process is overloaded")  # what BentoML's batching queue says
+        self.requests += requests
+        return self._runner.analyze(requests)
+
+    async def status(self) -> RunnerStatus:
+        if self.requests:  # on its way out it answers what it has begun, and takes no more calls
+            raise aiohttp.ServerDisconnectedError
+        status: RunnerStatus = await self._runner.status()
+        return status
+
+
+@pytest.fixture
+def detector() -> Detector:
+    return Detector()
+
+
+@pytest.fixture
+def index() -> Index:
+    return Index()
+
+
+def runner_with(detector: Detector, index: Any) -> Any:
+    served = index if isinstance(index, Exception) else ServedIndex(index, follow=False)
+    return DetectorRunner.inner(StubAssets(served_index=served), lambda *_: detector)
+
+
+@pytest.fixture
+def runner_client(detector: Detector, index: Index) -> Client:
+    return Client(runner_with(detector, index))
+
+
+@pytest.fixture
+def client(runner_client: Client) -> Iterator[TestClient]:
+    set_current_service(VisualAnalysis.inner(StubAssets(), runner_client))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+    set_current_service(None)
+
+
+def analyze(client: TestClient, **params: Any) -> Any:
+    file = io.BytesIO()
+    PHOTO.save(file, "PNG")
+    return client.post(
+        "/analyze", files={"image": ("a.png", file.getvalue())}, params=params, headers={"x-request-id": "abc-1"}
+    )
+
+
+def test_the_answer_has_garments_size_and_version(client: TestClient) -> None:
+    shirt = {"category": "tops", "score": 0.8, "box": [1, 2, 11, 12], "similar": []}
+    shoes = {"category": "shoes", "score": 0.6, "box": [3, 3, 3.2, 3.2], "similar": []}
+    answer = {"width": 30, "height": 20, "garments": [shirt], "model": MODEL}
+    assert analyze(client).json() == answer
+    assert analyze(client, threshold=0.6).json() == answer | {"garments": [shirt, shoes]}
+    assert analyze(client, threshold=0.9).json() == answer | {"garments": []}
+
+
+def test_a_photo_crosses_the_door_once_and_decoded(
+    client: TestClient, runner_client: Client, detector: Detector, index: Index
+) -> None:
+    garments = analyze(client, threshold=0.05, similar=2).json()["garments"]
+    hit = {"item_id": "i", "title": "I", "similarity": 0.5}
+    assert [one["similar"] for one in garments] == [[hit | {"category": name}] * 2 for name in ("tops", "shoes")]
+    [request] = runner_client.requests
+    assert request.photo.image().tobytes() == PHOTO.tobytes()
+    assert request.request_id == "abc-1"
+    assert len(detector.batches) == 1
+    assert [crop.size for crop in index.crops] == [(10, 10), (1, 1)], "a box of less than a pixel is looked up too"
+
+
+def test_a_finished_answer_needs_no_second_call(client: TestClient) -> None:
+    assert client.get("/health").json() == {"status": "ok", "profile": "sample", "model": MODEL}
+    assert analyze(client, similar=1).json()["model"] == MODEL
+    assert client.get("/health").status_code == 503
+
+
+def test_photos_are_detected_as_one_batch_and_fail_alone(detector: Detector, caplog: pytest.LogCaptureFixture) -> None:
+    runner = runner_with(detector, IndexNotReadyError("no index yet"))
+    photo = RgbImage.of(PHOTO)
+    requests = [
+        AnalyzeRequest(request_id=f"abc-{similar}", photo=photo, threshold=None, similar=similar) for similar in (0, 1)
+    ]
+    with caplog.at_level("INFO"):
+        plain, failed = runner.analyze(requests)
+    assert len(plain.garments) == 1
+    assert failed.code == "index_not_ready"
+    assert [len(batch) for batch in detector.batches] == [2]
+    assert "request abc-1: index_not_ready: no index yet" in caplog.text
+
+
+def test_an_index_that_comes_later_is_found_without_a_restart(detector: Detector, index: Any) -> None:
+    assets = StubAssets(served_index=IndexNotReadyError("no index yet"))
+    runner = DetectorRunner.inner(assets, lambda *_: detector)
+    request = AnalyzeRequest(photo=RgbImage.of(PHOTO), threshold=None, similar=1)
+    assert runner.analyze([request])[0].code == "index_not_ready"
+    assets.served_index = ServedIndex(index, follow=False)
+    assert len(runner.analyze([request])[0].garments[0].similar) == 1
+
+
+def test_a_full_queue_is_busy_for_a_while(client: TestClient, runner_client: Client) -> None:
+    runner_client.full = True
+    refused = analyze(client)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+    assert refused.headers["retry-after"]
