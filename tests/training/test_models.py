@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from aura.fingerprints import modules_behind
 from aura.paths import repo_root
 from training.models import MODELS
 
@@ -18,8 +19,8 @@ def test_models_are_listed_by_the_names_in_their_specs() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_folder_of_a_model_has_the_files_that_all_have(name: str) -> None:
     assert {path.stem for path in (repo_root() / "training" / name).glob("*.py")} >= FILES
-    for source in MODELS[name].sources:
-        assert (repo_root() / source).exists(), source
+    for entry in MODELS[name].entries:
+        assert entry in modules_behind(entry)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -30,6 +31,6 @@ def test_the_pipeline_trains_and_evaluates_every_model(name: str) -> None:
     assert set(train["deps"]) == data
     assert set(evaluate["deps"]) == data | {f"models/{name}"}
     (parameters,) = (listed["params.yaml"] for listed in train["params"])
-    assert {name, "seed", f"inputs.code.{name}"} == set(parameters)
+    assert {name, "seed", f"inputs.code.train_{name}"} == set(parameters)
     assert train["cmd"].startswith(f"python -m training.train {name} ")
     assert evaluate["cmd"].startswith(f"python -m training.evaluate {name} ")
