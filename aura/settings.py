@@ -1,12 +1,16 @@
-"""Profiles: YAML files merged with the environment and the command line, then checked against a schema.
+"""Settings: profiles, which are merged from several places, and resolved files, which hold everything already.
 
-Later wins: `configs/<profile>.yaml` (and the profile that it `extends`), environment variables such as
+In a profile later wins: `configs/<profile>.yaml` (and the profile that it `extends`), environment variables such as
 `AURA_DETECTION__MAX_EPOCHS=3`, then `--set detection.max_epochs=3`. Every schema is a `Section` that stands beside its
 owner; unknown keys are refused and all problems are reported in one message.
+
+A resolved file (`params.yaml` of a night, of a Bento, of a running service) is read as it stands: neither the environment nor
+another profile may change what somebody else has decided and recorded.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
@@ -27,9 +32,16 @@ ENV_LEVELS = "__"
 
 
 class Section(BaseModel):
-    """Base of every settings schema: immutable, and an unknown key is an error."""
+    """Base of every settings schema: immutable, and an unknown or ignored key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+
+    def refuse_ignored(self, keys: Sequence[str], reason: str) -> None:
+        """Raise a ValueError if one of `keys`, which have no effect for this reason, is not at its default."""
+        fields = type(self).model_fields
+        ignored = [key for key in keys if getattr(self, key) != fields[key].get_default(call_default_factory=True)]
+        if ignored:
+            raise ValueError(f"{', '.join(ignored)} would be ignored: {reason}")
 
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -83,6 +95,33 @@ def read_profile(
         return cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         raise SettingsError(f"cannot put {profile!r} and the overrides {list(overrides)} together: {error}") from error
+
+
+def read_resolved(path: Path) -> dict[str, Any]:
+    """Values of a resolved file, as they stand there.
+
+    Raises:
+        SettingsError: the file is missing, or is no YAML mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise SettingsError(f"cannot read the resolved settings in {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} must hold a mapping of sections, not {type(values).__name__}")
+    return values
+
+
+def add_settings_options(parser: argparse.ArgumentParser) -> None:
+    """`--params` for a resolved file or `--profile` for a profile, of which a program takes one; see `chosen_settings`."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--params", type=Path, help="resolved settings, read as they stand")
+    source.add_argument("--profile", help="name in configs/, or the path of a profile's YAML file")
+
+
+def chosen_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Values from the option that was given; raises as `read_resolved` and `read_profile` do."""
+    return read_resolved(options.params) if options.params else read_profile(options.profile)
 
 
 def validate(schema: type[SectionType], values: Any, where: str = "") -> SectionType:

@@ -21,7 +21,7 @@ from aura.error_file import report_error
 from aura.errors import AuraError
 from aura.paths import home, repo_root
 from aura.problems import Problems
-from aura.settings import read_profile, validate
+from aura.settings import add_settings_options, chosen_settings, validate
 from aura.supervision import die_with_parent
 from dataprep.card import write_card
 from dataprep.importers import SYNTHETIC
@@ -91,13 +91,13 @@ def _warn_of_other_imports(manifests: Mapping[SourceName, Manifest], imports: Im
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="dataprep.prepare", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--params", default="sample", help="profile name or YAML file")
+    add_settings_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--raw", type=Path, default=None, help="raw sources; default: raw/ in the home folder")
     options = parser.parse_args(arguments)
     die_with_parent()
     try:
-        settings = validate(DataSettings, read_profile(options.params).get("data"), "data")
+        settings = validate(DataSettings, chosen_settings(options).get("data"), "data")
         counts = prepare(settings, options.raw or home() / "raw", repo_root() / "data" / "knowledge", options.out)
     except AuraError as error:
         return report_error(error)

@@ -23,7 +23,7 @@ from aura.error_file import report_error
 from aura.errors import AuraError, ServiceError
 from aura.lineage import value_hash
 from aura.paths import home, profile_paths, repo_root
-from aura.settings import read_profile, validate
+from aura.settings import read_resolved, validate
 from aura.supervision import die_with_parent, watched, watched_environment
 from bentos.serving.settings import ServingSettings
 from flows import bento_contents
@@ -136,7 +136,7 @@ def bento_environment() -> dict[str, str]:
 
 
 def _version(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
-    parts = [service.target, bento_contents.contents_hash(repo_root()), read_profile(str(params))["serving"]]
+    parts = [service.target, bento_contents.contents_hash(repo_root()), read_resolved(params)["serving"]]
     parts += [content_hash(champions / model) for model in service.models]
     parts += [content_hash(data / "catalog")] if service.catalog else []
     parts += [content_hash(index)] if service.index else []
@@ -144,7 +144,7 @@ def _version(service: Service, params: Path, champions: Path, data: Path, index:
 
 
 def _pin(service: Service, pinned: Path, params: Path, champions: Path, data: Path, index: Path) -> None:
-    values = read_profile(str(params))
+    values = read_resolved(params)
     note = read_json(champions / "champions.json", "the note of the champions")
     for model in service.models:
         shutil.copytree(champions / model, pinned / "champions" / model)
@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     die_with_parent()
     os.environ.update(bento_environment())
     try:
-        values = read_profile(str(options.params))
+        values = read_resolved(options.params)
         profile = str(values["profile"])
         serving = validate(ServingSettings, values.get("serving"), "serving")
         index = profile_paths(profile).index

@@ -17,6 +17,7 @@ from typing import Any
 from aura.artifact import read_json, write_json
 from aura.error_file import report_error
 from aura.errors import AuraError
+from aura.settings import add_settings_options, chosen_settings
 from aura.supervision import die_with_parent
 from training.models import MODELS
 from training.spec import ModelSpec
@@ -52,7 +53,7 @@ def compare(
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.evaluate", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", choices=MODELS)
-    parser.add_argument("--params", default="sample", help="profile name or YAML file")
+    add_settings_options(parser)
     parser.add_argument("--data", type=Path, required=True, help="prepared data")
     parser.add_argument("--challenger", type=Path, required=True, help="artifact directory")
     parser.add_argument("--champion", type=Path, help="artifact directory, if the folder exists")
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     die_with_parent()
     try:
         spec = MODELS[options.model]
-        settings, common = spec.read_settings(options.params)
+        settings, common = spec.read_settings(chosen_settings(options))
         champion = options.champion if options.champion and (options.champion / "config.json").is_file() else None
         comparison = compare(
             spec, settings, challenger=options.challenger, champion=champion, data=options.data, seed=common.seed

@@ -6,14 +6,14 @@ so its module imports nothing heavy: training and evaluation are imported by the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from aura.settings import Section, read_profile, validate
+from aura.settings import Section, validate
 from inference.smoke_test import SmokeTest
 from training.context import Evaluation, TrainContext
 from training.settings import RunSettings, TrainerSettings
@@ -23,8 +23,8 @@ class GateRule(Section):
     """When a challenger of one model is good enough. For every metric named here, higher is better."""
 
     metric: str
-    floor: float
-    """Smallest value of `metric` that may serve at all."""
+    floor: float = 0.0
+    """Smallest value of `metric` that may serve at all: what is worth serving depends on the data, so a profile sets it."""
     min_gain: float = Field(default=0.01, ge=0)
     """Gain over the champion, relative to the champion's value, below which the champion stays."""
     max_slice_drop: float = Field(default=0.3, gt=0)
@@ -62,12 +62,11 @@ class ModelSpec:
         """Modules that a training runs; with what they import they decide what it yields."""
         return (f"training.{self.name}.train", f"inference.{self.name}.smoke_test")
 
-    def read_settings(self, profile: str) -> tuple[TrainerSettings, RunSettings]:
-        """This model's section of a profile (name or YAML file), and the settings that all trainings share.
+    def read_settings(self, values: Mapping[str, Any]) -> tuple[TrainerSettings, RunSettings]:
+        """This model's section of a profile's values, and the settings that all trainings share.
 
         Raises:
-            SettingsError: the profile is unknown, or lists what is wrong in these sections.
+            SettingsError: lists what is wrong in these sections.
         """
-        values = read_profile(profile)
         shared = {key: values[key] for key in RunSettings.model_fields if key in values}
         return validate(self.settings, values.get(self.name), self.name), validate(RunSettings, shared)

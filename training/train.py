@@ -1,6 +1,6 @@
 """Train one model from prepared data into an artifact directory: the body of the `train` stages.
 
-    python -m training.train detection --params configs/sample.yaml --data DATA --out DIR
+    python -m training.train detection --profile sample --data DATA --out DIR
 
 needs no server and, with `--no-tracking`, none of Prefect, MLflow, DVC and BentoML. The artifact appears at `--out` in one
 rename; a killed training is resumed from its last epoch when the inputs are the same.
@@ -21,6 +21,7 @@ from aura.error_file import report_error
 from aura.errors import AuraError, DataError
 from aura.fingerprints import code_fingerprint
 from aura.lineage import git_commit, value_hash
+from aura.settings import add_settings_options, chosen_settings
 from aura.supervision import die_with_parent
 from aura.tracking import Tracker, TrackingSettings, open_tracker
 from inference.smoke_test import record
@@ -143,7 +144,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="training.train", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", choices=MODELS)
-    parser.add_argument("--params", default="sample", help="profile name or YAML file")
+    add_settings_options(parser)
     parser.add_argument("--data", type=Path, required=True, help="prepared data")
     parser.add_argument("--out", type=Path, required=True, help="artifact directory to write")
     parser.add_argument("--base", type=Path, help="champion's artifact to fine-tune from, if the folder exists")
@@ -160,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out: Path = options.out
     try:
         spec = MODELS[options.model]
-        settings, common = spec.read_settings(options.params)
+        settings, common = spec.read_settings(chosen_settings(options))
         if options.no_tracking:
             common = common.model_copy(update={"tracking": TrackingSettings(enabled=False)})
         resolved = {options.model: settings.model_dump(mode="json"), "seed": common.seed, "profile": common.profile}

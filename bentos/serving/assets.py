@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from aura.artifact import content_hash, read_json, replace_dir
 from aura.errors import AuraError, IndexNotReadyError, RegistryError
 from aura.paths import home, profile_paths, repo_root
-from aura.settings import read_profile, validate
+from aura.settings import read_profile, read_resolved, validate
 from aura.tracking import TrackingSettings
 from bentos.serving.messages import ModelVersion
 from bentos.serving.request_log import logger
@@ -104,7 +104,9 @@ class Assets(Protocol):
 
 
 def open_assets() -> Assets:
-    """What lies in `pinned/` if this is a Bento; else the profile that `AURA_PROFILE` names (default `sample`).
+    """What lies in `pinned/` if this is a Bento; else what the settings in `AURA_PARAMS` or the profile `AURA_PROFILE` name.
+
+    `aura serve` gives the first; a service that is started without it reads the second (default `sample`).
 
     Raises:
         SettingsError: the profile is unknown, or its serving or tracking section is wrong.
@@ -112,7 +114,8 @@ def open_assets() -> Assets:
     pinned = repo_root() / "pinned"
     if (pinned / "params.yaml").is_file():
         return PinnedAssets(pinned)
-    values = read_profile(os.environ.get("AURA_PROFILE", "sample"))
+    params = os.environ.get("AURA_PARAMS")
+    values = read_resolved(Path(params)) if params else read_profile(os.environ.get("AURA_PROFILE", "sample"))
     return RegistryAssets(
         profile=values["profile"],
         serving=validate(ServingSettings, values.get("serving"), "serving"),
@@ -124,6 +127,7 @@ class PinnedAssets:
     """What the package stage put into a Bento."""
 
     def __init__(self, folder: Path) -> None:
+        # As a profile: in a container the environment has the last word, for example AURA_SERVING__DEVICE=cuda.
         values = read_profile(str(folder / "params.yaml"))
         self.profile: str = values["profile"]
         self.serving = validate(ServingSettings, values.get("serving"), "serving")

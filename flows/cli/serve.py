@@ -23,8 +23,11 @@ def serve(
     ] = None,
 ) -> None:
     """Start the services from the champions, and stop them together with Ctrl+C."""
+    import yaml
+
+    from aura.artifact import write_text
     from aura.errors import ServiceError
-    from aura.paths import profile_paths
+    from aura.paths import home, profile_paths
     from aura.registry import CHAMPION, Registry
     from aura.supervision import watched
     from flows.package import bento_environment
@@ -45,7 +48,10 @@ def serve(
         )
     for name in chosen:
         require_free(settings.serving.host, SERVICES[name].port(settings.serving), name, SERVICES[name].port_setting)
-    environment = bento_environment() | {"AURA_PROFILE": _from_anywhere(profile)} | _as_environment(overrides or [])
+    # Resolved here, so that every setting reaches the services as this command understood it.
+    params = home() / "serving" / settings.profile / "params.yaml"
+    write_text(params, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=True, allow_unicode=True))
+    environment = bento_environment() | {"AURA_PARAMS": str(params)}
     console = Console()
     running: list[tuple[str, subprocess.Popen[bytes], Path, str]] = []
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it as Ctrl+C does
@@ -134,17 +140,6 @@ def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(stop, processes))
-
-
-def _from_anywhere(profile: str) -> str:
-    """A profile given as a file, for processes that run in another folder."""
-    return str(Path(profile).resolve()) if profile.endswith((".yaml", ".yml")) else profile
-
-
-def _as_environment(overrides: list[str]) -> dict[str, str]:
-    """Overrides in the form that the services' processes read."""
-    pairs = (item.partition("=") for item in overrides)
-    return {f"AURA_{key.upper().replace('.', '__')}": value for key, _, value in pairs}
 
 
 def _known(name: str, known: list[str]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from aura.settings import Section
 
@@ -54,3 +56,9 @@ class GenerationSettings(Section):
     """Divisor of the scores of tokens that occurred before (arXiv 1909.05858, section 4.1); 1: none."""
     seed: int = Field(default=0, ge=0)
     """Seed of the sampling; used with a temperature above 0."""
+
+    @model_validator(mode="after")
+    def _every_setting_counts(self) -> Self:
+        if self.temperature == 0:
+            self.refuse_ignored(("top_p", "seed"), "temperature 0 samples nothing")
+        return self

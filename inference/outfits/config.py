@@ -47,3 +47,9 @@ class NetworkConfig(Section):
         if self.item_dim % self.heads:
             raise ValueError(f"heads {self.heads} must divide image_dim + text_dim = {self.item_dim}")
         return self
+
+    @model_validator(mode="after")
+    def _every_setting_counts(self) -> Self:
+        if self.image_tower != CNN:
+            self.refuse_ignored(("image_size_px", "cnn_channels"), f"image_tower {self.image_tower!r} has its own")
+        return self

@@ -23,7 +23,7 @@ from rich.table import Table as ConsoleTable
 from aura.artifact import write_json
 from aura.error_file import report_error
 from aura.errors import AuraError
-from aura.settings import read_profile, validate
+from aura.settings import add_settings_options, chosen_settings, validate
 from aura.supervision import die_with_parent
 from inference.image_encoder import ImageEncoder
 from inference.retrieval.catalog import read_catalog
@@ -197,14 +197,14 @@ def show(report: IndexReport, console: Console) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line of the stage; returns the exit status. A rejected candidate is a result, not a failure."""
     parser = argparse.ArgumentParser(description="Build, judge and serve the retrieval index.")
-    parser.add_argument("--params", default="sample", help="profile name or YAML file")
+    add_settings_options(parser)
     parser.add_argument("--data", type=Path, required=True, help="prepared data: knowledge/ and catalog/")
     parser.add_argument("--uri", required=True, help="folder or object store URI of the LanceDB database")
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the metrics")
     options = parser.parse_args(arguments)
     die_with_parent()
     try:
-        settings = validate(RetrievalSettings, read_profile(options.params).get("retrieval"), "retrieval")
+        settings = validate(RetrievalSettings, chosen_settings(options).get("retrieval"), "retrieval")
         report = build_index(
             settings,
             options.uri,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from aura.errors import SettingsError
-from aura.settings import Section, Uri, profile_names, read_profile, validate
+from aura.paths import repo_root
+from aura.settings import Section, Uri, profile_names, read_profile, read_resolved, validate
 from flows.profile import load_profile, profile_schema
 
 
@@ -93,7 +96,7 @@ def test_broken_yaml_and_unknown_profiles_are_named(tmp_path: Path) -> None:
         read_profile(write(tmp_path / "broken.yaml", "a: [1"), environ={})
     with pytest.raises(SettingsError, match="mapping"):
         read_profile(write(tmp_path / "list.yaml", "- 1\n"), environ={})
-    with pytest.raises(SettingsError, match="known profiles: ccp, production, sample"):
+    with pytest.raises(SettingsError, match="known profiles: base, ccp, production, sample"):
         read_profile("sampel", environ={})
 
 
@@ -149,3 +152,60 @@ def test_every_setting_of_the_data_says_what_it_means() -> None:
         if not setting.get("description")
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["detection.base=some/detr", "detection.tiny.queries=9"], "detection: Value error, tiny would be ignored"),
+        (["chat.generation.seed=3"], "chat.generation: Value error, seed would be ignored: temperature 0"),
+        (
+            ["outfits.network.image_tower=some/tower", "outfits.network.cnn_channels=[8]"],
+            "outfits.network: Value error, cnn_channels would be ignored",
+        ),
+    ],
+)
+def test_a_setting_that_would_be_ignored_is_refused(overrides: list[str], said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_profile("sample", overrides)
+    assert said in caught.value.message
+
+
+def test_production_inherits_nothing_that_was_tuned_for_other_data() -> None:
+    tuned = (*profile_paths_of("sample"), *profile_paths_of("ccp"))
+    own = read_yaml("production")
+    assert own["extends"] == "base"
+    assert set(read_yaml("base")) == {"profile", "seed"}
+    values = flat(read_profile("production"))
+    assert not {path for path in tuned if path in values and path not in flat(own)} - {"profile"}
+
+
+def read_yaml(profile: str) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load((repo_root() / "configs" / f"{profile}.yaml").read_text(encoding="utf-8"))
+    return values
+
+
+def profile_paths_of(profile: str) -> set[str]:
+    return set(flat(read_yaml(profile))) - {"extends"}
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def test_a_resolved_file_is_read_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AURA_DETECTION__MAX_EPOCHS", "3")
+    file = tmp_path / "params.yaml"
+    file.write_text("extends: ccp\ndetection: {max_epochs: 7}\n", encoding="utf-8")
+    assert read_resolved(file) == {"extends": "ccp", "detection": {"max_epochs": 7}}
+    assert read_profile(str(file))["detection"]["max_epochs"] == 3
+    for broken in ("- a list", "a: [", None):
+        if broken is None:
+            file.unlink()
+        else:
+            file.write_text(broken, encoding="utf-8")
+        with pytest.raises(SettingsError, match=r"params\.yaml"):
+            read_resolved(file)

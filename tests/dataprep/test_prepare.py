@@ -222,7 +222,7 @@ def profile(tmp_path: Path) -> Path:
 def test_the_stage_prepares_with_the_projects_own_knowledge(
     profile: Path, tmp_path: Path, shared_raw: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--params", profile, "--raw", shared_raw, "--out", tmp_path / "data"]
+    arguments = ["--profile", profile, "--raw", shared_raw, "--out", tmp_path / "data"]
     assert main(list(map(str, arguments))) == 0
     assert "detection: {'train': {'images':" in capsys.readouterr().out
     assert len(list((tmp_path / "data" / "knowledge" / "pages").glob("*.md"))) >= 30

@@ -10,7 +10,7 @@ import pytest
 
 from aura.artifact import read_json, write_json, write_text
 from aura.errors import DataError, SettingsError
-from aura.settings import read_profile, validate
+from aura.settings import read_profile, read_resolved, validate
 from flows.gate import Verdict, judge
 from flows.profile import Profile, profile_schema
 from inference.smoke_test import FOLDER
@@ -170,7 +170,7 @@ def test_its_copy_answers_the_smoke_test(tmp_path: Path, data: Path) -> None:
 
 
 def test_missing_data_is_named_before_the_training(tmp_path: Path, data: Path) -> None:
-    settings, common = TOY.read_settings(str(Stages(tmp_path, data, "").params))
+    settings, common = TOY.read_settings(read_resolved(Stages(tmp_path, data, "").params))
     folders = train.Folders(
         data=tmp_path, base=None, checkpoints=tmp_path / "c", plots=tmp_path / "p", out=tmp_path / "challenger"
     )

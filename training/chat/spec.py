@@ -17,7 +17,6 @@ class ChatGate(GateRule):
     """When an adapter is good enough."""
 
     metric: Literal["loss_reduction", "loss_reduction_low"] = "loss_reduction"
-    floor: float = 0.1
     compare: Literal["char_probability", "loss_reduction"] = "char_probability"
     """`loss_reduction` is relative to the base and prompt of each artifact; artifacts of different bases can only be
     compared by the probability of the text."""

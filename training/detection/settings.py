@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from aura.settings import Section
 from inference.detection.shape import TinyShape
@@ -62,3 +64,9 @@ class DetectionSettings(TrainerSettings):
     """Weight of the auxiliary head's loss; only where the network is made from scratch."""
     nms_iou: float | None = Field(default=0.7, gt=0, lt=1)
     """IoU above which the weaker of two boxes of one category is dropped; null: none is."""
+
+    @model_validator(mode="after")
+    def _every_setting_counts(self) -> Self:
+        if self.base:
+            self.refuse_ignored(("tiny", "auxiliary_weight"), f"base {self.base!r} is not made from scratch")
+        return self

@@ -15,7 +15,6 @@ class DetectionGate(GateRule):
     """When a detector is good enough."""
 
     metric: Literal["ap50", "ap", "precision_served", "recall_served"] = "ap50"
-    floor: float = 0.3
 
 
 def _train(settings: DetectionSettings, context: TrainContext) -> dict[str, float]:

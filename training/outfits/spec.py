@@ -25,7 +25,6 @@ class OutfitsGate(GateRule):
         "recall_at_5",
         "recall_at_10",
     ] = "fitb"
-    floor: float = 0.4
 
 
 def _train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
