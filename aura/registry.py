@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 
@@ -188,7 +189,6 @@ class Registry:
         Raises:
             DamagedArtifactError: the store's files are not those that were registered. `target` stays as it was.
         """
-        from mlflow.artifacts import download_artifacts
 
         expected = version.tags.get(ARTIFACT_HASH, "")
         label = f"version {version.version} of {self.name(version.model)}"

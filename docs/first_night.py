@@ -31,14 +31,14 @@ _CONVERSATION = ("Which bag goes with an evening dress?", "and for a day at the 
 _TIMEOUT_SECONDS = 120
 
 
-def figures(folder: Path) -> str:
-    """Tables of the figures on the test split, and of the detector per category and photo type."""
+def metrics_tables(folder: Path) -> str:
+    """Tables of the metrics on the test split, and of the detector per category and photo type."""
     test = {
         model: read_json(folder / "metrics" / "test" / f"{model}.json", model)
         for model in ("detection", "outfits", "chat")
     }
     train = {model: read_json(folder / "metrics" / "train" / f"{model}.json", model) for model in test}
-    index = read_json(folder / "metrics" / "index.json", "the index figures")["candidate"]
+    index = read_json(folder / "metrics" / "index.json", "the index metrics")["candidate"]
     measured = {model: one["challenger"]["metrics"] for model, one in test.items()}
     seen, worn, said = measured["detection"], measured["outfits"], measured["chat"]
     rows = [
@@ -151,10 +151,10 @@ def _conversation(url: str) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="sample")
-    parser.add_argument("--photo", type=Path, help="photo to ask about; without it only the figures are printed")
+    parser.add_argument("--photo", type=Path, help="photo to ask about; without it only the metrics are printed")
     options = parser.parse_args()
     profile = load_profile(options.profile)
-    print(figures(profile_paths(profile.profile).workspace))
+    print(metrics_tables(profile_paths(profile.profile).workspace))
     if options.photo:
         urls = {name: service.url(profile.serving) for name, service in SERVICES.items()}
         print("\n" + transcript(urls, options.photo))

@@ -14,6 +14,7 @@ from rich.console import Console
 from aura.errors import AuraError, SettingsError
 from flows.cli import data, index, models, serve, status
 from flows.cli.options import ProfileOption, SetOption
+from flows.profile import load_profile
 from training.models import MODELS
 
 app = typer.Typer(
@@ -39,7 +40,6 @@ def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> N
     Stages whose inputs did not change are skipped; a night that was killed is carried on by the next one.
     """
     from flows.prefect_server import prefect_api
-    from flows.profile import load_profile
 
     settings = load_profile(profile, overrides or ())  # a typing error should not have to wait for a server
     console = Console()

@@ -10,8 +10,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from aura.paths import home
 from dataprep.importers import IMPORTERS, importer
 from flows.cli.options import JsonOption, ProfileOption, SetOption
+from flows.profile import load_profile
 
 app = typer.Typer(help="Import photos, prepare data, restore the data of a night.", no_args_is_help=True)
 
@@ -26,8 +28,6 @@ def import_source(
     overrides: SetOption = None,
 ) -> None:
     """Import a public data set from its original layout."""
-    from aura.paths import home
-    from flows.profile import load_profile
 
     run = importer(name)
     settings = load_profile(profile, overrides or ())

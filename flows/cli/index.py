@@ -9,7 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from aura.paths import profile_paths
 from flows.cli.options import JsonOption, ProfileOption, SetOption
+from flows.profile import load_profile
 
 app = typer.Typer(help="The LanceDB index that answers are grounded in.", no_args_is_help=True)
 
@@ -42,8 +44,6 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Search what is served now."""
-    from aura.paths import profile_paths
-    from flows.profile import load_profile
     from inference.retrieval.search import Index
 
     index = Index.open(profile_paths(load_profile(profile).profile).index)
@@ -78,8 +78,6 @@ def search(
 @app.command()
 def rollback(profile: ProfileOption = "sample") -> None:
     """Serve the index that served before."""
-    from aura.paths import profile_paths
-    from flows.profile import load_profile
     from inference.retrieval.releases import rollback as roll_back
 
     release = roll_back(profile_paths(load_profile(profile).profile).index)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.options import JsonOption, ProfileOption, SetOption
+from flows.profile import load_profile
 from training.models import MODELS
 
 app = typer.Typer(help="Versions in the registry and the aliases that decide what serves.", no_args_is_help=True)
@@ -20,7 +21,6 @@ ModelArgument = Annotated[str, typer.Argument(help=" | ".join(MODELS))]
 
 def _registry(profile: str, overrides: list[str] | None):  # type: ignore[no-untyped-def]
     from aura.registry import Registry
-    from flows.profile import load_profile
 
     settings = load_profile(profile, overrides or ())
     return Registry(settings.tracking, settings.profile)

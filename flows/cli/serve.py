@@ -10,9 +10,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 from rich.console import Console
 
+from aura.artifact import write_text
+from aura.errors import ServiceError
+from aura.paths import home, profile_paths, repo_root
+from aura.supervision import watched, watched_environment
+from aura.tracking import tracking_uri
 from flows.cli.options import ProfileOption, SetOption
+from flows.profile import load_profile
+from flows.services import SERVICES
 
 
 def serve(
@@ -23,17 +31,10 @@ def serve(
     ] = None,
 ) -> None:
     """Start the services from the champions, and stop them together with Ctrl+C."""
-    import yaml
 
-    from aura.artifact import write_text
-    from aura.errors import ServiceError
-    from aura.paths import home, profile_paths
     from aura.registry import CHAMPION, Registry
-    from aura.supervision import watched
     from flows.package import bento_environment
     from flows.processes import require_free, wait_until_healthy
-    from flows.profile import load_profile
-    from flows.services import SERVICES
 
     settings = load_profile(profile, overrides or ())
     registry = Registry(settings.tracking, settings.profile)
@@ -75,11 +76,7 @@ def serve(
 
 def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     """Start the MLflow and Prefect pages for what local runs have left, and stop them with Ctrl+C."""
-    from aura.paths import home
-    from aura.supervision import watched, watched_environment
-    from aura.tracking import tracking_uri
     from flows.processes import free_port, wait_until_healthy
-    from flows.profile import load_profile
 
     settings = load_profile(profile, overrides or ())
     ports = {"mlflow": free_port(), "prefect": free_port()}
@@ -116,7 +113,6 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
 
 
 def _start(command: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    from aura.paths import repo_root
 
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as stream:
@@ -126,7 +122,6 @@ def _start(command: list[str], log: Path, environment: dict[str, str]) -> subpro
 
 
 def _watch(running: list[tuple[str, subprocess.Popen[bytes], Path, str]]) -> None:
-    from aura.errors import ServiceError
 
     while True:
         for name, process, log, _ in running:

@@ -15,6 +15,7 @@ from aura.tracking import TrackingSettings, store_exists
 from bentos.serving.settings import ServingSettings
 from flows.cli.options import JsonOption, ProfileOption, SetOption
 from flows.services import SERVICES
+from training.models import MODELS
 
 
 def status(profile: ProfileOption = "sample", overrides: SetOption = None, as_json: JsonOption = False) -> None:
@@ -68,7 +69,6 @@ def collect(profile: str, overrides: list[str] | None) -> dict[str, Any]:
 
 
 def _models(tracking: TrackingSettings, profile: str) -> dict[str, Any]:
-    from training.models import MODELS
 
     if not store_exists(tracking):
         return {model: {"versions": 0, "champion": None, "previous": None, "challenger": None} for model in MODELS}
