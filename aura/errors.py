@@ -66,10 +66,24 @@ class DataError(AuraError):
     code = "invalid_data"
 
 
+class SnapshotStoreUnavailableError(DataError):
+    """The store of data and model snapshots does not answer at the moment, or not in time."""
+
+    code = "snapshot_store_unavailable"
+    transient = True
+
+
 class ArtifactError(AuraError):
     """A model directory is missing, incomplete or corrupt."""
 
     code = "invalid_artifact"
+
+
+class HubUnavailableError(ArtifactError):
+    """The hub that a base model comes from does not answer at the moment."""
+
+    code = "hub_unavailable"
+    transient = True
 
 
 class WrongAnswerError(ArtifactError):
@@ -133,6 +147,13 @@ class ServiceError(AuraError):
     """A service did not answer as it must."""
 
     code = "service_failed"
+
+
+class ServiceUnavailableError(ServiceError):
+    """A service is too busy to answer, or did not answer in time."""
+
+    code = "service_unavailable"
+    transient = True
 
 
 class StartError(ServiceError):

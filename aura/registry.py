@@ -8,11 +8,12 @@ is known by the hash of its files as well, and no copy of it is handed out that 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -33,6 +34,12 @@ ARTIFACT_HASH = "artifact_hash"
 """Tag of a version: hash of the files that were registered, and that every copy of it must have."""
 _ARTIFACT_PATH = "model"
 _ANSWER_SECONDS = 10.0
+_DAMAGED = (
+    "roll back or promote another version (`aura models list`), or delete this one on MLflow's page: the next night then "
+    "registers its candidate again"
+)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,9 +186,26 @@ class Registry:
 
     def fetch(self, version: ModelVersion, target: Path) -> Path:
         """Make `target` a whole copy of a version's artifact; one that is there already and whole is kept."""
-        if target.is_dir() and content_hash(target) == version.tags.get(ARTIFACT_HASH):
+        version = self.with_hash(version)
+        if target.is_dir() and content_hash(target) == version.tags[ARTIFACT_HASH]:
             return target
         return self.download(version, target)
+
+    def with_hash(self, version: ModelVersion) -> ModelVersion:
+        """The version with the hash of its files as a tag.
+
+        One that was registered before versions had a hash is trusted once: it gets the hash of what the store has now.
+        """
+        if version.tags.get(ARTIFACT_HASH):
+            return version
+        with tempfile.TemporaryDirectory(prefix="aura-hash-") as folder:
+            found = content_hash(self._copy(version, Path(folder)))
+        logger.warning(
+            "version %s of %s had no hash of its files; it has now that of what the store holds: %s",
+            version.version, self.name(version.model), found[:12],
+        )  # fmt: skip
+        self.tag(version, {ARTIFACT_HASH: found})
+        return replace(version, tags={**version.tags, ARTIFACT_HASH: found})
 
     def download(self, version: ModelVersion, target: Path) -> Path:
         """Copy a version's artifact from the store to `target`, in one rename.
@@ -190,33 +214,35 @@ class Registry:
             DamagedArtifactError: the store's files are not those that were registered. `target` stays as it was.
         """
 
-        expected = version.tags.get(ARTIFACT_HASH, "")
-        label = f"version {version.version} of {self.name(version.model)}"
-        hint = (
-            "roll back or promote another version (`aura models list`), or delete this one on MLflow's page: "
-            "the next night then registers its candidate again"
-        )
-        if not expected:
-            raise DamagedArtifactError(f"{label} has no hash of its files, so that no copy can be checked", hint=hint)
+        version = self.with_hash(version)
+        expected = version.tags[ARTIFACT_HASH]
         target.parent.mkdir(parents=True, exist_ok=True)
-        with self._reachable(), tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
+            copy = self._copy(version, Path(folder))
+            found = content_hash(copy)
+            if found != expected:
+                raise DamagedArtifactError(
+                    f"the files of version {version.version} of {self.name(version.model)} in the store are not those that "
+                    f"were registered (hash {found[:12]}, registered {expected[:12]})",
+                    hint=_DAMAGED,
+                )
+            replace_dir(copy, target)
+        return target
+
+    def _copy(self, version: ModelVersion, folder: Path) -> Path:
+        """What the store has of a version's files, unchecked, in a folder below `folder`."""
+        with self._reachable():
             # Not `runs:/...`: behind that address MLflow calls whatever goes wrong a path that does not exist.
             uri = f"{self._client.get_run(version.run_id).info.artifact_uri}/{_ARTIFACT_PATH}"
             try:
-                got = Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=self.uri))
+                return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
             except (MlflowException, OSError) as error:
                 if not _says_that_nothing_is_there(error):
                     raise
-                raise DamagedArtifactError(f"{label} cannot be copied from the store: {error}", hint=hint) from error
-            found = content_hash(got)
-            if found != expected:
                 raise DamagedArtifactError(
-                    f"the files of {label} in the store are not those that were registered "
-                    f"(hash {found[:12]}, registered {expected[:12]})",
-                    hint=hint,
-                )
-            replace_dir(got, target)
-        return target
+                    f"version {version.version} of {self.name(version.model)} cannot be copied from the store: {error}",
+                    hint=_DAMAGED,
+                ) from error
 
     def verify(self, version: ModelVersion) -> None:
         """Make sure that the store has the files that were registered.
@@ -263,7 +289,9 @@ class Registry:
             # certificate it is, and what is answered, is for MLflow's own client and its settings to judge.
             try:
                 httpx.head(self.uri, timeout=_ANSWER_SECONDS, verify=False)
-            except (httpx.ConnectError, httpx.TimeoutException, httpx.InvalidURL) as error:
+            except httpx.InvalidURL as error:
+                raise RegistryError(f"{self.uri} is no address of an MLflow server: {error}", hint=hint) from error
+            except (httpx.ConnectError, httpx.TimeoutException) as error:
                 raise RegistryUnavailableError(f"no MLflow server answers at {self.uri}: {error}", hint=hint) from error
             except httpx.TransportError:
                 pass  # somebody is there, and does not like such a question

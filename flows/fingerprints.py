@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aura.artifact import content_hash
 from aura.fingerprints import code_fingerprint
-from aura.lineage import file_tree_hash, value_hash
+from aura.lineage import file_tree_hash
 from aura.paths import repo_root
 from dataprep.importers import SYNTHETIC
-from flows.bento_contents import FILES
+from flows.bento_contents import contents_hash
 from flows.services import SERVICES
 from training.models import MODELS
 
@@ -43,7 +42,8 @@ def inputs(sources: Sequence[str], raw: Path) -> dict[str, Any]:
         manifests[SYNTHETIC] = "drawn"  # its content is decided by the settings and the code alone
     return {
         "code": {stage: code_fingerprint(entries) for stage, entries in ENTRIES.items()},
-        "packing": value_hash([content_hash(repo_root() / file) for file in FILES]),
+        # All of it, also what changes no answer: a Bento holds these files.
+        "packing": contents_hash(repo_root()),
         "knowledge": file_tree_hash(repo_root() / "data" / "knowledge"),
         "raw": manifests,
     }

@@ -27,10 +27,13 @@ from training.models import MODELS
 
 
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
-def stage_task(workspace: Workspace, stage: str, timeout_minutes: float, force: bool = False) -> StageResult:
-    """Bring one stage of `dvc.yaml` up to date."""
+def stage_task(
+    workspace: Workspace, stage: str, timeout_minutes: float, deadline: float, force: bool = False
+) -> StageResult:
+    """Bring one stage of `dvc.yaml` up to date; no try of it goes on beyond the deadline."""
     logger = get_run_logger()
-    result = run_stage(workspace, stage, timeout_seconds=timeout_minutes * 60, say=logger.info, force=force)
+    seconds = max(0.0, min(timeout_minutes * 60, deadline - time.monotonic()))
+    result = run_stage(workspace, stage, timeout_seconds=seconds, say=logger.info, force=force)
     logger.info("%s: %s after %.0f s", stage, "done" if result.ran else "nothing to do", result.seconds)
     return result
 
@@ -120,7 +123,8 @@ class Night:
         settings = self.workspace.profile.night
         minutes = settings.package_timeout_minutes if name == "package" else settings.stage_timeout_minutes
         patient = stage_task.with_options(**self._retry_options(settings.stage_retries))
-        self.stages.append(patient(self.workspace, name, min(minutes, self.seconds_left() / 60), force))
+        self.seconds_left()
+        self.stages.append(patient(self.workspace, name, minutes, self.deadline, force))
 
     def store(self, work: Task[..., Any], *arguments: Any) -> Any:
         """Run a task that reads or writes registry or snapshots, patiently: their servers may be restarting."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from aura.artifact import content_hash, read_json, replace_dir, write_json
 from aura.error_file import ERROR_FILE, read_error
-from aura.errors import DamagedArtifactError, RegistryError, StageError, StageInterruptedError, WrongAnswerError
+from aura.errors import DamagedArtifactError, StageError, StageInterruptedError, WrongAnswerError
 from aura.lineage import value_hash
 from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, ModelVersion, Registry
 from flows.gate import Verdict, judge
@@ -101,7 +101,7 @@ def failed(workspace: Workspace, registry: Registry, model: str, reason: str) ->
     """Row of a model whose stages failed; its champion goes on serving."""
     try:
         serving = registry.at(model, CHAMPION)
-    except RegistryError:  # that may be the very reason
+    except Exception:  # whatever the store has may be the very reason, and the night's report must come all the same
         serving = None
     return Outcome(
         model=model, metric=workspace.profile.gate.rule(model).metric, champion=None, challenger=None, verdict="failed",
@@ -131,6 +131,8 @@ def fetch_champions(workspace: Workspace, registry: Registry) -> Champions:
     """
     folder = workspace.folder / "champions"
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".stored-*"):  # by a run that was killed
+        shutil.rmtree(left)
     note = folder / "champions.json"
     have = read_json(note, "the note of the champions") if note.is_file() else {}
     want: dict[str, dict[str, str]] = {}
@@ -139,6 +141,11 @@ def fetch_champions(workspace: Workspace, registry: Registry) -> Champions:
     for model in MODELS:
         champion = registry.at(model, CHAMPION)
         if champion is None:
+            continue
+        try:
+            champion = registry.with_hash(champion)
+        except DamagedArtifactError as error:
+            problems[model] = str(error)
             continue
         identity = {
             "version": champion.version,
@@ -246,7 +253,8 @@ def _check_copy(workspace: Workspace, registry: Registry, version: ModelVersion,
             reasons=[f"the registered copy fails its smoke test: {reported.message}"],
         )  # fmt: skip
     if reported is not None:
-        raise StageError(f"{label} could not be carried out: {reported.message}", hint=reported.hint)
+        kind = StageInterruptedError if reported.transient else StageError
+        raise kind(f"{label} could not be carried out: {reported.message}", hint=reported.hint)
     if done.returncode:
         output = (done.stderr.strip() or done.stdout.strip())[-500:]
         raise StageInterruptedError(f"{label} ended with code {done.returncode}: {output}")

@@ -30,7 +30,8 @@ class RunLock:
         """Hold the lock.
 
         Args:
-            run_id: name of this run for the run that finds it dead.
+            run_id: name of this run for the run that finds it dead; empty for a command, which keeps the trace of a dead
+                run for the next one that can act on it.
 
         Yields:
             `run_id` of the run that held it before and died; empty when the last one ended in order.
@@ -51,12 +52,16 @@ class RunLock:
         try:
             died = ""
             if holder.is_file():
-                died = str(self._read().get("run_id", ""))
+                left = self._read()
+                died = str(left.get("run_id") or left.get("dead_run_id") or "")
                 time.sleep(ENDED_AFTER_SECONDS)  # a DVC or a stage of that run may not have noticed yet
-            write_json(holder, {"pid": os.getpid(), "run_id": run_id})
+            write_json(holder, {"pid": os.getpid(), "run_id": run_id, "dead_run_id": "" if run_id else died})
             yield died
         finally:
-            holder.unlink(missing_ok=True)
+            if died and not run_id:
+                write_json(holder, {"dead_run_id": died})
+            else:
+                holder.unlink(missing_ok=True)
             lock.release()
 
     def holder(self) -> int | None:
@@ -69,6 +74,10 @@ class RunLock:
         except filelock.Timeout:
             pid = self._read().get("pid")
             return None if pid is None else int(str(pid))  # None: it begins or ends in this very moment
+
+    def holders_run(self) -> str:
+        """`run_id` of the run under way on this machine, or empty."""
+        return str(self._read().get("run_id", "")) if self.holder() is not None else ""
 
     def _read(self) -> dict[str, object]:
         """What the holder wrote of itself; empty when it has not yet, or a power cut left an empty file."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+from http import HTTPStatus
 from typing import Any
 
-from aura.errors import ServiceError
+from aura.errors import ServiceError, ServiceUnavailableError
 
 _TIMEOUT_SECONDS = 120
 _QUESTION = "Which shoes go with a navy suit?"
@@ -73,8 +74,13 @@ def conversational_ai(url: str) -> str:
 def _post(url: str, **request: Any) -> dict[str, Any]:
     import httpx
 
-    response = httpx.post(url, timeout=_TIMEOUT_SECONDS, **request)
+    try:
+        response = httpx.post(url, timeout=_TIMEOUT_SECONDS, **request)
+    except httpx.HTTPError as error:
+        raise ServiceUnavailableError(f"{url} did not answer: {error}") from error
     if response.is_error:
-        raise ServiceError(f"{response.request.url} answered {response.status_code}: {response.text[:500]}")
+        busy = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        kind = ServiceUnavailableError if busy else ServiceError
+        raise kind(f"{response.request.url} answered {response.status_code}: {response.text[:500]}")
     answer: dict[str, Any] = response.json()
     return answer

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from aura.artifact import write_text
-from aura.errors import DataError
+from aura.errors import DataError, SnapshotStoreUnavailableError
 from aura.paths import ProfilePaths, repo_root
 from aura.supervision import RUN_PID, watched
 from flows.fingerprints import inputs
@@ -105,12 +105,15 @@ class Workspace:
                 command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=limit
             )
         except subprocess.TimeoutExpired as error:
-            raise DataError(
+            raise SnapshotStoreUnavailableError(
                 f"`{' '.join(command[-4:])}` did not end within {limit / 60:.0f} minutes in {self.folder}",
                 hint="see whether the DVC remote answers, or raise night.stage_timeout_minutes",
             ) from error
         if done.returncode:
-            raise DataError(
+            # A remote has a dozen ways to be away, and DVC tells all of them in words.
+            reaches_remote = any(word in command for word in ("push", "pull"))
+            kind = SnapshotStoreUnavailableError if reaches_remote else DataError
+            raise kind(
                 f"`{' '.join(command[-4:])}` failed in {self.folder}:\n{(done.stderr or done.stdout).strip()[-2000:]}",
                 hint="repair that folder with git and dvc, or move it aside: the next run makes a new one, without the "
                 "history of nights, which is in its .git",

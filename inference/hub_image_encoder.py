@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModel
 
-from aura.errors import ArtifactError
+from aura.errors import ArtifactError, HubUnavailableError
+from inference.hub import hub_is_away
 from inference.image_encoder import WHITE, FloatArray, square
 from inference.references import DESCRIPTOR_REFERENCE
 
@@ -42,7 +43,8 @@ class HubImageEncoder:
             self._processor = AutoImageProcessor.from_pretrained(reference, backend="pil")
             self._model = AutoModel.from_pretrained(reference, dtype=torch.float32).to(self._device).eval()
         except (OSError, ValueError) as error:
-            raise ArtifactError(f"no image encoder at {reference!r}: {error}", hint=_HINT) from error
+            kind = HubUnavailableError if hub_is_away(error) else ArtifactError
+            raise kind(f"no image encoder at {reference!r}: {error}", hint=_HINT) from error
         self.dim = int(self._encode_batch([Image.new("RGB", (32, 32), WHITE)]).shape[1])
 
     def encode(self, images: Sequence[Image.Image]) -> FloatArray:

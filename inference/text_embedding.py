@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aura.errors import ArtifactError
+from aura.errors import ArtifactError, HubUnavailableError
+from inference.hub import hub_is_away
 from inference.references import TEXT_EMBEDDER_REFERENCE
 
 _WHEEL = "wheel:"
@@ -39,7 +40,8 @@ class TextEmbedder:
         try:
             self._model = SentenceTransformer(location, device=device)
         except (OSError, ValueError) as error:
-            raise ArtifactError(
+            kind = HubUnavailableError if hub_is_away(error) else ArtifactError
+            raise kind(
                 f"no text embedding model at {reference!r}: {error}",
                 hint=f"use {TEXT_EMBEDDER_REFERENCE}, a folder with a saved sentence-transformers model, or a hub name (network)",
             ) from error

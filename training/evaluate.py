@@ -45,6 +45,8 @@ def compare(
             comparison["champion_candidate_id"] = lineage["candidate_id"]
             comparison["champion"] = asdict(spec.evaluate(champion, data, settings, seed))
         except AuraError as error:
+            if error.transient:  # it says nothing of the champion, and must not spare the challenger the comparison
+                raise
             comparison["champion_problem"] = error.message
             print(f"warning: the champion cannot be evaluated: {error}", file=sys.stderr)
     return comparison | {"seconds": round(time.monotonic() - began, 1)}

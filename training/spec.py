@@ -60,7 +60,7 @@ class ModelSpec:
     @property
     def entries(self) -> tuple[str, ...]:
         """Modules that a training runs; with what they import they decide what it yields."""
-        return (f"training.{self.name}.train", f"inference.{self.name}.smoke_test")
+        return ("training.train", f"training.{self.name}.train", f"inference.{self.name}.smoke_test")
 
     def read_settings(self, values: Mapping[str, Any]) -> tuple[TrainerSettings, RunSettings]:
         """This model's section of a profile's values, and the settings that all trainings share.

@@ -70,14 +70,14 @@ def run(
     tracker.log_params(_flat(resolved))
     try:
         metrics = spec.train(settings, context)
+        _complete_artifact(building, spec.name, metrics, lineage)
+        write_json(building / "params.json", resolved)
+        record(spec.smoke_test, building, training_device(settings))
+        replace_dir(building, folders.out)
+        _report(tracker, metrics, folders.plots)
     except BaseException:
         tracker.finish("FAILED")
         raise
-    _complete_artifact(building, spec.name, metrics, lineage)
-    write_json(building / "params.json", resolved)
-    record(spec.smoke_test, building, training_device(settings))
-    _report(tracker, metrics, folders.plots)
-    replace_dir(building, folders.out)
     return metrics | {"seconds": round(time.monotonic() - began, 1)}
 
 

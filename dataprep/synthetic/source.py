@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import shutil
 from collections import Counter
@@ -12,8 +11,9 @@ from typing import Any
 
 from PIL import Image
 
-from aura.artifact import content_hash, recover_dir, replace_dir
+from aura.artifact import recover_dir, replace_dir
 from aura.errors import AuraError
+from aura.fingerprints import code_fingerprint
 from aura.prepared_rows import ItemRow, OutfitRow, write_rows
 from aura.taxonomy import CATEGORIES, category_id
 from dataprep.coco import write_coco
@@ -42,18 +42,19 @@ def write_sample(raw_dir: Path, settings: SampleSettings) -> Manifest:
     Raises:
         BusyError: somebody else is writing or reading the folder.
     """
-    wanted, code_hash = settings.model_dump(), _code_hash()
+    # New drawing code means new data.
+    wanted, drawn_by = settings.model_dump(), code_fingerprint(("dataprep.synthetic.source",))
     with locked(raw_dir, wait_seconds=_LOCK_WAIT_SECONDS):
         recover_dir(raw_dir)
         present = _manifest_of(raw_dir)
-        if present is not None and (present.settings, present.drawn_by) == (wanted, code_hash):
+        if present is not None and (present.settings, present.drawn_by) == (wanted, drawn_by):
             return present
         building = raw_dir.with_name(f".{raw_dir.name}.drawing")
         # Left by a run that was killed.
         shutil.rmtree(building, ignore_errors=True)
         manifest = Manifest(
             name=SYNTHETIC, licence="drawn by this project; same licence as its code", seed=settings.seed,
-            counts=_draw(building, settings), skipped={}, settings=wanted, drawn_by=code_hash,
+            counts=_draw(building, settings), skipped={}, settings=wanted, drawn_by=drawn_by,
         )  # fmt: skip
         manifest.write(building)
         replace_dir(building, raw_dir)
@@ -78,14 +79,6 @@ def _draw(folder: Path, settings: SampleSettings) -> dict[str, int]:
     counts = _write_detection(folder / "detection", shop, outfits, settings)
     _write_shop(folder, shop, outfits, catalog, settings)
     return {**counts, "items": len(shop), "outfits": len(outfits), "catalog": len(catalog)}
-
-
-def _code_hash() -> str:
-    """Hash of this package's sources: new drawing code means new data."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(content_hash(file).encode())
-    return digest.hexdigest()
 
 
 def _catalog_products(shop: Sequence[Product], settings: SampleSettings) -> list[Product]:

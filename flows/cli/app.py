@@ -65,15 +65,33 @@ def alerts(
     within_hours: Annotated[float, typer.Option(help="a night must end well at least once in so many hours")] = 26.0,
 ) -> None:
     """Let the Prefect server (`PREFECT_API_URL`) send a message when a night fails or does not come."""
-    if not os.environ.get("PREFECT_API_URL"):
-        raise SettingsError(
-            "PREFECT_API_URL is not set: alerts come from the server that runs the schedule",
-            hint="export PREFECT_API_URL=http://127.0.0.1:4200/api",
-        )
+    _require_server("alerts come from the server that runs the schedule")
     from flows.alerts import set_up_alerts
 
     for name in set_up_alerts(url, within_hours):
         typer.echo(f"set up: {name}")
+
+
+@app.command()
+def worker() -> None:
+    """Run the nights that the schedule of the Prefect server (`PREFECT_API_URL`) asks for, until it is stopped.
+
+    First it tells the server which nights died with this machine; then it becomes `prefect worker start`.
+    """
+    _require_server("the worker asks it which nights are due")
+    from flows.worker import POOL, end_dead_runs
+
+    for name in end_dead_runs():
+        typer.echo(f"died with this machine: {name}")
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"])
+
+
+def _require_server(reason: str) -> None:
+    if not os.environ.get("PREFECT_API_URL"):
+        raise SettingsError(
+            f"PREFECT_API_URL is not set: {reason}", hint="export PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
 
 
 @app.command()

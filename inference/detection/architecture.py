@@ -20,9 +20,10 @@ from transformers import (
 )
 from transformers.image_processing_base import ImageProcessingMixin
 
-from aura.errors import SettingsError
+from aura.errors import HubUnavailableError, SettingsError
 from inference.detection.backbone import CompactConfig
 from inference.detection.shape import TinyShape
+from inference.hub import hub_is_away
 
 _CLASS_PRIOR = 0.01
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -92,6 +93,10 @@ def load_pretrained(reference: str, labels: tuple[str, ...]) -> PreTrainedModel:
             reference, ignore_mismatched_sizes=True, **label_maps(labels)
         )
     except (OSError, ValueError, ImportError) as error:
+        if hub_is_away(error):
+            raise HubUnavailableError(
+                f"the hub does not give {reference!r}: {error}", hint="check the network"
+            ) from error
         raise SettingsError(
             f"detection.base={reference!r} is not a detector that transformers can load: {str(error).splitlines()[0]}",
             hint="give the hub name of an object detection model (facebook/detr-resnet-50) or a folder; a hub name needs "

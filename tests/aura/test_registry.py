@@ -101,11 +101,17 @@ def test_a_copy_that_was_changed_here_is_fetched_again(registry: Registry, artif
     assert content_hash(registry.fetch(version, got)) == content_hash(artifact)
 
 
-def test_a_version_without_a_hash_is_not_handed_out(registry: Registry, artifact: Path, tmp_path: Path) -> None:
+def test_a_version_from_before_hashes_is_trusted_once(
+    registry: Registry, artifact: Path, own_home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     version = registry.register("detection", artifact, run_id=None, tags={"candidate_id": "a"})
-    unknown = replace(version, tags={"candidate_id": "a"})
-    with pytest.raises(DamagedArtifactError, match="no hash of its files"):
-        registry.download(unknown, tmp_path / "got")
+    old = replace(version, tags={"candidate_id": "a"})
+    registry._client.delete_model_version_tag(registry.name("detection"), "1", ARTIFACT_HASH)
+    assert content_hash(registry.fetch(old, tmp_path / "got")) == content_hash(artifact)
+    assert "had no hash of its files" in caplog.text
+    stored_file(version, own_home, "config.json").write_bytes(b"{}")
+    with pytest.raises(DamagedArtifactError):
+        registry.verify(registry.version("detection", "1"))
 
 
 def test_damaged_files_are_put_back_from_a_whole_copy_only(

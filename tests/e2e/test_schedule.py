@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import psutil
 import pytest
 
 from aura.paths import repo_root
-from aura.supervision import watched, watched_environment
+from aura.supervision import family_of, watched, watched_environment
 from flows.alerts import FAILED, MISSING
 from flows.processes import free_port, stop, wait_until_healthy
 from tests.e2e.conftest import Nights, World
@@ -31,20 +32,49 @@ pytestmark = pytest.mark.slow
 _WAIT_SECONDS = 900
 
 
+class Server:
+    """A Prefect server as systemd would keep it: it can be killed, and started again where it was."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._port = world, free_port()
+        self.url = f"http://127.0.0.1:{self._port}/api"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        log = self._world.home / "schedule-server.log"
+        unit = (repo_root() / "deploy" / "systemd" / "aura-prefect-server.service").read_text(encoding="utf-8")
+        storage = re.findall(r"^Environment=(PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE)=(\S+)$", unit, re.MULTILINE)
+        variables = watched_environment() | dict(storage)
+        variables |= {"PREFECT_HOME": str(self._world.home / "prefect-schedule"), "DO_NOT_TRACK": "1"}
+        command = watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self._port))
+        with log.open("a", encoding="utf-8") as stream:
+            self._process = subprocess.Popen(
+                command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=variables
+            )
+        wait_until_healthy(f"{self.url}/health", self._process, log, 300)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        for process in family_of(self._process.pid):
+            process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        assert self._process is not None
+        stop(self._process)
+
+
 @pytest.fixture(scope="module")
-def api(nights: Nights) -> Iterator[str]:
-    """URL of a Prefect server."""
-    world, port = nights.world, free_port()
-    url, log = f"http://127.0.0.1:{port}/api", world.home / "schedule-server.log"
-    environment = watched_environment() | {"PREFECT_HOME": str(world.home / "prefect-schedule"), "DO_NOT_TRACK": "1"}
-    command = watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-    with log.open("w", encoding="utf-8") as stream:
-        server = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=environment
-        )
-    wait_until_healthy(f"{url}/health", server, log, 300)
-    yield url
-    stop(server)
+def server(nights: Nights) -> Iterator[Server]:
+    made = Server(nights.world)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def api(server: Server) -> str:
+    return server.url
 
 
 class Listener:
@@ -99,12 +129,7 @@ def prefect(world: World, api: str, *arguments: str) -> str:
 @contextmanager
 def worker(world: World, api: str, **variables: str) -> Iterator[None]:
     """A worker as systemd would keep it."""
-    log = world.home / "schedule-worker.log"
-    with log.open("a", encoding="utf-8") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "nights", "--type", "process"],
-            env=environment(world, api) | variables, cwd=repo_root(), stdout=stream, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+    process = start_worker(world, api, **variables)
     try:
         yield
     finally:
@@ -113,6 +138,14 @@ def worker(world: World, api: str, **variables: str) -> Iterator[None]:
         process.wait(timeout=120)
         for left in psutil.wait_procs(family, timeout=60)[1]:
             left.kill()
+
+
+def start_worker(world: World, api: str, **variables: str) -> subprocess.Popen[bytes]:
+    with (world.home / "schedule-worker.log").open("a", encoding="utf-8") as stream:
+        return subprocess.Popen(
+            world.command("worker", settings=False), env=environment(world, api) | variables, cwd=repo_root(),
+            stdout=stream, stderr=subprocess.STDOUT,
+        )  # fmt: skip
 
 
 def eventually(what: str, found: Callable[[], Any]) -> Any:
@@ -170,6 +203,28 @@ def test_the_schedule_makes_a_night_and_a_worker_runs_it_to_its_end(
     assert result["started"] > before["started"]
     assert result["flow_run_id"] in {run["id"] for run in runs(api, "COMPLETED")}
     assert "/calls" in listener.calls, "the dead-man's switch was not called"
+
+
+def test_nights_go_on_after_the_machine_lost_its_power_in_the_middle_of_one(
+    nights: Nights, api: str, server: Server
+) -> None:
+    world = nights.world
+    already = {run["id"] for run in runs(api, "COMPLETED")}
+    change_schedule(api, {"active": True})
+    process = start_worker(world, api)
+    (dead, *_) = eventually("a run in state Running", lambda: runs(api, "RUNNING"))
+    for killed in (*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)):
+        killed.kill()
+    process.wait()
+    server.kill()
+    server.start()
+    with worker(world, api):
+        eventually(
+            "a night after the power cut",
+            lambda: {run["id"] for run in runs(api, "COMPLETED")} - already - {dead["id"]},
+        )
+        change_schedule(api, {"active": False})
+    assert dead["id"] in {run["id"] for run in runs(api, "CRASHED")}
 
 
 def alerts(world: World, api: str, url: str, within_hours: float) -> subprocess.CompletedProcess[str]:

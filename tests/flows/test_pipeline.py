@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import filelock
 import psutil
 import pytest
 
+from aura.artifact import write_json, write_text
 from aura.errors import BusyError, DataError, StageError
 from aura.paths import profile_paths, repo_root
 from flows import stages
@@ -218,6 +220,35 @@ def test_a_second_run_is_refused_and_says_which_process_is_at_work(workspace: Wo
     )
     assert done.returncode != 0
     assert f"BusyError: another run of profile 'sample' is under way (process {os.getpid()})" in done.stderr
+
+
+def test_a_command_keeps_the_trace_of_a_dead_run_for_the_night_that_can_act_on_it(toy: Path) -> None:
+    workspace = open_toy(toy)
+    workspace.folder.mkdir(parents=True)
+    write_json(workspace.folder / ".holder.json", {"pid": 1, "run_id": "killed-night"})
+    with workspace.lock.held() as died:
+        assert died == "killed-night"
+        assert workspace.lock.holders_run() == "", "the dead run does not hold the lock"
+    with workspace.lock.held("next-night") as died:
+        assert died == "killed-night"
+        assert workspace.lock.holders_run() == "next-night"
+    with workspace.lock.held("night-after") as died:
+        assert died == ""
+    write_text(workspace.folder / ".holder.json", "")  # as a power cut leaves it
+    with workspace.lock.held("one-more") as died:
+        assert died == ""
+
+
+def test_a_remote_that_does_not_take_snapshots_is_worth_another_try(workspace: Workspace) -> None:
+    run_stage(workspace, "prepare", timeout_seconds=60)
+    remote = workspace.paths.home / "dvc" / "remote"
+    shutil.rmtree(remote)
+    remote.write_text("no folder", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        record(workspace, "night-20260101-020000")
+    assert caught.value.transient
+    remote.unlink()
+    assert record(workspace, "night-20260101-020000") == "night-20260101-020000"
 
 
 def test_a_glance_at_the_lock_neither_fails_nor_stops_a_night(toy: Path) -> None:

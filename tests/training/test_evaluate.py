@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aura.artifact import write_json
-from aura.errors import ArtifactError
+from aura.errors import ArtifactError, BusyError
 from inference.detection.smoke_test import SMOKE_TEST
 from training.context import Evaluation
 from training.evaluate import compare
@@ -31,6 +31,8 @@ def artifact(folder: Path) -> Path:
 def evaluate(folder: Path, _data: Path, _settings: Any, _seed: int) -> Evaluation:
     if folder.name == "old":
         raise ArtifactError("made for other categories", hint="train again")
+    if folder.name == "busy":
+        raise BusyError("another process converts its base")
     return Evaluation(metrics={"ap50": 0.4}, slices={}, n=3)
 
 
@@ -55,6 +57,11 @@ def test_a_champion_that_cannot_be_evaluated_is_named_and_left_out(
     assert comparison["champion_candidate_id"] == "old", "so that the comparison is not taken for an out-of-date one"
     assert comparison["champion_problem"] == "made for other categories"
     assert "cannot be evaluated" in capsys.readouterr().err
+
+
+def test_a_champion_that_is_busy_at_the_moment_spares_nobody_the_comparison(tmp_path: Path) -> None:
+    with pytest.raises(BusyError):
+        run(tmp_path, "busy")
 
 
 def test_without_a_champion_the_challenger_stands_alone(tmp_path: Path) -> None:

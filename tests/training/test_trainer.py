@@ -209,11 +209,16 @@ def damage(path: Path, kind: str) -> None:
     content = path.read_bytes()
     middle = len(content) // 2
     path.write_bytes(
-        {"empty": b"", "cut": content[:middle], "zeros": content[:middle] + bytes(64) + content[middle + 64 :]}[kind]
+        {
+            "empty": b"",
+            "cut": content[:middle],
+            "zeros": content[:middle] + bytes(64) + content[middle + 64 :],
+            "names": content[:-60] + bytes(40) + content[-20:],
+        }[kind]
     )
 
 
-@pytest.mark.parametrize("kind", ["empty", "cut", "zeros"])
+@pytest.mark.parametrize("kind", ["empty", "cut", "zeros", "names"])
 @pytest.mark.parametrize("damaged", [("last.ckpt",), ("last.ckpt", "before-last.ckpt"), ("best.ckpt",)])
 def test_a_damaged_checkpoint_is_set_aside_and_the_training_ends_as_an_unbroken_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damaged: tuple[str, ...], kind: str

@@ -1,0 +1,46 @@
+"""The worker of the schedule: it runs the nights that are due, one machine's worth.
+
+A machine that loses its power in the middle of a night leaves a run that the Prefect server takes for a running one. That run
+keeps the deployment's only slot, so that every later night would be cancelled: nobody else tells the server.
+"""
+
+from __future__ import annotations
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.states import Crashed
+
+from aura.paths import home
+from flows.alerts import DEPLOYMENT
+from flows.run_lock import LOCK, RunLock
+
+POOL = "nights"
+_HOLD_A_SLOT = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+
+
+def end_dead_runs() -> list[str]:
+    """Mark every run of the deployment that holds a slot, and that nothing on this machine runs, as crashed.
+
+    Call it before the worker starts: on the one machine that runs the nights, what is not alive then is dead.
+
+    Returns:
+        Names of the runs.
+    """
+    folders = [lock.parent for lock in (home() / "pipelines").glob(f"*/{LOCK}")]
+    alive = {RunLock(folder, folder.name).holders_run() for folder in folders}
+    states = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_HOLD_A_SLOT)))
+    nights = DeploymentFilter(name=DeploymentFilterName(any_=[DEPLOYMENT]))
+    ended = []
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=states, deployment_filter=nights):
+            if str(run.id) not in alive:
+                client.set_flow_run_state(run.id, Crashed(message="the machine or its worker stopped"), force=True)
+                ended.append(run.name)
+    return ended
