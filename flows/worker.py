@@ -6,6 +6,7 @@ keeps the deployment's only slot, so that every later night would be cancelled: 
 
 from __future__ import annotations
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -15,14 +16,35 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import StateType
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
+from tenacity import RetryError, retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from aura.errors import StartError
 from aura.paths import home
 from flows.alerts import DEPLOYMENT
 from flows.run_lock import LOCK, RunLock
 
 POOL = "nights"
+_SERVER_SECONDS = 60.0
 _HOLD_A_SLOT = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+
+
+def _wait_for_server() -> None:
+    """The server may be starting: on a box that boots, both begin at once."""
+    url = PREFECT_API_URL.value()
+
+    @retry(stop=stop_after_delay(_SERVER_SECONDS), wait=wait_fixed(1), retry=retry_if_exception_type(httpx.HTTPError))
+    def answers() -> None:
+        httpx.get(f"{url}/health", timeout=_SERVER_SECONDS).raise_for_status()
+
+    try:
+        answers()
+    except RetryError as error:
+        raise StartError(
+            f"no Prefect server answers at {url}: {error.last_attempt.exception()}",
+            hint="start it (`prefect server start`, or the unit aura-prefect-server), or correct PREFECT_API_URL",
+        ) from error
 
 
 def end_dead_runs() -> list[str]:
@@ -32,7 +54,11 @@ def end_dead_runs() -> list[str]:
 
     Returns:
         Names of the runs.
+
+    Raises:
+        StartError: the server does not answer.
     """
+    _wait_for_server()
     folders = [lock.parent for lock in (home() / "pipelines").glob(f"*/{LOCK}")]
     alive = {RunLock(folder, folder.name).holders_run() for folder in folders}
     states = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_HOLD_A_SLOT)))

@@ -21,11 +21,14 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from aura.errors import StartError
 from aura.paths import repo_root
 from aura.supervision import family_of, watched, watched_environment
 from flows.alerts import FAILED, MISSING
 from flows.processes import free_port, stop, wait_until_healthy
+from flows.worker import end_dead_runs
 from tests.e2e.conftest import Nights, World
 
 pytestmark = pytest.mark.slow
@@ -262,3 +265,21 @@ def test_alerts_without_a_server_say_where_they_come_from(world: World) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "PREFECT_API_URL is not set" in done.stderr
+
+
+def test_a_worker_without_a_server_says_so_in_words(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.worker._SERVER_SECONDS", 2.0)
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        with pytest.raises(StartError, match=r"no Prefect server answers at http://127\.0\.0\.1:9/api") as caught:
+            end_dead_runs()
+    assert "prefect server start" in caught.value.hint
+    without = {name: value for name, value in world.environment.items() if name != "PREFECT_API_URL"}
+    done = subprocess.run(
+        world.command("worker", settings=False),
+        env=without,
+        cwd=repo_root(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, "PREFECT_API_URL is not set" in done.stderr) == (2, True)
