@@ -79,8 +79,8 @@ class Registry:
         with self._reachable():
             found = list(self._client.search_model_versions(f"name='{self.name(model)}'"))
             aliases = self._aliases(model)
-        found.sort(key=lambda one: int(one.version), reverse=True)
-        return [self._as_version(model, one, aliases) for one in found]
+        found.sort(key=lambda version: int(version.version), reverse=True)
+        return [self._as_version(model, version, aliases) for version in found]
 
     def version(self, model: str, version: str) -> ModelVersion:
         """One version by number.
@@ -89,21 +89,24 @@ class Registry:
             RegistryError: names the versions that exist.
         """
         known = self.versions(model)
-        for one in known:
-            if one.version == str(version):
-                return one
+        for registered in known:
+            if registered.version == str(version):
+                return registered
+        existing = ", ".join(registered.version for registered in known)
         raise RegistryError(
-            f"{self.name(model)} has no version {version}; it has: {', '.join(one.version for one in known) or 'none'}",
+            f"{self.name(model)} has no version {version}; it has: {existing or 'none'}",
             hint="see `aura models list`",
         )
 
     def at(self, model: str, alias: str) -> ModelVersion | None:
         """Version that an alias points to, or None."""
-        return next((one for one in self.versions(model) if alias in one.aliases), None)
+        return next((version for version in self.versions(model) if alias in version.aliases), None)
 
     def find(self, model: str, candidate_id: str) -> ModelVersion | None:
         """Version registered for a candidate, or None."""
-        return next((one for one in self.versions(model) if one.tags.get("candidate_id") == candidate_id), None)
+        return next(
+            (version for version in self.versions(model) if version.tags.get("candidate_id") == candidate_id), None
+        )
 
     def register(
         self,

@@ -91,7 +91,7 @@ def run_is_active(client: MlflowClient, run_id: str) -> bool:
 
 
 def open_tracker(settings: TrackingSettings, *, experiment: str, run_name: str, folder: Path) -> Tracker:
-    """Tracker for a training whose checkpoints lie in `folder`; continues the run noted there, if any."""
+    """Tracker for a training whose checkpoints lie in `folder`; continues the run whose id is recorded there, if any."""
     if not settings.enabled:
         return LocalTracker(folder)
     return MlflowTracker(settings, experiment=experiment, run_name=run_name, folder=folder)
@@ -136,15 +136,15 @@ class MlflowTracker:
         self._uri = tracking_uri(settings)
         self._client = MlflowClient(self._uri)
         self._experiment = experiment
-        note = folder / "run.json"
-        known = str(read_json(note, "the note of the MLflow run")["run_id"]) if note.is_file() else ""
+        run_file = folder / "run.json"
+        known = str(read_json(run_file, "the id of the MLflow run")["run_id"]) if run_file.is_file() else ""
         self.run_id: str | None = known
         if known and run_is_active(self._client, known):
             self._client.update_run(known, status="RUNNING")
         else:
             run = self._client.create_run(experiment_id(self._client, settings, experiment), run_name=run_name)
             self.run_id = str(run.info.run_id)
-            write_json(note, {"run_id": self.run_id, "experiment": experiment})
+            write_json(run_file, {"run_id": self.run_id, "experiment": experiment})
 
     def log_params(self, values: Mapping[str, Any]) -> None:
         for key, value in values.items():

@@ -78,7 +78,9 @@ def build_snapshot(folder: Path, knowledge: Path, chunk_words: int) -> tuple[lan
     return connection, release, len(pages.rows)
 
 
-def measure(connection: lancedb.DBConnection, release: Release, queries: list[QueryRow]) -> tuple[Judgement, float]:
+def judge_search(
+    connection: lancedb.DBConnection, release: Release, queries: list[QueryRow]
+) -> tuple[Judgement, float]:
     """Metrics, and milliseconds per query with its embedding."""
     snapshot = open_release(connection, release, text_embedder_for, lambda _: ColourTextureDescriptor())
     index = Index(connection, snapshot)
@@ -90,10 +92,13 @@ def measure(connection: lancedb.DBConnection, release: Release, queries: list[Qu
 
 def held_out_recall(judged: dict[str, Judgement], queries: list[QueryRow], halvings: int = 200) -> float:
     """Mean recall@5 on the half of the queries that did not choose the way."""
-    ways = [one for name, one in judged.items() if name != CONFIGURED]
+    ways = [judgement for name, judgement in judged.items() if name != CONFIGURED]
     ndcg, recall = (
         np.array(
-            [[metric(k, got, one.relevant) for got, one in zip(way.rankings, queries, strict=True)] for way in ways]
+            [
+                [metric(k, ranking, query.relevant) for ranking, query in zip(way.rankings, queries, strict=True)]
+                for way in ways
+            ]
         )
         for metric, k in ((ndcg_at, DEPTH), (recall_at, 5))
     )
@@ -143,7 +148,7 @@ def main() -> None:
             connection, release, chunks = build_snapshot(Path(folder), options.knowledge, chunk_words)
             ways: dict[str, Judgement] = {}
             for name, search in WAYS.items():
-                judged, milliseconds = measure(connection, replace(release, search=search), queries)
+                judged, milliseconds = judge_search(connection, replace(release, search=search), queries)
                 cells = [
                     f"{judged.metrics[metric]:.3f} ({judged.intervals[metric][0]:.2f}-{judged.intervals[metric][1]:.2f})"
                     for metric in (RECALL, NDCG, MRR)

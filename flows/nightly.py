@@ -70,7 +70,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
             outcomes=[night.outcome(model) for model in MODELS], stages=night.stages,
             index=night.results.get("index") or {}, bentos=night.results.get("package") or {},
             snapshot=night.results.get("record") or "not recorded", git_commit=git_commit(),
-            places=_places(workspace, registry, moment), problems=night.problems,
+            links=_links(workspace, registry, moment), problems=night.problems,
             pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, night.tag)) or [],
         )  # fmt: skip
         # On a full disk the terminal still has the whole table, with this as one of its problems.
@@ -95,7 +95,7 @@ def _close_books(died: str) -> None:
             return
 
 
-def _places(workspace: Workspace, registry: Registry, moment: datetime) -> dict[str, str]:
+def _links(workspace: Workspace, registry: Registry, moment: datetime) -> dict[str, str]:
     return {
         "MLflow": f"{registry.uri}  (aura ui opens it)",
         "Prefect": "flow runs and the report as an artifact  (aura ui opens it)",

@@ -56,13 +56,13 @@ def pack(service: Service, params: Path, champions: Path, data: Path, index: Pat
 
 def bentos_current(workspace: Workspace) -> bool:
     """Whether the store has every Bento that the last packing named, with the index that is served now."""
-    figures = workspace.folder / "metrics" / "package.json"
-    if not figures.is_file():
+    record = workspace.folder / "metrics" / "package.json"
+    if not record.is_file():
         return False
-    packed = read_json(figures, "the package figures")
+    packed = read_json(record, "the package record")
     if packed.get("index_release") != served_release(workspace.paths.index):  # `aura index rollback` moved it
         return False
-    tags = [one["tag"] for one in packed["bentos"].values()]
+    tags = [bento["tag"] for bento in packed["bentos"].values()]
     return all(_whole(tag) for tag in tags)
 
 
@@ -81,8 +81,8 @@ def _whole(tag: str) -> bool:
 
 def _refuse_without_champions(service: Service, champions: Path) -> None:
     """Raise a ServiceError that names the champions that are missing."""
-    note = champions / "champions.json"
-    have = read_json(note, "the note of the champions") if note.is_file() else {}
+    manifest = champions / "champions.json"
+    have = read_json(manifest, "the champions' manifest") if manifest.is_file() else {}
     missing = [model for model in service.models if model not in have]
     if missing:
         raise ServiceError(
@@ -136,19 +136,19 @@ def bento_environment() -> dict[str, str]:
 
 
 def _version(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
-    parts = [service.target, bento_contents.contents_hash(repo_root()), read_profile(str(params))["serving"]]
-    parts += [content_hash(champions / model) for model in service.models]
-    parts += [content_hash(data / "catalog")] if service.catalog else []
-    parts += [content_hash(index)] if service.index else []
-    return value_hash(parts)[:16]
+    contents = [service.target, bento_contents.contents_hash(repo_root()), read_profile(str(params))["serving"]]
+    contents += [content_hash(champions / model) for model in service.models]
+    contents += [content_hash(data / "catalog")] if service.catalog else []
+    contents += [content_hash(index)] if service.index else []
+    return value_hash(contents)[:16]
 
 
 def _pin(service: Service, pinned: Path, params: Path, champions: Path, data: Path, index: Path) -> None:
     values = read_profile(str(params))
-    note = read_json(champions / "champions.json", "the note of the champions")
+    manifest = read_json(champions / "champions.json", "the champions' manifest")
     for model in service.models:
         shutil.copytree(champions / model, pinned / "champions" / model)
-    write_json(pinned / "champions" / "champions.json", {model: note[model] for model in service.models})
+    write_json(pinned / "champions" / "champions.json", {model: manifest[model] for model in service.models})
     if service.catalog:
         shutil.copytree(data / "catalog", pinned / "catalog")
     if service.index:

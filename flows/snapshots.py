@@ -68,7 +68,7 @@ def nights(workspace: Workspace) -> list[Night]:
 
 
 def restore(workspace: Workspace, tag: str, target: Path) -> Path:
-    """Bring the data, models and figures of a night back into a new folder.
+    """Bring the data, models and metrics of a night back into a new folder.
 
     Raises:
         DataError: the night is unknown, the folder exists, or its snapshots are gone from cache and remote.

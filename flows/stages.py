@@ -91,14 +91,14 @@ def _run(
                 stream.flush()
                 line = line.replace(_UP, "")
                 bar = _BAR.match(line)
-                words = line[bar.end() :].strip() if bar else line.rstrip()
-                if words:
-                    tail.append(words)
+                text = line[bar.end() :].strip() if bar else line.rstrip()
+                if text:
+                    tail.append(text)
                 elif bar and time.monotonic() - said > _SAY_PROGRESS_SECONDS:
-                    words = line.strip()
-                if words:
+                    text = line.strip()
+                if text:
                     said = time.monotonic()
-                    say(words)
+                    say(text)
         code = process.wait()
     finally:
         timer.cancel()

@@ -106,16 +106,16 @@ class PatientStopping(EarlyStopping):
 
 
 class FiniteLoss(Callback):
-    """Stops a training whose loss is no longer a number, and says which parts are not."""
+    """Stops a training whose loss is no longer a number, and reports every logged metric."""
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         if loss is not None and not math.isfinite(float(loss)):
-            parts = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
             raise FloatingPointError(
-                f"loss is {float(loss)} at epoch {trainer.current_epoch}, batch {batch_idx}: {parts}"
+                f"loss is {float(loss)} at epoch {trainer.current_epoch}, batch {batch_idx}: {metrics}"
             )
 
 

@@ -86,7 +86,9 @@ class ChatRunner:
                 deadline = time.monotonic() + request.timeout_seconds
                 pieces = self._model.stream(
                     [message.model_dump() for message in request.messages],
-                    passages=[passage_text(one.title, one.heading, one.text) for one in request.passages],
+                    passages=[
+                        passage_text(passage.title, passage.heading, passage.text) for passage in request.passages
+                    ],
                     max_new_tokens=request.max_new_tokens,
                 )
                 cut = self._cut(request.answer_id, deadline)
@@ -118,8 +120,8 @@ class ChatRunner:
     def _found(self, request: RetrieveRequest) -> FoundPassages:
         index = self._index.current()
         passages = [
-            Passage(slug=one.slug, title=one.title, heading=one.heading, text=one.text, score=one.relevance)
-            for one in index.search_knowledge(request.query, request.k)
+            Passage(slug=hit.slug, title=hit.title, heading=hit.heading, text=hit.text, score=hit.relevance)
+            for hit in index.search_knowledge(request.query, request.k)
         ]
         return FoundPassages(passages=passages, index_version=self._index.version, model=self._version)
 

@@ -154,7 +154,9 @@ class ConversationalAI:
                 elif isinstance(event, Finished):
                     finished = event  # sent when the slot of this answer is free again
                 else:
-                    await websocket.send_json({"type": "sources", "sources": [one.model_dump() for one in event]})
+                    await websocket.send_json(
+                        {"type": "sources", "sources": [passage.model_dump() for passage in event]}
+                    )
         assert finished is not None, "an answer ends with Finished or an error"
         await websocket.send_json(
             {"type": "done", "finish_reason": finished.finish_reason, "model": finished.model.model_dump()}
@@ -189,7 +191,9 @@ async def _text_frame(websocket: WebSocket) -> str:
 
 
 def _problems(error: ValidationError) -> str:
-    return "; ".join(f"{one['loc'][0] if one['loc'] else 'frame'}: {one['msg']}" for one in error.errors())
+    return "; ".join(
+        f"{problem['loc'][0] if problem['loc'] else 'frame'}: {problem['msg']}" for problem in error.errors()
+    )
 
 
 async def _send_error(websocket: WebSocket, error: Exception) -> None:

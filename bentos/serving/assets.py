@@ -131,7 +131,7 @@ class PinnedAssets:
 
     def champion(self, model: str) -> Champion:
         champions = self._folder / "champions"
-        versions = read_json(champions / "champions.json", "the list of the pinned champions")
+        versions = read_json(champions / "champions.json", "the pinned champions' manifest")
         version = ModelVersion(name=model, version=versions[model]["version"])
         return Champion(version=version, folder=champions / model)
 

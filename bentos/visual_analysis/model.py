@@ -78,17 +78,17 @@ class DetectorRunner:
         rules = self._detector.rules
         trained = dict(zip(rules.labels, rules.thresholds, strict=True))
         shown = [
-            one
-            for one in detected
-            if one.score >= (trained[one.category] if request.threshold is None else request.threshold)
+            detection
+            for detection in detected
+            if detection.score >= (trained[detection.category] if request.threshold is None else request.threshold)
         ]
         similar: list[list[Similar]] = [[] for _ in shown]
         if request.similar and shown:
             index = self._current_index()
-            similar = [_similar(index, photo, one, request.similar) for one in shown]
+            similar = [_similar(index, photo, detection, request.similar) for detection in shown]
         garments = [
-            Garment(category=one.category, score=one.score, box=one.box_xyxy_px, similar=hits)
-            for one, hits in zip(shown, similar, strict=True)
+            Garment(category=detection.category, score=detection.score, box=detection.box_xyxy_px, similar=hits)
+            for detection, hits in zip(shown, similar, strict=True)
         ]
         return FoundGarments(garments=garments, model=self._version)
 

@@ -40,7 +40,9 @@ class CatalogSearch:
         self._records = read_catalog(folder)
         self._row = {record.item_id: row for row, record in enumerate(self._records)}
         self._rows_of = {
-            category: np.array([row for row, one in enumerate(self._records) if one.category == category], dtype=int)
+            category: np.array(
+                [row for row, record in enumerate(self._records) if record.category == category], dtype=int
+            )
             for category in Category
         }
         self.vectors = self._embed(model, model_hash)
@@ -70,11 +72,11 @@ class CatalogSearch:
         file = cache_dir() / "catalog-embeddings" / f"{key[:32]}.npy"
         if file.is_file():
             return np.asarray(np.load(file))
-        parts = [
-            model.embed_items([self._as_item(one) for one in self._records[start : start + _BATCH]])
+        batches = [
+            model.embed_items([self._as_item(record) for record in self._records[start : start + _BATCH]])
             for start in range(0, len(self._records), _BATCH)
         ]
-        vectors = np.concatenate(parts).astype(np.float32)
+        vectors = np.concatenate(batches).astype(np.float32)
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_suffix(f".{os.getpid()}.tmp.npy")
         np.save(temporary, vectors)

@@ -52,12 +52,12 @@ class ItemTensors:
         return ItemTensors(*moved)
 
     @staticmethod
-    def concatenate(parts: Sequence[ItemTensors]) -> ItemTensors:
+    def concatenate(batches: Sequence[ItemTensors]) -> ItemTensors:
         return ItemTensors(
-            torch.cat([part.image for part in parts]),
-            torch.cat([part.has_image for part in parts]),
-            torch.cat([part.text for part in parts]),
-            torch.cat([part.category for part in parts]),
+            torch.cat([batch.image for batch in batches]),
+            torch.cat([batch.has_image for batch in batches]),
+            torch.cat([batch.text for batch in batches]),
+            torch.cat([batch.category for batch in batches]),
         )
 
 

@@ -185,19 +185,19 @@ def _split_long(text: str, max_words: int) -> list[str]:
     total = len(text.split())
     if total <= max_words:
         return [text]
-    # An even target avoids a long part followed by a stub of one sentence.
-    parts_wanted = -(-total // max_words)
-    target = -(-total // parts_wanted)
-    parts: list[list[str]] = [[]]
+    # An even target avoids a long chunk followed by a stub of one sentence.
+    chunk_count = -(-total // max_words)
+    target = -(-total // chunk_count)
+    chunks: list[list[str]] = [[]]
     size = 0
     for piece in _pieces(text, max_words):
-        words = len(piece.split())
-        if parts[-1] and (size + words > max_words or size >= target):
-            parts.append([])
+        count = len(piece.split())
+        if chunks[-1] and (size + count > max_words or size >= target):
+            chunks.append([])
             size = 0
-        parts[-1].append(piece)
-        size += words
-    return ["\n".join(part) if any("\n" in piece for piece in part) else " ".join(part) for part in parts]
+        chunks[-1].append(piece)
+        size += count
+    return ["\n".join(chunk) if any("\n" in piece for piece in chunk) else " ".join(chunk) for chunk in chunks]
 
 
 def _pieces(text: str, max_words: int) -> list[str]:

@@ -158,8 +158,8 @@ def _schema(columns: Sequence[str], vectors: Mapping[str, int]) -> pa.Schema:
     return pa.schema(texts + [pa.field(name, pa.list_(pa.float32(), dim)) for name, dim in vectors.items()])
 
 
-def _hash(row: Row, *parts: str) -> str:
-    content = json.dumps([FORMAT, row, *parts], sort_keys=True, ensure_ascii=False)
+def _hash(row: Row, *sources: str) -> str:
+    content = json.dumps([FORMAT, row, *sources], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

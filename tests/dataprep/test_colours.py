@@ -25,9 +25,11 @@ from dataprep.colours import Colours, difference, name_colours, to_lab
         ((2.0776, 0.0795, -1.1350), (0.9033, -0.0636, -0.5514), 0.9082),
     ],
 )
-def test_differences_are_the_published_ones(one: tuple[float, ...], other: tuple[float, ...], expected: float) -> None:
-    assert difference(np.array(one), np.array(other)) == pytest.approx(expected, abs=6e-5)
-    assert difference(np.array(other), np.array(one)) == pytest.approx(expected, abs=6e-5)
+def test_differences_are_the_published_ones(
+    first: tuple[float, ...], second: tuple[float, ...], expected: float
+) -> None:
+    assert difference(np.array(first), np.array(second)) == pytest.approx(expected, abs=6e-5)
+    assert difference(np.array(second), np.array(first)) == pytest.approx(expected, abs=6e-5)
 
 
 def test_lab_of_known_colours() -> None:

@@ -40,13 +40,15 @@ def test_a_night_without_news_does_nothing_and_says_so(nights: Nights) -> None:
 
 def test_nothing_is_registered_twice(nights: Nights) -> None:
     listed = json.loads(nights.world.aura("models", "list", "--json").stdout)
-    assert sorted((one["model"], one["version"]) for one in listed) == sorted((model, "1") for model in MODELS)
-    assert all("champion" in one["aliases"] for one in listed)
+    assert sorted((version["model"], version["version"]) for version in listed) == sorted(
+        (model, "1") for model in MODELS
+    )
+    assert all("champion" in version["aliases"] for version in listed)
 
 
 def test_status_tells_programs_what_serves(nights: Nights) -> None:
     status = json.loads(nights.world.aura("status", "--json").stdout)
-    assert {model: one["champion"] for model, one in status["models"].items()} == dict.fromkeys(MODELS, "1")
+    assert {model: aliases["champion"] for model, aliases in status["models"].items()} == dict.fromkeys(MODELS, "1")
     assert status["index"] == {"ready": True, "version": 1}
     assert status["last_night"]["tag"].startswith("night-")
     assert status["running"] is None
@@ -56,7 +58,7 @@ def test_the_index_is_searched_from_the_command_line(nights: Nights) -> None:
     found = json.loads(
         nights.world.aura("index", "search", "how do I wash a wool jumper", "--json", settings=False).stdout
     )
-    assert "wool" in " ".join(one["slug"] for one in found[:3])
+    assert "wool" in " ".join(hit["slug"] for hit in found[:3])
     items = json.loads(nights.world.aura("index", "search", "blue", "--catalog", "--json", settings=False).stdout)
     assert items
     assert items[0]["title"]

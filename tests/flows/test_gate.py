@@ -14,14 +14,14 @@ RULE = GateRule(metric="ap50", floor=0.2, min_gain=0.05, max_slice_drop=0.2)
 
 
 def comparison(challenger: float, champion: float | None = None, **slices: tuple[float, float]) -> dict[str, Any]:
-    def one(value: float, place: int) -> dict[str, Any]:
+    def evaluation(value: float, place: int) -> dict[str, Any]:
         return {
             "metrics": {"ap50": value},
             "slices": {"category": {name: pair[place] for name, pair in slices.items()}},
             "n": 10,
         }
 
-    return {"challenger": one(challenger, 1), "champion": None if champion is None else one(champion, 0)}
+    return {"challenger": evaluation(challenger, 1), "champion": None if champion is None else evaluation(champion, 0)}
 
 
 def test_a_first_model_needs_the_floor_only() -> None:
@@ -63,11 +63,11 @@ def test_a_small_slice_has_no_say() -> None:
 
 def test_the_comparison_may_use_another_metric_than_the_floor() -> None:
     given = comparison(0.10, 0.15)
-    for one, text in (("challenger", 0.62), ("champion", 0.58)):
-        given[one]["metrics"]["char_probability"] = text
+    for role, text in (("challenger", 0.62), ("champion", 0.58)):
+        given[role]["metrics"]["char_probability"] = text
     rule = ChatGate(metric="loss_reduction", floor=0.05)
-    for one in ("challenger", "champion"):
-        given[one]["metrics"]["loss_reduction"] = given[one]["metrics"]["ap50"]
+    for role in ("challenger", "champion"):
+        given[role]["metrics"]["loss_reduction"] = given[role]["metrics"]["ap50"]
     assert judge(given, rule).promote, "a better base leaves less to reduce"
     given["challenger"]["metrics"]["char_probability"] = 0.581
     assert judge(given, rule).reasons == ["char_probability 0.581 does not exceed 0.586 (champion 0.580 plus margin)"]

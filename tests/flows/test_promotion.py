@@ -40,7 +40,7 @@ def register(registry: Registry, folder: Path, candidate: str) -> ModelVersion:
     return registry.register("outfits", folder / candidate, run_id=None, tags={"candidate_id": candidate})
 
 
-def figures(workspace: Workspace, candidate: str, champion: str | None, fitb: float = 0.6) -> None:
+def write_metrics(workspace: Workspace, candidate: str, champion: str | None, fitb: float = 0.6) -> None:
     metrics = {"metrics": {"fitb": fitb}, "slices": {}}
     write_json(
         workspace.folder / "metrics" / "test" / "outfits.json",
@@ -56,7 +56,7 @@ class Candidate:
     """An outfit model in the working copy, as a training would leave it."""
 
     def __init__(self, workspace: Workspace, saved: Path, candidate: str) -> None:
-        figures(workspace, candidate, None)
+        write_metrics(workspace, candidate, None)
         self.folder = Path(shutil.copytree(saved, workspace.folder / "models" / "outfits"))
         write_json(self.folder / "lineage.json", {"candidate_id": candidate})
         record(SMOKE_TEST, self.folder, "cpu")
@@ -82,27 +82,27 @@ def stored(registry: Registry, own_home: Path, file: str = "model.safetensors") 
     return found
 
 
-def test_figures_against_another_champion_are_out_of_date(
+def test_a_comparison_with_another_champion_is_out_of_date(
     workspace: Workspace, registry: Registry, tmp_path: Path
 ) -> None:
-    figures(workspace, "new", champion=None)
+    write_metrics(workspace, "new", champion=None)
     assert not judged_against_another(workspace, registry, "outfits"), "no champion then, none now"
     for candidate in ("first", "second"):
         registry.promote("outfits", register(registry, tmp_path, candidate).version)
     assert judged_against_another(workspace, registry, "outfits"), "a champion came meanwhile"
-    figures(workspace, "new", champion="second")
+    write_metrics(workspace, "new", champion="second")
     assert not judged_against_another(workspace, registry, "outfits")
     registry.rollback("outfits")
     assert judged_against_another(workspace, registry, "outfits"), "an operator rolled back meanwhile"
 
 
-def test_a_candidate_that_was_promoted_before_its_verdict_was_noted_keeps_it(
+def test_a_candidate_that_was_promoted_before_its_verdict_was_recorded_keeps_it(
     workspace: Workspace, registry: Registry, tmp_path: Path
 ) -> None:
     """Killed between the two: compared with itself it would lose."""
     registry.promote("outfits", register(registry, tmp_path, "old").version)
     registry.promote("outfits", register(registry, tmp_path, "new").version)
-    figures(workspace, "new", champion="old")
+    write_metrics(workspace, "new", champion="old")
     assert not judged_against_another(workspace, registry, "outfits")
 
 
@@ -110,7 +110,7 @@ def test_a_judged_candidate_is_not_compared_again(workspace: Workspace, registry
     registry.promote("outfits", register(registry, tmp_path, "champion").version)
     version = register(registry, tmp_path, "candidate")
     registry.tag(version, {JUDGED: "true", "verdict": "kept champion"})
-    figures(workspace, "candidate", champion="an older one")
+    write_metrics(workspace, "candidate", champion="an older one")
     assert not judged_against_another(workspace, registry, "outfits")
     outcome = judge_candidate(workspace, registry, "outfits")
     assert outcome.verdict == "nothing new"

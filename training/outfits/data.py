@@ -105,18 +105,18 @@ class ItemTable:
 
     @staticmethod
     def read(rows: Sequence[ItemRow], towers: FrozenTowers) -> ItemTable:
-        parts = []
+        batches = []
         with tqdm(total=len(rows), desc="reading items", unit="item") as bar:
             for start in range(0, len(rows), _READ_CHUNK):
                 chunk = rows[start : start + _READ_CHUNK]
-                parts.append(towers.read([open_item(row) for row in chunk]))
+                batches.append(towers.read([open_item(row) for row in chunk]))
                 bar.update(len(chunk))
-        return ItemTable(ItemTensors.concatenate(parts), {row.item_id: place for place, row in enumerate(rows)})
+        return ItemTable(ItemTensors.concatenate(batches), {row.item_id: index for index, row in enumerate(rows)})
 
     def only(self, items: Sequence[str]) -> ItemTable:
         """The table of some of the items."""
         rows = torch.tensor([self.row[item] for item in items], dtype=torch.long)
-        return ItemTable(self.tensors.take(rows), {item: place for place, item in enumerate(items)})
+        return ItemTable(self.tensors.take(rows), {item: index for index, item in enumerate(items)})
 
 
 @dataclass(frozen=True)

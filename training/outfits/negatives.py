@@ -88,11 +88,11 @@ def thin_out(outfits: Outfits, probability: float) -> Outfits:
 
 def blank_out(outfits: Outfits, n: int) -> Blanks:
     """Take a random garment out of each outfit of two or more items."""
-    asked = outfits.present.sum(dim=1) >= 2
-    chosen = Outfits(outfits.members[asked], outfits.present[asked])
+    large_enough = outfits.present.sum(dim=1) >= 2
+    chosen = Outfits(outfits.members[large_enough], outfits.present[large_enough])
     blank = _one_of(chosen.present)
     answer = chosen.members.gather(1, blank.long().argmax(dim=1, keepdim=True)).squeeze(1)
-    return Blanks(Outfits(chosen.members, chosen.present & ~blank), answer, outfits.holds(n)[asked])
+    return Blanks(Outfits(chosen.members, chosen.present & ~blank), answer, outfits.holds(n)[large_enough])
 
 
 def wrong_answers(blanks: Blanks, category_N: Tensor, *, same_category: bool) -> Tensor:

@@ -47,8 +47,8 @@ class WordEmbedder:
         self.encoded.extend(texts)
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in enumerate(texts):
-            for word in text.lower().replace(".", " ").replace(",", " ").split():
-                vectors[row, zlib.crc32(word.encode()) % self.dim] += 1.0
+            for token in text.lower().replace(".", " ").replace(",", " ").split():
+                vectors[row, zlib.crc32(token.encode()) % self.dim] += 1.0
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 
@@ -78,8 +78,8 @@ class WriteWatcher:
 
 def build(folder: Path, **changes: Any) -> Any:
     settings = SETTINGS.model_copy(update=changes)
-    parts = (folder / "index", folder / "pages", folder / "queries.jsonl", folder / "catalog")
-    return build_index(settings, *parts, WordEmbedder())
+    paths = (folder / "index", folder / "pages", folder / "queries.jsonl", folder / "catalog")
+    return build_index(settings, *paths, WordEmbedder())
 
 
 def build_watched(folder: Path, place: int, act: Callable[[], None]) -> None:
