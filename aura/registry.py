@@ -1,8 +1,8 @@
 """Model registry on MLflow: versions, their aliases, promotion and rollback.
 
-Three aliases a model: `challenger` (the newest candidate), `champion` (serves), `previous` (served before). A candidate is
+Three aliases per model: `challenger` (the newest candidate), `champion` (serves), `previous` (served before). A candidate is
 known by its `candidate_id` (hash of everything that went into it), so the same candidate is never registered twice. A version
-is known by the hash of its files as well, and no copy of it is handed out that has another.
+also records the hash of its files, and a copy with another hash is never handed out.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Registry:
                 "tracking is off, so there is no registry",
                 hint="set tracking.enabled=true to register and promote models",
             )
-        # Artifacts are a few files; a bar for each fetch would be most of what a night says.
+        # Artifacts are a few files; a progress bar per fetch would fill a night's log.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         self.uri = tracking_uri(settings)
         self._settings = settings
@@ -117,9 +117,9 @@ class Registry:
         tags: Mapping[str, str],
         attachments: Path | None = None,
     ) -> ModelVersion:
-        """Log the artifact and its attachments (lineage files) to its run and make it a version.
+        """Log the artifact and its attachments (lineage files) to its run and create a version.
 
-        A call that was cut off can be repeated: the log is overwritten, the version is made last and with its tags.
+        An interrupted call can be repeated: the files are overwritten, and the version is created last, with its tags.
         """
         existing = self.find(model, tags["candidate_id"])
         if existing is not None:
@@ -147,7 +147,7 @@ class Registry:
             self._client.set_registered_model_alias(self.name(model), alias, version)
 
     def promote(self, model: str, version: str) -> None:
-        """Make a version the champion; the one before becomes `previous`. Repeating it changes nothing.
+        """Make a version the champion; the champion before it becomes `previous`. Repeating it changes nothing.
 
         Raises:
             RegistryError: no such version.
@@ -173,14 +173,14 @@ class Registry:
                 hint="promote a version: `aura models promote MODEL VERSION`",
             )
         champion = self.at(model, CHAMPION)
-        # The champion first: cut off in between, both aliases name it, and nothing that serves is wrong.
+        # The champion first: after a kill in between both aliases name it, and the right version serves.
         self.set_alias(model, CHAMPION, previous.version)
         if champion is not None:
             self.set_alias(model, PREVIOUS, champion.version)
         return previous
 
     def fetch(self, version: ModelVersion, target: Path) -> Path:
-        """Make `target` a whole copy of a version's artifact; one that is there already and whole is kept."""
+        """Make `target` a whole copy of a version's artifact; a whole copy that is there already is kept."""
         if target.is_dir() and content_hash(target) == version.tags.get(ARTIFACT_HASH):
             return target
         return self.download(version, target)
@@ -203,22 +203,22 @@ class Registry:
             raise DamagedArtifactError(f"{label} has no hash of its files, so that no copy can be checked", hint=hint)
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._reachable(), tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
-            # Not `runs:/...`: behind that address MLflow calls whatever goes wrong a path that does not exist.
+            # Not `runs:/...`: there MLflow reports every failure as a path that does not exist.
             uri = f"{self._client.get_run(version.run_id).info.artifact_uri}/{_ARTIFACT_PATH}"
             try:
-                got = Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=self.uri))
+                copy = Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=self.uri))
             except (MlflowException, OSError) as error:
-                if not _says_that_nothing_is_there(error):
+                if not _is_missing(error):
                     raise
                 raise DamagedArtifactError(f"{label} cannot be copied from the store: {error}", hint=hint) from error
-            found = content_hash(got)
+            found = content_hash(copy)
             if found != expected:
                 raise DamagedArtifactError(
                     f"the files of {label} in the store are not those that were registered "
                     f"(hash {found[:12]}, registered {expected[:12]})",
                     hint=hint,
                 )
-            replace_dir(got, target)
+            replace_dir(copy, target)
         return target
 
     def verify(self, version: ModelVersion) -> None:
@@ -231,7 +231,7 @@ class Registry:
             self.download(version, Path(folder) / version.model)
 
     def put_back(self, version: ModelVersion, artifact: Path) -> bool:
-        """Write a version's files to the store again, if `artifact` is a whole copy of them; whether it is."""
+        """Write a version's files to the store again if `artifact` is a whole copy of them; returns whether it is."""
         if not artifact.is_dir() or content_hash(artifact) != version.tags.get(ARTIFACT_HASH):
             return False
         with self._reachable():
@@ -262,27 +262,27 @@ class Registry:
     def _reachable(self) -> Iterator[None]:
         hint = "check that the server runs and that tracking.uri is right"
         if self.uri.startswith(("http://", "https://")):
-            # MLflow itself tries for four minutes a call, and a night makes a dozen of them before it can report. Whose
-            # certificate it is, and what is answered, is for MLflow's own client and its settings to judge.
+            # MLflow's client retries each call for four minutes, and a night makes a dozen calls before it can report.
+            # This request only asks whether a server answers: certificate and status are checked by MLflow's client.
             try:
                 httpx.head(self.uri, timeout=_ANSWER_SECONDS, verify=False)
             except (httpx.ConnectError, httpx.TimeoutException, httpx.InvalidURL) as error:
                 raise RegistryUnavailableError(f"no MLflow server answers at {self.uri}: {error}", hint=hint) from error
             except httpx.TransportError:
-                pass  # somebody is there, and does not like such a question
+                pass  # a server is there, and refuses this request
         try:
             yield
         except MlflowException as error:
             # A server that is restarted or overloaded, or a locked database: MLflow's client gave up after its own retries.
-            away = error.error_code in {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
-            kind = RegistryUnavailableError if away else RegistryError
+            unavailable = error.error_code in {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
+            kind = RegistryUnavailableError if unavailable else RegistryError
             raise kind(f"the MLflow registry at {self.uri} answered: {error.message}", hint=hint) from error
         except RequestException as error:
             raise RegistryUnavailableError(f"the artifact store of {self.uri} failed: {error}", hint=hint) from error
 
 
-def _says_that_nothing_is_there(error: Exception) -> bool:
-    """Whether an artifact store lacks the files, as opposed to being away, or this machine having no room for them."""
+def _is_missing(error: Exception) -> bool:
+    """Whether the store lacks the files; False when the store is unavailable or this machine's disk is full."""
     if isinstance(error, MlflowException):
         return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
     if isinstance(error, RequestException):

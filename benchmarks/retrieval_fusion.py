@@ -91,7 +91,7 @@ def judge_search(
 
 
 def held_out_recall(judged: dict[str, Judgement], queries: list[QueryRow], halvings: int = 200) -> float:
-    """Mean recall@5 on the half of the queries that did not choose the way."""
+    """Mean recall@5 on the half of the queries that did not choose the search."""
     ways = [judgement for name, judgement in judged.items() if name != CONFIGURED]
     ndcg, recall = (
         np.array(

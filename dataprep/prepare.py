@@ -32,7 +32,7 @@ from dataprep.settings import DataSettings, ImportSettings, SourceName
 from dataprep.synthetic.source import write_sample
 
 _LOCK_WAIT_SECONDS = 120.0
-"""How long an import may hold a source before preparation gives up."""
+"""Seconds that preparation waits for an import that holds a source."""
 
 
 def prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir: Path) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir
 
 
 def _prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir: Path) -> dict[str, Any]:
-    """The work, while nobody can replace a source."""
+    """Prepare while the sources are locked."""
     manifests = {source: read_manifest(raw_root / source) for source in settings.sources}
     _warn_of_other_imports(manifests, settings.imports)
     building = out_dir.with_name(f".{out_dir.name}.building")

@@ -56,7 +56,7 @@ def metric_tables(folder: Path) -> str:
             "chat",
             f"loss **{said['loss_reduction']:.1%}** below the base's (95 % interval {said['loss_reduction_low']:.1%} to "
             f"{said['loss_reduction_high']:.1%}; {test['chat']['challenger']['n']} answers)",
-            f"base: {said['base_answer_loss']:.2f} nats a token, against {said['answer_loss']:.2f}",
+            f"base: {said['base_answer_loss']:.2f} nats per token, against {said['answer_loss']:.2f}",
         ),
     ]
     lines = ["| model | metrics on the test split | baseline | seconds of training |", "|---|---|---|---|"]

@@ -1,7 +1,7 @@
 """Promotion: register a candidate once, check the registered copy, apply the gate, move the aliases.
 
-Every step can be repeated: a night that was killed between two of them finishes the rest. A candidate is judged once, so that
-an operator's rollback is not undone by the next night.
+Every step can be repeated: after a kill the next night finishes the rest. A candidate is judged once, so that the next night
+does not undo an operator's rollback.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Outcome:
     """One row of the night's table.
 
     Attributes:
-        champion: value of the metric of the champion before the night, None when there was none.
-        challenger: value of the newest candidate.
+        champion: the metric of the champion before the night, None when there was none.
+        challenger: the metric of the newest candidate.
         verdict: `promoted`, `kept champion`, `rejected`, `nothing new` or `failed`.
         version: version that serves now, None when none does.
         seconds: training and evaluation, as measured when they ran.
@@ -75,7 +75,7 @@ def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Out
     serving = registry.at(model, CHAMPION)
     champion = verdict.champion
     if known and serving is not None and serving.version == version.version:
-        champion = verdict.challenger  # it was promoted and serves since
+        champion = verdict.challenger  # an earlier run promoted it
     return Outcome(
         model=model, metric=verdict.metric, champion=champion, challenger=verdict.challenger, verdict=label,
         reasons=reasons, version=serving.version if serving else None, seconds=round(seconds, 1),
@@ -101,7 +101,7 @@ def failed(workspace: Workspace, registry: Registry, model: str, reason: str) ->
     """Row of a model whose stages failed; its champion goes on serving."""
     try:
         serving = registry.at(model, CHAMPION)
-    except RegistryError:  # that may be the very reason
+    except RegistryError:  # the registry may be what failed
         serving = None
     return Outcome(
         model=model, metric=workspace.profile.gate.rule(model).metric, champion=None, challenger=None, verdict="failed",
@@ -115,8 +115,8 @@ class Champions:
 
     Attributes:
         versions: model to version.
-        problems: model to why the registry's copy of its champion cannot be used.
-        put_back: models whose files in the store were damaged and were written again from a whole copy.
+        problems: model to why the registry's copy of the champion cannot be used.
+        put_back: models whose damaged files in the store were replaced from a whole copy.
     """
 
     versions: dict[str, str]
@@ -168,7 +168,7 @@ def fetch_champions(workspace: Workspace, registry: Registry) -> Champions:
 
 
 def _stored_copy(workspace: Workspace, registry: Registry, champion: ModelVersion, target: Path) -> tuple[Path, bool]:
-    """Copy of a champion's files from the store; whether they were damaged and were put back from a whole copy first.
+    """Copy of a champion's files from the store, and whether damaged files were first replaced from a whole copy.
 
     Raises:
         DamagedArtifactError: they are damaged, and this machine has no whole copy.
@@ -179,7 +179,7 @@ def _stored_copy(workspace: Workspace, registry: Registry, champion: ModelVersio
         copies = [workspace.folder / parent / champion.model for parent in ("champions", "models")]
         if not any(registry.put_back(champion, copy) for copy in copies):
             raise
-        return registry.download(champion, target), True  # a file too many would still be there, and is damage as well
+        return registry.download(champion, target), True  # raises again when the store has a file too many
 
 
 def _register(
@@ -187,7 +187,7 @@ def _register(
 ) -> ModelVersion:
     artifact = workspace.folder / "models" / model
     lineage = read_json(artifact / "lineage.json", f"the lineage of {model}")
-    # As they were for the training: those of this moment may be others.
+    # The settings of the training; the current ones may differ.
     params = read_json(artifact / "params.json", f"the settings of {model}")
     tags = {key: str(value) for key, value in lineage.items()} | {
         "config_hash": value_hash(params),
@@ -217,17 +217,17 @@ def _run_id(workspace: Workspace, model: str, candidate_id: str) -> str | None:
 
 
 def _check_copy(workspace: Workspace, registry: Registry, version: ModelVersion, verdict: Verdict) -> Verdict:
-    """Fetch the registered copy and let a process of its own answer the smoke test with it.
+    """Fetch the registered copy and run its smoke test in a separate process.
 
     Raises:
-        StageError: the test could not be carried out. That says nothing of the model: only a wrong answer is a verdict.
+        StageError: the test could not run, which says nothing about the model: only a wrong answer is a verdict.
     """
     seconds = workspace.profile.night.check_timeout_minutes * 60
     label = f"the smoke test of {version.model} version {version.version}"
     with tempfile.TemporaryDirectory(prefix="aura-check-") as name:
         folder = registry.download(version, Path(name) / version.model)
         error_file = Path(name) / "error.json"
-        # On the device that will serve it: a large model may take longer on a CPU than anybody wants to wait.
+        # On the serving device: on a CPU a large model may exceed the time limit.
         command = [sys.executable, "-m", "training.smoke_test", version.model, str(folder)]
         command += ["--device", workspace.profile.serving.device]
         try:

@@ -28,7 +28,8 @@ class NightReport:
     Attributes:
         index: what `metrics/index.json` says; empty when the index stage failed.
         bentos: service to tag of the Bento that answered.
-        problems: stage to what went wrong.
+        links: name to where a person finds it.
+        problems: step to what went wrong.
     """
 
     profile: str
@@ -128,7 +129,7 @@ def to_json(report: NightReport) -> dict[str, Any]:
 
 
 def write_report(report: NightReport, folder: Path, name: str) -> None:
-    """Write the report and `result.json` into the night's own folder, and into `folder` as those of the latest night."""
+    """Write the report and `result.json` into the night's folder, and into `folder` as the latest ones."""
     for where, file in ((folder / name, REPORT), (folder, "latest.md")):
         write_text(where / file, to_markdown(report, where))
         write_json(where / RESULT, to_json(report))

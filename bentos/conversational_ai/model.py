@@ -37,14 +37,14 @@ if TYPE_CHECKING:  # the service never needs torch
 
 RUNNER_SECONDS = 600
 _MARGIN_SECONDS = 30
-"""Seconds between the end of the slowest answer and the moment when BentoML's client gives it up; the client's clock runs
-while an answer waits for the lock, too."""
+"""Seconds between the end of the slowest answer and the timeout of BentoML's client, whose clock also runs while an answer
+waits for the lock."""
 _END = object()
 
 
 @bentoml.service(name="conversational_ai_model", **runner_options(RUNNER_SECONDS))
 class ChatRunner:
-    """The champion adapter on its base, and the served index, in a process of their own."""
+    """The champion adapter on its base, and the served index, in a separate process."""
 
     def __init__(
         self, assets: Assets | None = None, load_model: Callable[[Path, str], ChatModel] | None = None
@@ -75,7 +75,7 @@ class ChatRunner:
 
     @bentoml.api
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
-        """Events: tokens as they are generated, then that it finished; or a failure alone.
+        """Events: tokens as they are generated, then `Finished`; or a single failure.
 
         Generation ends early when `stop` names the same answer.
         """

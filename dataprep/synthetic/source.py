@@ -31,7 +31,7 @@ _PARTS = ("detection", "outfits", "catalog")
 _KIND_SHARE = {"figure": 0.45, "flat-lay": 0.08, "rail": 0.02, "product": 0.45}
 _PRODUCT_FILL = 0.84
 _LOCK_WAIT_SECONDS = 120.0
-"""How long another process may hold the folder: it may be drawing the same data."""
+"""Seconds to wait for another process that holds the folder: it may be drawing the same data."""
 
 
 def write_sample(raw_dir: Path, settings: SampleSettings) -> Manifest:
@@ -40,7 +40,7 @@ def write_sample(raw_dir: Path, settings: SampleSettings) -> Manifest:
     A folder that already holds exactly this data, drawn by this code, is left as it is; any other is replaced whole.
 
     Raises:
-        BusyError: somebody else is writing or reading the folder.
+        BusyError: another process writes or reads the folder.
     """
     wanted, code_hash = settings.model_dump(), _code_hash()
     with locked(raw_dir, wait_seconds=_LOCK_WAIT_SECONDS):
@@ -49,7 +49,7 @@ def write_sample(raw_dir: Path, settings: SampleSettings) -> Manifest:
         if present is not None and (present.settings, present.drawn_by) == (wanted, code_hash):
             return present
         building = raw_dir.with_name(f".{raw_dir.name}.drawing")
-        # Left by a run that was killed.
+        # Left by a killed run.
         shutil.rmtree(building, ignore_errors=True)
         manifest = Manifest(
             name=SYNTHETIC, licence="drawn by this project; same licence as its code", seed=settings.seed,

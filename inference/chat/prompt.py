@@ -1,4 +1,4 @@
-"""The one prompt builder: training, evaluation and serving turn a conversation into tokens here and nowhere else.
+"""The prompt builder: training, evaluation and serving all turn a conversation into tokens here.
 
 A prompt is the system text, the bounded history, and the question with the retrieved passages before it, rendered by the
 tokenizer's own chat template. Passages belong to the last question alone, so that history stays short and they are
@@ -17,7 +17,7 @@ from aura.errors import InvalidRequestError
 from inference.chat.settings import PromptSettings
 
 PROMPT_VERSION = 1
-"""Raise when the same conversation would give other tokens: an adapter is only good for the prompts it was trained on."""
+"""Raise it when the same conversation gives other tokens: an adapter fits only the prompts that it was trained on."""
 
 Message = Mapping[str, str]
 ROLES = ("user", "assistant")
@@ -41,7 +41,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt and the answer to learn or to score; a loss counts `answer_ids` and nothing else."""
+    """A prompt and the answer to learn or to score; only `answer_ids` count in a loss."""
 
     prompt_ids: list[int]
     answer_ids: list[int]
@@ -173,7 +173,7 @@ class PromptBuilder:
         return beginning.rsplit(None, 1)[0] if " " in beginning else beginning
 
     def _plain(self, text: str) -> str:
-        """Text without control tokens: a message must not be able to end its turn and open another."""
+        """Text without control tokens, so that a message cannot end itself and open another."""
         return self._control_token.sub(" ", text) if self._control_token else text
 
     def _ids(self, text: str) -> list[int]:

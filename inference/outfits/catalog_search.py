@@ -25,11 +25,11 @@ class CatalogSearch:
     """Items by id and by category, with embeddings float32 (N, D)."""
 
     def __init__(self, folder: Path, model: OutfitModel, model_hash: str) -> None:
-        """Read the catalog and embed it, or take the embeddings that an earlier start left in the cache.
+        """Read the catalog and embed it, or take the embeddings from the cache.
 
         Args:
-            model_hash: content hash of the model's artifact. Its version or folder would not do: every Bento has its
-                champion in the same folder, and all share one cache.
+            model_hash: content hash of the model's artifact. Not its version or folder: every Bento has its champion in the
+                same folder, and all share one cache.
 
         Raises:
             IndexNotReadyError: there is no catalog.
@@ -54,7 +54,7 @@ class CatalogSearch:
         return item_id in self._row
 
     def item(self, item_id: str) -> Item:
-        """One item with its image; `KeyError` when the catalog has none of this id."""
+        """One item with its image; `KeyError` when the catalog has no such item."""
         return self._as_item(self._records[self._row[item_id]])
 
     def nearest(

@@ -1,4 +1,4 @@
-"""A night that comes by itself: `prefect.yaml` deployed to a real server with a cron of every minute, and a worker.
+"""A scheduled night: `prefect.yaml` deployed to a real server with a cron of every minute, and a worker.
 
 Nothing here starts a run but the schedule. Then: who hears of a night that failed, and of one that did not come.
 """

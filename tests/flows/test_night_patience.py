@@ -22,7 +22,7 @@ from aura.paths import profile_paths
 from aura.registry import Registry
 from flows.heartbeat import beat
 from flows.night_steps import Night
-from flows.nightly import _close_books
+from flows.nightly import _mark_killed_run
 from flows.profile import load_profile
 from flows.workspace import Workspace
 
@@ -99,7 +99,7 @@ def test_a_run_that_died_is_marked_crashed_unless_it_is_this_very_one_tried_agai
 
         @flow
         def night(died: str = "") -> str:
-            _close_books(died or str(flow_run.id))
+            _mark_killed_run(died or str(flow_run.id))
             return str(client.read_flow_run(flow_run.id).state_type.value)  # type: ignore[union-attr]
 
         killed = client.create_flow_run(night, state=Running())

@@ -210,12 +210,12 @@ def test_champions_that_a_killed_run_fetched_in_part_are_fetched_again(
     assert fetch_champions(workspace, registry).versions == {"outfits": "1"}
     folder = workspace.folder / "champions"
     registry.promote("outfits", register(registry, tmp_path, "second").version)
-    # Killed after the new copy came and before it was noted: the note names nothing that is not there.
+    # Killed after the new copy came and before the manifest: the manifest names no copy that is not there.
     write_json(folder / "champions.json", {})
     write_json(folder / "outfits" / "config.json", {"candidate": "half"})
     assert fetch_champions(workspace, registry).versions == {"outfits": "2"}
     assert read_json(folder / "outfits" / "config.json", "config") == {"candidate": "second"}
-    # Killed while the old copy was being replaced: a part of it is gone. Or somebody changed a file.
+    # Killed while the old copy was being replaced: a part of it is gone. Or a file was changed.
     for damage in ("", '{"candidate": "changed"}'):
         write_text(folder / "outfits" / "config.json", damage)
         assert fetch_champions(workspace, registry).versions == {"outfits": "2"}

@@ -1,7 +1,7 @@
 """transformers' own matcher and detection loss, kept in fp32 and checked.
 
 Under mixed precision the Hungarian matcher meets values that half precision cannot hold and fails with "matrix contains
-invalid numeric entries"; a loss that is not finite would otherwise be matched away silently.
+invalid numeric entries"; a loss that is not finite would otherwise go unnoticed.
 """
 
 from __future__ import annotations

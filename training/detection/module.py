@@ -80,7 +80,7 @@ class DetectionModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         settings = self._settings
-        # One kernel instead of 240 small ones a step. Lightning cannot clip gradients that it scales itself if fused.
+        # One kernel instead of 240 small ones per step. Lightning cannot clip gradients that it scales itself if fused.
         fused = settings.precision != "16-mixed"
         optimizer = torch.optim.AdamW(self._parameter_groups(), lr=settings.learning_rate, fused=fused)
         schedule = OneCycleLR(

@@ -10,7 +10,7 @@ from training.settings import TrainerSettings
 
 
 class AugmentSettings(Section):
-    """Strengths; 0 switches a part off.
+    """Strengths; 0 switches an augmentation off.
 
     The defaults are weak: drawn photos vary by themselves, and a training of minutes would only underfit.
     """
@@ -61,4 +61,4 @@ class DetectionSettings(TrainerSettings):
     auxiliary_weight: float = Field(default=1.0, ge=0)
     """Weight of the auxiliary head's loss; only where the network is made from scratch."""
     nms_iou: float | None = Field(default=0.7, gt=0, lt=1)
-    """IoU above which the weaker of two boxes of one category is dropped; null: none is."""
+    """IoU above which the weaker of two boxes of one category is dropped; null: none is dropped."""

@@ -1,6 +1,6 @@
 """Prepared outfits: checked rows, items read once into memory, batches of whole outfits.
 
-Text embeddings and pictures (64 px: 12 KB an item, so 100,000 items take 1.2 GB) never change during a training, so they
+Text embeddings and pictures (64 px: 12 KB per item, so 100,000 items take 1.2 GB) never change during a training, so they
 are computed before the first epoch, once for the garments of the training and the validation split together.
 """
 
@@ -145,7 +145,7 @@ class OutfitDataset(Dataset[list[int]]):
         return self._rows[index]
 
     def collate(self, outfits: Sequence[list[int]]) -> OutfitBatch:
-        """Batch whose items are distinct: a garment in two outfits is encoded once and is nobody's negative there."""
+        """Batch whose items are distinct: a garment in two outfits is encoded once, and is no negative for either outfit."""
         distinct = np.unique(np.concatenate([np.asarray(outfit) for outfit in outfits]))
         local = [np.searchsorted(distinct, outfit).tolist() for outfit in outfits]
         return OutfitBatch(self._table.tensors.take(torch.from_numpy(distinct)), Outfits(*pad_members(local)))

@@ -1,8 +1,8 @@
 """Negatives made from the batch itself: corrupted outfits, blanks to fill, and which items may serve as wrong answers.
 
-Shapes: N items, B outfits, L places (padded). Everything random comes from torch's global generator, which
-`training.trainer.SeedEachBatch` reseeds before each training batch, so that a resumed training sees what an unbroken one
-would have seen.
+Shapes: N items, B outfits, L positions (padded). Everything random comes from torch's global generator, which
+`training.trainer.SeedEachBatch` reseeds before each training batch, so that a resumed training sees what an uninterrupted
+one would have seen.
 """
 
 from __future__ import annotations

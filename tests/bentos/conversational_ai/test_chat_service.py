@@ -210,7 +210,7 @@ def test_an_answer_is_stopped_when_its_http_caller_goes(client: TestClient, runn
     assert asyncio.run(leave_while_it_is_generated(app))[0]["status"] == 499
     assert (runner.generating, len(runner.stopped)) == (0, 1)
     runner.may_go_on.set()
-    for _ in range(MOST):  # its place is free again
+    for _ in range(MOST):  # its slot is free again
         assert client.post("/chat", json={"messages": [user("Which shoes?")]}).status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""The door itself: BentoML's server of a runner and its client, in one process, with what they make of our messages.
+"""BentoML's server of a runner and its client in one process: how they carry the messages.
 
 The runners are the real ones, with stand-ins for their models.
 """

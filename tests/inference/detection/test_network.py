@@ -55,7 +55,7 @@ def test_every_weight_is_trained() -> None:
     assert len(untouched) < 4
 
 
-def test_start_values_spread_and_expect_nothing() -> None:
+def test_initial_predictions_spread_and_expect_nothing() -> None:
     torch.manual_seed(1)
     model = build_tiny(TinyShape(), LABELS).eval()
     output = model(pixel_values=torch.randn(1, 3, 192, 128))
@@ -66,7 +66,7 @@ def test_start_values_spread_and_expect_nothing() -> None:
 
 def test_saved_network_loads_with_plain_transformers(tmp_path: Path) -> None:
     model = build("conditional_detr").train()
-    # Moves the running statistics of the normalisation away from their start values, as a training does.
+    # Moves the running statistics of the normalisation away from their initial values, as a training does.
     with torch.no_grad():
         model(pixel_values=torch.randn(4, 3, 96, 64) * 3 + 1)
     model.eval().save_pretrained(tmp_path)
