@@ -1,6 +1,6 @@
 """Raw source folders: the report of an import, writing a source in one rename, finding a complete source.
 
-Every source has the same layout; a part that a source cannot give is left out:
+Every source has the same layout; what a source cannot give is left out:
 
     detection/images/<file>.jpg, detection/annotations.json    COCO, with a `group` per picture
     outfits/images/<item_id>.jpg, outfits/items.jsonl, outfits/outfits.jsonl

@@ -1,9 +1,9 @@
-"""What a night reached and how its services answer about one photo, as the Markdown of `docs/first-night.md`.
+"""Metrics of a night and answers of its services about one photo, as the Markdown of `docs/first-night.md`.
 
     aura serve --profile ccp &
     python docs/first_night.py --profile ccp --photo PATH/photos/0120.jpg
 
-Figures come from the night's working copy, answers from the running services.
+Metrics come from the night's working copy, answers from the running services.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ def import_ccp(path: Path, raw_dir: Path, settings: DataSettings) -> ImportRepor
     pairs, total = _pairs(path, report)
     tables = _Tables(settings.imports)
     with writing(raw_dir, report, settings.imports) as folder:
-        for part in ("detection", "outfits", "catalog"):
-            (folder / part / "images").mkdir(parents=True)
+        for name in ("detection", "outfits", "catalog"):
+            (folder / name / "images").mkdir(parents=True)
         work = [
             PhotoWork(photo=photo, mask=mask, labels=labels, folder=folder, settings=settings.imports)
             for photo, mask in pairs

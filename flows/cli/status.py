@@ -1,4 +1,4 @@
-"""`aura status`: what serves, when the last night was, whether one runs now."""
+"""`aura status`: champions, index, the last and the running night, services."""
 
 from __future__ import annotations
 

@@ -37,13 +37,13 @@ def test_lab_of_known_colours() -> None:
     np.testing.assert_allclose(lab, [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.2]], atol=0.05)
 
 
-def _pixels(*parts: tuple[str, int]) -> np.ndarray:
-    rows = [np.tile(np.frombuffer(bytes.fromhex(code), dtype=np.uint8), (number, 1)) for code, number in parts]
+def _pixels(*patches: tuple[str, int]) -> np.ndarray:
+    rows = [np.tile(np.frombuffer(bytes.fromhex(code), dtype=np.uint8), (number, 1)) for code, number in patches]
     return np.concatenate(rows)
 
 
 @pytest.mark.parametrize(
-    ("parts", "colours"),
+    ("patches", "colours"),
     [
         ([("1b2440", 500)], Colours("navy")),
         ([("0b0b0b", 700), ("fafafa", 300)], Colours("black", "white")),
@@ -54,8 +54,8 @@ def _pixels(*parts: tuple[str, int]) -> np.ndarray:
         ([("b81f2f", 1)], Colours("red")),
     ],
 )
-def test_names(parts: list[tuple[str, int]], colours: Colours) -> None:
-    assert name_colours(_pixels(*parts)) == colours
+def test_names(patches: list[tuple[str, int]], colours: Colours) -> None:
+    assert name_colours(_pixels(*patches)) == colours
 
 
 def test_the_order_of_pixels_does_not_matter() -> None:

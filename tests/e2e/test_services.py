@@ -250,10 +250,10 @@ def test_a_conversation_over_the_websocket_goes_on_after_a_bad_frame(urls: dict[
     with connect(urls["conversational_ai"].replace("http", "ws", 1) + "/ws/chat", open_timeout=30) as socket:
 
         def frames() -> list[dict[str, object]]:
-            got = [json.loads(socket.recv(timeout=60))]
-            while got[-1]["type"] not in ("done", "error"):
-                got.append(json.loads(socket.recv(timeout=60)))
-            return got
+            received = [json.loads(socket.recv(timeout=60))]
+            while received[-1]["type"] not in ("done", "error"):
+                received.append(json.loads(socket.recv(timeout=60)))
+            return received
 
         socket.send("{broken")
         assert frames()[-1]["type"] == "error"

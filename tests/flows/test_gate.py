@@ -48,34 +48,36 @@ def test_one_fallen_slice_is_enough_to_keep_the_champion() -> None:
 
 
 def test_a_slice_that_the_challenger_does_not_have_is_not_compared() -> None:
-    given = comparison(0.6, 0.4)
-    given["champion"]["slices"] = {"category": {"hats": 0.9}}
-    assert judge(given, RULE).promote
+    compared = comparison(0.6, 0.4)
+    compared["champion"]["slices"] = {"category": {"hats": 0.9}}
+    assert judge(compared, RULE).promote
 
 
 def test_a_small_slice_has_no_say() -> None:
-    given = comparison(0.6, 0.4, scarves=(0.9, 0.1))
-    given["challenger"]["slice_sizes"] = {"category": {"scarves": 6}}
-    assert judge(given, RULE).promote
-    given["challenger"]["slice_sizes"] = {"category": {"scarves": 20}}
-    assert judge(given, RULE).reasons == ["category scarves falls from 0.900 to 0.100"]
+    compared = comparison(0.6, 0.4, scarves=(0.9, 0.1))
+    compared["challenger"]["slice_sizes"] = {"category": {"scarves": 6}}
+    assert judge(compared, RULE).promote
+    compared["challenger"]["slice_sizes"] = {"category": {"scarves": 20}}
+    assert judge(compared, RULE).reasons == ["category scarves falls from 0.900 to 0.100"]
 
 
 def test_the_comparison_may_use_another_metric_than_the_floor() -> None:
-    given = comparison(0.10, 0.15)
+    compared = comparison(0.10, 0.15)
     for role, text in (("challenger", 0.62), ("champion", 0.58)):
-        given[role]["metrics"]["char_probability"] = text
+        compared[role]["metrics"]["char_probability"] = text
     rule = ChatGate(metric="loss_reduction", floor=0.05)
     for role in ("challenger", "champion"):
-        given[role]["metrics"]["loss_reduction"] = given[role]["metrics"]["ap50"]
-    assert judge(given, rule).promote, "a better base leaves less to reduce"
-    given["challenger"]["metrics"]["char_probability"] = 0.581
-    assert judge(given, rule).reasons == ["char_probability 0.581 does not exceed 0.586 (champion 0.580 plus margin)"]
+        compared[role]["metrics"]["loss_reduction"] = compared[role]["metrics"]["ap50"]
+    assert judge(compared, rule).promote, "a better base leaves less to reduce"
+    compared["challenger"]["metrics"]["char_probability"] = 0.581
+    assert judge(compared, rule).reasons == [
+        "char_probability 0.581 does not exceed 0.586 (champion 0.580 plus margin)"
+    ]
 
 
 def test_a_champion_that_cannot_be_judged_is_named_in_the_reason() -> None:
-    given = comparison(0.5) | {"champion_problem": "made for other categories"}
-    assert "cannot be judged any more: made for other categories" in judge(given, RULE).reasons[0]
+    compared = comparison(0.5) | {"champion_problem": "made for other categories"}
+    assert "cannot be judged any more: made for other categories" in judge(compared, RULE).reasons[0]
 
 
 def test_a_metric_that_was_not_measured_is_a_mistake_of_the_caller() -> None:

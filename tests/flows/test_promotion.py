@@ -199,7 +199,7 @@ def test_a_champion_whose_stored_weights_were_set_to_zero_is_never_packed(
     found = fetch_champions(workspace, registry)
     assert found.versions == {}
     assert "are not those that were registered" in found.problems["outfits"]
-    assert read_json(workspace.folder / "champions" / "champions.json", "the note") == {}
+    assert read_json(workspace.folder / "champions" / "champions.json", "the manifest") == {}
     assert not (workspace.folder / "champions" / "outfits").exists()
 
 

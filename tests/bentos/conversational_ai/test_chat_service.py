@@ -121,10 +121,10 @@ def assistant(text: str) -> dict[str, str]:
 
 
 def frames(socket: Any) -> list[dict[str, Any]]:
-    got = [socket.receive_json()]
-    while got[-1]["type"] not in ("done", "error"):
-        got.append(socket.receive_json())
-    return got
+    received = [socket.receive_json()]
+    while received[-1]["type"] not in ("done", "error"):
+        received.append(socket.receive_json())
+    return received
 
 
 def until(condition: Any) -> None:

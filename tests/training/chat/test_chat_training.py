@@ -160,7 +160,7 @@ def test_what_compares_artifacts_is_the_probability_per_character_of_the_answers
 def test_an_artifact_that_cuts_answers_in_training_is_judged_on_whole_ones(
     artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings, tmp_path: Path
 ) -> None:
-    """Where a cut falls depends on the tokenizer; nats of a part over the characters of the whole would flatter."""
+    """Where a cut falls depends on the tokenizer; nats of a cut answer over all characters would look too good."""
     cutting = Path(shutil.copytree(artifact[0] / "out", tmp_path / "cutting"))
     prompt = json.loads((cutting / "preprocess.json").read_text())
     (cutting / "preprocess.json").write_text(json.dumps(prompt | {"answer_tokens": 8}))

@@ -1,4 +1,4 @@
-"""The evaluation of an artifact: one encoding per garment, metrics beside those of memory, the device of the settings."""
+"""The evaluation of an artifact: one encoding per garment, metrics beside the baselines', the device of the settings."""
 
 from __future__ import annotations
 

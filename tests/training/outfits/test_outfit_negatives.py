@@ -1,4 +1,4 @@
-"""Negatives of a batch: corrupted outfits, thinned ones, blanks and wrong answers keep their promises at every throw."""
+"""Negatives of a batch: corrupted outfits, thinned ones, blanks and wrong answers hold their guarantees at every draw."""
 
 from __future__ import annotations
 

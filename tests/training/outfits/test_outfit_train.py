@@ -219,7 +219,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
     assert resume_path(broken) is not None
     assert not list(broken.out_dir.iterdir())
     resumed = train(settings, broken)
-    # The second epoch begins anew; the first is not repeated.
+    # The second epoch starts again; the first is not repeated.
     assert steps == 7 + 8
     assert resumed == fresh[1]
     _assert_same(_weights(fresh[0]), _weights(tmp_path / "broken"))
