@@ -23,7 +23,7 @@ def test_a_killed_night_leaves_nothing_running(nights: Nights) -> None:
 def test_the_next_night_carries_on_and_ends_well(nights: Nights) -> None:
     output = nights.second.stdout + nights.second.stderr
     assert nights.second.returncode == 0, output
-    assert "carries on where it was" in output
+    assert "this run continues its work" in output
     assert "Nothing to do in 1 of 9 stages: prepare" in output
     for model in MODELS:
         assert f"{model}: first champion" in output
