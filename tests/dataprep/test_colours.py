@@ -9,7 +9,7 @@ from dataprep.colours import Colours, difference, name_colours, to_lab
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "expected"),
+    ("first", "second", "expected"),
     [
         # Sharma, Wu and Dalal (2005), table 1, pairs 1, 3, 7, 9, 11, 17 to 20, 25 and 34.
         ((50.0000, 2.6772, -79.7751), (50.0000, 0.0000, -82.7485), 2.0425),
