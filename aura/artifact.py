@@ -1,7 +1,7 @@
 """Files of a model artifact: atomic writes, checked reads, content hashes.
 
 An artifact is a directory with weights, `config.json`, `preprocess.json`, `labels.json`, `metrics.json` and `card.md`.
-Writers build it beside its place and swap it in, so that a crash never leaves half of one where a reader looks.
+Writers build it beside the target and swap it in, so that readers never see a partial artifact after a crash.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the list of names in a folder, to the disk: without it a power cut may leave an empty file."""
+    """Flush a file, or the entries of a folder, to the disk: without it a power cut may leave an empty file."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -63,10 +63,10 @@ def read_json(path: Path, what: str) -> Any:
 
 
 def replace_dir(source: Path, target: Path) -> None:
-    """Put the finished directory `source` in the place of `target`.
+    """Replace `target` by the finished directory `source`.
 
     A crash between the two renames leaves `target` missing and its old content in `.<name>.old`; the next call or
-    `recover_dir` puts that right.
+    `recover_dir` repairs that.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     for path in [*source.rglob("*"), source]:
@@ -83,7 +83,7 @@ def replace_dir(source: Path, target: Path) -> None:
 
 
 def recover_dir(target: Path) -> None:
-    """Undo a `replace_dir` that was cut off between its renames."""
+    """Undo a `replace_dir` that was killed between its two renames."""
     old = target.with_name(f".{target.name}.old")
     if old.exists() and not target.exists():
         old.rename(target)

@@ -1,6 +1,6 @@
-"""How an error leaves a process with its class: as JSON in a file that the process waiting for it has named.
+"""Pass an error with its class to the waiting process: as JSON, in a file that the waiting process names.
 
-A stage of the pipeline runs below DVC and a shell, which hand on an exit code at most. Its output is for people.
+A stage of the pipeline runs below DVC and a shell, which pass on an exit code at most. Its output is for people.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EXIT_CODE = 2
 
 
 def report_error(error: AuraError) -> int:
-    """Print an error for people, leave it for the process that waits, and return the exit code to end with."""
+    """Print an error, write it to the error file if there is one, and return the exit code."""
     print(f"error: {error}", file=sys.stderr)
     if path := os.environ.get(ERROR_FILE):
         write_json(Path(path), error.as_dict())
@@ -28,7 +28,7 @@ def report_error(error: AuraError) -> int:
 
 
 def read_error(path: Path) -> AuraError | None:
-    """The error that a process left, or None: it ended well, or without a word."""
+    """The error that a process left, or None when it left none."""
     try:
         return error_from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError):

@@ -11,11 +11,11 @@ from typing import Any
 
 
 class AuraError(Exception):
-    """Base of every error that is meant for a user's eyes.
+    """Base of every error that a user may see.
 
     Attributes:
         code: stable name of the class for programs.
-        transient: whether the same attempt may succeed later without anybody's help, so that it is worth another try.
+        transient: whether a retry may succeed without a change by a person.
     """
 
     code = "internal"
@@ -34,7 +34,7 @@ class AuraError(Exception):
         return (_rebuild, (type(self), self.message, self.hint))
 
     def as_dict(self) -> dict[str, str]:
-        """The error as plain values, for another process; `error_from_dict` makes the same class of it again."""
+        """The error as plain values, for another process; `error_from_dict` restores its class."""
         return {"code": self.code, "message": self.message, "hint": self.hint}
 
 
@@ -44,7 +44,7 @@ def _rebuild(kind: type[AuraError], message: str, hint: str) -> AuraError:
 
 def error_from_dict(values: dict[str, Any]) -> AuraError:
     """The error that `as_dict` described; an unknown code becomes a plain `AuraError`."""
-    kinds = {kind.code: kind for kind in reversed([*_kinds(AuraError)])}  # a class that inherits its code gives way
+    kinds = {kind.code: kind for kind in reversed([*_kinds(AuraError)])}  # the class that defines a code wins
     return kinds.get(str(values.get("code")), AuraError)(str(values["message"]), hint=str(values.get("hint", "")))
 
 
@@ -131,14 +131,14 @@ class StageError(AuraError):
 
 
 class StageInterruptedError(StageError):
-    """A pipeline stage was killed, ran out of time or memory, or met something that is away at the moment."""
+    """A pipeline stage was killed, ran out of time or memory, or needed a server that is unavailable at the moment."""
 
     code = "stage_interrupted"
     transient = True
 
 
 class DeadlineError(AuraError):
-    """The time that a night may take is over."""
+    """The time limit of the night has passed."""
 
     code = "deadline"
 
@@ -157,7 +157,7 @@ class ServiceUnavailableError(ServiceError):
 
 
 class StartError(ServiceError):
-    """A server did not start, or not within its limit: on a busy machine it may the next time."""
+    """A server did not start within its time limit; on a busy machine a retry may succeed."""
 
     code = "start_failed"
     transient = True

@@ -1,7 +1,7 @@
 """Which code decides a result: everything that an entry imports, directly or not, found in the import graph (grimp).
 
-A stage is repeated, and a training is another candidate, when that code changes. Nobody keeps a list of it, which would be
-forgotten; what is kept is the list of modules that change no result.
+When that code changes, a stage runs again and a training makes a new candidate. No list of it needs upkeep: only the
+modules that change no result are listed.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ PACKAGES = ("aura", "dataprep", "inference", "training", "flows", "bentos")
 
 NO_EFFECT = {
     "aura.artifact": "how files are written, not what is in them",
-    "aura.error_file": "how an error is told",
-    "aura.errors": "words",
-    "aura.fingerprints": "another fingerprint calls for a new run by itself",
-    "aura.lineage": "another hash calls for a new run by itself",
-    "aura.paths": "places",
-    "aura.problems": "words",
+    "aura.error_file": "how an error is reported",
+    "aura.errors": "texts of errors",
+    "aura.fingerprints": "another fingerprint causes a new run by itself",
+    "aura.lineage": "another hash causes a new run by itself",
+    "aura.paths": "where folders lie",
+    "aura.problems": "texts of errors",
     "aura.settings": "the values are parameters",
     "aura.supervision": "when a process ends",
-    "aura.tracking": "where runs are remembered",
+    "aura.tracking": "where runs are recorded",
     "dataprep.importers": "what an importer has brought in is a parameter",
-    "flows.fingerprints": "another fingerprint calls for a new run by itself",
-    "flows.gate": "the verdict is taken anew every night",
+    "flows.fingerprints": "another fingerprint causes a new run by itself",
+    "flows.gate": "the gate judges again every night",
     "flows.processes": "how a server is started and stopped",
     "flows.profile": "the values are parameters",
     "flows.run_lock": "when a run may begin",
@@ -75,6 +75,6 @@ def code_fingerprint(entries: Iterable[str]) -> str:
 
 @cache
 def _graph() -> grimp.ImportGraph:
-    # A Bento has some of the packages.
+    # A Bento holds only some of the packages.
     present = [package for package in PACKAGES if (repo_root() / package / "__init__.py").is_file()]
     return grimp.build_graph(*present, exclude_type_checking_imports=True, cache_dir=None)

@@ -21,13 +21,13 @@ def git_commit() -> str:
         return "unknown"
 
 
-def code_hash(parts: Iterable[str]) -> str:
+def code_hash(sources: Iterable[str]) -> str:
     """SHA-256 over the Python sources below the given paths of the repository (folders or files)."""
     digest = hashlib.sha256()
-    for part in sorted(parts):
-        path = repo_root() / part
+    for source in sorted(sources):
+        path = repo_root() / source
         if not path.exists():
-            raise ValueError(f"no source at {part}")
+            raise ValueError(f"no source at {source}")
         for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
             digest.update(file.relative_to(repo_root()).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()

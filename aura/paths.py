@@ -23,7 +23,7 @@ def home() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class ProfilePaths:
-    """Folders that belong to one profile, so that two profiles never meet."""
+    """Folders of one profile; two profiles share none."""
 
     home: Path
     profile: str

@@ -18,7 +18,7 @@ def turned_upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except OSError:
         raise
-    except Exception as error:  # Pillow reads EXIF as it comes: struct.error, AttributeError, KeyError... escape
+    except Exception as error:  # Pillow does not check EXIF: struct.error, AttributeError, KeyError... escape
         raise OSError(f"damaged EXIF block ({error})") from error
 
 

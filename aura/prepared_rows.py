@@ -1,4 +1,4 @@
-"""Rows of the tables that `prepare` writes and every later stage reads, and the one reader and writer of JSON Lines.
+"""Rows of the tables that `prepare` writes and every later stage reads, and the reader and writer of JSON Lines.
 
     detection/<split>.json     COCO: `images` of `ImageRow`, `annotations` of `BoxRow`, `categories`
     outfits/items.jsonl        `ItemRow`
@@ -78,7 +78,7 @@ class ItemRow(Row):
 
 
 class CatalogRow(ItemRow):
-    """One item of the catalog: a garment that can be recommended. `prepare` wants a title and a description."""
+    """One item of the catalog: a garment that can be recommended. `prepare` requires a title and a description."""
 
     title: str
     attributes: dict[str, str]
@@ -224,5 +224,5 @@ def _explained(problem: Any) -> str:
     if len(received) > _SHOWN_CHARS:
         received = received[:_SHOWN_CHARS] + "..."
     # The input of a missing field is the row around it.
-    got = "" if problem["type"] == "missing" else f" (got {received})"
-    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}{got}"
+    suffix = "" if problem["type"] == "missing" else f" (got {received})"
+    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}{suffix}"

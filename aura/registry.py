@@ -1,8 +1,8 @@
 """Model registry on MLflow: versions, their aliases, promotion and rollback.
 
-Three aliases a model: `challenger` (the newest candidate), `champion` (serves), `previous` (served before). A candidate is
+Three aliases per model: `challenger` (the newest candidate), `champion` (serves), `previous` (served before). A candidate is
 known by its `candidate_id` (hash of everything that went into it), so the same candidate is never registered twice. A version
-is known by the hash of its files as well, and no copy of it is handed out that has another.
+also records the hash of its files, and a copy with another hash is never handed out.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Registry:
                 "tracking is off, so there is no registry",
                 hint="set tracking.enabled=true to register and promote models",
             )
-        # Artifacts are a few files; a bar for each fetch would be most of what a night says.
+        # Artifacts are a few files; a progress bar per fetch would fill a night's log.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         self.uri = tracking_uri(settings)
         self._settings = settings
@@ -87,8 +87,8 @@ class Registry:
         with self._reachable():
             found = list(self._client.search_model_versions(f"name='{self.name(model)}'"))
             aliases = self._aliases(model)
-        found.sort(key=lambda one: int(one.version), reverse=True)
-        return [self._as_version(model, one, aliases) for one in found]
+        found.sort(key=lambda version: int(version.version), reverse=True)
+        return [self._as_version(model, version, aliases) for version in found]
 
     def version(self, model: str, version: str) -> ModelVersion:
         """One version by number.
@@ -97,21 +97,24 @@ class Registry:
             RegistryError: names the versions that exist.
         """
         known = self.versions(model)
-        for one in known:
-            if one.version == str(version):
-                return one
+        for registered in known:
+            if registered.version == str(version):
+                return registered
+        existing = ", ".join(registered.version for registered in known)
         raise RegistryError(
-            f"{self.name(model)} has no version {version}; it has: {', '.join(one.version for one in known) or 'none'}",
+            f"{self.name(model)} has no version {version}; it has: {existing or 'none'}",
             hint="see `aura models list`",
         )
 
     def at(self, model: str, alias: str) -> ModelVersion | None:
         """Version that an alias points to, or None."""
-        return next((one for one in self.versions(model) if alias in one.aliases), None)
+        return next((version for version in self.versions(model) if alias in version.aliases), None)
 
     def find(self, model: str, candidate_id: str) -> ModelVersion | None:
         """Version registered for a candidate, or None."""
-        return next((one for one in self.versions(model) if one.tags.get("candidate_id") == candidate_id), None)
+        return next(
+            (version for version in self.versions(model) if version.tags.get("candidate_id") == candidate_id), None
+        )
 
     def register(
         self,
@@ -122,9 +125,9 @@ class Registry:
         tags: Mapping[str, str],
         attachments: Path | None = None,
     ) -> ModelVersion:
-        """Log the artifact and its attachments (lineage files) to its run and make it a version.
+        """Log the artifact and its attachments (lineage files) to its run and create a version.
 
-        A call that was cut off can be repeated: the log is overwritten, the version is made last and with its tags.
+        An interrupted call can be repeated: the files are overwritten, and the version is created last, with its tags.
         """
         existing = self.find(model, tags["candidate_id"])
         if existing is not None:
@@ -152,7 +155,7 @@ class Registry:
             self._client.set_registered_model_alias(self.name(model), alias, version)
 
     def promote(self, model: str, version: str) -> None:
-        """Make a version the champion; the one before becomes `previous`. Repeating it changes nothing.
+        """Make a version the champion; the champion before it becomes `previous`. Repeating it changes nothing.
 
         Raises:
             RegistryError: no such version.
@@ -178,7 +181,7 @@ class Registry:
                 hint="promote a version: `aura models promote MODEL VERSION`",
             )
         champion = self.at(model, CHAMPION)
-        # The champion first: cut off in between, both aliases name it, and nothing that serves is wrong.
+        # The champion first: after a kill in between both aliases name it, and the right version serves.
         self.set_alias(model, CHAMPION, previous.version)
         if champion is not None:
             self.set_alias(model, PREVIOUS, champion.version)
@@ -237,7 +240,7 @@ class Registry:
             try:
                 return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
             except (MlflowException, OSError) as error:
-                if not _says_that_nothing_is_there(error):
+                if not _is_missing(error):
                     raise
                 raise DamagedArtifactError(
                     f"version {version.version} of {self.name(version.model)} cannot be copied from the store: {error}",
@@ -254,7 +257,7 @@ class Registry:
             self.download(version, Path(folder) / version.model)
 
     def put_back(self, version: ModelVersion, artifact: Path) -> bool:
-        """Write a version's files to the store again, if `artifact` is a whole copy of them; whether it is."""
+        """Write a version's files to the store again if `artifact` is a whole copy of them; returns whether it is."""
         if not artifact.is_dir() or content_hash(artifact) != version.tags.get(ARTIFACT_HASH):
             return False
         with self._reachable():
@@ -285,8 +288,8 @@ class Registry:
     def _reachable(self) -> Iterator[None]:
         hint = "check that the server runs and that tracking.uri is right"
         if self.uri.startswith(("http://", "https://")):
-            # MLflow itself tries for four minutes a call, and a night makes a dozen of them before it can report. Whose
-            # certificate it is, and what is answered, is for MLflow's own client and its settings to judge.
+            # MLflow's client retries each call for four minutes, and a night makes a dozen calls before it can report.
+            # This request only asks whether a server answers: certificate and status are checked by MLflow's client.
             try:
                 httpx.head(self.uri, timeout=_ANSWER_SECONDS, verify=False)
             except httpx.InvalidURL as error:
@@ -294,20 +297,20 @@ class Registry:
             except (httpx.ConnectError, httpx.TimeoutException) as error:
                 raise RegistryUnavailableError(f"no MLflow server answers at {self.uri}: {error}", hint=hint) from error
             except httpx.TransportError:
-                pass  # somebody is there, and does not like such a question
+                pass  # a server is there, and refuses this request
         try:
             yield
         except MlflowException as error:
             # A server that is restarted or overloaded, or a locked database: MLflow's client gave up after its own retries.
-            away = error.error_code in {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
-            kind = RegistryUnavailableError if away else RegistryError
+            unavailable = error.error_code in {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
+            kind = RegistryUnavailableError if unavailable else RegistryError
             raise kind(f"the MLflow registry at {self.uri} answered: {error.message}", hint=hint) from error
         except RequestException as error:
             raise RegistryUnavailableError(f"the artifact store of {self.uri} failed: {error}", hint=hint) from error
 
 
-def _says_that_nothing_is_there(error: Exception) -> bool:
-    """Whether an artifact store lacks the files, as opposed to being away, or this machine having no room for them."""
+def _is_missing(error: Exception) -> bool:
+    """Whether the store lacks the files; False when the store is unavailable or this machine's disk is full."""
     if isinstance(error, MlflowException):
         return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
     if isinstance(error, RequestException):

@@ -1,13 +1,13 @@
 """Nothing that a run starts may outlive it.
 
 DVC puts a shell between a run and its stage, so a signal to the run does not reach the stage, and `kill -9` cannot be
-handled at all. Each stage therefore watches the process whose id the run left in the environment. A server of somebody
-else's is started through this module, which watches on its behalf:
+handled at all. Each stage therefore watches the process whose id the run left in the environment. A third-party server
+is started through this module, which watches on its behalf:
 
     python -m aura.supervision bentoml serve ...
 
-Workers of such a server watch too (the services in `bentos/` do): they live in sessions of their own, and a server that is
-killed leaves them behind.
+Workers of such a server watch too (the services in `bentos/` do): they have their own sessions, and outlive a server that
+is killed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import psutil
 RUN_PID = "AURA_RUN_PID"
 _POLL_SECONDS = 1.0
 ENDED_AFTER_SECONDS = 3.0
-"""So long after a run was killed nothing that it started is alive."""
+"""Seconds after which nothing that a killed run started is alive."""
 
 
 def die_with_parent() -> None:
@@ -61,7 +61,7 @@ def _alive(process: psutil.Process) -> bool:
 
 
 def stop_tree(pid: int, seconds: float) -> None:
-    """Ask a process and everything that it started to end, also when a signal reached only the top."""
+    """Terminate a process and everything that it started, also where a signal reached the process alone."""
     family = family_of(pid)
     for process in family:
         with suppress(psutil.NoSuchProcess):

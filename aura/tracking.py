@@ -1,7 +1,7 @@
 """MLflow run of one training: metrics, pictures, parameters, and Lightning's logger on the same run.
 
 With tracking off everything still works, on a machine without MLflow: metrics go to CSV files beside the checkpoints.
-A resumed training continues the run that it began (its id lies beside the checkpoint).
+A resumed training continues its run, whose id lies beside the checkpoint.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PARAM_MAX_CHARS = 500
 
 
 class TrackingSettings(Section):
-    """Where runs and models are remembered."""
+    """Where runs and models are recorded."""
 
     enabled: bool = True
     uri: Uri = ""
@@ -34,7 +34,7 @@ class TrackingSettings(Section):
 
 
 class Tracker(Protocol):
-    """What a training may tell the outside world."""
+    """What a training logs."""
 
     @property
     def run_id(self) -> str | None:
@@ -64,7 +64,7 @@ def tracking_uri(settings: TrackingSettings) -> str:
 
 
 def store_exists(settings: TrackingSettings) -> bool:
-    """Whether anything was ever tracked: asking an embedded store that is not there would make one, which takes seconds."""
+    """Whether anything was ever tracked. Opening an embedded store that does not exist would create it, which takes seconds."""
     return bool(settings.uri) or (home() / "mlflow" / "mlflow.db").is_file()
 
 
@@ -79,7 +79,7 @@ def experiment_id(client: MlflowClient, settings: TrackingSettings, name: str) -
 
 
 def run_is_active(client: MlflowClient, run_id: str) -> bool:
-    """Whether the store still has a run: somebody may have moved or emptied the store, or deleted the run, since then."""
+    """Whether the store still has a run: the store may have been moved or emptied, or the run deleted."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -91,7 +91,7 @@ def run_is_active(client: MlflowClient, run_id: str) -> bool:
 
 
 def open_tracker(settings: TrackingSettings, *, experiment: str, run_name: str, folder: Path) -> Tracker:
-    """Tracker for a training whose checkpoints lie in `folder`; continues the run noted there, if any."""
+    """Tracker for a training whose checkpoints lie in `folder`; continues the run whose id is recorded there, if any."""
     if not settings.enabled:
         return LocalTracker(folder)
     return MlflowTracker(settings, experiment=experiment, run_name=run_name, folder=folder)
@@ -136,15 +136,15 @@ class MlflowTracker:
         self._uri = tracking_uri(settings)
         self._client = MlflowClient(self._uri)
         self._experiment = experiment
-        note = folder / "run.json"
-        known = str(read_json(note, "the note of the MLflow run")["run_id"]) if note.is_file() else ""
+        run_file = folder / "run.json"
+        known = str(read_json(run_file, "the id of the MLflow run")["run_id"]) if run_file.is_file() else ""
         self.run_id: str | None = known
         if known and run_is_active(self._client, known):
             self._client.update_run(known, status="RUNNING")
         else:
             run = self._client.create_run(experiment_id(self._client, settings, experiment), run_name=run_name)
             self.run_id = str(run.info.run_id)
-            write_json(note, {"run_id": self.run_id, "experiment": experiment})
+            write_json(run_file, {"run_id": self.run_id, "experiment": experiment})
 
     def log_params(self, values: Mapping[str, Any]) -> None:
         for key, value in values.items():

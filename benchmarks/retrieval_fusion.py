@@ -2,10 +2,10 @@
 
     python benchmarks/retrieval_fusion.py [--knowledge data/knowledge] [--chunk-words 60 100 140 200] [--misses]
 
-Builds a throw-away index of the repository's pages per chunk length and asks every labelled query in every way. Prints
+Builds a throw-away index of the repository's pages per chunk length and runs every labelled query with every search. Prints
 means with 95 % bootstrap intervals, milliseconds per query, and the machine that they were measured on. The queries that
-choose a way also judge it, so the last line says what choosing is worth: the way with the best nDCG@10 on one half of the
-queries, measured on the other half, over many random halves.
+choose a search also judge it, so the last line shows the gain without that bias: the search with the best nDCG@10 on one half
+of the queries, measured on the other half, over many random halves.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from inference.retrieval.sync import sync_table
 from inference.retrieval.tables import catalog_source, knowledge_source
 
 CONFIGURED = "as configured"
-WAYS = {
+SEARCHES = {
     "vector only": SearchSettings(text_weight=0),
     "full text only": SearchSettings(vector_weight=0),
     "hybrid 1 : 1": SearchSettings(vector_weight=1, text_weight=1),
@@ -78,7 +78,9 @@ def build_snapshot(folder: Path, knowledge: Path, chunk_words: int) -> tuple[lan
     return connection, release, len(pages.rows)
 
 
-def measure(connection: lancedb.DBConnection, release: Release, queries: list[QueryRow]) -> tuple[Judgement, float]:
+def judge_search(
+    connection: lancedb.DBConnection, release: Release, queries: list[QueryRow]
+) -> tuple[Judgement, float]:
     """Metrics, and milliseconds per query with its embedding."""
     snapshot = open_release(connection, release, text_embedder_for, lambda _: ColourTextureDescriptor())
     index = Index(connection, snapshot)
@@ -89,11 +91,14 @@ def measure(connection: lancedb.DBConnection, release: Release, queries: list[Qu
 
 
 def held_out_recall(judged: dict[str, Judgement], queries: list[QueryRow], halvings: int = 200) -> float:
-    """Mean recall@5 on the half of the queries that did not choose the way."""
-    ways = [one for name, one in judged.items() if name != CONFIGURED]
+    """Mean recall@5 on the half of the queries that did not choose the search."""
+    judgements = [judgement for name, judgement in judged.items() if name != CONFIGURED]
     ndcg, recall = (
         np.array(
-            [[metric(k, got, one.relevant) for got, one in zip(way.rankings, queries, strict=True)] for way in ways]
+            [
+                [metric(k, ranking, query.relevant) for ranking, query in zip(judgement.rankings, queries, strict=True)]
+                for judgement in judgements
+            ]
         )
         for metric, k in ((ndcg_at, DEPTH), (recall_at, 5))
     )
@@ -141,17 +146,17 @@ def main() -> None:
     for chunk_words in sorted(set(options.chunk_words)):
         with tempfile.TemporaryDirectory() as folder:
             connection, release, chunks = build_snapshot(Path(folder), options.knowledge, chunk_words)
-            ways: dict[str, Judgement] = {}
-            for name, search in WAYS.items():
-                judged, milliseconds = measure(connection, replace(release, search=search), queries)
+            judgements: dict[str, Judgement] = {}
+            for name, search in SEARCHES.items():
+                judged, milliseconds = judge_search(connection, replace(release, search=search), queries)
                 cells = [
                     f"{judged.metrics[metric]:.3f} ({judged.intervals[metric][0]:.2f}-{judged.intervals[metric][1]:.2f})"
                     for metric in (RECALL, NDCG, MRR)
                 ]
-                ways[name] = judged
+                judgements[name] = judged
                 table.add_row(str(chunk_words), str(chunks), name, *cells, f"{milliseconds:.1f}")
             table.add_section()
-        held_out[chunk_words] = held_out_recall(ways, queries)
+        held_out[chunk_words] = held_out_recall(judgements, queries)
         if options.misses and chunk_words == RetrievalSettings().chunk_max_words:
             show_misses(console, judged, queries)
     console.print(table)

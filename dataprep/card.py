@@ -1,4 +1,4 @@
-"""The data card: what the prepared data holds, where it comes from, and pictures to look at."""
+"""The data card: contents and sources of the prepared data, with pictures."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def _read_mask(path: Path) -> npt.NDArray[np.integer[Any]] | None:
     """Label numbers (height, width), or None when the file holds none."""
     try:
         mask = np.asarray(scipy.io.loadmat(path)["groundtruth"])
-    except Exception:  # SciPy raises whatever its parser stumbles over; any of it means the same to the user
+    except Exception:  # SciPy raises many kinds of errors for a damaged file
         return None
     if mask.ndim != 2 or not mask.size or not np.issubdtype(mask.dtype, np.integer):
         return None

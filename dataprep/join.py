@@ -39,7 +39,7 @@ _MIN_OUTFIT_ITEMS = 2
 
 @dataclass(frozen=True)
 class RawSources:
-    """The raw sources of a profile, and what is wrong with them so far."""
+    """The raw sources of a profile, and the problems found so far."""
 
     settings: DataSettings
     root: Path
@@ -65,7 +65,7 @@ class RawSources:
 
 
 def join_detection(sources: RawSources, out: Path) -> dict[str, dict[str, int]]:
-    """Photos with their boxes, numbered anew: a COCO file per split."""
+    """Photos with their boxes, renumbered: a COCO file per split."""
     images: dict[Split, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     boxes: dict[Split, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     (out / "images").mkdir(parents=True)
@@ -211,7 +211,7 @@ def join_dialogues(
 def _link_image(
     source: Path, target: Path, where: str, problems: Problems, expected_size: tuple[int, int] | None = None
 ) -> bool:
-    """Link or copy an image after a look at its header; False, with a problem recorded, when it cannot be used."""
+    """Check an image's header and link or copy the image; False, with a problem recorded, when it cannot be used."""
     try:
         with Image.open(source) as image:
             size = image.size

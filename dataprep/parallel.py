@@ -27,7 +27,7 @@ def in_processes(function: Callable[[Work], Result], work: Sequence[Work], worke
     if workers == 1:
         yield from map(function, work)
         return
-    # Spawned: a fork would copy the progress bar's thread state and whatever locks it holds.
+    # Spawned: a fork would copy the state and the locks of the progress bar's thread.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _follow, (os.getpid(),))
     try:
         yield from pool.map(function, work, chunksize=_CHUNK)
@@ -41,7 +41,7 @@ def in_processes(function: Callable[[Work], Result], work: Sequence[Work], worke
 
 
 def _follow(parent: int) -> None:
-    # A keyboard interrupt is the parent's to handle; a killed parent cannot tell anybody, so the worker watches it.
+    # The parent handles a keyboard interrupt; the worker watches the parent, because a killed parent cannot stop it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ[RUN_PID] = str(parent)
     die_with_parent()

@@ -32,7 +32,7 @@ from dataprep.settings import DataSettings, ImportSettings, SourceName
 from dataprep.synthetic.source import write_sample
 
 _LOCK_WAIT_SECONDS = 120.0
-"""How long an import may hold a source before preparation gives up."""
+"""Seconds that preparation waits for an import that holds a source."""
 
 
 def prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir: Path) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir
 
 
 def _prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir: Path) -> dict[str, Any]:
-    """The work, while nobody can replace a source."""
+    """Prepare while the sources are locked."""
     manifests = {source: read_manifest(raw_root / source) for source in settings.sources}
     _warn_of_other_imports(manifests, settings.imports)
     building = out_dir.with_name(f".{out_dir.name}.building")
@@ -67,7 +67,7 @@ def _prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_di
     counts["knowledge"] = {"pages": len(slugs)}
     counts["chat"] = join_dialogues(settings, knowledge_dir, slugs, building / "chat", problems)
     problems.raise_if_any("the raw data", hint="import the source again, or correct the rows named above")
-    hashes = {part.name: content_hash(part) for part in sorted(building.iterdir())}
+    hashes = {folder.name: content_hash(folder) for folder in sorted(building.iterdir())}
     write_card(building, settings, manifests, counts, hashes)
     replace_dir(building, out_dir)
     return counts
@@ -101,8 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         counts = prepare(settings, options.raw or home() / "raw", repo_root() / "data" / "knowledge", options.out)
     except AuraError as error:
         return report_error(error)
-    for part, numbers in counts.items():
-        print(f"{part}: {numbers}")
+    for name, numbers in counts.items():
+        print(f"{name}: {numbers}")
     return 0
 
 

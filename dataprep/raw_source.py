@@ -1,6 +1,6 @@
-"""Raw source folders: what an import reports, how a source is written in one rename, how a complete source is found.
+"""Raw source folders: the report of an import, writing a source in one rename, finding a complete source.
 
-Every source has the same layout; a part that a source cannot give is left out:
+Every source has the same layout; what a source cannot give is left out:
 
     detection/images/<file>.jpg, detection/annotations.json    COCO, with a `group` per picture
     outfits/images/<item_id>.jpg, outfits/items.jsonl, outfits/outfits.jsonl
@@ -99,7 +99,7 @@ class ImportReport:
         return "\n".join(lines)
 
     def refuse_if_bad(self, total: int, limit: float) -> None:
-        """Raise when too much is unusable for the rest to be trusted.
+        """Raise when too large a share of the files is unusable.
 
         Raises:
             DataError: lists what was left out.
@@ -118,13 +118,13 @@ def progress(results: Iterable[Any], what: str, total: int) -> Iterator[Any]:
 
 @contextmanager
 def locked(raw_dir: Path, *, wait_seconds: float) -> Iterator[None]:
-    """Keep others from replacing the folder meanwhile. The system frees the lock when the process dies.
+    """Lock the folder against replacement. The system frees the lock when the process dies.
 
     Raises:
         BusyError: another import or preparation holds it for longer than `wait_seconds`.
     """
     raw_dir.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(raw_dir.parent, os.W_OK):  # read-only storage: nobody can replace anything
+    if not os.access(raw_dir.parent, os.W_OK):  # read-only storage: nothing can be replaced
         yield
         return
     # A singleton per process: a preparation that holds a source may still draw it.
@@ -154,7 +154,7 @@ def writing(raw_dir: Path, report: ImportReport, settings: ImportSettings) -> It
     try:
         with locked(raw_dir, wait_seconds=1):
             recover_dir(raw_dir)
-            # Left by an import that was killed.
+            # Left by a killed import.
             shutil.rmtree(building, ignore_errors=True)
             try:
                 building.mkdir(parents=True)

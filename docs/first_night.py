@@ -1,9 +1,9 @@
-"""What a night reached and how its services answer about one photo, as the Markdown of `docs/first-night.md`.
+"""Metrics of a night and answers of its services about one photo, as the Markdown of `docs/first-night.md`.
 
     aura serve --profile ccp &
     python docs/first_night.py --profile ccp --photo PATH/photos/0120.jpg
 
-Figures come from the night's working copy, answers from the running services.
+Metrics come from the night's working copy, answers from the running services.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CONVERSATION = ("Which bag goes with an evening dress?", "and for a day at the 
 _TIMEOUT_SECONDS = 120
 
 
-def metrics_tables(folder: Path) -> str:
+def metric_tables(folder: Path) -> str:
     """Tables of the metrics on the test split, and of the detector per category and photo type."""
     test = {
         model: read_json(folder / "metrics" / "test" / f"{model}.json", model)
@@ -39,8 +39,8 @@ def metrics_tables(folder: Path) -> str:
     }
     train = {model: read_json(folder / "metrics" / "train" / f"{model}.json", model) for model in test}
     index = read_json(folder / "metrics" / "index.json", "the index metrics")["candidate"]
-    measured = {model: one["challenger"]["metrics"] for model, one in test.items()}
-    seen, worn, said = measured["detection"], measured["outfits"], measured["chat"]
+    metrics = {model: comparison["challenger"]["metrics"] for model, comparison in test.items()}
+    seen, worn, said = metrics["detection"], metrics["outfits"], metrics["chat"]
     rows = [
         (
             "detector",
@@ -56,16 +56,16 @@ def metrics_tables(folder: Path) -> str:
             "chat",
             f"loss **{said['loss_reduction']:.1%}** below the base's (95 % interval {said['loss_reduction_low']:.1%} to "
             f"{said['loss_reduction_high']:.1%}; {test['chat']['challenger']['n']} answers)",
-            f"base: {said['base_answer_loss']:.2f} nats a token, against {said['answer_loss']:.2f}",
+            f"base: {said['base_answer_loss']:.2f} nats per token, against {said['answer_loss']:.2f}",
         ),
     ]
-    lines = ["| model | figure on the test split | control | seconds of training |", "|---|---|---|---|"]
-    for (name, figure, control), one in zip(rows, train.values(), strict=True):
-        lines.append(f"| {name} | {figure} | {control} | {one['seconds']:.0f} |")
+    lines = ["| model | metrics on the test split | baseline | seconds of training |", "|---|---|---|---|"]
+    for (name, values, baseline), training in zip(rows, train.values(), strict=True):
+        lines.append(f"| {name} | {values} | {baseline} | {training['seconds']:.0f} |")
     lines.append(f"| index | recall@5 **{index['recall_at_5']:.2f}**, nDCG@10 {index['ndcg_at_10']:.2f} | - | - |")
     slices, sizes = test["detection"]["challenger"]["slices"], test["detection"]["challenger"]["slice_sizes"]
     lines += ["", "| category | boxes in the test split | AP50 |", "|---|---|---|"]
-    for name, value in sorted(slices["category"].items(), key=lambda one: -one[1]):
+    for name, value in sorted(slices["category"].items(), key=lambda item: -item[1]):
         lines.append(f"| {name} | {sizes['category'][name]} | {value:.2f} |")
     if len(slices["photo type"]) > 1:
         lines += ["", "| photo type | photos in the test split | AP50 |", "|---|---|---|"]
@@ -80,29 +80,29 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
     photo = upright_rgb(Image.open(photo_path))
     seen = _post(urls["visual_analysis"] + "/analyze?similar=1", files={"image": photo_path.open("rb")})
     garments = seen["garments"][:4]
-    items = [{"category": one["category"], "image_base64": _cut(photo, one["box"])} for one in garments]
+    items = [{"category": garment["category"], "image_base64": _cut(photo, garment["box"])} for garment in garments]
     outfits = urls["outfit_recommendation"]
     judged = _post(outfits + "/evaluate", json={"items": items})
     found = _post(outfits + "/recommend", json={"items": items, "targets": ["bags", "outerwear"], "k": 2})["targets"]
     talk = urls["conversational_ai"]
     passages = _post(talk + "/rag/query", json={"query": _QUERY, "k": 2})["passages"]
     answer = _post(talk + "/chat", json={"messages": [{"role": "user", "content": _QUESTION}]})
-    sources = ", ".join(dict.fromkeys(one["slug"] for one in answer["sources"]))
-    parts = [
+    sources = ", ".join(dict.fromkeys(source["slug"] for source in answer["sources"]))
+    sections = [
         f"### Analyze\n\n{len(seen['garments'])} garments in a photo of {seen['width']} x {seen['height']} px, by certainty:\n",
-        _block(_row(one) for one in garments),
+        _block(_row(garment) for garment in garments),
         "### Evaluate\n\nThese garments, cut out of the photo, sent as an outfit:\n",
-        _block([f"score {judged['score']:.3f}", *(_row(one) for one in judged["items"])]),
+        _block([f"score {judged['score']:.3f}", *(_row(item) for item in judged["items"])]),
         '### Recommend\n\nThe same items with `"targets": ["bags", "outerwear"], "k": 2`:\n',
-        _block(f"{target}: {_row(one)}" for target, rows in found.items() for one in rows),
+        _block(f"{target}: {_row(item)}" for target, rows in found.items() for item in rows),
         f"### Query the knowledge\n\n`{json.dumps({'query': _QUERY, 'k': 2})}`\n",
-        _block(_row({key: one[key] for key in ("slug", "heading", "score")}) for one in passages),
+        _block(_row({key: passage[key] for key in ("slug", "heading", "score")}) for passage in passages),
         f"### Chat\n\n`{_QUESTION}`\n",
         f"> {answer['message']['content']}\n\n(sources: {sources}; finish_reason: {answer['finish_reason']})\n",
         "### The WebSocket\n\n`>` is sent, `<` comes back, token frames joined:\n",
         _block(_conversation(talk)),
     ]
-    return "\n".join(parts)
+    return "\n".join(sections)
 
 
 def _post(url: str, **request: Any) -> dict[str, Any]:
@@ -123,9 +123,9 @@ def _row(values: Any) -> str:
 def _short(value: Any) -> Any:
     """Without ids, numbers with three digits."""
     if isinstance(value, dict):
-        return {key: _short(one) for key, one in value.items() if key != "item_id"}
+        return {key: _short(element) for key, element in value.items() if key != "item_id"}
     if isinstance(value, list):
-        return [_short(one) for one in value]
+        return [_short(element) for element in value]
     return round(value, 3) if isinstance(value, float) else value
 
 
@@ -143,7 +143,7 @@ def _conversation(url: str) -> list[str]:
             while frames[-1]["type"] not in ("done", "error"):
                 frames.append(json.loads(socket.recv(timeout=_TIMEOUT_SECONDS)))
             text = "".join(frame["text"] for frame in frames if frame["type"] == "token")
-            pages = [one["slug"] for one in frames[0]["sources"]]
+            pages = [source["slug"] for source in frames[0]["sources"]]
             lines += [f"> {sent}", f"< sources: {', '.join(pages)}", f"< {text}", f"< {json.dumps(frames[-1])}"]
     return lines
 
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--photo", type=Path, help="photo to ask about; without it only the metrics are printed")
     options = parser.parse_args()
     profile = load_profile(options.profile)
-    print(metrics_tables(profile_paths(profile.profile).workspace))
+    print(metric_tables(profile_paths(profile.profile).workspace))
     if options.photo:
         urls = {name: service.url(profile.serving) for name, service in SERVICES.items()}
         print("\n" + transcript(urls, options.photo))

@@ -1,7 +1,7 @@
-"""Messages about nights, sent by the Prefect server that runs the schedule: one that failed, one that did not come.
+"""Alerts of the Prefect server that runs the schedule: a night failed, or no night ended well in time.
 
-The server watches by two automations of its own. What it cannot report - that it does not run itself - is what the
-dead-man's switch is for (`flows.heartbeat`).
+Two automations of the server send them. A server that is down sends nothing; the dead-man's switch covers that case
+(`flows.heartbeat`).
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ def set_up_alerts(url: str, within_hours: float) -> list[str]:
     """Make or replace both automations; returns their names.
 
     Args:
-        url: address that takes a POST of `{"text": ...}`, as Slack, Mattermost and most others do. The server keeps it as
-            a secret.
+        url: address that takes a POST of `{"text": ...}`, as Slack and Mattermost do. The server stores it as a secret.
         within_hours: hours in which at least one night must end well.
 
     Raises:

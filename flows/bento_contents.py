@@ -28,7 +28,7 @@ BUILD_OPTIONS: dict[str, Any] = {
 
 
 def contents_hash(repository: Path) -> str:
-    """Hash of everything that a Bento has besides what is pinned."""
+    """Hash of everything in a Bento except what is pinned."""
     files = [content_hash(repository / file) for file in FILES]
     return value_hash([code_hash(SOURCES), files, BUILD_OPTIONS])
 

@@ -2,8 +2,7 @@
 
     python -m flows.dvc_stage STAGE --result FILE
 
-`flows.stages` runs this in a process of its own and reads the result file: whether anything was done is a value there,
-not a sentence that DVC prints.
+`flows.stages` runs this in a separate process and reads from the result file whether anything was done.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Fingerprints of what lies outside the working copy and decides what a stage yields: code, raw data, knowledge pages.
+"""Fingerprints of the inputs that lie outside the working copy: code, raw data, knowledge pages.
 
-They stand in `params.yaml` under `inputs`, where `dvc.yaml` names them as parameters of its stages.
+`params.yaml` holds them under `inputs`, and `dvc.yaml` names them as parameters of its stages.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def inputs(sources: Sequence[str], raw: Path) -> dict[str, Any]:
         manifest = raw / source / "source.json"
         manifests[source] = file_tree_hash(manifest.parent, "source.json") if manifest.is_file() else ""
     if SYNTHETIC in manifests:
-        manifests[SYNTHETIC] = "drawn"  # its content is decided by the settings and the code alone
+        manifests[SYNTHETIC] = "drawn"  # settings and code alone decide its content
     return {
         "code": {stage: code_fingerprint(entries) for stage, entries in ENTRIES.items()},
         # All of it, also what changes no answer: a Bento holds these files.

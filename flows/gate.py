@@ -58,7 +58,7 @@ def judge(comparison: Mapping[str, Any], rule: GateRule) -> Verdict:
     champion = float(comparison["champion"]["metrics"][rule.metric]) if comparison["champion"] else None
     compared = rule.compare or rule.metric
     against: list[str] = []
-    # Written so that a value that is no number fails each rule.
+    # Written so that NaN fails each rule.
     if not value >= rule.floor:
         against.append(f"{rule.metric} {value:.3f} is below the floor {rule.floor:.3f}")
     if champion is not None:

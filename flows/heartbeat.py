@@ -1,6 +1,6 @@
-"""The call at the end of a good night to a dead-man's switch, which raises the alarm when it is not called.
+"""Call a dead-man's switch at the end of a good night; the switch raises the alarm when no call comes.
 
-It covers what nothing on this machine can report: a machine that is off, a server or worker that does not run.
+It covers what this machine cannot report: the machine is off, or a server or worker does not run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _TIMEOUT_SECONDS = 10.0
 
 
 def beat(url: str, logger: Logger | LoggerAdapter[Any]) -> bool:
-    """Call the address, if there is one; whether it answered. A call that fails ends no night: the switch will say so."""
+    """Call the address, if there is one; returns whether it answered. A failed call does not fail the night."""
     if not url:
         return False
 
@@ -31,7 +31,7 @@ def beat(url: str, logger: Logger | LoggerAdapter[Any]) -> bool:
     try:
         call()
     except (RetryError, httpx.InvalidURL) as error:
-        # Without the address: whoever knows it can keep the alarm quiet.
+        # The address is not logged: it could be used to silence the alarm.
         cause = error.last_attempt.exception() if isinstance(error, RetryError) else error
         logger.warning("the call of night.heartbeat_url failed (%s); its alarm will ring", type(cause).__name__)
         return False

@@ -1,6 +1,6 @@
-"""The parts of a night: what each needs, and how it is tried.
+"""The steps of a night: what each step needs, and how it is retried.
 
-A part that fails does not take the others down, except those that need it; what went wrong is a line of the report.
+A step that fails stops only the steps that need it; the report has one line per problem.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def promotion_task(workspace: Workspace, registry: Registry, model: str) -> Outc
 
 @task(name="compare", task_run_name="compare {model}", cache_policy=NO_CACHE, persist_result=False)
 def compare_task(workspace: Workspace, registry: Registry, model: str) -> bool:
-    """Whether the candidate must be evaluated again, beside the champion of this moment."""
+    """Whether the candidate must be evaluated again, against the current champion."""
     return judged_against_another(workspace, registry, model)
 
 
@@ -73,13 +73,13 @@ def record_task(workspace: Workspace, tag: str) -> str:
 
 
 class Night:
-    """What a running night has collected so far."""
+    """A running night: the results, stages and problems so far."""
 
     def __init__(self, workspace: Workspace, registry: Registry, tag: str, deadline: float) -> None:
         """
         Args:
             tag: name of the night in the history of the working copy.
-            deadline: value of `time.monotonic()` after which nothing more is begun.
+            deadline: value of `time.monotonic()` after which no step begins.
         """
         self.workspace, self.registry, self.tag, self.deadline = workspace, registry, tag, deadline
         self.stages: list[StageResult] = []
@@ -89,7 +89,7 @@ class Night:
         """Step to the failed step that it needed."""
 
     def run(self, steps: Mapping[str, Step]) -> None:
-        """Run the steps in their order, without those that need one which failed or was left out."""
+        """Run the steps in their order; skip a step when one that it needs failed or was skipped."""
         for name, step in steps.items():
             cause = next((need for need in step.needs if need in self.problems or need in self.blocked), None)
             if cause is not None:
@@ -109,7 +109,7 @@ class Night:
         """Seconds until the deadline.
 
         Raises:
-            DeadlineError: there are none.
+            DeadlineError: the deadline has passed.
         """
         left = self.deadline - time.monotonic()
         if left <= 0:
@@ -122,12 +122,12 @@ class Night:
     def stage(self, name: str, *, force: bool = False) -> None:
         settings = self.workspace.profile.night
         minutes = settings.package_timeout_minutes if name == "package" else settings.stage_timeout_minutes
-        patient = stage_task.with_options(**self._retry_options(settings.stage_retries))
+        retried = stage_task.with_options(**self._retry_options(settings.stage_retries))
         self.seconds_left()
-        self.stages.append(patient(self.workspace, name, minutes, self.deadline, force))
+        self.stages.append(retried(self.workspace, name, minutes, self.deadline, force))
 
     def store(self, work: Task[..., Any], *arguments: Any) -> Any:
-        """Run a task that reads or writes registry or snapshots, patiently: their servers may be restarting."""
+        """Run a task on the registry or the snapshots, with retries: their servers may be restarting."""
         self.seconds_left()
         return work.with_options(**self._retry_options(self.workspace.profile.night.store_retries))(*arguments)
 
@@ -135,9 +135,9 @@ class Night:
         first = self.workspace.profile.night.retry_delay_seconds
         delays = [first * 2**attempt for attempt in range(retries)]
 
-        # A function and no method: Prefect takes anything else for a plain yes or no, and a method for no.
+        # A function, because Prefect calls nothing else: it would read a method as False.
         def worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
-            """Bad settings or data would be found again; what was killed or away may do better."""
+            """A retry helps after a kill or while a server is unavailable, not against bad settings or data."""
             try:
                 state.result()
             except AuraError as error:
@@ -149,16 +149,16 @@ class Night:
         return {"retries": retries, "retry_delay_seconds": delays or None, "retry_condition_fn": worth_another_try}
 
     def guarded(self, name: str, work: Callable[[], Any]) -> Any:
-        """Run a part of the night; what goes wrong is a line of the report, not the end of the night."""
+        """Run a step; an error becomes a problem in the report and does not end the night."""
         try:
             return work()
         except AuraError as error:
             self.problems[name] = str(error)
             get_run_logger().error("%s failed: %s", name, error)
-        except OSError as error:  # a full disk: where in the code it was noticed tells nobody anything
+        except OSError as error:  # for example a full disk: no traceback needed
             self.problems[name] = f"{type(error).__name__}: {error}"
             get_run_logger().error("%s failed: %s", name, error)
-        except Exception as error:  # a bug: the report must say so, and the other parts go on
+        except Exception as error:  # a bug: the report must name it, and the other steps run
             self.problems[name] = f"{type(error).__name__}: {error}"
             get_run_logger().exception("%s failed", name)
         return None
@@ -166,11 +166,11 @@ class Night:
 
 @dataclass(frozen=True)
 class Step:
-    """One part of a night.
+    """One step of a night.
 
     Attributes:
-        work: does it and returns its result. Its limit in time is that of the stage that it runs (`night.*_minutes`).
-        needs: steps without which it cannot work.
+        work: does the step and returns its result. Its time limit is that of its stage (`night.*_minutes`).
+        needs: steps that must succeed first.
     """
 
     work: Callable[[Night], Any]
@@ -182,7 +182,7 @@ def _set_up(night: Night) -> None:
 
 
 def _champions(night: Night) -> None:
-    """A champion that is damaged in the registry is a problem of its own, and keeps no challenger out."""
+    """A champion that is damaged in the registry is a problem in the report; a challenger can still replace it."""
     champions: Champions = night.store(champions_task, night.workspace, night.registry)
     for model, problem in champions.problems.items():
         night.problems[f"champion of {model}"] = problem
@@ -203,14 +203,14 @@ def _model(name: str, night: Night) -> Outcome:
 
 
 def _index(night: Night) -> dict[str, Any]:
-    # The tables lie outside the working copy, so DVC does not notice when somebody deleted them.
+    # The tables lie outside the working copy, so DVC does not notice when they are deleted.
     night.stage("index", force=served_release(night.workspace.paths.index) is None)
     metrics: dict[str, Any] = read_json(night.workspace.folder / "metrics" / "index.json", "the index metrics")
     return metrics
 
 
 def _package(night: Night) -> dict[str, str]:
-    _champions(night)  # some of them may be an hour old
+    _champions(night)  # the copies may be an hour old
     # The Bento store lies outside the working copy as well.
     night.stage("package", force=not bentos_current(night.workspace))
     packed = read_json(night.workspace.folder / "metrics" / "package.json", "the result of packing")
@@ -228,8 +228,8 @@ STEPS: dict[str, Step] = {
     "prepare": Step(_prepare, needs=("champions",)),
     **{model: Step(partial(_model, model), needs=("prepare",)) for model in MODELS},
     "index": Step(_index, needs=("prepare",)),
-    # Bentos of the champions before are better than none: a model or index that failed keeps none of them out.
+    # Needs no model and no index: after their failure, Bentos of the previous champions are better than none.
     "package": Step(_package, needs=("prepare",)),
     "record": Step(_record, needs=("prepare",)),
 }
-"""The night, in its order."""
+"""Steps by name, in the order in which a night runs them."""

@@ -1,7 +1,7 @@
 """The night: prepare, train and judge three models, index, package, report.
 
-Prefect decides when and how hard to try; DVC (through `flows.stages`) whether there is anything to do. The parts of a night
-stand in `flows.night_steps`; a night with problems ends as failed, with a report of everything that it did.
+Prefect decides when to run and how often to retry; DVC (through `flows.stages`) decides whether there is anything to do. The
+steps are in `flows.night_steps`. A night with problems ends as failed, with a report of everything that it did.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from training.models import MODELS
 
 
 class NightError(AuraError):
-    """A night that ended with problems; carries its report."""
+    """A night ended with problems; carries its report."""
 
     code = "night_failed"
 
@@ -54,13 +54,13 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
     Raises:
         BusyError: another run of the profile is under way on this machine.
         SettingsError: the profile or an override is wrong.
-        NightError: a part failed; the rest was done and reported.
+        NightError: a step failed; the others ran, and the report was written.
     """
     began, moment = time.monotonic(), datetime.now().astimezone()
     settings = load_profile(profile, overrides or ())
     workspace = Workspace(profile_paths(settings.profile), settings)
     with workspace.lock.held(str(flow_run.id)) as died:
-        _close_books(died)
+        _mark_killed_run(died)
         registry = Registry(settings.tracking, settings.profile)
         deadline = began + settings.night.deadline_minutes * 60
         night = Night(workspace, registry, night_tag(moment), deadline)
@@ -70,10 +70,10 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
             outcomes=[night.outcome(model) for model in MODELS], stages=night.stages,
             index=night.results.get("index") or {}, bentos=night.results.get("package") or {},
             snapshot=night.results.get("record") or "not recorded", git_commit=git_commit(),
-            places=_places(workspace, registry, moment), problems=night.problems,
+            links=_links(workspace, registry, moment), problems=night.problems,
             pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, night.tag)) or [],
         )  # fmt: skip
-        # On a full disk the terminal still has the whole table, with this as one of its problems.
+        # On a full disk the terminal still shows the whole table, with this problem in it.
         night.guarded("report", lambda: _publish(report, workspace))
     if report.problems:
         raise NightError(report)
@@ -81,12 +81,12 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
     return report
 
 
-def _close_books(died: str) -> None:
-    """Mark a flow run whose process was killed as crashed: nobody else tells Prefect."""
+def _mark_killed_run(died: str) -> None:
+    """Mark the flow run of a killed process as crashed: Prefect does not learn it by itself."""
     if not died:
         return
-    get_run_logger().warning("the run before was killed; this one carries on where it was")
-    if died == str(flow_run.id):  # tried again from the page: it is this very run
+    get_run_logger().warning("the previous run was killed; this run continues its work")
+    if died == str(flow_run.id):  # this very run, retried on Prefect's page
         return
     with get_client(sync_client=True) as client:
         try:
@@ -95,7 +95,7 @@ def _close_books(died: str) -> None:
             return
 
 
-def _places(workspace: Workspace, registry: Registry, moment: datetime) -> dict[str, str]:
+def _links(workspace: Workspace, registry: Registry, moment: datetime) -> dict[str, str]:
     return {
         "MLflow": f"{registry.uri}  (aura ui opens it)",
         "Prefect": "flow runs and the report as an artifact  (aura ui opens it)",

@@ -1,6 +1,6 @@
-"""Build a Bento of each service with its champions, index and catalog inside, start it and ask it: the `package` stage.
+"""Build a Bento of each service with its champions, index and catalog inside, start it and test its answers: the `package` stage.
 
-The Bento's version is the hash of what goes in, so that packing the same again finds it in the store.
+The Bento's version is the hash of its contents, so that packing the same contents again finds it in the store.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def pack(service: Service, params: Path, champions: Path, data: Path, index: Pat
     tag = f"{service.name}:{version}"
     if _whole(tag):
         return tag
-    # Without its mark a Bento is half a copy that a killed run left: BentoML copies into the final folder.
+    # A Bento without its mark is a partial copy of a killed run: BentoML copies into the final folder.
     shutil.rmtree(_store(tag), ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="aura-bento-") as name:
         staging = Path(name)
@@ -56,13 +56,13 @@ def pack(service: Service, params: Path, champions: Path, data: Path, index: Pat
 
 def bentos_current(workspace: Workspace) -> bool:
     """Whether the store has every Bento that the last packing named, with the index that is served now."""
-    figures = workspace.folder / "metrics" / "package.json"
-    if not figures.is_file():
+    record = workspace.folder / "metrics" / "package.json"
+    if not record.is_file():
         return False
-    packed = read_json(figures, "the package figures")
+    packed = read_json(record, "the package record")
     if packed.get("index_release") != served_release(workspace.paths.index):  # `aura index rollback` moved it
         return False
-    tags = [one["tag"] for one in packed["bentos"].values()]
+    tags = [bento["tag"] for bento in packed["bentos"].values()]
     return all(_whole(tag) for tag in tags)
 
 
@@ -81,8 +81,8 @@ def _whole(tag: str) -> bool:
 
 def _refuse_without_champions(service: Service, champions: Path) -> None:
     """Raise a ServiceError that names the champions that are missing."""
-    note = champions / "champions.json"
-    have = read_json(note, "the note of the champions") if note.is_file() else {}
+    manifest = champions / "champions.json"
+    have = read_json(manifest, "the champions' manifest") if manifest.is_file() else {}
     missing = [model for model in service.models if model not in have]
     if missing:
         raise ServiceError(
@@ -92,12 +92,12 @@ def _refuse_without_champions(service: Service, champions: Path) -> None:
 
 
 def prove(service: Service, tag: str, profile: str, champions: Path, start_seconds: float) -> dict[str, Any]:
-    """Start the Bento and ask it something real; returns what it answered and how long it took.
+    """Start the Bento and send it real requests; returns its answer and the seconds that it took.
 
     Raises:
         StartError: it did not start within `start_seconds`.
         ServiceError: an answer was an error, or made no sense.
-        WrongAnswerError: it does not answer as the champions did when they were trained.
+        WrongAnswerError: its answers differ from those recorded when the champions were trained.
     """
     began = time.monotonic()
     port = free_port()
@@ -120,7 +120,7 @@ def prove(service: Service, tag: str, profile: str, champions: Path, start_secon
             "answer_seconds": round(time.monotonic() - started, 1),
         }  # fmt: skip
     except AuraError:
-        _mark(tag).unlink(missing_ok=True)  # whatever is wrong with it, the next run builds it anew
+        _mark(tag).unlink(missing_ok=True)  # the next run builds it again
         raise
     finally:
         stop(server)
@@ -136,19 +136,19 @@ def bento_environment() -> dict[str, str]:
 
 
 def _version(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
-    parts = [service.target, bento_contents.contents_hash(repo_root()), read_resolved(params)["serving"]]
-    parts += [content_hash(champions / model) for model in service.models]
-    parts += [content_hash(data / "catalog")] if service.catalog else []
-    parts += [content_hash(index)] if service.index else []
-    return value_hash(parts)[:16]
+    contents = [service.target, bento_contents.contents_hash(repo_root()), read_resolved(params)["serving"]]
+    contents += [content_hash(champions / model) for model in service.models]
+    contents += [content_hash(data / "catalog")] if service.catalog else []
+    contents += [content_hash(index)] if service.index else []
+    return value_hash(contents)[:16]
 
 
 def _pin(service: Service, pinned: Path, params: Path, champions: Path, data: Path, index: Path) -> None:
     values = read_resolved(params)
-    note = read_json(champions / "champions.json", "the note of the champions")
+    manifest = read_json(champions / "champions.json", "the champions' manifest")
     for model in service.models:
         shutil.copytree(champions / model, pinned / "champions" / model)
-    write_json(pinned / "champions" / "champions.json", {model: note[model] for model in service.models})
+    write_json(pinned / "champions" / "champions.json", {model: manifest[model] for model in service.models})
     if service.catalog:
         shutil.copytree(data / "catalog", pinned / "catalog")
     if service.index:
@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         profile = str(values["profile"])
         serving = validate(ServingSettings, values.get("serving"), "serving")
         index = profile_paths(profile).index
-        # A build or rollback that came in between would leave Bentos with another release than the one noted here.
+        # Without the lock, a build or rollback in between would leave Bentos with another release than the recorded one.
         with writer_lock(str(index), _INDEX_WAIT_SECONDS):
             release = served_release(index)
             tags, problems = _pack_all(options, index)
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _pack_all(options: argparse.Namespace, index: Path) -> tuple[dict[str, str], list[ServiceError]]:
-    """Tags of the services that could be packed, and why others could not: one must not cost the rest theirs."""
+    """Tags of the services that could be packed, and the errors of those that could not."""
     tags: dict[str, str] = {}
     problems: list[ServiceError] = []
     for service in SERVICES.values():
@@ -195,7 +195,7 @@ def _pack_all(options: argparse.Namespace, index: Path) -> tuple[dict[str, str],
 
 
 def _prove_all(tags: dict[str, str], profile: str, champions: Path, start_seconds: float) -> dict[str, dict[str, Any]]:
-    """What each Bento answered. All start at once, as `aura serve` starts them: most of a start is imports, on one core."""
+    """What each Bento answered. All start at once, as in `aura serve`: most of a start is imports, which use one core."""
     with ThreadPoolExecutor(max_workers=len(SERVICES)) as threads:
         proofs = {
             name: threads.submit(prove, SERVICES[name], tag, profile, champions, start_seconds)

@@ -22,7 +22,7 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     """URL of a Prefect API, with the environment of this process pointing to it.
 
     Args:
-        start_seconds: how long a server that is started here may take to answer.
+        start_seconds: seconds within which a server started here must answer.
     """
     configured = os.environ.get("PREFECT_API_URL")
     if configured:
@@ -55,7 +55,7 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
 
 
 def _send_last_logs() -> None:
-    """Prefect sends logs in the background; what is left when the server has gone would end as an error on the terminal."""
+    """Flush Prefect's log queue: what it sends after the server has stopped ends as an error on the terminal."""
     if "prefect.logging.handlers" in sys.modules:
         from prefect.logging.handlers import APILogHandler
 

@@ -16,14 +16,14 @@ from aura.supervision import end_by_force, family_of
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nothing listened on a moment ago."""
+    """A TCP port on which nothing listened a moment ago."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
 def require_free(host: str, port: int, what: str, setting: str) -> None:
-    """Refuse a port that somebody listens on: what answers there would be taken for the server about to be started.
+    """Refuse a port that is in use: the process that answers there would be mistaken for the server to be started.
 
     Raises:
         ServiceError: names the setting that moves the port.
@@ -66,12 +66,12 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, se
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = 20) -> None:
-    """End a server that was started in a session of its own, with everything that it started."""
+    """Stop a server that has its own session, and everything that it started."""
     if process.poll() is not None:
         return
     family = family_of(process.pid)
-    # Only the group is asked: BentoML's workers are in sessions of their own, and what leads them would start them anew.
-    # Not SIGINT: what a shell starts in the background inherits that it is ignored, and so do its children.
+    # Signal the group only: BentoML's workers have their own sessions, and their supervisor would restart them.
+    # Not SIGINT: background processes of a shell ignore it, and so do their children.
     os.killpg(process.pid, signal.SIGTERM)
     end_by_force(family, after_seconds=seconds)
     process.wait()

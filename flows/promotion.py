@@ -1,7 +1,7 @@
 """Promotion: register a candidate once, check the registered copy, apply the gate, move the aliases.
 
-Every step can be repeated: a night that was killed between two of them finishes the rest. A candidate is judged once, so that
-an operator's rollback is not undone by the next night.
+Every step can be repeated: after a kill the next night finishes the rest. A candidate is judged once, so that the next night
+does not undo an operator's rollback.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Outcome:
     """One row of the night's table.
 
     Attributes:
-        champion: value of the metric of the champion before the night, None when there was none.
-        challenger: value of the newest candidate.
+        champion: the metric of the champion before the night, None when there was none.
+        challenger: the metric of the newest candidate.
         verdict: `promoted`, `kept champion`, `rejected`, `nothing new` or `failed`.
         version: version that serves now, None when none does.
         seconds: training and evaluation, as measured when they ran.
@@ -54,54 +54,62 @@ class Outcome:
 
 def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Outcome:
     """Register, check and judge the candidate that lies in the working copy."""
-    figures = read_json(workspace.folder / "metrics" / "test" / f"{model}.json", f"the figures of {model}")
-    seconds = figures["seconds"] + read_json(
-        workspace.folder / "metrics" / "train" / f"{model}.json", f"the training figures of {model}"
+    comparison = read_json(workspace.folder / "metrics" / "test" / f"{model}.json", f"the comparison for {model}")
+    seconds = comparison["seconds"] + read_json(
+        workspace.folder / "metrics" / "train" / f"{model}.json", f"the training metrics of {model}"
     ).get("seconds", 0.0)
-    verdict = judge(figures, workspace.profile.gate.rule(model))
-    version = registry.find(model, figures["candidate_id"])
+    champion_before = registry.at(model, CHAMPION)
+    if (
+        comparison["champion_candidate_id"] is None
+        and champion_before is not None
+        and champion_before.tags.get("candidate_id") != comparison["candidate_id"]
+    ):
+        # It had no copy that could be evaluated; `fetch_champions` has reported why.
+        comparison["champion_problem"] = f"the files of version {champion_before.version} are damaged"
+    verdict = judge(comparison, workspace.profile.gate.rule(model))
+    version = registry.find(model, comparison["candidate_id"])
     known = version is not None and version.tags.get(JUDGED) == "true"
     if known and version is not None:
         reasons = [f"this candidate is version {version.version}, {version.tags['verdict']} before"]
-        word = "nothing new"
+        label = "nothing new"
     else:
-        version = version or _register(workspace, registry, model, figures, verdict)
+        version = version or _register(workspace, registry, model, comparison, verdict)
         verdict = _check_copy(workspace, registry, version, verdict)
         registry.set_alias(model, CHALLENGER, version.version)
         if verdict.promote:
             registry.promote(model, version.version)
-        reasons, word = verdict.reasons, verdict.label
-        registry.tag(version, {"verdict": word, "reasons": "; ".join(reasons), JUDGED: "true"})
+        reasons, label = verdict.reasons, verdict.label
+        registry.tag(version, {"verdict": label, "reasons": "; ".join(reasons), JUDGED: "true"})
     serving = registry.at(model, CHAMPION)
     champion = verdict.champion
     if known and serving is not None and serving.version == version.version:
-        champion = verdict.challenger  # it was promoted and serves since
+        champion = verdict.challenger  # an earlier run promoted it
     return Outcome(
-        model=model, metric=verdict.metric, champion=champion, challenger=verdict.challenger, verdict=word,
+        model=model, metric=verdict.metric, champion=champion, challenger=verdict.challenger, verdict=label,
         reasons=reasons, version=serving.version if serving else None, seconds=round(seconds, 1),
     )  # fmt: skip
 
 
 def judged_against_another(workspace: Workspace, registry: Registry, model: str) -> bool:
-    """Whether the figures compare a candidate that has no verdict yet with a champion that is not the champion (any more).
+    """Whether a candidate without a verdict was compared with a version that is not the champion, or no longer is.
 
-    That happens after a rollback or promotion by hand, and when a model was trained without a look at the registry.
+    It happens after a rollback or promotion by hand, and when a model was trained without the registry.
     """
-    figures = read_json(workspace.folder / "metrics" / "test" / f"{model}.json", f"the figures of {model}")
-    version = registry.find(model, figures["candidate_id"])
+    comparison = read_json(workspace.folder / "metrics" / "test" / f"{model}.json", f"the comparison for {model}")
+    version = registry.find(model, comparison["candidate_id"])
     if version is not None and version.tags.get(JUDGED) == "true":
         return False
     champion = registry.at(model, CHAMPION)
-    if champion is not None and champion.tags.get("candidate_id") == figures["candidate_id"]:
-        return False  # killed between its promotion and the note of it: the verdict stands
-    return figures["champion_candidate_id"] != (champion.tags.get("candidate_id") if champion else None)
+    if champion is not None and champion.tags.get("candidate_id") == comparison["candidate_id"]:
+        return False  # killed between the promotion and the verdict's tag: the verdict stands
+    return comparison["champion_candidate_id"] != (champion.tags.get("candidate_id") if champion else None)
 
 
 def failed(workspace: Workspace, registry: Registry, model: str, reason: str) -> Outcome:
     """Row of a model whose stages failed; its champion goes on serving."""
     try:
         serving = registry.at(model, CHAMPION)
-    except Exception:  # whatever the store has may be the very reason, and the night's report must come all the same
+    except Exception:  # the store may be what failed, and the night's report must come all the same
         serving = None
     return Outcome(
         model=model, metric=workspace.profile.gate.rule(model).metric, champion=None, challenger=None, verdict="failed",
@@ -115,8 +123,8 @@ class Champions:
 
     Attributes:
         versions: model to version.
-        problems: model to why the registry's copy of its champion cannot be used.
-        put_back: models whose files in the store were damaged and were written again from a whole copy.
+        problems: model to why the registry's copy of the champion cannot be used.
+        put_back: models whose damaged files in the store were replaced from a whole copy.
     """
 
     versions: dict[str, str]
@@ -133,8 +141,8 @@ def fetch_champions(workspace: Workspace, registry: Registry) -> Champions:
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(".stored-*"):  # by a run that was killed
         shutil.rmtree(left)
-    note = folder / "champions.json"
-    have = read_json(note, "the note of the champions") if note.is_file() else {}
+    manifest = folder / "champions.json"
+    have = read_json(manifest, "the champions' manifest") if manifest.is_file() else {}
     want: dict[str, dict[str, str]] = {}
     problems: dict[str, str] = {}
     put_back: list[str] = []
@@ -152,9 +160,9 @@ def fetch_champions(workspace: Workspace, registry: Registry) -> Champions:
             "candidate_id": champion.tags.get("candidate_id", ""),
             "content_hash": champion.tags.get(ARTIFACT_HASH, ""),
         }
-        # Out of the note first: killed in between, the next run must not take the new copy for the old version.
+        # Taken out of the manifest first: after a kill in between, the next run must not take the new copy for the old version.
         if have.get(model) != identity:
-            write_json(note, {name: one for name, one in have.items() if name != model})
+            write_json(manifest, {name: entry for name, entry in have.items() if name != model})
         try:
             with tempfile.TemporaryDirectory(dir=folder, prefix=".stored-") as name:
                 stored, restored = _stored_copy(workspace, registry, champion, Path(name) / model)
@@ -167,15 +175,15 @@ def fetch_champions(workspace: Workspace, registry: Registry) -> Champions:
         want[model] = identity
     for model in set(MODELS) - set(want):
         shutil.rmtree(folder / model, ignore_errors=True)
-    if not note.is_file() or read_json(note, "the note of the champions") != want:
-        write_json(note, want)
+    if not manifest.is_file() or read_json(manifest, "the champions' manifest") != want:
+        write_json(manifest, want)
     return Champions(
-        versions={model: one["version"] for model, one in want.items()}, problems=problems, put_back=put_back
+        versions={model: entry["version"] for model, entry in want.items()}, problems=problems, put_back=put_back
     )
 
 
 def _stored_copy(workspace: Workspace, registry: Registry, champion: ModelVersion, target: Path) -> tuple[Path, bool]:
-    """Copy of a champion's files from the store; whether they were damaged and were put back from a whole copy first.
+    """Copy of a champion's files from the store, and whether damaged files were first replaced from a whole copy.
 
     Raises:
         DamagedArtifactError: they are damaged, and this machine has no whole copy.
@@ -186,25 +194,25 @@ def _stored_copy(workspace: Workspace, registry: Registry, champion: ModelVersio
         copies = [workspace.folder / parent / champion.model for parent in ("champions", "models")]
         if not any(registry.put_back(champion, copy) for copy in copies):
             raise
-        return registry.download(champion, target), True  # a file too many would still be there, and is damage as well
+        return registry.download(champion, target), True  # raises again when the store has a file too many
 
 
 def _register(
-    workspace: Workspace, registry: Registry, model: str, figures: dict[str, Any], verdict: Verdict
+    workspace: Workspace, registry: Registry, model: str, comparison: dict[str, Any], verdict: Verdict
 ) -> ModelVersion:
     artifact = workspace.folder / "models" / model
     lineage = read_json(artifact / "lineage.json", f"the lineage of {model}")
-    # As they were for the training: those of this moment may be others.
+    # The settings of the training; the current ones may differ.
     params = read_json(artifact / "params.json", f"the settings of {model}")
     tags = {key: str(value) for key, value in lineage.items()} | {
         "config_hash": value_hash(params),
         "profile": workspace.profile.profile,
-        "test": ", ".join(f"{name}={value:.4f}" for name, value in sorted(figures["challenger"]["metrics"].items())),
+        "test": ", ".join(f"{name}={value:.4f}" for name, value in sorted(comparison["challenger"]["metrics"].items())),
         "gate_metric": verdict.metric,
     }
     with tempfile.TemporaryDirectory(prefix="aura-lineage-") as name:
         attachments = Path(name)
-        write_json(attachments / "figures.json", figures)
+        write_json(attachments / "comparison.json", comparison)
         write_json(attachments / "params.json", params)
         for file in ("dvc.lock", "dvc.yaml"):
             (attachments / file).write_bytes((workspace.folder / file).read_bytes())
@@ -218,23 +226,23 @@ def _register(
 
 
 def _run_id(workspace: Workspace, model: str, candidate_id: str) -> str | None:
-    """MLflow run of the training, from the note beside its checkpoints."""
-    note = workspace.folder / "checkpoints" / model / candidate_id[:16] / "run.json"
-    return str(read_json(note, "the note of the MLflow run")["run_id"]) if note.is_file() else None
+    """MLflow run of the training, from the file beside its checkpoints."""
+    run_file = workspace.folder / "checkpoints" / model / candidate_id[:16] / "run.json"
+    return str(read_json(run_file, "the id of the MLflow run")["run_id"]) if run_file.is_file() else None
 
 
 def _check_copy(workspace: Workspace, registry: Registry, version: ModelVersion, verdict: Verdict) -> Verdict:
-    """Fetch the registered copy and let a process of its own answer the smoke test with it.
+    """Fetch the registered copy and run its smoke test in a separate process.
 
     Raises:
-        StageError: the test could not be carried out. That says nothing of the model: only a wrong answer is a verdict.
+        StageError: the test could not run, which says nothing about the model: only a wrong answer is a verdict.
     """
     seconds = workspace.profile.night.check_timeout_minutes * 60
     label = f"the smoke test of {version.model} version {version.version}"
     with tempfile.TemporaryDirectory(prefix="aura-check-") as name:
         folder = registry.download(version, Path(name) / version.model)
         error_file = Path(name) / "error.json"
-        # On the device that will serve it: a large model may take longer on a CPU than anybody wants to wait.
+        # On the serving device: on a CPU a large model may exceed the time limit.
         command = [sys.executable, "-m", "training.smoke_test", version.model, str(folder)]
         command += ["--device", workspace.profile.serving.device]
         try:

@@ -1,4 +1,4 @@
-"""Does a running service answer as its models did when they were trained? See `inference.smoke_test`."""
+"""Check that a running service answers as its models did when they were trained; see `inference.smoke_test`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TIMEOUT_SECONDS = 120
 
 
 def check_recorded_answers(model: str, url: str, artifact: Path) -> None:
-    """Put the inputs of a model's smoke test to the service that serves it, and compare the answers with the recorded ones.
+    """Send the inputs of a model's smoke test to its service, and compare the answers with the recorded ones.
 
     Raises:
         WrongAnswerError: they differ.

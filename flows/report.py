@@ -28,7 +28,8 @@ class NightReport:
     Attributes:
         index: what `metrics/index.json` says; empty when the index stage failed.
         bentos: service to tag of the Bento that answered.
-        problems: stage to what went wrong.
+        links: name to where a person finds it.
+        problems: step to what went wrong.
     """
 
     profile: str
@@ -41,7 +42,7 @@ class NightReport:
     bentos: dict[str, str]
     snapshot: str
     git_commit: str
-    places: dict[str, str]
+    links: dict[str, str]
     pictures: Sequence[Path] = ()
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -56,7 +57,7 @@ class NightReport:
         return [stage.stage for stage in self.stages if not stage.ran]
 
 
-def _figure(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
@@ -67,8 +68,8 @@ def _seconds(outcome: Outcome) -> str:
 def _index_line(index: dict[str, Any]) -> str:
     if not index:
         return "not built"
-    figures = ", ".join(f"{name} {value:.3f}" for name, value in index["candidate"].items() if isinstance(value, float))
-    return f"release {index['version'] or '-'}, {index['verdict']}; {figures}"
+    metrics = ", ".join(f"{name} {value:.3f}" for name, value in index["candidate"].items() if isinstance(value, float))
+    return f"release {index['version'] or '-'}, {index['verdict']}; {metrics}"
 
 
 def to_markdown(report: NightReport, folder: Path) -> str:
@@ -90,16 +91,18 @@ def to_markdown(report: NightReport, folder: Path) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {one.model} | {one.metric} | {_figure(one.champion)} | {_figure(one.challenger)} | {one.verdict} "
-        f"| {one.version or '-'} | {_seconds(one)} |"
-        for one in report.outcomes
+        f"| {outcome.model} | {outcome.metric} | {_number(outcome.champion)} | {_number(outcome.challenger)} | {outcome.verdict} "
+        f"| {outcome.version or '-'} | {_seconds(outcome)} |"
+        for outcome in report.outcomes
     ]
-    lines += ["", *(f"- {one.model}: {'; '.join(one.reasons)}" for one in report.outcomes), ""]
+    lines += ["", *(f"- {outcome.model}: {'; '.join(outcome.reasons)}" for outcome in report.outcomes), ""]
     lines += ["## Index", "", _index_line(report.index), "", "## Bentos", ""]
     lines += [f"- {service}: `{tag}`, answered" for service, tag in report.bentos.items()] or ["none built"]
     lines += ["", "## Stages", "", "| stage | seconds | |", "|---|---|---|"]
-    lines += [f"| {one.stage} | {one.seconds:.0f} | {'' if one.ran else 'nothing to do'} |" for one in report.stages]
-    lines += ["", "## Where to look", "", *(f"- {name}: {place}" for name, place in report.places.items())]
+    lines += [
+        f"| {stage.stage} | {stage.seconds:.0f} | {'' if stage.ran else 'nothing to do'} |" for stage in report.stages
+    ]
+    lines += ["", "## Where to look", "", *(f"- {name}: {target}" for name, target in report.links.items())]
     if report.pictures:
         lines += ["", "## Pictures", ""]
         lines += [f"![{picture.stem}]({_relative(picture, folder)})" for picture in report.pictures]
@@ -126,7 +129,7 @@ def to_json(report: NightReport) -> dict[str, Any]:
 
 
 def write_report(report: NightReport, folder: Path, name: str) -> None:
-    """Write the report and `result.json` into the night's own folder, and into `folder` as those of the latest night."""
+    """Write the report and `result.json` into the night's folder, and into `folder` as the latest ones."""
     for where, file in ((folder / name, REPORT), (folder, "latest.md")):
         write_text(where / file, to_markdown(report, where))
         write_json(where / RESULT, to_json(report))
@@ -148,14 +151,16 @@ def print_report(report: NightReport, console: Console) -> None:
         table.add_column(
             name, justify="right" if name in {"champion", "challenger", "serves", "seconds"} else "left", no_wrap=True
         )
-    for one in report.outcomes:
+    for outcome in report.outcomes:
         table.add_row(
-            one.model, one.metric, _figure(one.champion), _figure(one.challenger),
-            f"[{colours.get(one.verdict, 'default')}]{one.verdict}[/]", one.version or "-", _seconds(one),
+            outcome.model, outcome.metric, _number(outcome.champion), _number(outcome.challenger),
+            f"[{colours.get(outcome.verdict, 'default')}]{outcome.verdict}[/]", outcome.version or "-", _seconds(outcome),
         )  # fmt: skip
     console.print(table)
-    for one in report.outcomes:
-        console.print(f"  {one.model}: {escape('; '.join(one.reasons))}", style="dim", highlight=False, soft_wrap=True)
+    for outcome in report.outcomes:
+        console.print(
+            f"  {outcome.model}: {escape('; '.join(outcome.reasons))}", style="dim", highlight=False, soft_wrap=True
+        )
     console.print(f"[bold]Index[/]    {escape(_index_line(report.index))}", highlight=False, soft_wrap=True)
     for service, tag in report.bentos.items():
         console.print(f"[bold]Bento[/]    {tag} ({service} answered)", highlight=False, soft_wrap=True)
@@ -164,8 +169,8 @@ def print_report(report: NightReport, console: Console) -> None:
             f"[bold]Nothing to do[/] in {len(report.idle)} of {len(report.stages)} stages: {', '.join(report.idle)}",
             soft_wrap=True,
         )
-    for name, place in report.places.items():
-        console.print(f"[bold]{name:<9}[/]{escape(place)}", highlight=False, soft_wrap=True)
+    for name, target in report.links.items():
+        console.print(f"[bold]{name:<9}[/]{escape(target)}", highlight=False, soft_wrap=True)
     for stage, problem in report.problems.items():
         console.print(f"[bold red]Failed[/]   {stage}: {escape(problem)}", highlight=False)
     console.print(f"{report.seconds:.0f} seconds in all.")

@@ -1,4 +1,4 @@
-"""One run of a profile at a time on this machine, and the trace that a run leaves when it is killed."""
+"""The lock that admits one run of a profile at a time on this machine, and tells the next run when a run was killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aura.supervision import ENDED_AFTER_SECONDS
 
 LOCK, HOLDER = "run.lock", ".holder.json"
 _PROBE_SECONDS = 1.0
-"""`RunLock.holder` takes the lock for a moment to see whether it is free; a run that begins just then waits this long."""
+"""Seconds that a run waits for the lock, because `RunLock.holder` takes it for a moment to see whether it is free."""
 
 
 class RunLock:
@@ -30,11 +30,11 @@ class RunLock:
         """Hold the lock.
 
         Args:
-            run_id: name of this run for the run that finds it dead; empty for a command, which keeps the trace of a dead
-                run for the next one that can act on it.
+            run_id: id of this run, for the next run if this one is killed; empty for a command, which keeps the trace of a
+                killed run for the next run that has an id.
 
         Yields:
-            `run_id` of the run that held it before and died; empty when the last one ended in order.
+            `run_id` of the last run if it was killed; empty when it ended in order.
 
         Raises:
             BusyError: another run holds it.
@@ -54,7 +54,7 @@ class RunLock:
             if holder.is_file():
                 left = self._read()
                 died = str(left.get("run_id") or left.get("dead_run_id") or "")
-                time.sleep(ENDED_AFTER_SECONDS)  # a DVC or a stage of that run may not have noticed yet
+                time.sleep(ENDED_AFTER_SECONDS)  # DVC or a stage of that run may still be ending
             write_json(holder, {"pid": os.getpid(), "run_id": run_id, "dead_run_id": "" if run_id else died})
             yield died
         finally:
@@ -73,14 +73,14 @@ class RunLock:
                 return None
         except filelock.Timeout:
             pid = self._read().get("pid")
-            return None if pid is None else int(str(pid))  # None: it begins or ends in this very moment
+            return None if pid is None else int(str(pid))  # None: the run is just beginning or ending
 
     def holders_run(self) -> str:
         """`run_id` of the run under way on this machine, or empty."""
         return str(self._read().get("run_id", "")) if self.holder() is not None else ""
 
     def _read(self) -> dict[str, object]:
-        """What the holder wrote of itself; empty when it has not yet, or a power cut left an empty file."""
+        """What the holder wrote about itself; empty before it wrote, or when a power cut left an empty file."""
         try:
             values = read_json(self._folder / HOLDER, "the holder of the run lock")
         except ArtifactError:

@@ -1,4 +1,4 @@
-"""The services that exist, one row each: what a service is called, where it answers, what it needs, how it is tested.
+"""The table of services: the name, address, models and smoke test of each.
 
 A new service is a folder of `bentos/` and a row here.
 """
@@ -19,7 +19,7 @@ class Service:
     Attributes:
         name: its folder under `bentos/`; with dashes, the last part of its path.
         service_class: name of its BentoML service class.
-        default_port: where it listens unless `serving.ports` says otherwise.
+        default_port: port unless `serving.ports` sets another.
         models: champions that it answers from.
         index, catalog: whether it reads the LanceDB index, the catalog's images.
         smoke_test: tests the service at a URL; see `flows.service_smoke_test`.
@@ -55,7 +55,7 @@ class Service:
 
     @staticmethod
     def health_url(url: str) -> str:
-        """Where the service at a URL says whether it can answer."""
+        """Address of the health check of the service at a URL."""
         return f"{url}/health"
 
 

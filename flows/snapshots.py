@@ -1,4 +1,4 @@
-"""The nights that a working copy has seen: one commit and one tag each, and how to bring one back."""
+"""Recorded nights: one commit and one tag per night in the working copy, and how to restore one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRACKED = (".dvc/config", ".dvcignore", ".gitignore", "dvc.lock", "dvc.yaml", "
 
 @dataclass(frozen=True, kw_only=True)
 class Night:
-    """A recorded night; `data` holds the first digits of each data part's hash in `dvc.lock`."""
+    """A recorded night; `data` holds the first digits of each data folder's hash in `dvc.lock`."""
 
     tag: str
     recorded: str
@@ -36,7 +36,7 @@ def night_tag(moment: datetime) -> str:
 def record(workspace: Workspace, tag: str) -> str:
     """Push the snapshots, then commit and tag the working copy; returns the tag that holds this state.
 
-    A night that changed nothing gets no commit of its own: the tag of the state it found is returned.
+    A night that changed nothing makes no commit: the tag of the existing state is returned.
     """
     for name in _TRACKED:
         if (workspace.folder / name).exists():
@@ -68,7 +68,7 @@ def nights(workspace: Workspace) -> list[Night]:
 
 
 def restore(workspace: Workspace, tag: str, target: Path) -> Path:
-    """Bring the data, models and figures of a night back into a new folder.
+    """Bring the data, models and metrics of a night back into a new folder.
 
     Raises:
         DataError: the night is unknown, the folder exists, or its snapshots are gone from cache and remote.
@@ -81,7 +81,7 @@ def restore(workspace: Workspace, tag: str, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     workspace.git("clone", "--quiet", "--branch", tag, str(workspace.folder), str(target.resolve()))
     try:
-        # Files that are in neither cache nor remote are told by `_refuse_incomplete`, all at once.
+        # `_refuse_incomplete` lists all files that are in neither cache nor remote.
         workspace.dvc("--cd", str(target.resolve()), "pull", "--quiet", "--allow-missing")
         _refuse_incomplete(workspace, target)
     except DataError as error:

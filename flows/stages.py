@@ -22,13 +22,13 @@ from flows.workspace import Workspace
 
 _KEPT_LINES = 30
 _UP = "\x1b[A"
-"""A tqdm bar below another one moves the cursor."""
+"""Cursor movement of a tqdm bar below another bar."""
 _BAR = re.compile(r"[^|]*\|[^|]*\|\s*[\d.]+\w?/[\d.?]+\w? \[[^\]]*\]|[^\[]*\d+it \[[^\]]*\]")
-"""A state of a tqdm bar. What is printed next may stand on the same line, for the bar itself ends without one."""
+"""A state of a tqdm bar. A bar ends without a line break, so the next output may follow on the same line."""
 _LOG_BYTES = 5_000_000
-"""From here on a log is put aside as `.log.1`: attempts are appended, as the failed one is what a person looks for."""
+"""Size above which a log becomes `.log.1`. Attempts are appended, so that the log of a failed attempt is kept."""
 _SAY_PROGRESS_SECONDS = 30.0
-"""A progress bar becomes a line of the log so often: minutes of silence look like a hang, every step like noise."""
+"""Seconds between two progress bars in the caller's log: minutes of silence look like a hang, every step is noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def _run(
         log.replace(log.with_suffix(".log.1"))
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
     options = ["--result", str(result)] + ["--force"] * force
-    # What these two make lies outside the working copy, so that DVC cannot bring an earlier result of theirs back.
+    # The outputs of these two lie outside the working copy, so DVC cannot restore an earlier result.
     options += ["--no-run-cache"] * (stage in {"index", "package"})
     command = watched("flows.dvc_stage", stage, *options)
     process = subprocess.Popen(
@@ -91,14 +91,14 @@ def _run(
                 stream.flush()
                 line = line.replace(_UP, "")
                 bar = _BAR.match(line)
-                words = line[bar.end() :].strip() if bar else line.rstrip()
-                if words:
-                    tail.append(words)
+                text = line[bar.end() :].strip() if bar else line.rstrip()
+                if text:
+                    tail.append(text)
                 elif bar and time.monotonic() - said > _SAY_PROGRESS_SECONDS:
-                    words = line.strip()
-                if words:
+                    text = line.strip()
+                if text:
                     said = time.monotonic()
-                    say(words)
+                    say(text)
         code = process.wait()
     finally:
         timer.cancel()
@@ -112,7 +112,7 @@ def _run(
 def _failure(
     stage: str, code: int, expired_after_seconds: float | None, error_file: Path, end: str, log: Path
 ) -> StageError:
-    """What to raise for a stage that did not end well."""
+    """The error for a stage that did not end well."""
     reported = read_error(error_file) if expired_after_seconds is None else None
     if reported is not None:
         kind = StageInterruptedError if reported.transient else StageError
@@ -121,5 +121,5 @@ def _failure(
     reason = f"ended with code {code}"
     if expired_after_seconds is not None:
         reason = f"ran out of its {expired_after_seconds / 60:.0f} minutes"
-    # Killed, out of memory, a crash: nobody has said that the inputs are wrong.
+    # Killed, out of memory or crashed: no error says that the inputs are wrong, so a retry may succeed.
     return StageInterruptedError(f"stage {stage} {reason}. The end of its output:\n{end}", hint=f"the whole log: {log}")

@@ -24,7 +24,7 @@ from flows.fingerprints import inputs
 from flows.profile import Profile
 from flows.run_lock import HOLDER, LOCK, RunLock
 
-# Written by every run and of no use to a later one.
+# Written by every run, useless to later runs.
 _GITIGNORE = f"/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/{LOCK}\n/{HOLDER}\n"
 
 
@@ -38,16 +38,16 @@ class Workspace:
 
     @property
     def lock(self) -> RunLock:
-        """One run at a time: hold it for everything but reading."""
+        """Hold it for everything but reading."""
         return RunLock(self.folder, self.profile.profile)
 
     def set_up(self) -> None:
         """Make or refresh the working copy; call it under the lock."""
-        self.git("init", "--quiet", "--initial-branch=nights")  # repairs one that was cut off, too
+        self.git("init", "--quiet", "--initial-branch=nights")  # also repairs an interrupted init
         if not (self.folder / ".dvc" / "config").is_file():
             shutil.rmtree(self.folder / ".dvc", ignore_errors=True)
             self.dvc("init", "--quiet", "--force")
-        # Left by a run that was killed: its lock is ours, and whatever it started ends with it.
+        # Left by a killed run: this run holds the run lock, and the processes of the killed run have ended.
         for stale in ("rwlock", "rwlock.lock", "lock"):
             (self.folder / ".dvc" / "tmp" / stale).unlink(missing_ok=True)
         for stale_lock in (self.folder / ".git").rglob("*.lock"):
@@ -71,10 +71,10 @@ class Workspace:
         return values
 
     def environment(self) -> dict[str, str]:
-        """Environment of a stage: this interpreter first, and the process to die with.
+        """Environment of a stage: this interpreter first on the path, and the id of the run with which the stage ends.
 
-        Settings from the environment are left out: params.yaml has them, unless `--set` had the last word. So are git's
-        variables: a run inside a git hook would otherwise commit to the repository of that hook.
+        Settings in the environment are left out, because `params.yaml` has the resolved ones. Git's variables are left out
+        too: a run inside a git hook would otherwise commit to the repository of that hook.
         """
         kept = {
             name: value

@@ -1,8 +1,7 @@
 """The default image encoder: a fixed descriptor of colour, outline and pattern.
 
-It stands in the tradition of colour histograms (Swain and Ballard, 1991) and gradient histograms (HOG, Dalal and Triggs,
-2005). It needs no weights, is the same on every machine and finds "something that looks like this"; it does not know what
-a garment is.
+It combines a colour histogram (Swain and Ballard, 1991) and a gradient histogram (HOG, Dalal and Triggs, 2005). It needs no
+weights, is the same on every machine and finds images that look alike; it does not know what a garment is.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class HubImageEncoder:
 
     @torch.inference_mode()
     def _encode_batch(self, images: Sequence[Image.Image]) -> FloatArray:
-        # A square first: many processors cut the centre out, which would behead a coat.
+        # A square first: many processors crop the centre, which would cut off the top of a coat.
         squares = [square(image, max(image.size)) for image in images]
         inputs = self._processor(images=squares, return_tensors="pt").to(self._device)
         features = self._pooled(inputs["pixel_values"]).float()

@@ -1,4 +1,4 @@
-"""Images of garments as vectors: the one preparation, and the encoder that a reference names.
+"""Images of garments as vectors: their preparation, and the encoder that a reference names.
 
 The outfit model and the index prepare every image alike (`square`): a photo that both see looks the same to both.
 
@@ -28,7 +28,7 @@ class ImageEncoder(Protocol):
 
     @property
     def reference(self) -> str:
-        """What `load_image_encoder` made it from; written into the index and into artifacts."""
+        """Reference that `load_image_encoder` was given; written into the index and into artifacts."""
         ...
 
     @property

@@ -1,8 +1,8 @@
 """Smoke test of a model: a few fixed inputs, and the answers that the trained model gave to them.
 
-Both are recorded in `smoke_test/` of the artifact when the training ends. Whoever is about to trust a copy of the artifact
-puts the same inputs to it and compares: a model that loads and answers, but is not the one that was judged, is refused.
-Each model has its own inputs and its own idea of "the same answer" in `inference/<model>/smoke_test.py`; `training.smoke_test`
+Both are recorded in `smoke_test/` of the artifact when the training ends. Before a copy of the artifact is used, it answers the
+same inputs and the answers are compared: a model that loads and answers, but is not the judged one, is refused.
+Each model defines its inputs and its comparison in `inference/<model>/smoke_test.py`; `training.smoke_test`
 is the command line.
 """
 

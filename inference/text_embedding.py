@@ -74,8 +74,8 @@ class TextEmbedder:
                 show_progress_bar=False,
                 convert_to_numpy=True,
             )
-        place = {text: row for row, text in enumerate(distinct)}
-        return np.asarray(rows, dtype=np.float32)[[place[text] for text in texts]]
+        row_of = {text: row for row, text in enumerate(distinct)}
+        return np.asarray(rows, dtype=np.float32)[[row_of[text] for text in texts]]
 
 
 def _wheel_folder(reference: str) -> Path:

@@ -1,4 +1,4 @@
-"""What every test gets: a home folder of its own, and no settings from the developer's environment."""
+"""For every test: a separate home folder, and no settings from the developer's environment."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Evaluation:
     Attributes:
         metrics: name to value over the whole split.
         slices: for example `{"category": {"shoes": 0.4}}`: the gate's metric per part of the split.
-        slice_sizes: test cases behind each slice, for the gate to leave out what chance decides; empty: all are large.
+        slice_sizes: test cases per slice, so that the gate can skip small slices; empty: all are large.
         n: test cases behind the metrics (images, questions, conversations).
     """
 

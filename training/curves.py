@@ -39,6 +39,6 @@ def draw_curves(path: Path, history: Path, panels: Sequence[Panel]) -> None:
         if panel.logarithmic:
             axis.set_yscale("log")
         if axis.lines:
-            axis.legend(frameon=False, fontsize=8)  # last: it looks for a place that the curves leave free
+            axis.legend(frameon=False, fontsize=8)  # last, so that it is placed where no curve is
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=110, facecolor="white")

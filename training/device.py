@@ -1,4 +1,4 @@
-"""The torch device that a training's `accelerator` setting means, for whatever runs outside Lightning.
+"""The torch device that a training's `accelerator` setting means, for what runs outside Lightning.
 
 Lightning places the module that it trains; frozen towers before it and evaluation after it are placed by their callers.
 Both must read the setting alike, or a model that was trained on a GPU is evaluated on a CPU.

@@ -28,7 +28,7 @@ from aura.paths import cache_dir
 RowT = TypeVar("RowT")
 Values = dict[str, Any]
 _MAX_AGE_SECONDS = 30 * 24 * 3600
-"""Age at which a table of another machine counts as left behind: whether its process lives cannot be seen from here."""
+"""Age above which a table of another machine is removed: whether its process lives is unknown here."""
 _READ_ROWS = 1000
 """Rows decoded at a time when a table is read from start to end."""
 

@@ -1,4 +1,4 @@
-"""Settings that every training has: whose it is, how long, on what hardware. Lightning's terms and meanings."""
+"""Settings that every training shares: profile, duration, hardware. Terms and meanings are Lightning's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RunSettings(Section):
 
 
 class TrainerSettings(Section):
-    """Every model's settings derive from it."""
+    """Base of every model's training settings."""
 
     max_epochs: int = Field(default=10, ge=1)
     """Passes over the training split."""

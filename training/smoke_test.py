@@ -1,4 +1,4 @@
-"""The smoke test of an artifact, by the name of its model:
+"""Run the smoke test of an artifact, by the name of its model:
 
 python -m training.smoke_test detection ARTIFACT --device cpu
 """

@@ -1,4 +1,4 @@
-"""What a model is to the rest of the project: one object with its settings, training, evaluation, gate and smoke test.
+"""A model as one object: its settings, training, evaluation, gate rule and smoke test.
 
 Each model has one, `SPEC` in `training/<model>/spec.py`, and `training.models` lists them. A spec is read by every command,
 so its module imports nothing heavy: training and evaluation are imported by the functions that call them.
@@ -30,7 +30,7 @@ class GateRule(Section):
     max_slice_drop: float = Field(default=0.3, gt=0)
     """Largest absolute fall of the metric in one slice (category, photo type)."""
     min_slice_size: int = Field(default=20, ge=1)
-    """Test cases below which a slice is not compared: two lucky boxes of six would keep a better model out."""
+    """Test cases below which a slice is not compared: chance decides a slice of six boxes."""
     compare: str = ""
     """Metric that challenger and champion are compared by, when it is not `metric`."""
 
@@ -40,18 +40,18 @@ class ModelSpec:
     """One model.
 
     Attributes:
-        name: of its folders in `inference/` and `training/`, its section of a profile, its stages and registry entry.
+        name: names its folders in `inference/` and `training/`, its section of a profile, its stages and its registry entry.
         settings: schema of its section of a profile.
-        data_parts: folders below the prepared data that training and evaluation read.
+        data_folders: folders below the prepared data that training and evaluation read.
         train: trains into `TrainContext.out_dir` and returns validation metrics.
         evaluate: (artifact directory, prepared data, settings, seed) -> metrics on the test split.
-        gate: its rule, whose defaults are the `sample` profile's.
+        gate: the gate's rule, whose defaults are the `sample` profile's.
         smoke_test: fixed inputs that every copy of an artifact must answer as the trained model did.
     """
 
     name: str
     settings: type[TrainerSettings]
-    data_parts: tuple[str, ...]
+    data_folders: tuple[str, ...]
     train: Callable[[Any, TrainContext], dict[str, float]]
     evaluate: Callable[[Path, Path, Any, int], Evaluation]
     gate: type[GateRule]

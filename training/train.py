@@ -83,7 +83,7 @@ def run(
 
 def _lineage(spec: ModelSpec, settings: TrainerSettings, common: RunSettings, folders: Folders) -> dict[str, Any]:
     """Everything that decides the result, and the id made of it."""
-    missing = [part for part in spec.data_parts if not (folders.data / part).is_dir()]
+    missing = [name for name in spec.data_folders if not (folders.data / name).is_dir()]
     if missing:
         raise DataError(
             f"prepared data lacks {', '.join(missing)} in {folders.data}",
@@ -91,7 +91,7 @@ def _lineage(spec: ModelSpec, settings: TrainerSettings, common: RunSettings, fo
         )
     inputs = {
         "model": spec.name,
-        "data_hash": value_hash([content_hash(folders.data / part) for part in spec.data_parts]),
+        "data_hash": value_hash([content_hash(folders.data / name) for name in spec.data_folders]),
         "settings_hash": value_hash(settings.model_dump(mode="json")),
         "code_hash": code_fingerprint(spec.entries),
         "base": content_hash(folders.base) if folders.base else "",

@@ -1,4 +1,4 @@
-"""One way to build a Lightning Trainer: checkpoints, resume, early stopping, seeds, progress, history.
+"""How every training builds its Lightning Trainer: checkpoints, resume, early stopping, seeds, progress, history.
 
 A run that was killed and resumed ends with the same weights as one that was not: `last.ckpt` is written after every
 epoch, and everything random is derived from (seed, epoch, batch).
@@ -31,10 +31,10 @@ from training.settings import TrainerSettings
 
 BEST, LAST, BEFORE_LAST = "best.ckpt", "last.ckpt", "before-last.ckpt"
 
-_BESIDE_THE_POINT = (
+_IGNORED_WARNINGS = (
     ".*does not have many workers.*",  # images are cached in memory, so there is nothing to wait for
     ".*number of training batches.*is smaller than the logging interval.*",
-    ".*Checkpoint directory .* exists and is not empty.*",  # it is the one that a killed training left
+    ".*Checkpoint directory .* exists and is not empty.*",  # left by a killed training
     ".*could not find the monitored key.*",  # the checkpoint of an epoch without validation; a later one has it
     ".*isinstance.treespec, LeafSpec.*",
 )
@@ -44,8 +44,8 @@ class EpochShuffle(Sampler[int]):
     """Shuffled indices whose order depends on (seed, epoch) alone; `SeedEachBatch` calls `set_epoch`.
 
     Args:
-        epoch: first one to be asked for, `resumed_epoch(...)` of the data module: workers begin to read ahead before the
-            callback of a resumed epoch.
+        epoch: the first epoch, `resumed_epoch(...)` of the data module: workers read ahead before the callback of a
+            resumed epoch runs.
     """
 
     def __init__(self, n: int, seed: int, epoch: int = 0) -> None:
@@ -105,16 +105,16 @@ class PatientStopping(EarlyStopping):
 
 
 class FiniteLoss(Callback):
-    """Stops a training whose loss is no longer a number, and says which parts are not."""
+    """Stops a training whose loss is no longer a number, and reports every logged metric."""
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         if loss is not None and not math.isfinite(float(loss)):
-            parts = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
             raise FloatingPointError(
-                f"loss is {float(loss)} at epoch {trainer.current_epoch}, batch {batch_idx}: {parts}"
+                f"loss is {float(loss)} at epoch {trainer.current_epoch}, batch {batch_idx}: {metrics}"
             )
 
 
@@ -162,10 +162,9 @@ class History(Callback):
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Replaces a checkpoint by a whole one or not at all, and keeps the `last` one before the newest.
+    """Writes each checkpoint atomically, and keeps the `last` checkpoint before the newest.
 
-    Lightning writes in place, where a kill would leave half a file, and does not wait for the disk, where a power cut may
-    leave an empty one.
+    Lightning writes in place, so a kill leaves half a file, and does not sync, so a power cut may leave an empty one.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
@@ -194,7 +193,7 @@ def build_trainer(
 
     Fit with `trainer.fit(module, datamodule=..., ckpt_path=resume_path(context))`.
     """
-    for message in _BESIDE_THE_POINT:
+    for message in _IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     if settings.num_threads:
@@ -233,10 +232,10 @@ def build_trainer(
 
 
 def resume_path(context: TrainContext) -> Path | None:
-    """Checkpoint that an earlier attempt left and that can be read, or None: then the training starts from the beginning.
+    """Readable checkpoint of an earlier attempt, or None: then the training starts from the beginning.
 
-    What cannot be read is set aside as `<name>.damaged`, so that a person can look at it and no later attempt trips over
-    it. A checkpoint without the best one that it refers to, of which the artifact is made, is of no use either.
+    An unreadable file is renamed to `<name>.damaged`: a person can look at it, and later attempts ignore it. So is a last
+    checkpoint without the best one, from which the artifact is made.
     """
     best, last, older = (context.checkpoint_dir / name for name in (BEST, LAST, BEFORE_LAST))
     has_best = _readable(best)

@@ -1,8 +1,8 @@
-"""How many conversations and answers there are at once: the service admits a few and refuses the rest, the runner generates
-them one by one.
+"""Limits on concurrent conversations and answers: the service refuses what exceeds them, the runner generates one answer at a
+time.
 
-The runner holds the lock because it ends with the generation there: in the service a WebSocket client that reads slowly would
-keep everybody waiting.
+The lock is in the runner, where it is released when the generation ends. In the service, a WebSocket client that reads slowly
+would hold it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class ConcurrencyLimit:
     """Refuses more than `limit` at once.
 
     Args:
-        what: what they are and do, for the refusal: "conversations are open".
+        what: subject and verb of the refusal, for example "conversations are open".
     """
 
     def __init__(self, limit: int, what: str) -> None:
@@ -42,14 +42,14 @@ class ConcurrencyLimit:
 
 
 class GenerationLock:
-    """Held by one answer at a time, so that each is generated as quickly as the machine allows."""
+    """Held by one answer at a time, so that each is generated as fast as the machine allows."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
     async def held(self, timeout_seconds: float) -> AsyncIterator[None]:
-        """The lock, in the order of asking.
+        """Hold the lock; waiters get it in the order in which they came.
 
         Raises:
             BusyError: it was not free within `timeout_seconds`.

@@ -50,12 +50,12 @@ class GenerateRequest(RunnerRequest):
     """A conversation that ends with the user's question, and the passages that the answer may use, best first."""
 
     answer_id: str
-    """Name of the answer for a `StopRequest`."""
+    """Id of the answer, for a `StopRequest`."""
     messages: list[ChatMessage]
     passages: list[Passage]
     max_new_tokens: int
     timeout_seconds: float
-    """Seconds of generation, the wait for it not counted; the answer is cut there."""
+    """Seconds of generation, without the wait before it; the answer is cut there."""
 
 
 class Token(Message):

@@ -37,14 +37,14 @@ if TYPE_CHECKING:  # the service never needs torch
 
 RUNNER_SECONDS = 600
 _MARGIN_SECONDS = 30
-"""Seconds between the end of the slowest answer and the moment when BentoML's client gives it up; the client's clock runs
-while an answer waits for the lock, too."""
+"""Seconds between the end of the slowest answer and the timeout of BentoML's client, whose clock also runs while an answer
+waits for the lock."""
 _END = object()
 
 
 @bentoml.service(name="conversational_ai_model", **runner_options(RUNNER_SECONDS))
 class ChatRunner:
-    """The champion adapter on its base, and the served index, in a process of their own."""
+    """The champion adapter on its base, and the served index, in a separate process."""
 
     def __init__(
         self, assets: Assets | None = None, load_model: Callable[[Path, str], ChatModel] | None = None
@@ -75,7 +75,7 @@ class ChatRunner:
 
     @bentoml.api
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
-        """Events: tokens as they are generated, then that it finished; or a failure alone.
+        """Events: tokens as they are generated, then `Finished`; or a single failure.
 
         Generation ends early when `stop` names the same answer.
         """
@@ -86,7 +86,9 @@ class ChatRunner:
                 deadline = time.monotonic() + request.timeout_seconds
                 pieces = self._model.stream(
                     [message.model_dump() for message in request.messages],
-                    passages=[passage_text(one.title, one.heading, one.text) for one in request.passages],
+                    passages=[
+                        passage_text(passage.title, passage.heading, passage.text) for passage in request.passages
+                    ],
                     max_new_tokens=request.max_new_tokens,
                 )
                 cut = self._cut(request.answer_id, deadline)
@@ -118,8 +120,8 @@ class ChatRunner:
     def _found(self, request: RetrieveRequest) -> FoundPassages:
         index = self._index.current()
         passages = [
-            Passage(slug=one.slug, title=one.title, heading=one.heading, text=one.text, score=one.relevance)
-            for one in index.search_knowledge(request.query, request.k)
+            Passage(slug=hit.slug, title=hit.title, heading=hit.heading, text=hit.text, score=hit.relevance)
+            for hit in index.search_knowledge(request.query, request.k)
         ]
         return FoundPassages(passages=passages, index_version=self._index.version, model=self._version)
 

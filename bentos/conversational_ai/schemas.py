@@ -24,7 +24,7 @@ class Message(BaseModel):
     content: str = Field(max_length=MAX_MESSAGE_CHARS, description="only the assistant's may be empty: it said nothing")
 
     @model_validator(mode="after")
-    def _a_question_has_words(self) -> Self:
+    def _a_question_is_not_blank(self) -> Self:
         if self.role == "user" and not self.content.strip():
             raise ValueError("a message of the user must not be empty")
         return self
@@ -48,7 +48,7 @@ class ChatRequest(BaseModel):
         return self
 
     def conversation(self) -> list[ChatMessage]:
-        """The messages for the model. Where the assistant said nothing, its message is left out with the question."""
+        """The messages for the model; an empty answer is left out together with its question."""
         kept: list[ChatMessage] = []
         for message in self.messages:
             if message.content.strip():
@@ -59,7 +59,7 @@ class ChatRequest(BaseModel):
 
 
 class AssistantMessage(BaseModel):
-    """The assistant's message; empty when the model found nothing to say. Echoed in the next request it is left out."""
+    """The assistant's message; empty when the model found nothing to say, and then ignored when a client echoes it."""
 
     role: Literal["assistant"] = "assistant"
     content: str
@@ -93,7 +93,7 @@ class RagAnswer(BaseModel):
 class SocketRequest(BaseModel):
     """A frame from the client: the next question.
 
-    The connection remembers the conversation; of a question that got an empty answer it remembers nothing.
+    The connection remembers the conversation, without questions that got an empty answer.
     """
 
     model_config = ConfigDict(extra="forbid")

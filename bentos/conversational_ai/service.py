@@ -62,7 +62,7 @@ class ConversationalAI:
 
     @app.post("/chat")
     async def chat(self, request: ChatRequest, connection: Request) -> ChatAnswer:
-        """One answer, with the passages that it may have used; given up when the caller goes away."""
+        """One answer, with the passages that it may have used; stopped when the caller disconnects."""
         return await while_connected(connection, self._whole_answer(request))
 
     @app.post("/rag/query")
@@ -111,7 +111,7 @@ class ConversationalAI:
                 answer = await self._stream(websocket, messages, question.passages)
             except WebSocketDisconnect:
                 raise
-            except Exception as error:  # one failed answer must not end the conversation; the frame says what happened
+            except Exception as error:  # a failed answer must not end the conversation; the frame carries the error
                 if isinstance(error, AuraError):
                     logger.info("no answer: %s", error.message)
                 else:
@@ -143,7 +143,7 @@ class ConversationalAI:
         )  # fmt: skip
 
     async def _stream(self, websocket: WebSocket, messages: Sequence[ChatMessage], passages: int) -> str:
-        """Send an answer as frames; its whole text, which may be empty."""
+        """Send an answer as frames; returns its whole text, which may be empty."""
         text = ""
         finished: Finished | None = None
         async with aclosing(self._answer(messages, passages, None)) as events:
@@ -154,7 +154,9 @@ class ConversationalAI:
                 elif isinstance(event, Finished):
                     finished = event  # sent when the slot of this answer is free again
                 else:
-                    await websocket.send_json({"type": "sources", "sources": [one.model_dump() for one in event]})
+                    await websocket.send_json(
+                        {"type": "sources", "sources": [passage.model_dump() for passage in event]}
+                    )
         assert finished is not None, "an answer ends with Finished or an error"
         await websocket.send_json(
             {"type": "done", "finish_reason": finished.finish_reason, "model": finished.model.model_dump()}
@@ -181,7 +183,7 @@ class ConversationalAI:
 
 
 async def _text_frame(websocket: WebSocket) -> str:
-    """The next frame as text; a binary one reads as an empty text, which is refused in words."""
+    """The next frame as text; a binary frame gives an empty text, which is refused."""
     message = await websocket.receive()
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", _GOING_AWAY))
@@ -189,7 +191,9 @@ async def _text_frame(websocket: WebSocket) -> str:
 
 
 def _problems(error: ValidationError) -> str:
-    return "; ".join(f"{one['loc'][0] if one['loc'] else 'frame'}: {one['msg']}" for one in error.errors())
+    return "; ".join(
+        f"{problem['loc'][0] if problem['loc'] else 'frame'}: {problem['msg']}" for problem in error.errors()
+    )
 
 
 async def _send_error(websocket: WebSocket, error: Exception) -> None:

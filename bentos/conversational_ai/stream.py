@@ -1,4 +1,4 @@
-"""An answer as events: the passages that it may be grounded in, its text piece by piece, why it ended."""
+"""An answer as events: the passages that it may use, its text piece by piece, why it ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bentos.serving.request_log import logger
 from inference.chat.passages import search_query
 
 _STOP_SECONDS = 2.0
-"""Seconds for telling the runner to stop. One that died answers when it is back, and the caller need not wait for that."""
+"""Time limit for telling the runner to stop. A runner that died answers after its restart, too late for the caller."""
 
 
 async def find_passages(runner: Runner, messages: Sequence[ChatMessage], k: int) -> list[Passage]:
@@ -49,7 +49,7 @@ async def generated(
     max_new_tokens: int,
     timeout_seconds: float,
 ) -> AsyncGenerator[Token | Finished, None]:
-    """Tokens as they are generated, then that the answer finished. Close it to end the answer early.
+    """Tokens as they are generated, then `Finished`. Close the generator to end the answer early.
 
     Raises:
         AuraError: what the runner answers, or ServiceError when the answer broke off.
@@ -66,7 +66,7 @@ async def generated(
                 if isinstance(event, Failure):
                     raise event.error()
                 yield event
-        if not ended:  # BentoML logs what is raised in a stream, and ends the stream as if it were whole
+        if not ended:  # after an exception BentoML ends the stream as if it were complete
             raise ServiceError("the answer broke off", hint="try again; the log of the service says why")
     finally:
         if not ended:

@@ -36,7 +36,7 @@ RUNNER_SECONDS = 60
 
 @bentoml.service(name="outfit_recommendation_model", **runner_options(RUNNER_SECONDS))
 class OutfitRunner:
-    """The champion of the outfit model with the catalog's embeddings, in a process of its own."""
+    """The champion of the outfit model with the catalog's embeddings, in a separate process."""
 
     def __init__(
         self, assets: Assets | None = None, load_model: Callable[[Path, str], OutfitModel] | None = None
@@ -62,7 +62,7 @@ class OutfitRunner:
 
     @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
     def evaluate(self, outfits: list[JudgeOutfit]) -> list[Judgement | Failure]:
-        """Score of each outfit and how each of its items moves it; an outfit that cannot be judged costs the others nothing."""
+        """Score of each outfit and how each of its items moves it; an outfit that cannot be judged fails alone."""
         return [answer_or_failure(outfit, self._judgement) for outfit in outfits]
 
     @bentoml.api

@@ -1,4 +1,4 @@
-"""A FastAPI application as every service mounts it: one set of docs, request ids, one error body, a limit on bodies."""
+"""The FastAPI application that every service mounts: docs, request ids, one error body, a limit on bodies."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def make_app(title: str, description: str) -> FastAPI:
 
 
 def apply_limits(app: FastAPI, serving: ServingSettings) -> None:
-    """Limit bodies as the settings say. BentoML wants the application before there are any settings."""
+    """Limit bodies as the settings say. BentoML needs the application before the settings are read."""
     app.state.max_body_bytes = serving.max_body_bytes
 
 
 def answer_unknown_paths(app: FastAPI) -> None:
     """Give unknown paths the error body too; call it when all routes are there.
 
-    BentoML hands a request to the application only if one of its routes matches, so there must be one that always does.
+    BentoML hands a request to the application only if one of its routes matches, so this route matches every path.
     """
 
     async def unknown(request: Request) -> Response:

@@ -1,8 +1,8 @@
 """What a process answers from: its settings, champions, index and catalog.
 
-They come from one of two sources. In a Bento they lie in `pinned/` beside the sources, so that a deployment never changes by
-itself. In a checkout they are what the registry's `champion` alias and the profile's folders hold; copies of them lie in
-`home()/serving/<profile>`, so that a night under way takes nothing from a service that answers.
+They come from one of two sources. A Bento has them in `pinned/`, so that a deployment never changes by itself. In a checkout
+they come from the registry's `champion` alias and the profile's folders; the process reads copies in
+`home()/serving/<profile>`, so that a running night does not disturb it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # a service never needs torch or MLflow
 
 _HASH_CHARS = 16
 _LANCE_ERRORS = (OSError, RuntimeError, ValueError)
-"""Lance has no errors of its own: it raises these."""
+"""What Lance raises: it defines no error classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class ServedIndex:
     """The index that searches are answered from.
 
     A reader holds one release, and with it versions of the Lance tables that cleanup may remove a week after a newer release
-    is served. So one that follows looks before each search which release is served, which takes a millisecond or two.
+    is served. With `follow` each search first checks which release is served, which takes a millisecond or two.
     """
 
     def __init__(self, index: Index, *, follow: bool) -> None:
@@ -59,7 +59,7 @@ class ServedIndex:
         return str(self._index.version)
 
     def current(self) -> Index:
-        """The index at the release that is served now, or at the one that it holds if that cannot be opened."""
+        """The index at the served release, or at the release that it holds when the served one cannot be opened."""
         if self._follow:
             try:
                 if self._index.refresh():
@@ -135,7 +135,7 @@ class PinnedAssets:
 
     def champion(self, model: str) -> Champion:
         champions = self._folder / "champions"
-        versions = read_json(champions / "champions.json", "the list of the pinned champions")
+        versions = read_json(champions / "champions.json", "the pinned champions' manifest")
         version = ModelVersion(name=model, version=versions[model]["version"])
         return Champion(version=version, folder=champions / model)
 
@@ -147,7 +147,7 @@ class PinnedAssets:
 
 
 class RegistryAssets:
-    """What the registry and the folders of a profile hold when the process starts; its index is followed from then on."""
+    """What the registry and the folders of a profile hold when the process starts; its index follows the served release."""
 
     def __init__(self, profile: str, serving: ServingSettings, tracking: TrackingSettings) -> None:
         self.profile = profile
@@ -175,16 +175,15 @@ class RegistryAssets:
         return copied_catalog(profile_paths(self.profile).workspace / "data" / "catalog", self._copies)
 
     def _fetched(self, registry: Registry, version: RegisteredVersion) -> Path:
-        """Folder of a whole copy of a version's artifact. Its name is the candidate's: two registries have different versions
-        1."""
+        """Folder with a whole copy of a version's artifact, named by the candidate: version 1 differs between registries."""
         return registry.fetch(version, self._copies / version.model / version.tags["candidate_id"][:_HASH_CHARS])
 
 
 def copied_catalog(source: Path, folder: Path) -> Path:
     """Folder below `folder` with a copy of the catalog in `source`, named after its content; made if it is not there yet.
 
-    Images are opened when they are asked for, and DVC removes the pipeline's catalog before the stage that prepares it runs:
-    a service that read there would fail every night until that stage has ended.
+    Images are opened on request, and DVC removes the pipeline's catalog before the prepare stage runs: a service that read
+    there would fail every night until that stage has ended.
 
     Raises:
         IndexNotReadyError: `source` holds no catalog, or changed while it was copied.
@@ -202,7 +201,7 @@ def copied_catalog(source: Path, folder: Path) -> Path:
             if content_hash(copy)[:_HASH_CHARS] != name:
                 raise _changing(source)
             replace_dir(copy, target)
-    except OSError as error:  # a file vanished in between; shutil.Error is one too
+    except OSError as error:  # a file vanished during the copy; shutil.Error is an OSError
         raise _changing(source) from error
     return target
 

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Result of `work`, which is cancelled when the caller of a request goes away. The body must have been read.
+    """Result of `work`, which is cancelled when the caller disconnects. The body must have been read.
 
     Listening beats polling `is_disconnected`: work that waits in a queue would not get around to polling.
 

@@ -1,7 +1,7 @@
-"""Errors of the services: one body, one table from error to HTTP status, and the way across the door to a runner.
+"""Errors of the services: one body, one table from error to HTTP status, and how an error passes from a runner to its service.
 
-BentoML turns whatever a runner raises into its own 500. So a runner answers with a `Failure`, which the service raises again
-as the class that it was; the class is kept until `STATUS` maps it.
+BentoML turns every exception of a runner into its own 500. So a runner answers with a `Failure`, and the service raises it
+again with its class, which `STATUS` maps to an HTTP status.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ RequestType = TypeVar("RequestType", bound=RunnerRequest)
 
 
 class OverloadedError(AuraError):
-    """The runner is away, or too busy to answer in time."""
+    """The runner is unavailable, or too busy to answer in time."""
 
     code = "overloaded"
 
@@ -71,14 +71,14 @@ STATUS: dict[type[Exception], int] = {
     InvalidRequestError: 400,
     BodyTooLargeError: 413,
     RequestValidationError: 422,
-    ClientDisconnect: 499,  # nginx's status for it: nobody reads it but the access log
+    ClientDisconnect: 499,  # nginx's status; it appears in the access log only
     IndexNotReadyError: 503,
     RegistryError: 503,
     BusyError: 503,
     OverloadedError: 503,
     Exception: 500,
 }
-"""HTTP status of an error: that of the nearest of its classes. An error that FastAPI raises brings its own."""
+"""HTTP status by error class, looked up along the class hierarchy. FastAPI's HTTP exceptions have their own status."""
 
 
 class ErrorDetail(BaseModel):
@@ -110,7 +110,7 @@ class Failure(Message):
     def error(self) -> AuraError:
         """The error, of the class that it had in the runner."""
         error = error_from_dict(self.model_dump())
-        error.code = self.code  # of a class that this process does not know, too
+        error.code = self.code  # also where this process does not know the class
         return error
 
 
@@ -119,7 +119,7 @@ def answer_or_failure(
 ) -> T | Failure:
     """What `work` returns for a request, or the error that it raises; for a runner, whose log then names the request.
 
-    An error that is nobody's to see becomes one that tells nothing, so that it costs one request and not its whole batch.
+    An unexpected error becomes a generic one, so that it fails one request and not its whole batch.
     """
     correlation_id.set(request.request_id)
     try:
@@ -149,7 +149,7 @@ def raise_failure(answer: T | Failure) -> T:
 
 
 def error_detail(error: Exception) -> ErrorDetail:
-    """The body's content for any exception; an unknown one tells nothing about the inside."""
+    """The body's content for any exception; an unexpected one reveals nothing about the inside."""
     request_id = correlation_id.get() or ""
     if isinstance(error, RequestValidationError):
         problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
@@ -163,7 +163,7 @@ def error_detail(error: Exception) -> ErrorDetail:
 
 
 def error_response(error: Exception) -> Response:
-    """The answer to an error; one that says "not now" also says when."""
+    """The response to an error; with status 503 it says when to try again."""
     status = error_status(error)
     if isinstance(error, ClientDisconnect):
         return Response(status_code=status)

@@ -1,6 +1,6 @@
-"""What every door between a service and its runner has: requests with an id, answers with a model version, raw images.
+"""What all services and runners exchange: requests with an id, answers with a model version, raw images.
 
-BentoML pickles `model_dump()` of a message and validates what arrives, so bytes cross as they are. A field that nobody knows
+BentoML pickles `model_dump()` of a message and validates what arrives, so bytes cross as they are. An unknown field
 is refused, which also tells the members of a union apart.
 """
 
@@ -39,7 +39,7 @@ class RunnerAnswer(Message):
     """Base of every answer of a runner."""
 
     model: ModelVersion
-    """Version that made this answer, which by now may no longer be the one that the runner holds."""
+    """Version that made this answer; the runner may hold another one by now."""
 
 
 class RgbImage(Message):

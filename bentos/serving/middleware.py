@@ -1,4 +1,4 @@
-"""What every request of a service passes: a request id, the error body for whatever nobody handled, a limit on its body.
+"""Middleware of every service: request ids, the error body for unhandled exceptions, a limit on request bodies.
 
 The request id is asgi-correlation-id's: it takes the caller's `x-request-id` or makes one, answers with it, and keeps it in a
 context variable, for WebSockets too. All are plain ASGI middleware: behind Starlette's `BaseHTTPMiddleware` a handler never
@@ -22,7 +22,7 @@ _USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def add_middleware(app: FastAPI, max_body_bytes: Callable[[], int]) -> None:
-    """Add them all; the last one added sees a request first."""
+    """Add all three; the last one added sees a request first."""
     app.add_middleware(BodyLimit, limit_bytes=max_body_bytes)
     app.add_middleware(UnhandledErrors)
     app.add_middleware(CorrelationIdMiddleware, header_name="x-request-id", validator=is_usable_id)
@@ -34,7 +34,7 @@ def is_usable_id(request_id: str) -> bool:
 
 
 class UnhandledErrors:
-    """Answers with the error body where a handler failed in a way that nobody foresaw."""
+    """Answers with the error body when a handler raises an unexpected exception."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -45,13 +45,13 @@ class UnhandledErrors:
             return
         started = False
 
-        async def send_noted(message: Message) -> None:
+        async def send_tracked(message: Message) -> None:
             nonlocal started
             started = started or message["type"] == "http.response.start"
             await send(message)
 
         try:
-            await self._app(scope, receive, send_noted)
+            await self._app(scope, receive, send_tracked)
         except Exception as error:
             if started:  # half an answer is out: only the server can end it, by closing the connection
                 raise
@@ -60,13 +60,13 @@ class UnhandledErrors:
 
 
 class BodyLimit:
-    """Refuses a body that is too long, by what `Content-Length` announces and then by the bytes that really come.
+    """Refuses a body that is too long: first by its `Content-Length`, then by the bytes that arrive.
 
     FastAPI reads a JSON body whole and Starlette spools an upload to disk before any handler runs, so a limit in a handler
     comes too late.
 
     Args:
-        limit_bytes: asked at each request, because settings are not read at import.
+        limit_bytes: called at each request, because settings are not read at import.
     """
 
     def __init__(self, app: ASGIApp, limit_bytes: Callable[[], int]) -> None:

@@ -11,11 +11,11 @@ from bentos.serving.errors import Failure
 from bentos.serving.messages import Message, RgbImage, RunnerAnswer, RunnerRequest
 
 LEAST_SCORE = 0.05
-"""Confidence below which nothing is of use to anybody; the queries of a DETR always answer something."""
+"""Confidence below which a box is noise: every query of a DETR gives a box."""
 
 
 class AnalyzeRequest(RunnerRequest):
-    """A photo, and what is wanted to be known about it."""
+    """A photo, and the options of its analysis."""
 
     photo: RgbImage
     threshold: float | None

@@ -34,7 +34,7 @@ RUNNER_SECONDS = 60
 
 @bentoml.service(name="visual_analysis_model", **runner_options(RUNNER_SECONDS))
 class DetectorRunner:
-    """The champion of the detector and the index of the catalog, in a process of its own."""
+    """The champion of the detector and the index of the catalog, in a separate process."""
 
     def __init__(
         self, assets: Assets | None = None, load_detector: Callable[[Path, str], Detector] | None = None
@@ -50,11 +50,11 @@ class DetectorRunner:
         self._version = champion.version
         self._detector = load_detector(champion.folder, self._assets.serving.device)
         self._index: ServedIndex | None = None
-        # Opening it takes seconds, in which a batch of photos would wait for one that wants similar items.
+        # Opened now: later it would take seconds, in which a whole batch of photos would wait.
         try:
             self._index = self._assets.index()
         except AuraError as error:
-            logger.warning("photos are analysed without similar items as yet: %s", error.message)
+            logger.warning("photos are analysed without similar items until the index is there: %s", error.message)
 
     @bentoml.api
     async def status(self) -> RunnerStatus:
@@ -65,7 +65,7 @@ class DetectorRunner:
     def analyze(self, requests: list[AnalyzeRequest]) -> list[FoundGarments | Failure]:
         """Garments of each photo, on request with catalog items of the same category that look like them.
 
-        The photos are detected as one batch; a photo whose lookup fails costs the others nothing.
+        The photos are detected as one batch; a photo whose lookup fails does not fail the others.
         """
         photos = [request.photo.image() for request in requests]
         detections = self._detector.predict(photos, threshold=LEAST_SCORE)
@@ -78,17 +78,17 @@ class DetectorRunner:
         rules = self._detector.rules
         trained = dict(zip(rules.labels, rules.thresholds, strict=True))
         shown = [
-            one
-            for one in detected
-            if one.score >= (trained[one.category] if request.threshold is None else request.threshold)
+            detection
+            for detection in detected
+            if detection.score >= (trained[detection.category] if request.threshold is None else request.threshold)
         ]
         similar: list[list[Similar]] = [[] for _ in shown]
         if request.similar and shown:
             index = self._current_index()
-            similar = [_similar(index, photo, one, request.similar) for one in shown]
+            similar = [_similar(index, photo, detection, request.similar) for detection in shown]
         garments = [
-            Garment(category=one.category, score=one.score, box=one.box_xyxy_px, similar=hits)
-            for one, hits in zip(shown, similar, strict=True)
+            Garment(category=detection.category, score=detection.score, box=detection.box_xyxy_px, similar=hits)
+            for detection, hits in zip(shown, similar, strict=True)
         ]
         return FoundGarments(garments=garments, model=self._version)
 

@@ -41,8 +41,8 @@ def import_ccp(path: Path, raw_dir: Path, settings: DataSettings) -> ImportRepor
     pairs, total = _pairs(path, report)
     tables = _Tables(settings.imports)
     with writing(raw_dir, report, settings.imports) as folder:
-        for part in ("detection", "outfits", "catalog"):
-            (folder / part / "images").mkdir(parents=True)
+        for name in ("detection", "outfits", "catalog"):
+            (folder / name / "images").mkdir(parents=True)
         work = [
             PhotoWork(photo=photo, mask=mask, labels=labels, folder=folder, settings=settings.imports)
             for photo, mask in pairs
@@ -105,7 +105,7 @@ class _Tables:
         )  # fmt: skip
         self.items.append(item)
         if garment.crop_px >= self.settings.min_catalog_px:
-            # Nothing about what it was worn with: the catalog must not tell which items form an outfit.
+            # Not the outfit: the catalog must not tell which items were worn together.
             seen = with_article(garment.label, garment.colours.text)
             self.catalog.append(CatalogRow(**item.model_dump(), description=f"{seen}, seen on the street."))
 
@@ -155,7 +155,7 @@ def _read_labels(file: Path) -> tuple[str, ...]:
     try:
         cells = scipy.io.loadmat(file)["label_list"].ravel()
         labels = tuple(str(cell[0]).strip().lower() for cell in cells)
-    except Exception as error:  # SciPy raises whatever its parser stumbles over; any of it means the same to the user
+    except Exception as error:  # SciPy raises many kinds of errors for a damaged file
         raise DataError(
             f"{file} is not a list of labels in MATLAB's format ({error})", hint="download the file again"
         ) from error

@@ -37,7 +37,7 @@ HAIR_STYLES = ("short", "bob", "long", "bun", "curly", "crop")
 
 @dataclass(frozen=True)
 class Body:
-    """A pose. `flat` means that nobody wears the garment: it lies on a table or stands in a product shot."""
+    """A pose. `flat` means that the garment is not worn: it lies on a table or stands in a product shot."""
 
     arms_deg: tuple[float, float] = (24.0, 24.0)
     bends_deg: tuple[float, float] = (4.0, 4.0)

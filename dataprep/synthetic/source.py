@@ -31,7 +31,7 @@ _PARTS = ("detection", "outfits", "catalog")
 _KIND_SHARE = {"figure": 0.45, "flat-lay": 0.08, "rail": 0.02, "product": 0.45}
 _PRODUCT_FILL = 0.84
 _LOCK_WAIT_SECONDS = 120.0
-"""How long another process may hold the folder: it may be drawing the same data."""
+"""Seconds to wait for another process that holds the folder: it may be drawing the same data."""
 
 
 def write_sample(raw_dir: Path, settings: SampleSettings) -> Manifest:
@@ -40,7 +40,7 @@ def write_sample(raw_dir: Path, settings: SampleSettings) -> Manifest:
     A folder that already holds exactly this data, drawn by this code, is left as it is; any other is replaced whole.
 
     Raises:
-        BusyError: somebody else is writing or reading the folder.
+        BusyError: another process writes or reads the folder.
     """
     # New drawing code means new data.
     wanted, drawn_by = settings.model_dump(), code_fingerprint(("dataprep.synthetic.source",))
@@ -50,7 +50,7 @@ def write_sample(raw_dir: Path, settings: SampleSettings) -> Manifest:
         if present is not None and (present.settings, present.drawn_by) == (wanted, drawn_by):
             return present
         building = raw_dir.with_name(f".{raw_dir.name}.drawing")
-        # Left by a run that was killed.
+        # Left by a killed run.
         shutil.rmtree(building, ignore_errors=True)
         manifest = Manifest(
             name=SYNTHETIC, licence="drawn by this project; same licence as its code", seed=settings.seed,

@@ -1,1 +1,1 @@
-"""The `aura` command line, one file a group of commands. Imports that take seconds happen inside the commands."""
+"""The `aura` command line, one file per group of commands. Imports that take seconds happen inside the commands."""

@@ -37,11 +37,11 @@ app.command("ui")(serve.ui)
 def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     """Run the whole night: prepare, train and judge three models, index, package, report.
 
-    Stages whose inputs did not change are skipped; a night that was killed is carried on by the next one.
+    Stages whose inputs did not change are skipped; the next night continues one that was killed.
     """
     from flows.prefect_server import prefect_api
 
-    settings = load_profile(profile, overrides or ())  # a typing error should not have to wait for a server
+    settings = load_profile(profile, overrides or ())  # before the server starts, so that a wrong setting fails at once
     console = Console()
     with prefect_api(settings.night.prefect_start_seconds):
         # Imported here: Prefect reads its environment when it is imported.
@@ -64,7 +64,7 @@ def alerts(
     ],
     within_hours: Annotated[float, typer.Option(help="a night must end well at least once in so many hours")] = 26.0,
 ) -> None:
-    """Let the Prefect server (`PREFECT_API_URL`) send a message when a night fails or does not come."""
+    """Let the Prefect server (`PREFECT_API_URL`) send a message when a night fails or is missing."""
     _require_server("alerts come from the server that runs the schedule")
     from flows.alerts import set_up_alerts
 
@@ -113,7 +113,7 @@ def train(
         champions = fetch_champions(workspace, Registry(workspace.profile.tracking, workspace.profile.profile))
         for problem in champions.problems.values():
             typer.echo(f"warning: {problem}", err=True)
-        if force:  # the finished training's last checkpoint would leave nothing to do
+        if force:  # with the last checkpoint of a finished training there would be nothing to do
             shutil.rmtree(workspace.folder / "checkpoints" / model, ignore_errors=True)
         limit = workspace.profile.night.stage_timeout_minutes * 60
         for stage in ("prepare", f"train_{model}", f"evaluate_{model}"):

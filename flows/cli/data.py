@@ -1,4 +1,4 @@
-"""`aura data`: bring photos in, prepare them, find and restore what earlier nights used."""
+"""`aura data`: import and prepare data, list nights and restore their data."""
 
 from __future__ import annotations
 

@@ -49,28 +49,28 @@ def search(
     index = Index.open(profile_paths(load_profile(profile).profile).index)
     if catalog:
         found = [
-            {"item_id": one.item_id, "title": one.title, "category": one.category, "score": round(one.relevance, 4)}
-            for one in index.search_catalog(query, k)
+            {"item_id": hit.item_id, "title": hit.title, "category": hit.category, "score": round(hit.relevance, 4)}
+            for hit in index.search_catalog(query, k)
         ]
     else:
         found = [
-            {"slug": one.slug, "heading": one.heading, "text": one.text, "score": round(one.relevance, 4)}
-            for one in index.search_knowledge(query, k)
+            {"slug": hit.slug, "heading": hit.heading, "text": hit.text, "score": round(hit.relevance, 4)}
+            for hit in index.search_knowledge(query, k)
         ]
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     table = Table(*(("title", "category", "item", "score") if catalog else ("page", "section", "text", "score")))
-    for one in found:
+    for hit in found:
         if catalog:
-            table.add_row(str(one["title"]), str(one["category"]), str(one["item_id"]), str(one["score"]))
+            table.add_row(str(hit["title"]), str(hit["category"]), str(hit["item_id"]), str(hit["score"]))
         else:
-            text = str(one["text"])
+            text = str(hit["text"])
             table.add_row(
-                str(one["slug"]),
-                str(one["heading"]),
+                str(hit["slug"]),
+                str(hit["heading"]),
                 text[:160] + ("..." if len(text) > 160 else ""),
-                str(one["score"]),
+                str(hit["score"]),
             )
     Console().print(table if found else "Nothing found.")
 

@@ -39,11 +39,11 @@ def list_versions(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List versions with their aliases, verdicts and figures, newest first."""
+    """List versions with their aliases, verdicts and metrics, newest first."""
     registry = _registry(profile, overrides)
-    found = [one for name in ([_known(model)] if model else MODELS) for one in registry.versions(name)]
+    found = [version for name in ([_known(model)] if model else MODELS) for version in registry.versions(name)]
     if as_json:
-        typer.echo(json.dumps([one.as_dict() for one in found], indent=2))
+        typer.echo(json.dumps([version.as_dict() for version in found], indent=2))
         return
     if not found:
         Console().print(f"Profile {profile} has no versions yet: `aura nightly --profile {profile}`.")
@@ -57,13 +57,13 @@ def list_versions(
     table.add_column("metric", overflow="fold")
     table.add_column("on test", no_wrap=True, justify="right")
     table.add_column("created", no_wrap=True)
-    for one in found:
-        metric = one.tags.get("gate_metric", "")
-        measured = dict(part.split("=", 1) for part in one.tags.get("test", "").split(", ") if "=" in part)
-        value = measured.get(metric)
+    for version in found:
+        metric = version.tags.get("gate_metric", "")
+        metrics = dict(pair.split("=", 1) for pair in version.tags.get("test", "").split(", ") if "=" in pair)
+        value = metrics.get(metric)
         table.add_row(
-            one.model, one.version, ", ".join(one.aliases), one.tags.get("verdict", "not judged"), metric,
-            f"{float(value):.3f}" if value else "-", one.created[:10],
+            version.model, version.version, ", ".join(version.aliases), version.tags.get("verdict", "not judged"), metric,
+            f"{float(value):.3f}" if value else "-", version.created[:10],
         )  # fmt: skip
     Console().print(table)
 

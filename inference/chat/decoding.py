@@ -1,7 +1,7 @@
-"""Choosing tokens one after another, and turning them into text as they come.
+"""Decoding: tokens one by one, and their text as a stream.
 
-The loop is Aura's own instead of `generate` in a thread: a consumer that closes the stream stops the work at once, and
-the model's lock is held for one step at a time, so that two conversations advance side by side.
+This loop replaces `generate` in a thread: closing the stream stops the work at once, and the model's lock is held for one
+step at a time, so that two conversations advance side by side.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def generate_ids(
     max_new_tokens: int,
     lock: threading.Lock,
 ) -> Iterator[int]:
-    """New token ids, at most `max_new_tokens`; the caller stops at an end token by no longer asking."""
+    """New token ids, at most `max_new_tokens`; the caller stops iterating at an end token."""
     device = next(model.parameters()).device
     sequence = torch.tensor([list(prompt_ids)], device=device)
     step = sequence
@@ -57,13 +57,13 @@ def text_pieces(
 ) -> Iterator[tuple[str, bool]]:
     """`(text, ended)` per token: what it adds to the answer (may be empty), and whether it is an end token.
 
-    A character of several tokens is held back until it is whole; what is left at the limit is given out as it is.
+    A character of several tokens is held back until it is whole; at the limit the rest is returned as it is.
     """
     seen: list[int] = []
-    given = 0
+    sent = 0
     for token in ids:
         if token in end_ids:
-            rest = tokenizer.decode(seen, skip_special_tokens=True)[given:]
+            rest = tokenizer.decode(seen, skip_special_tokens=True)[sent:]
             yield rest, True
             return
         seen.append(token)
@@ -71,9 +71,9 @@ def text_pieces(
         if text.endswith(_UNFINISHED):
             yield "", False
             continue
-        yield text[given:], False
-        given = len(text)
-    rest = tokenizer.decode(seen, skip_special_tokens=True)[given:]
+        yield text[sent:], False
+        sent = len(text)
+    rest = tokenizer.decode(seen, skip_special_tokens=True)[sent:]
     if rest:
         yield rest, False
 

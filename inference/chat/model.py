@@ -35,12 +35,12 @@ class Reply:
 
 
 class ReplyStream(Iterator[str]):
-    """An answer in pieces, in the order of their making. `close()` ends the work; the counts stay readable.
+    """An answer in pieces, as they are generated. `close()` ends the work; the counts stay readable.
 
     Attributes:
         prompt_tokens: tokens that the answer follows.
         dropped_messages: earlier messages that did not fit into the prompt.
-        new_tokens: tokens made so far, the end token not counted.
+        new_tokens: tokens generated so far, without the end token.
         finish_reason: None until the answer has ended.
     """
 
@@ -67,7 +67,7 @@ class ReplyStream(Iterator[str]):
         return next(self._pieces)
 
     def close(self) -> None:
-        """Stop making tokens. Safe to call at any time, and more than once."""
+        """Stop generating. Safe to call at any time, and more than once."""
         self._pieces.close()
 
     def _run(self, tokens: Iterator[int], tokenizer: PreTrainedTokenizerBase) -> Generator[str, None, None]:
@@ -86,7 +86,7 @@ class ReplyStream(Iterator[str]):
 
 
 class ChatModel:
-    """Base model, adapter and prompt builder. Any thread may ask; steps of different answers take turns."""
+    """Base model, adapter and prompt builder. Safe to share by threads; steps of different answers alternate."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class ChatModel:
             cache_dir: where converted bases lie; default: `aura.paths.cache_dir()`.
 
         Raises:
-            ArtifactError: the artifact is incomplete or broken, or its base cannot be had.
+            ArtifactError: the artifact is incomplete or broken, or its base is not available.
         """
         config, prompt = read_chat_artifact(folder)
         base_folder = resolve_base(config.base, cache_dir or default_cache_dir())
@@ -137,10 +137,10 @@ class ChatModel:
         dtype: DtypeName = "auto",
         cache_dir: Path | None = None,
     ) -> ChatModel:
-        """The base without an adapter: what answers were before training. Arguments as in `load`.
+        """The base without an adapter, for answers before training. Arguments as in `load`.
 
         Raises:
-            ArtifactError: the base cannot be had.
+            ArtifactError: the base is not available.
         """
         base_folder = resolve_base(reference, cache_dir or default_cache_dir())
         base = load_causal_model(base_folder, dtype=_torch_dtype(dtype, device)).to(device)
@@ -154,7 +154,7 @@ class ChatModel:
     def stream(
         self, messages: Sequence[Message], passages: Sequence[str] = (), max_new_tokens: int | None = None
     ) -> ReplyStream:
-        """Answer in pieces; nothing is computed before the first one is asked for.
+        """Answer in pieces; nothing is computed before the first piece is requested.
 
         Args:
             messages: the conversation, ending with the user's question.

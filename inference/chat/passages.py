@@ -1,4 +1,4 @@
-"""The passages of a question: how many, what is looked up for them, and how one stands in the prompt.
+"""Passages of a question: their number, the query that finds them, and their text in the prompt.
 
 Training and serving both take these from here. Nothing heavy is imported: the service before the runner needs no torch.
 """
@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from aura.errors import InvalidRequestError
 
 DEFAULT_PASSAGES = 2
-"""Passages per question where nobody asks for another number: what an adapter is trained on and serving sends."""
+"""Passages per question by default, in training and in serving."""
 _FOLLOW_UP_WORDS = 6
 _MAX_QUERY_CHARS = 1000
-"""Of a long question the end is looked up: that is where people ask."""
+"""Length limit of a query; a long question loses its beginning, as people ask at the end."""
 
 
 def search_query(messages: Sequence[Mapping[str, str]]) -> str:
@@ -30,6 +30,6 @@ def search_query(messages: Sequence[Mapping[str, str]]) -> str:
 
 
 def passage_text(title: str, heading: str, text: str) -> str:
-    """A passage as it stands in the prompt: where it is from, then what it says."""
+    """A passage as it stands in the prompt: its source, then its text."""
     source = title if heading == title else f"{title}. {heading}"
     return f"{source}.\n{text}"

@@ -1,4 +1,4 @@
-"""The one prompt builder: training, evaluation and serving turn a conversation into tokens here and nowhere else.
+"""The prompt builder: training, evaluation and serving all turn a conversation into tokens here.
 
 A prompt is the system text, the bounded history, and the question with the retrieved passages before it, rendered by the
 tokenizer's own chat template. Passages belong to the last question alone, so that history stays short and they are
@@ -17,7 +17,7 @@ from aura.errors import InvalidRequestError
 from inference.chat.settings import PromptSettings
 
 PROMPT_VERSION = 1
-"""Raise when the same conversation would give other tokens: an adapter is only good for the prompts it was trained on."""
+"""Raise it when the same conversation gives other tokens: an adapter fits only the prompts that it was trained on."""
 
 Message = Mapping[str, str]
 ROLES = ("user", "assistant")
@@ -41,7 +41,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt and the answer to learn or to score; a loss counts `answer_ids` and nothing else."""
+    """A prompt and the answer to learn or to score; only `answer_ids` count in a loss."""
 
     prompt_ids: list[int]
     answer_ids: list[int]
@@ -57,9 +57,9 @@ class PromptBuilder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> None:
         self.tokenizer = tokenizer
         self.settings = settings
-        controls = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-        longest_first = sorted(controls, key=len, reverse=True)
-        self._controls = re.compile("|".join(map(re.escape, longest_first))) if controls else None
+        control_tokens = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+        longest_first = sorted(control_tokens, key=len, reverse=True)
+        self._control_token = re.compile("|".join(map(re.escape, longest_first))) if control_tokens else None
 
     def prompt(self, messages: Sequence[Message], passages: Sequence[str] = ()) -> Prompt:
         """Prompt for the answer to the last message.
@@ -71,15 +71,15 @@ class PromptBuilder:
         Raises:
             InvalidRequestError: a message is malformed, the last one is not a question, or it is too long.
         """
-        turns = self._checked(messages)
-        question = turns.pop()["content"]
+        conversation = self._checked(messages)
+        question = conversation.pop()["content"]
         length = len(self._ids(question))
         if length > self.settings.question_tokens:
             raise InvalidRequestError(
                 f"the question has {length} tokens; at most {self.settings.question_tokens} are allowed",
                 hint="shorten it, or ask it in parts",
             )
-        history = self._recent(turns)
+        history = self._recent(conversation)
         used = self._within_budget(passages)
         if used:
             body = "\n\n".join(used)
@@ -89,7 +89,7 @@ class PromptBuilder:
             tokenize=False,
             add_generation_prompt=True,
         )
-        return Prompt(self._ids(str(rendered)), len(turns) - len(history), len(used))
+        return Prompt(self._ids(str(rendered)), len(conversation) - len(history), len(used))
 
     def example(self, messages: Sequence[Message], passages: Sequence[str] = ()) -> Example:
         """Example whose answer is the last message, the assistant's, after the `prompt` of what precedes it.
@@ -115,7 +115,7 @@ class PromptBuilder:
 
     def _checked(self, messages: Sequence[Message]) -> list[dict[str, str]]:
         """Messages with clean texts; neighbours of one role (a question sent twice) become one message."""
-        turns: list[dict[str, str]] = []
+        merged: list[dict[str, str]] = []
         for message in messages:
             role, content = message.get("role"), message.get("content")
             if role not in ROLES:
@@ -123,26 +123,26 @@ class PromptBuilder:
             if not isinstance(content, str) or not content.strip():
                 raise InvalidRequestError(f"a message of the {role} has no text")
             text = self._plain(content).strip()
-            if turns and turns[-1]["role"] == role:
-                turns[-1]["content"] += f"\n{text}"
+            if merged and merged[-1]["role"] == role:
+                merged[-1]["content"] += f"\n{text}"
             else:
-                turns.append({"role": role, "content": text})
-        if not turns or turns[-1]["role"] != "user":
+                merged.append({"role": role, "content": text})
+        if not merged or merged[-1]["role"] != "user":
             raise InvalidRequestError(
                 "the last message must be the user's question", hint="send at least one user message"
             )
-        return turns
+        return merged
 
-    def _recent(self, turns: list[dict[str, str]]) -> list[dict[str, str]]:
-        """The latest turns that fit into the budget, beginning with a question."""
-        start, room = len(turns), self.settings.history_tokens
-        for index in range(len(turns) - 1, -1, -1):
-            room -= len(self._ids(turns[index]["content"]))
+    def _recent(self, messages: list[dict[str, str]]) -> list[dict[str, str]]:
+        """The latest messages that fit into the budget, beginning with a question."""
+        start, room = len(messages), self.settings.history_tokens
+        for index in range(len(messages) - 1, -1, -1):
+            room -= len(self._ids(messages[index]["content"]))
             if room < 0:
                 break
-            if turns[index]["role"] == "user":
+            if messages[index]["role"] == "user":
                 start = index
-        return turns[start:]
+        return messages[start:]
 
     def _within_budget(self, passages: Sequence[str]) -> list[str]:
         """Passages in their order until the budget is used; the one that crosses it is cut."""
@@ -173,8 +173,8 @@ class PromptBuilder:
         return beginning.rsplit(None, 1)[0] if " " in beginning else beginning
 
     def _plain(self, text: str) -> str:
-        """Text without control tokens: a message must not be able to end its turn and open another."""
-        return self._controls.sub(" ", text) if self._controls else text
+        """Text without control tokens, so that a message cannot end itself and open another."""
+        return self._control_token.sub(" ", text) if self._control_token else text
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -1,4 +1,4 @@
-"""Settings of the chat model: shape of the adapter, what a prompt holds, how answers are worded."""
+"""Settings of the chat model: shape of the adapter, what a prompt holds, how answers are generated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aura.settings import Section
 
 
 class LoraSettings(Section):
-    """Shape of the adapter (arXiv 2106.09685); which layers is `ours`."""
+    """Shape of the adapter (arXiv 2106.09685); the choice of layers is `ours`."""
 
     rank: int = Field(default=16, ge=1)
     """Rank of the update of each weight matrix."""
@@ -24,12 +24,12 @@ class LoraSettings(Section):
     """Number of layers, from the last, that are adapted; null: all of them."""
 
     def shape(self) -> tuple[int, int, tuple[str, ...], int | None]:
-        """What decides whether one adapter's weights mean the same in another: all but the dropout."""
+        """The settings that two adapters must share to exchange weights: all but the dropout."""
         return self.rank, self.alpha, tuple(sorted(self.targets)), self.last_layers
 
 
 class PromptSettings(Section):
-    """What is put before the question, and how much of it. Lengths count the tokens of the texts themselves."""
+    """What precedes the question, and its limits in tokens (of the texts alone, without the template)."""
 
     system: str = "You are Aura, a fashion assistant. Answer in a few sentences from the notes and end with a tip."
     """Text of the system message."""
@@ -44,7 +44,7 @@ class PromptSettings(Section):
 
 
 class GenerationSettings(Section):
-    """How answers are worded. Temperature 0 takes the likeliest token, so that a question always gets one answer."""
+    """How answers are generated. Temperature 0 takes the likeliest token, so that a question always gets one answer."""
 
     max_new_tokens: int = Field(default=128, ge=1)
     """Most tokens of an answer."""

@@ -77,15 +77,15 @@ def read_inputs(artifact: Path) -> list[dict[str, str]]:
 
 def _common_beginning(recorded: Sequence[str], found: Sequence[str]) -> float:
     """Share of the recorded words that stand in the same order at the beginning of the answers found."""
-    words = same = 0
+    total = same = 0
     for before, now in zip(recorded, found, strict=True):
         expected = before.split()
-        words += len(expected)
+        total += len(expected)
         for a, b in zip(expected, now.split(), strict=False):
             if a != b:
                 break
             same += 1
-    return same / words if words else 1.0
+    return same / total if total else 1.0
 
 
 SMOKE_TEST = ChatSmokeTest()

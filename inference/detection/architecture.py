@@ -1,8 +1,8 @@
 """Detector networks: a tiny Conditional DETR made from scratch, or any DETR of transformers by name.
 
-Conditional DETR: arXiv 2108.06152. Start values deviate from transformers' (normal with 0.02, made for pretraining at
+Conditional DETR: arXiv 2108.06152. Initial weights deviate from transformers' (normal with 0.02, made for pretraining at
 256 channels): Xavier as in DETR (arXiv 2005.12872, section A.4), class biases at the focal prior (arXiv 1708.02002,
-section 4.1), and reference points and box sizes spread as garments are. From scratch in minutes, start values decide.
+section 4.1), and reference points and box sizes spread as garments are. In minutes from scratch the initial weights decide.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from inference.hub import hub_is_away
 _CLASS_PRIOR = 0.01
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-_START_SIDE = 0.25
+_INITIAL_SIDE = 0.25
 """Side of a box before training, as a fraction of the canvas."""
 
 
@@ -58,15 +58,15 @@ def build_tiny(shape: TinyShape, labels: tuple[str, ...]) -> ConditionalDetrForO
         **label_maps(labels),
     )
     model = ConditionalDetrForObjectDetection(config)
-    _start_values(model)
+    _initialise(model)
     return model
 
 
 @torch.no_grad()
-def _start_values(model: ConditionalDetrForObjectDetection) -> None:
+def _initialise(model: ConditionalDetrForObjectDetection) -> None:
     inner = model.model
-    for part in (inner.encoder, inner.decoder, model.bbox_predictor, inner.input_projection):
-        for parameter in part.parameters():
+    for module in (inner.encoder, inner.decoder, model.bbox_predictor, inner.input_projection):
+        for parameter in module.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
     # With unit-variance embeddings the Xavier reference head spreads the points over the photo.
@@ -75,7 +75,7 @@ def _start_values(model: ConditionalDetrForObjectDetection) -> None:
     nn.init.constant_(model.class_labels_classifier.bias, _logit(_CLASS_PRIOR))
     last = model.bbox_predictor.layers[-1]
     nn.init.zeros_(last.weight)
-    last.bias.copy_(torch.tensor([0.0, 0.0, _logit(_START_SIDE), _logit(_START_SIDE)]))
+    last.bias.copy_(torch.tensor([0.0, 0.0, _logit(_INITIAL_SIDE), _logit(_INITIAL_SIDE)]))
 
 
 def _logit(probability: float) -> float:

@@ -1,4 +1,4 @@
-"""The detector's artifact: what lies in its directory, written and checked in one place.
+"""Files of a detector artifact, written and checked in one place.
 
 model.safetensors, config.json   as transformers saves a model
 preprocess.json                  how a photo becomes the input
@@ -29,8 +29,8 @@ class LabelRules:
 
     Attributes:
         labels: categories in class order.
-        thresholds: smallest score that `predict` shows, one a label.
-        nms_iou: boxes of one label that overlap a better one by more are dropped; None: none are.
+        thresholds: smallest score that `predict` shows, one per label.
+        nms_iou: boxes of one label that overlap a better one by more are dropped; None: none are dropped.
     """
 
     labels: tuple[Category, ...]
@@ -87,7 +87,7 @@ def load_network(folder: Path) -> PreTrainedModel:
             output_loading_info=True,
             use_safetensors=True,
             dtype="float32",
-            # Named below with every other weight that does not fit, instead of in a log line.
+            # Reported below together with missing weights, instead of in a log line.
             ignore_mismatched_sizes=True,
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

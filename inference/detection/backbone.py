@@ -2,9 +2,9 @@
 
 Residual blocks of two 3x3 convolutions (arXiv 1512.03385, section 3.3) at strides 4, 8, 16 and 32; the deeper maps
 are added into the shallower ones on the way up (arXiv 1612.03144, section 3), and one map at `out_stride` goes to
-the transformer. Cells carry their coordinates (CoordConv, arXiv 1807.03247): a DETR puts positions into its keys
-only, so what its decoder gathers says nothing of where it was gathered until an encoder has learnt to write it
-down. It exists because the DETR code of transformers freezes every `nn.BatchNorm2d` of a backbone and the first
+the transformer. Cells carry their coordinates (CoordConv, arXiv 1807.03247): a DETR adds positions to its keys
+only, so the values that its decoder gathers lack their position until an encoder has learnt to add it. This
+backbone exists because the DETR code of transformers freezes every `nn.BatchNorm2d` of a backbone and the first
 stage of a "resnet": right for pretrained weights, fatal for random ones.
 
 Importing this module registers `aura_compact` with transformers' AutoConfig and AutoBackbone.
@@ -23,7 +23,7 @@ from transformers.modeling_outputs import BackboneOutput
 
 _STRIDES = (4, 8, 16, 32)
 _OCTAVES = (0.5, 1, 2, 4)
-"""Frequencies of the maps that say where a cell lies, in half cycles over the half image."""
+"""Frequencies of the coordinate maps, in half cycles over the half image."""
 
 
 class CompactConfig(BackboneConfigMixin, PreTrainedConfig):
@@ -33,8 +33,8 @@ class CompactConfig(BackboneConfigMixin, PreTrainedConfig):
         stem_size: channels of the first convolution (stride 2).
         hidden_sizes: channels of the stages at strides 4, 8, 16 and 32.
         depths: residual blocks of each stage.
-        neck_size: channels of the map that leaves.
-        out_stride: pixels of the input a cell of that map, 4, 8, 16 or 32.
+        neck_size: channels of the output map.
+        out_stride: input pixels per cell of the output map: 4, 8, 16 or 32.
     """
 
     model_type = "aura_compact"
@@ -132,7 +132,7 @@ class CompactBackbone(BackboneMixin, PreTrainedModel):
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, TrainableNorm2d):
-            # Not `reset_parameters`: it would also reset the running statistics, after they were loaded.
+            # Not `reset_parameters`: it would also reset the running statistics that were loaded.
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
 
@@ -147,11 +147,11 @@ class CompactBackbone(BackboneMixin, PreTrainedModel):
         for index in range(len(self.laterals) - 2, -1, -1):
             shallow = self.laterals[index](maps[self._first_out + index])
             deep = shallow + nn.functional.interpolate(deep, size=shallow.shape[-2:], mode="nearest")
-        return BackboneOutput(feature_maps=(self.merge(torch.cat([torch.relu(deep), _where(deep)], dim=1)),))
+        return BackboneOutput(feature_maps=(self.merge(torch.cat([torch.relu(deep), _coordinate_maps(deep)], dim=1)),))
 
 
-def _where(like: torch.Tensor) -> torch.Tensor:
-    """Maps (B, 2 + 4 octaves, H, W) that say where a cell lies: x and y in -1..1 and their sines and cosines."""
+def _coordinate_maps(like: torch.Tensor) -> torch.Tensor:
+    """Maps (B, 2 + 4 octaves, H, W) of cell coordinates: x and y in -1..1, and their sines and cosines."""
     batch, _, height, width = like.shape
     options = {"device": like.device, "dtype": like.dtype}
     y, x = torch.meshgrid(

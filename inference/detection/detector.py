@@ -50,11 +50,11 @@ class Detector:
         return cls(model, preprocess, rules, device)
 
     def predict(self, images: Sequence[Image.Image], threshold: float | None = None) -> list[list[Detection]]:
-        """Garments in each photo, best first; one category a box.
+        """Garments in each photo, best first; one category per box.
 
         Args:
             images: photos of any size and mode.
-            threshold: smallest score to return, in 0..1; None: the one that training chose for each category.
+            threshold: smallest score to return, in 0..1; None: the threshold that training chose for each category.
         """
         limits = np.array(self.rules.thresholds if threshold is None else [threshold] * len(self.rules.labels))
         found = []

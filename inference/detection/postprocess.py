@@ -12,7 +12,7 @@ from torchvision.ops import batched_nms, box_convert
 from inference.detection.preprocess import Placement, Preprocess
 
 MAX_DETECTIONS = 100
-"""Boxes kept a photo, as COCO's average precision counts them."""
+"""Boxes kept per photo, as many as COCO's average precision counts."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The one way from a photo to the detector's input, used by training, evaluation and serving alike.
+"""From a photo to the detector's input, the same in training, evaluation and serving.
 
 A photo is turned upright, made RGB, scaled to fit the canvas without distortion (Pillow's bilinear filter with
 antialiasing) and centred on the mean colour. Boxes of the network are fractions of the canvas; `Placement` converts.

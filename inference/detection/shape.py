@@ -1,4 +1,4 @@
-"""Size of the detector that is trained from scratch: settings without the network, so that they load in no time."""
+"""Size of the detector that is trained from scratch: settings without the network, so that they import fast."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TinyShape(Section):
     attention_heads: int = Field(default=8, ge=1)
     """Heads of each attention layer."""
     encoder_layers: int = Field(default=0, ge=0)
-    """Layers of the transformer's encoder; 0 by default, because from scratch an encoder needs epochs to be of use."""
+    """Layers of the transformer's encoder; 0 by default, because an encoder from scratch needs many epochs to help."""
     decoder_layers: int = Field(default=3, ge=1)
     """Layers of the transformer's decoder."""
     queries: int = Field(default=24, ge=1)

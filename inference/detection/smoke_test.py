@@ -1,4 +1,4 @@
-"""Smoke test of the detector: two drawn photos, and the surest boxes that it finds in them."""
+"""Smoke test of the detector: two drawn photos, and the most certain boxes in them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw
 from inference.smoke_test import FOLDER
 
 LEAST_SCORE = 0.05
-"""Least score of a box that is recorded: that of the surest boxes which the service can be asked for."""
+"""Smallest score of a recorded box; the service shows no box below it."""
 _COMPARED_SCORE = 0.1
-"""Score from which a box must be found again. Between the two a box may come and go with the last digit of its score."""
+"""Score from which a box must be found again. Below it, rounding may decide whether a box is recorded."""
 _SCORE_TOLERANCE = 0.03
 _LEAST_IOU = 0.9
 PHOTOS = ("worn.png", "laid_out.png")

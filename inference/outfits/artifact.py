@@ -27,7 +27,7 @@ _RETRAIN = "train the outfit model again with this code, or roll back to the cod
 
 
 def preprocessing(config: NetworkConfig) -> dict[str, Any]:
-    """What `inference.outfits.items` does to an item; an artifact made by another recipe is refused."""
+    """How `inference.outfits.items` prepares an item; an artifact with another preprocessing is refused."""
     return {
         "image_size_px": config.image_size_px,
         "background": list(WHITE),

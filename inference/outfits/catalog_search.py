@@ -25,11 +25,11 @@ class CatalogSearch:
     """Items by id and by category, with embeddings float32 (N, D)."""
 
     def __init__(self, folder: Path, model: OutfitModel, model_hash: str) -> None:
-        """Read the catalog and embed it, or take the embeddings that an earlier start left in the cache.
+        """Read the catalog and embed it, or take the embeddings from the cache.
 
         Args:
-            model_hash: content hash of the model's artifact. Its version or folder would not do: every Bento has its
-                champion in the same folder, and all share one cache.
+            model_hash: content hash of the model's artifact. Not its version or folder: every Bento has its champion in the
+                same folder, and all share one cache.
 
         Raises:
             IndexNotReadyError: there is no catalog.
@@ -40,7 +40,9 @@ class CatalogSearch:
         self._records = read_catalog(folder)
         self._row = {record.item_id: row for row, record in enumerate(self._records)}
         self._rows_of = {
-            category: np.array([row for row, one in enumerate(self._records) if one.category == category], dtype=int)
+            category: np.array(
+                [row for row, record in enumerate(self._records) if record.category == category], dtype=int
+            )
             for category in Category
         }
         self.vectors = self._embed(model, model_hash)
@@ -52,7 +54,7 @@ class CatalogSearch:
         return item_id in self._row
 
     def item(self, item_id: str) -> Item:
-        """One item with its image; `KeyError` when the catalog has none of this id."""
+        """One item with its image; `KeyError` when the catalog has no such item."""
         return self._as_item(self._records[self._row[item_id]])
 
     def nearest(
@@ -70,11 +72,11 @@ class CatalogSearch:
         file = cache_dir() / "catalog-embeddings" / f"{key[:32]}.npy"
         if file.is_file():
             return np.asarray(np.load(file))
-        parts = [
-            model.embed_items([self._as_item(one) for one in self._records[start : start + _BATCH]])
+        batches = [
+            model.embed_items([self._as_item(record) for record in self._records[start : start + _BATCH]])
             for start in range(0, len(self._records), _BATCH)
         ]
-        vectors = np.concatenate(parts).astype(np.float32)
+        vectors = np.concatenate(batches).astype(np.float32)
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_suffix(f".{os.getpid()}.tmp.npy")
         np.save(temporary, vectors)

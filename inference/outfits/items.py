@@ -1,4 +1,4 @@
-"""What the outfit model sees of a garment: category, title and image, turned into the text and pixels that it reads."""
+"""Garments as the outfit model reads them: category and title as text, the image as pixels."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Item:
     """A garment of a catalog, a wardrobe or a photo. Two items are equal when they are the same object.
 
     Attributes:
-        item_id: the caller's name for it; the model does not look at it.
+        item_id: the caller's id; the model does not read it.
         title: free text; empty when unknown (a garment found by the detector has none).
-        attributes: for display; the model does not look at them, because a photographed garment has none.
+        attributes: for display; the model does not read them, because a photographed garment has none.
         image: any mode and size; None when there is no picture. Transparent pixels count as white.
     """
 
@@ -39,7 +39,7 @@ def item_text(item: Item) -> str:
 
 
 def category_text(category: Category) -> str:
-    """Text that stands for a category whose garment is not known: the target token reads this and nothing else."""
+    """Text of a category without a garment; the target token reads only this."""
     return category.value.replace("-", " ")
 
 

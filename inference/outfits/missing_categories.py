@@ -1,4 +1,4 @@
-"""What an outfit lacks: the categories that are recommended when nobody says what is wanted."""
+"""Categories that an outfit lacks: recommended when the caller names none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 from aura.taxonomy import Category
 
 _CORE = (Category.TOPS, Category.BOTTOMS, Category.SHOES, Category.BAGS)
-"""What a complete outfit has at least."""
+"""Categories of a complete outfit."""
 
 
 def missing_categories(worn: Collection[Category]) -> list[Category]:

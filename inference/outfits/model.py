@@ -59,14 +59,14 @@ class OutfitModel:
     def contributions(self, outfit: Sequence[Item]) -> list[float]:
         """How much each garment adds to the outfit's score: its score minus the score without that garment.
 
-        Negative: the outfit is better off without it. This is what the model does, not why. A single garment gets 0.
+        Negative: the outfit is better off without it. This describes what the model does, not why. A single garment gets 0.
 
         Raises:
             InvalidRequestError: the outfit has no item or more than 12.
         """
         if len(outfit) == 1:
             return [0.0]
-        without = [[*outfit[:place], *outfit[place + 1 :]] for place in range(len(outfit))]
+        without = [[*outfit[:index], *outfit[index + 1 :]] for index in range(len(outfit))]
         whole, *rest = self.score([outfit, *without])
         return [whole - score for score in rest]
 
@@ -102,11 +102,11 @@ class OutfitModel:
 
     @torch.inference_mode()
     def encode(self, items: Iterable[Item]) -> Tensor:
-        """Item vectors `(N, D)` on the model's device, of which every answer is made.
+        """Item vectors `(N, D)` on the model's device, from which every answer is computed.
 
-        Encoding is nearly all of an answer's work. Who asks about the same garments again and again encodes them once
-        and calls `score_encoded`, `queries_encoded` and `embed_encoded`, as `score`, `queries` and `embed_items` do.
-        Items are taken a batch at a time, so that an iterable that opens pictures on demand need not hold them all.
+        Encoding is nearly all of an answer's work. To ask about the same garments repeatedly, encode them once
+        and call `score_encoded`, `queries_encoded` and `embed_encoded`, as `score`, `queries` and `embed_items` do.
+        Items are read batch by batch, so that an iterable may open pictures on demand.
         """
         source = iter(items)
         vectors = [torch.zeros(0, self._network.config.item_dim, device=self._device)]
@@ -156,11 +156,11 @@ class OutfitModel:
 
     def _encode_outfits(self, outfits: Sequence[Sequence[Item]]) -> tuple[Tensor, list[list[int]]]:
         """Vectors of the distinct items, and each outfit as rows of them."""
-        # Before the work of encoding, not after it.
+        # Checked before the work of encoding.
         _check_sizes(outfits)
         distinct = list(dict.fromkeys(item for outfit in outfits for item in outfit))
-        place = {item: row for row, item in enumerate(distinct)}
-        return self.encode(distinct), [[place[item] for item in outfit] for outfit in outfits]
+        row_of = {item: row for row, item in enumerate(distinct)}
+        return self.encode(distinct), [[row_of[item] for item in outfit] for outfit in outfits]
 
     def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         return pad_members(rows, self._device)
@@ -180,7 +180,7 @@ def pad_members(rows: Sequence[Sequence[int]], device: torch.device | str = "cpu
     longest = max(map(len, rows))
     members = torch.zeros(len(rows), longest, dtype=torch.long)
     present = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for place, row in enumerate(rows):
-        members[place, : len(row)] = torch.tensor(row, dtype=torch.long)
-        present[place, : len(row)] = True
+    for index, row in enumerate(rows):
+        members[index, : len(row)] = torch.tensor(row, dtype=torch.long)
+        present[index, : len(row)] = True
     return members.to(device), present.to(device)

@@ -1,9 +1,9 @@
 """The trained half of OutfitTransformer (arXiv 2204.04812): item encoder, set transformer and its two heads.
 
-Shapes: N items, B outfits, L places (padded), D item vector, E embedding, S image side, T and F frozen features.
+Shapes: N items, B outfits, L positions (padded), D item vector, E embedding, S image side, T and F frozen features.
 
 An outfit is a set: there is no positional encoding, so the order of garments cannot matter (section 3.2). Deviations:
-one transformer serves both tasks, told apart by their token, where the paper fine-tunes a copy for retrieval (an artifact
+one transformer serves both tasks, distinguished by their token, where the paper fine-tunes a copy for retrieval (an artifact
 then answers both, and on small data the tasks help each other); the target token carries the category's text, never the
 target's title, as that would leak the answer; items and queries are projected and normalised, so that the L2 distance of
 section 3.3 ranks like the cosine similarity of a vector index; layers are pre-norm, which trains without a warm-up.
@@ -34,7 +34,7 @@ class ImageCnn(nn.Module):
             stages += [nn.Conv2d(width, out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
             width = out
         self.stages = nn.Sequential(*stages)
-        # The largest response tells which pattern is there, the mean how much of a colour.
+        # The maximum shows which patterns are present, the mean how much of each colour.
         self.project = nn.Linear(2 * width, dim)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class OutfitNetwork(nn.Module):
             if image_features is None
             else nn.Linear(image_features, config.image_dim)
         )
-        # Frozen features of norm 1 are tiny next to what a CNN gives; without this the text half would be drowned.
+        # Frozen features of norm 1 are tiny next to what a CNN gives; without the norm the text half would dominate.
         self.image = nn.Sequential(tower, nn.LayerNorm(config.image_dim))
         self.text = nn.Sequential(nn.Linear(category_texts.shape[1], config.text_dim), nn.LayerNorm(config.text_dim))
         self.no_image = nn.Parameter(torch.randn(config.image_dim))

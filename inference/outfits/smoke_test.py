@@ -55,15 +55,15 @@ class OutfitSmokeTest:
 
     def differences(self, recorded: Mapping[str, list[Any]], found: Mapping[str, list[Any]]) -> list[str]:
         sentences = []
-        for place, (before, now) in enumerate(zip(recorded["scores"], found["scores"], strict=True)):
+        for index, (before, now) in enumerate(zip(recorded["scores"], found["scores"], strict=True)):
             if not abs(before - now) <= _TOLERANCE:
-                sentences.append(f"outfit {place} scores {now:.3f} instead of {before:.3f}")
-        # The service answers scores alone.
-        for place, (before, now) in enumerate(
+                sentences.append(f"outfit {index} scores {now:.3f} instead of {before:.3f}")
+        # The service returns scores only.
+        for index, (before, now) in enumerate(
             zip(recorded["similarities"], found.get("similarities", recorded["similarities"]), strict=True)
         ):
             if not all(abs(a - b) <= _TOLERANCE for a, b in zip(before, now, strict=True)):
-                sentences.append(f"shoes for outfit {place} have the similarities {now} instead of {before}")
+                sentences.append(f"shoes for outfit {index} have the similarities {now} instead of {before}")
         return sentences
 
 

@@ -1,6 +1,6 @@
 """The frozen half of the item encoder: everything about an item that training never changes, computed once.
 
-Training caches the result for a whole data set in memory; serving computes it a request at a time. One code for both,
+Training caches the result for a whole data set in memory; serving computes it per request. Both run this code,
 so there is no skew. The trained half (CNN, projections, transformer) is in `inference.outfits.network`.
 
 The paper (arXiv 2204.04812, section 3.1) fine-tunes ResNet-18 and a layer on top of a frozen SentenceBERT; our image
@@ -52,12 +52,12 @@ class ItemTensors:
         return ItemTensors(*moved)
 
     @staticmethod
-    def concatenate(parts: Sequence[ItemTensors]) -> ItemTensors:
+    def concatenate(batches: Sequence[ItemTensors]) -> ItemTensors:
         return ItemTensors(
-            torch.cat([part.image for part in parts]),
-            torch.cat([part.has_image for part in parts]),
-            torch.cat([part.text for part in parts]),
-            torch.cat([part.category for part in parts]),
+            torch.cat([batch.image for batch in batches]),
+            torch.cat([batch.has_image for batch in batches]),
+            torch.cat([batch.text for batch in batches]),
+            torch.cat([batch.category for batch in batches]),
         )
 
 
@@ -85,7 +85,7 @@ class FrozenTowers:
         return None if self._image is None else self._image.dim
 
     def category_texts(self) -> Tensor:
-        """float32 `(len(CATEGORIES), T)`: what the target token says about a category."""
+        """float32 `(len(CATEGORIES), T)`: the text that the target token carries per category."""
         return torch.from_numpy(self.text.encode([category_text(category) for category in CATEGORIES]))
 
     def read(self, items: Sequence[Item]) -> ItemTensors:

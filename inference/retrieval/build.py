@@ -58,8 +58,8 @@ Verdict = Literal["promoted", "rejected", "unchanged", "held"]
 class IndexReport:
     """What a build did.
 
-    verdict: `promoted`; `rejected` (`reasons` say why); `unchanged` (the served release already is this); `held` (this
-    content was rolled back by hand and has not changed since).
+    verdict: `promoted`; `rejected` (`reasons` say why); `unchanged` (the served release has this content already); `held`
+    (this content was rolled back by an operator and has not changed since).
     version: number of the release that is served after the build, None when there is none yet.
     """
 
@@ -130,8 +130,8 @@ def build_index(
             metrics={},
             built_at=now(),
         )
-        text_models = _remembering(embedder, text_embedders)
-        image_models = _remembering(images, image_embedder_for)
+        text_models = _reusing(embedder, text_embedders)
+        image_models = _reusing(images, image_embedder_for)
 
         def judge_release(release: Release) -> Judgement:
             snapshot = open_release(connection, release, text_models, image_models)
@@ -158,8 +158,8 @@ def build_index(
     )
 
 
-def _remembering(model: _Model, load: Callable[[str], _Model]) -> Callable[[str], _Model]:
-    """A loader that knows one model already: the served release may need another than the candidate."""
+def _reusing(model: _Model, load: Callable[[str], _Model]) -> Callable[[str], _Model]:
+    """A loader that returns `model` for its own reference; the served release may need another model."""
     return lambda reference: model if reference == model.reference else load(reference)
 
 

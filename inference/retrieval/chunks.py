@@ -1,6 +1,6 @@
 """Knowledge pages (Markdown with front matter) and the chunks they are cut into.
 
-A chunk is one `##` section, or a part of one that is too long. Its `search_text` puts the page's title and the
+A chunk is one `##` section, or a piece of a section that is too long. Its `search_text` puts the page's title and the
 section's heading before the text, because a section alone often does not say what it is about ("Avoid these below 40
 degrees").
 """
@@ -52,7 +52,7 @@ class Page:
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """A part of a page that is embedded and returned as one passage."""
+    """A piece of a page that is embedded, and returned as a passage."""
 
     chunk_id: str
     page: Page
@@ -128,11 +128,11 @@ def cut_page(page: Page, max_words: int) -> list[Chunk]:
     chunks: list[Chunk] = []
     seen: Counter[str] = Counter()
     for heading, text in _sections(page):
-        for part in _split_long(text, max_words):
+        for piece in _split_long(text, max_words):
             anchor = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") or "text"
             seen[anchor] += 1
             chunk_id = f"{page.slug}#{anchor}-{seen[anchor]}"
-            chunks.append(Chunk(chunk_id=chunk_id, page=page, heading=heading, text=part))
+            chunks.append(Chunk(chunk_id=chunk_id, page=page, heading=heading, text=piece))
     return chunks
 
 
@@ -169,7 +169,7 @@ def _sections(page: Page) -> list[tuple[str, str]]:
 
 
 def _unwrap(lines: list[str]) -> str:
-    """Undo the hard line breaks of a paragraph; blank lines and list items stay lines of their own."""
+    """Undo the hard line breaks of a paragraph; blank lines and list items stay separate lines."""
     unwrapped: list[str] = []
     for line in (line.rstrip() for line in lines):
         continues = bool(line) and bool(unwrapped) and bool(unwrapped[-1]) and not _LIST_ITEM.match(line)
@@ -181,27 +181,27 @@ def _unwrap(lines: list[str]) -> str:
 
 
 def _split_long(text: str, max_words: int) -> list[str]:
-    """Parts of at most `max_words` words, as even as the paragraphs and sentences allow."""
+    """Pieces of at most `max_words` words, as even as the paragraphs and sentences allow."""
     total = len(text.split())
     if total <= max_words:
         return [text]
-    # An even target avoids a long part followed by a stub of one sentence.
-    parts_wanted = -(-total // max_words)
-    target = -(-total // parts_wanted)
-    parts: list[list[str]] = [[]]
+    # An even target avoids a long chunk followed by a stub of one sentence.
+    chunk_count = -(-total // max_words)
+    target = -(-total // chunk_count)
+    chunks: list[list[str]] = [[]]
     size = 0
     for piece in _pieces(text, max_words):
-        words = len(piece.split())
-        if parts[-1] and (size + words > max_words or size >= target):
-            parts.append([])
+        count = len(piece.split())
+        if chunks[-1] and (size + count > max_words or size >= target):
+            chunks.append([])
             size = 0
-        parts[-1].append(piece)
-        size += words
-    return ["\n".join(part) if any("\n" in piece for piece in part) else " ".join(part) for part in parts]
+        chunks[-1].append(piece)
+        size += count
+    return ["\n".join(chunk) if any("\n" in piece for piece in chunk) else " ".join(chunk) for chunk in chunks]
 
 
 def _pieces(text: str, max_words: int) -> list[str]:
-    """Sentences; one that is itself too long is cut between words."""
+    """Sentences; a sentence that is too long is cut between words."""
     pieces = []
     for paragraph in re.split(r"\n\s*\n", text):
         for sentence in _SENTENCE_END.split(paragraph.strip()):

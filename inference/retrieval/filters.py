@@ -1,4 +1,4 @@
-"""Checks of what a caller asks for, and the row conditions that filters become.
+"""Checks of a caller's query, and the row conditions made from its filters.
 
 Conditions are built as LanceDB expressions, never as SQL text, so that no value can change their meaning.
 """

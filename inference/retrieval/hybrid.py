@@ -38,7 +38,7 @@ class WeightedRRF(Reranker):
                 scores[row_id] = scores.get(row_id, 0.0) + weight / (self._rank_constant + rank)
         merged = self.merge_results(vector_results, fts_results)
         row_ids = merged["_rowid"].to_pylist()
-        position = {row_id: place for place, row_id in enumerate(scores)}
+        position = {row_id: index for index, row_id in enumerate(scores)}
         order = sorted(range(len(row_ids)), key=lambda i: (-scores[row_ids[i]], position[row_ids[i]]))
         merged = merged.append_column(
             "_relevance_score", pa.array([scores[row_id] for row_id in row_ids], type=pa.float32())

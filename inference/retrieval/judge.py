@@ -1,4 +1,4 @@
-"""How good a ranking is, and whether a candidate index may be served.
+"""Metrics of a ranking, and whether a candidate index may be served.
 
 Relevance is by page: a ranking is the list of distinct page slugs in the order of their best chunk. All metrics are
 means over the labelled queries; the intervals are percentile bootstrap over queries (Efron and Tibshirani, 1993,

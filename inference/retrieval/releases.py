@@ -2,14 +2,14 @@
 
 A release names one version of `knowledge` and one of `catalog`, the models that embedded them and the search settings
 that they were judged with. The table `releases` has a row `serving` and a row `previous`, rewritten together in one
-Lance commit: that commit is the moment of publishing. Tags alone would not do, because a tag belongs to one table and
-two tags cannot move at once; a JSON file would, but on an object store it would need a second client with its own
-credentials, while a Lance table goes wherever the other two are.
+Lance commit: that commit is the moment of publishing. Tags alone do not suffice, because a tag belongs to one table and
+two tags cannot move at once. A JSON file would suffice, but on an object store it would need a second client with its own
+credentials, while a Lance table lies where the other two are.
 
 The Lance tags `serving` and `previous` on both tables say the same and protect those versions from cleanup. They move
-after the commit; until then the tag `candidate` protects what is about to be served, so at every instant whatever the
-releases name is tagged. A kill in between leaves tags that are behind; the next writer sets them right before it does
-anything else.
+after the commit; until then the tag `candidate` protects what is about to be served, so the
+versions that the releases name are always tagged. A kill in between leaves outdated tags; the next writer repairs them
+first.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def rollback(uri: str | Path, writer_wait_s: float = 10.0) -> Release:
 
 
 def repair_tags(connection: lancedb.DBConnection) -> None:
-    """Make the tags of both tables say what the releases say. Without a release there are no tags."""
+    """Make the tags of both tables match the releases. Without a release there are no tags."""
     releases = read_releases(connection)
     for name in (PREVIOUS, SERVING):
         if name in releases:
@@ -166,7 +166,7 @@ def repair_tags(connection: lancedb.DBConnection) -> None:
 
 @contextmanager
 def writer_lock(uri: str, wait_s: float) -> Iterator[None]:
-    """The one writer of an index. The system drops the lock when its holder dies.
+    """Lock of the single writer of an index. The system drops it when the holder dies.
 
     The lock file lies beside a local database. For an object store it lies under the home folder and covers this
     machine only; there, let one scheduler run the builds.

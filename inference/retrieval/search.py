@@ -1,8 +1,8 @@
 """Reading the index: hybrid search over knowledge and catalog, and items that look like a picture.
 
-A reader holds the versions that the release `serving` names and nothing newer, whatever a writer does meanwhile;
-`refresh` follows when another release is served. Scores: `relevance` of a hybrid search is a fused rank score, good
-for ordering one answer and comparable with nothing else; `similar_items` gives cosine similarity.
+A reader holds the versions that the release `serving` names and nothing newer, even while a writer works;
+`refresh` moves it to the release that is served now. Scores: `relevance` of a hybrid search is a fused rank score, good
+for ordering one answer only; `similar_items` gives cosine similarity.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Index:
         return self._snapshot.release
 
     def refresh(self) -> bool:
-        """Follow the release that is served now; costs a millisecond or two when it is still the same one.
+        """Move to the release that is served now; takes a millisecond or two when it is still the same.
 
         Returns True when the reader moved. Searches under way end on the old release.
         """

@@ -52,7 +52,7 @@ class RetrievalSettings(Section):
     batch_rows: int = Field(default=256, ge=1)
     """Rows per embedding batch and commit; a killed build loses one batch."""
     vector_index_min_rows: int = Field(default=5000, ge=256)
-    """Rows from which on vectors are indexed; below, brute force is exact and quicker than an index."""
+    """Rows from which vectors are indexed; below, brute force is exact and faster."""
     writer_wait_s: float = Field(default=10.0, ge=0.0)
     """Seconds for which a second writer waits before it gives up."""
     search: SearchSettings = SearchSettings()

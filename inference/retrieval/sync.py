@@ -51,11 +51,11 @@ class TableChange:
 def sync_table(connection: lancedb.DBConnection, source: TableSource, settings: RetrievalSettings) -> TableChange:
     """Make the newest version of the table hold exactly `source.rows`, with complete indices.
 
-    A schema that differs (a model with longer vectors) starts the table anew in one commit; older versions stay
+    A schema that differs (a model with longer vectors) starts a new table in one commit; older versions stay
     readable.
 
     Raises:
-        DataError: the table holds an id twice afterwards, which means that somebody wrote without the lock.
+        DataError: the table holds an id twice afterwards, which means that a writer ignored the lock.
     """
     table = _open(connection, source)
     stored = _stored_hashes(table, source.key)
@@ -129,7 +129,7 @@ def _merge(table: Table, source: TableSource, rows: Sequence[Row], batch_rows: i
 def _index(table: Table, source: TableSource, vector_index_min_rows: int) -> None:
     """Build what is missing or does not cover every row.
 
-    The full-text index is built anew rather than extended: that takes under half a second per 10,000 rows and leaves no
+    The full-text index is rebuilt rather than extended: that takes under half a second per 10,000 rows and leaves no
     postings of deleted rows. Vectors are indexed from `vector_index_min_rows` rows on: up to 5,000 a scan is exact and as
     quick as an index (10 against 9 ms on 2 cores; at 20,000 rows it is 27 against 11).
     """

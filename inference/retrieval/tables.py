@@ -1,4 +1,4 @@
-"""What the two tables hold: their schemas, their rows, and the hash that says whether a row must be embedded again.
+"""The two tables: their schemas, their rows, and the hash that decides whether a row is embedded again.
 
 `content_hash` covers everything a row was made from: texts, fields, the picture's bytes, the references of the
 embedding models and the format below. So a changed page, a changed picture and another model are one and the same
@@ -54,7 +54,7 @@ class TextEmbedderLike(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TableSource:
-    """What a table shall hold after a build.
+    """The content of a table after a build.
 
     `rows` have every column but the vectors; `embed` adds those, for the rows that need them.
     """
@@ -158,8 +158,8 @@ def _schema(columns: Sequence[str], vectors: Mapping[str, int]) -> pa.Schema:
     return pa.schema(texts + [pa.field(name, pa.list_(pa.float32(), dim)) for name, dim in vectors.items()])
 
 
-def _hash(row: Row, *parts: str) -> str:
-    content = json.dumps([FORMAT, row, *parts], sort_keys=True, ensure_ascii=False)
+def _hash(row: Row, *sources: str) -> str:
+    content = json.dumps([FORMAT, row, *sources], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -48,9 +48,9 @@ def test_replace_dir_swaps_and_recovers_from_a_crash_between_its_renames(tmp_pat
 
 
 def test_content_hash_sees_names_and_contents_but_not_times(tmp_path: Path) -> None:
-    one, two = folder(tmp_path / "one", "same"), folder(tmp_path / "two", "same")
-    assert content_hash(one) == content_hash(two)
-    (two / "file").rename(two / "other")
-    assert content_hash(one) != content_hash(two)
+    first, second = folder(tmp_path / "first", "same"), folder(tmp_path / "second", "same")
+    assert content_hash(first) == content_hash(second)
+    (second / "file").rename(second / "other")
+    assert content_hash(first) != content_hash(second)
     with pytest.raises(ArtifactError, match="does not exist"):
         content_hash(tmp_path / "none")

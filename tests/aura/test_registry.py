@@ -36,7 +36,7 @@ def register(registry: Registry, artifact: Path, candidate: str) -> str:
 def test_the_same_candidate_is_registered_once(registry: Registry, artifact: Path) -> None:
     assert register(registry, artifact, "a") == register(registry, artifact, "a") == "1"
     assert register(registry, artifact, "b") == "2"
-    assert [one.version for one in registry.versions("detection")] == ["2", "1"]
+    assert [version.version for version in registry.versions("detection")] == ["2", "1"]
 
 
 def test_aliases_move_on_promotion_and_back_on_rollback(registry: Registry, artifact: Path) -> None:

@@ -26,8 +26,8 @@ def test_a_second_attempt_continues_the_run(tmp_path: Path, own_home: Path) -> N
     client = MlflowClient(tracking_uri(settings))
     run = client.get_run(runs.pop())
     assert run.data.params == {"detection.max_epochs": "3"}
-    assert [one.value for one in client.get_metric_history(run.info.run_id, "loss")] == [1.0, 0.0]
-    assert [one.path for one in client.list_artifacts(run.info.run_id, "pictures")] == ["pictures/curve.png"]
+    assert [point.value for point in client.get_metric_history(run.info.run_id, "loss")] == [1.0, 0.0]
+    assert [file.path for file in client.list_artifacts(run.info.run_id, "pictures")] == ["pictures/curve.png"]
     assert run.info.artifact_uri.startswith(own_home.as_uri())
 
 
@@ -42,7 +42,7 @@ def test_a_run_that_somebody_deleted_is_begun_anew(tmp_path: Path) -> None:
     assert third.run_id == second.run_id
 
 
-def test_with_tracking_off_the_figures_lie_beside_the_checkpoints(tmp_path: Path) -> None:
+def test_with_tracking_off_the_metrics_lie_beside_the_checkpoints(tmp_path: Path) -> None:
     tracker = open_tracker(TrackingSettings(enabled=False), experiment="x", run_name="x", folder=tmp_path)
     assert isinstance(tracker, LocalTracker)
     tracker.log_metrics({"loss": 0.5})

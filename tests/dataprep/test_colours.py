@@ -9,7 +9,7 @@ from dataprep.colours import Colours, difference, name_colours, to_lab
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "expected"),
+    ("first", "second", "expected"),
     [
         # Sharma, Wu and Dalal (2005), table 1, pairs 1, 3, 7, 9, 11, 17 to 20, 25 and 34.
         ((50.0000, 2.6772, -79.7751), (50.0000, 0.0000, -82.7485), 2.0425),
@@ -25,9 +25,11 @@ from dataprep.colours import Colours, difference, name_colours, to_lab
         ((2.0776, 0.0795, -1.1350), (0.9033, -0.0636, -0.5514), 0.9082),
     ],
 )
-def test_differences_are_the_published_ones(one: tuple[float, ...], other: tuple[float, ...], expected: float) -> None:
-    assert difference(np.array(one), np.array(other)) == pytest.approx(expected, abs=6e-5)
-    assert difference(np.array(other), np.array(one)) == pytest.approx(expected, abs=6e-5)
+def test_differences_are_the_published_ones(
+    first: tuple[float, ...], second: tuple[float, ...], expected: float
+) -> None:
+    assert difference(np.array(first), np.array(second)) == pytest.approx(expected, abs=6e-5)
+    assert difference(np.array(second), np.array(first)) == pytest.approx(expected, abs=6e-5)
 
 
 def test_lab_of_known_colours() -> None:
@@ -35,13 +37,13 @@ def test_lab_of_known_colours() -> None:
     np.testing.assert_allclose(lab, [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.2]], atol=0.05)
 
 
-def _pixels(*parts: tuple[str, int]) -> np.ndarray:
-    rows = [np.tile(np.frombuffer(bytes.fromhex(code), dtype=np.uint8), (number, 1)) for code, number in parts]
+def _pixels(*patches: tuple[str, int]) -> np.ndarray:
+    rows = [np.tile(np.frombuffer(bytes.fromhex(code), dtype=np.uint8), (number, 1)) for code, number in patches]
     return np.concatenate(rows)
 
 
 @pytest.mark.parametrize(
-    ("parts", "colours"),
+    ("patches", "colours"),
     [
         ([("1b2440", 500)], Colours("navy")),
         ([("0b0b0b", 700), ("fafafa", 300)], Colours("black", "white")),
@@ -52,8 +54,8 @@ def _pixels(*parts: tuple[str, int]) -> np.ndarray:
         ([("b81f2f", 1)], Colours("red")),
     ],
 )
-def test_names(parts: list[tuple[str, int]], colours: Colours) -> None:
-    assert name_colours(_pixels(*parts)) == colours
+def test_names(patches: list[tuple[str, int]], colours: Colours) -> None:
+    assert name_colours(_pixels(*patches)) == colours
 
 
 def test_the_order_of_pixels_does_not_matter() -> None:

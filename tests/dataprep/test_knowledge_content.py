@@ -58,9 +58,9 @@ def test_every_page_has_a_query_and_a_dialogue(
 
 
 def test_nothing_is_asked_twice(queries: list[QueryRow], dialogues: list[DialogueRow]) -> None:
-    asked = Counter(row.messages[0].content.strip().lower() for row in dialogues)
+    questions = Counter(row.messages[0].content.strip().lower() for row in dialogues)
     searched = Counter(query.query.strip().lower() for query in queries)
-    assert [text for text, number in (asked + searched).items() if number > 1] == []
+    assert [text for text, number in (questions + searched).items() if number > 1] == []
     assert [name for name, number in Counter(row.id for row in dialogues).items() if number > 1] == []
 
 

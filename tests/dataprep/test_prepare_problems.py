@@ -1,4 +1,4 @@
-"""What is wrong with the raw data is said in one message, and the data of before stays."""
+"""All problems of the raw data are in one message, and the earlier data stays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.dataprep.tiny_sample import TINY
 
 @pytest.fixture
 def sample(own_raw: Path) -> Path:
-    """The drawn source; its note still says that it is complete, so it is not drawn again."""
+    """The drawn source; its manifest still says that it is complete, so it is not drawn again."""
     return own_raw / "sample"
 
 

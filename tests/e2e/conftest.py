@@ -117,11 +117,13 @@ def _kill_a_night(world: World) -> tuple[str, list[str]]:
         assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
         time.sleep(0.2)
     family = psutil.Process(night.pid).children(recursive=True)
-    stages = [match[1] for one in family if (match := re.search(r"training\.train (\w+)", " ".join(one.cmdline())))]
+    stages = [
+        match[1] for process in family if (match := re.search(r"training\.train (\w+)", " ".join(process.cmdline())))
+    ]
     os.kill(night.pid, signal.SIGKILL)
     night.wait()
     _, alive = psutil.wait_procs(family, timeout=20)
-    return stages[0] if stages else "", [" ".join(one.cmdline()) for one in alive]
+    return stages[0] if stages else "", [" ".join(process.cmdline()) for process in alive]
 
 
 @pytest.fixture(scope="session")
@@ -139,7 +141,7 @@ def urls(nights: Nights) -> Iterator[dict[str, str]]:
         assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
         time.sleep(0.5)
     prefix = "serving.ports."
-    ports = dict(one.removeprefix(prefix).split("=") for one in world.settings if one.startswith(prefix))
+    ports = dict(setting.removeprefix(prefix).split("=") for setting in world.settings if setting.startswith(prefix))
     yield {name: f"http://127.0.0.1:{ports[name]}/api/v1/{name.replace('_', '-')}" for name in SERVICES}
     process.send_signal(signal.SIGTERM)  # SIGINT is ignored when the tests run in the background of a shell
     process.wait(timeout=60)

@@ -36,19 +36,25 @@ _DVC_SECONDS = 2.0
 
 
 def results(world: World) -> dict[str, Any]:
-    """What a night leaves for others: versions, figures on the test split, the index."""
+    """What a night leaves for others: versions, metrics on the test split, the index."""
     folder = world.home / "pipelines" / "sample" / "metrics"
-    figures = {
+    metrics = {
         model: json.loads((folder / "test" / f"{model}.json").read_text()) for model in ("detection", "outfits", "chat")
     }
     index = json.loads((folder / "index.json").read_text())
     listed = json.loads(world.aura("models", "list", "--json").stdout)
     return {
         "versions": sorted(
-            (one["model"], one["version"], one["tags"]["candidate_id"], one["tags"]["verdict"], *sorted(one["aliases"]))
-            for one in listed
+            (
+                version["model"],
+                version["version"],
+                version["tags"]["candidate_id"],
+                version["tags"]["verdict"],
+                *sorted(version["aliases"]),
+            )
+            for version in listed
         ),
-        "figures": {model: one["challenger"]["metrics"] for model, one in figures.items()},
+        "metrics": {model: comparison["challenger"]["metrics"] for model, comparison in metrics.items()},
         "index": index["candidate"],
     }
 
@@ -78,7 +84,7 @@ def kill_in(world: World, stage: str, after_seconds: float) -> None:
     os.kill(night.pid, signal.SIGKILL)
     night.wait()
     _, alive = psutil.wait_procs(family, timeout=20)
-    assert not alive, [one.cmdline() for one in alive]
+    assert not alive, [process.cmdline() for process in alive]
 
 
 def _worker(pid: int, what: str) -> psutil.Process | None:

@@ -23,7 +23,7 @@ def test_a_killed_night_leaves_nothing_running(nights: Nights) -> None:
 def test_the_next_night_carries_on_and_ends_well(nights: Nights) -> None:
     output = nights.second.stdout + nights.second.stderr
     assert nights.second.returncode == 0, output
-    assert "carries on where it was" in output
+    assert "this run continues its work" in output
     assert "Nothing to do in 1 of 9 stages: prepare" in output
     for model in MODELS:
         assert f"{model}: first champion" in output
@@ -40,13 +40,15 @@ def test_a_night_without_news_does_nothing_and_says_so(nights: Nights) -> None:
 
 def test_nothing_is_registered_twice(nights: Nights) -> None:
     listed = json.loads(nights.world.aura("models", "list", "--json").stdout)
-    assert sorted((one["model"], one["version"]) for one in listed) == sorted((model, "1") for model in MODELS)
-    assert all("champion" in one["aliases"] for one in listed)
+    assert sorted((version["model"], version["version"]) for version in listed) == sorted(
+        (model, "1") for model in MODELS
+    )
+    assert all("champion" in version["aliases"] for version in listed)
 
 
 def test_status_tells_programs_what_serves(nights: Nights) -> None:
     status = json.loads(nights.world.aura("status", "--json").stdout)
-    assert {model: one["champion"] for model, one in status["models"].items()} == dict.fromkeys(MODELS, "1")
+    assert {model: aliases["champion"] for model, aliases in status["models"].items()} == dict.fromkeys(MODELS, "1")
     assert status["index"] == {"ready": True, "version": 1}
     assert status["last_night"]["tag"].startswith("night-")
     assert status["running"] is None
@@ -56,7 +58,7 @@ def test_the_index_is_searched_from_the_command_line(nights: Nights) -> None:
     found = json.loads(
         nights.world.aura("index", "search", "how do I wash a wool jumper", "--json", settings=False).stdout
     )
-    assert "wool" in " ".join(one["slug"] for one in found[:3])
+    assert "wool" in " ".join(hit["slug"] for hit in found[:3])
     items = json.loads(nights.world.aura("index", "search", "blue", "--catalog", "--json", settings=False).stdout)
     assert items
     assert items[0]["title"]

@@ -1,4 +1,4 @@
-"""A night that comes by itself: `prefect.yaml` deployed to a real server with a cron of every minute, and a worker.
+"""A scheduled night: `prefect.yaml` deployed to a real server with a cron of every minute, and a worker.
 
 Nothing here starts a run but the schedule. Then: who hears of a night that failed, and of one that did not come.
 """
@@ -176,7 +176,7 @@ def test_the_file_deploys_one_night_at_two_o_clock_and_never_two_at_once(nights:
     prefect(nights.world, api, "work-pool", "create", "nights", "--type", "process")
     prefect(nights.world, api, "deploy", "--name", "nightly")
     deployment = httpx.get(f"{api}/deployments/name/nightly/nightly").raise_for_status().json()
-    assert [one["schedule"]["cron"] for one in deployment["schedules"]] == ["0 2 * * *"]
+    assert [schedule["schedule"]["cron"] for schedule in deployment["schedules"]] == ["0 2 * * *"]
     assert deployment["parameters"]["profile"] == "sample"
     assert deployment["global_concurrency_limit"]["limit"] == 1
     assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"

@@ -202,11 +202,11 @@ def test_health_answers_while_answers_are_generated(talk: httpx.Client) -> None:
 
 
 def test_more_answers_than_may_wait_are_refused(talk: httpx.Client) -> None:
-    places = ServingSettings().max_waiting_answers
-    with ThreadPoolExecutor(5 * places) as pool:
-        answers = list(pool.map(lambda _: talk.post("/chat", json=long_question()), range(5 * places)))
+    limit = ServingSettings().max_waiting_answers
+    with ThreadPoolExecutor(5 * limit) as pool:
+        answers = list(pool.map(lambda _: talk.post("/chat", json=long_question()), range(5 * limit)))
     refused = [answer for answer in answers if answer.status_code != 200]
-    assert len(answers) - len(refused) >= places
+    assert len(answers) - len(refused) >= limit
     assert refused
     for answer in refused:
         assert error_of(answer, 503)["code"] == "busy"
@@ -215,14 +215,14 @@ def test_more_answers_than_may_wait_are_refused(talk: httpx.Client) -> None:
 
 def test_callers_that_leave_give_their_places_back(talk: httpx.Client) -> None:
     """If they did not, the next one would be refused, or answered after all of theirs."""
-    places = ServingSettings().max_waiting_answers
+    limit = ServingSettings().max_waiting_answers
 
     def leave(_: int) -> None:
         with suppress(httpx.TimeoutException):
             talk.post("/chat", json=long_question(300), timeout=0.3)
 
-    with ThreadPoolExecutor(places) as pool:
-        list(pool.map(leave, range(places)))
+    with ThreadPoolExecutor(limit) as pool:
+        list(pool.map(leave, range(limit)))
     began = time.monotonic()
     while (answer := talk.post("/chat", json=long_question(1))).status_code == 503 and time.monotonic() < began + 2:
         time.sleep(0.05)
@@ -250,10 +250,10 @@ def test_a_conversation_over_the_websocket_goes_on_after_a_bad_frame(urls: dict[
     with connect(urls["conversational_ai"].replace("http", "ws", 1) + "/ws/chat", open_timeout=30) as socket:
 
         def frames() -> list[dict[str, object]]:
-            got = [json.loads(socket.recv(timeout=60))]
-            while got[-1]["type"] not in ("done", "error"):
-                got.append(json.loads(socket.recv(timeout=60)))
-            return got
+            received = [json.loads(socket.recv(timeout=60))]
+            while received[-1]["type"] not in ("done", "error"):
+                received.append(json.loads(socket.recv(timeout=60)))
+            return received
 
         socket.send("{broken")
         assert frames()[-1]["type"] == "error"

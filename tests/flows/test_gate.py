@@ -14,14 +14,14 @@ RULE = GateRule(metric="ap50", floor=0.2, min_gain=0.05, max_slice_drop=0.2)
 
 
 def comparison(challenger: float, champion: float | None = None, **slices: tuple[float, float]) -> dict[str, Any]:
-    def one(value: float, place: int) -> dict[str, Any]:
+    def evaluation(value: float, place: int) -> dict[str, Any]:
         return {
             "metrics": {"ap50": value},
             "slices": {"category": {name: pair[place] for name, pair in slices.items()}},
             "n": 10,
         }
 
-    return {"challenger": one(challenger, 1), "champion": None if champion is None else one(champion, 0)}
+    return {"challenger": evaluation(challenger, 1), "champion": None if champion is None else evaluation(champion, 0)}
 
 
 def test_a_first_model_needs_the_floor_only() -> None:
@@ -48,34 +48,36 @@ def test_one_fallen_slice_is_enough_to_keep_the_champion() -> None:
 
 
 def test_a_slice_that_the_challenger_does_not_have_is_not_compared() -> None:
-    given = comparison(0.6, 0.4)
-    given["champion"]["slices"] = {"category": {"hats": 0.9}}
-    assert judge(given, RULE).promote
+    compared = comparison(0.6, 0.4)
+    compared["champion"]["slices"] = {"category": {"hats": 0.9}}
+    assert judge(compared, RULE).promote
 
 
 def test_a_small_slice_has_no_say() -> None:
-    given = comparison(0.6, 0.4, scarves=(0.9, 0.1))
-    given["challenger"]["slice_sizes"] = {"category": {"scarves": 6}}
-    assert judge(given, RULE).promote
-    given["challenger"]["slice_sizes"] = {"category": {"scarves": 20}}
-    assert judge(given, RULE).reasons == ["category scarves falls from 0.900 to 0.100"]
+    compared = comparison(0.6, 0.4, scarves=(0.9, 0.1))
+    compared["challenger"]["slice_sizes"] = {"category": {"scarves": 6}}
+    assert judge(compared, RULE).promote
+    compared["challenger"]["slice_sizes"] = {"category": {"scarves": 20}}
+    assert judge(compared, RULE).reasons == ["category scarves falls from 0.900 to 0.100"]
 
 
 def test_the_comparison_may_use_another_metric_than_the_floor() -> None:
-    given = comparison(0.10, 0.15)
-    for one, text in (("challenger", 0.62), ("champion", 0.58)):
-        given[one]["metrics"]["char_probability"] = text
+    compared = comparison(0.10, 0.15)
+    for role, text in (("challenger", 0.62), ("champion", 0.58)):
+        compared[role]["metrics"]["char_probability"] = text
     rule = ChatGate(metric="loss_reduction", floor=0.05)
-    for one in ("challenger", "champion"):
-        given[one]["metrics"]["loss_reduction"] = given[one]["metrics"]["ap50"]
-    assert judge(given, rule).promote, "a better base leaves less to reduce"
-    given["challenger"]["metrics"]["char_probability"] = 0.581
-    assert judge(given, rule).reasons == ["char_probability 0.581 does not exceed 0.586 (champion 0.580 plus margin)"]
+    for role in ("challenger", "champion"):
+        compared[role]["metrics"]["loss_reduction"] = compared[role]["metrics"]["ap50"]
+    assert judge(compared, rule).promote, "a better base leaves less to reduce"
+    compared["challenger"]["metrics"]["char_probability"] = 0.581
+    assert judge(compared, rule).reasons == [
+        "char_probability 0.581 does not exceed 0.586 (champion 0.580 plus margin)"
+    ]
 
 
 def test_a_champion_that_cannot_be_judged_is_named_in_the_reason() -> None:
-    given = comparison(0.5) | {"champion_problem": "made for other categories"}
-    assert "cannot be judged any more: made for other categories" in judge(given, RULE).reasons[0]
+    compared = comparison(0.5) | {"champion_problem": "made for other categories"}
+    assert "cannot be judged any more: made for other categories" in judge(compared, RULE).reasons[0]
 
 
 def test_a_metric_that_was_not_measured_is_a_mistake_of_the_caller() -> None:

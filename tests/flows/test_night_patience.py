@@ -1,4 +1,4 @@
-"""What a night tries again, what it does not, when its time is over, and whom it tells; on the real Prefect engine."""
+"""Retries, deadline, killed runs and heartbeat of a night, on the real Prefect engine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aura.paths import profile_paths
 from aura.registry import Registry
 from flows.heartbeat import beat
 from flows.night_steps import Night
-from flows.nightly import _close_books
+from flows.nightly import _mark_killed_run
 from flows.profile import load_profile
 from flows.workspace import Workspace
 
@@ -40,7 +40,7 @@ def make_night(seconds: float = 600.0) -> Night:
 
 
 def count_attempts(error: AuraError, failures: int) -> tuple[int, str]:
-    """How often work that fails so many times is tried, and what becomes of it."""
+    """Attempts of work that fails `failures` times, and its outcome."""
     tried: list[int] = []
     night = make_night()
 
@@ -99,7 +99,7 @@ def test_a_run_that_died_is_marked_crashed_unless_it_is_this_very_one_tried_agai
 
         @flow
         def night(died: str = "") -> str:
-            _close_books(died or str(flow_run.id))
+            _mark_killed_run(died or str(flow_run.id))
             return str(client.read_flow_run(flow_run.id).state_type.value)  # type: ignore[union-attr]
 
         killed = client.create_flow_run(night, state=Running())
@@ -132,15 +132,15 @@ def switch(answers: list[int]) -> Iterator[tuple[str, list[str]]]:
 def test_the_dead_mans_switch_is_called_until_it_answers(
     answers: list[int], calls: int, heard: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with switch(answers) as (url, got):
+    with switch(answers) as (url, received):
 
         @flow
         def run() -> bool:
             return beat(url, get_run_logger())
 
         assert run() is heard
-        assert got == ["/secret"] * calls
-    assert "secret" not in caplog.text, "whoever knows the address can keep the alarm quiet"
+        assert received == ["/secret"] * calls
+    assert "secret" not in caplog.text, "the address could be used to silence the alarm"
 
 
 def test_the_address_of_the_switch_is_written_down_nowhere() -> None:

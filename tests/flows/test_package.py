@@ -23,8 +23,8 @@ def test_a_bento_counts_when_it_is_there_and_was_finished(monkeypatch: pytest.Mo
     monkeypatch.setattr(package, "served_release", lambda _: 2)
     workspace = Workspace(profile_paths("sample"), load_profile("sample"))
     assert not bentos_current(workspace)
-    note = workspace.folder / "metrics" / "package.json"
-    write_json(note, {"bentos": {"visual_analysis": {"tag": "visual:1"}}, "index_release": 2})
+    record = workspace.folder / "metrics" / "package.json"
+    write_json(record, {"bentos": {"visual_analysis": {"tag": "visual:1"}}, "index_release": 2})
     folder, mark = packed("visual:1")
     assert not bentos_current(workspace)
     write_text(folder / "bento.yaml", "half a copy")

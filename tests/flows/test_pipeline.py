@@ -256,7 +256,7 @@ def test_a_glance_at_the_lock_neither_fails_nor_stops_a_night(toy: Path) -> None
     workspace.folder.mkdir(parents=True)
     glance = filelock.FileLock(workspace.folder / "run.lock", thread_local=False)
     glance.acquire()
-    assert workspace.lock.holder() is None, "held, but no night has left its note"
+    assert workspace.lock.holder() is None, "held, but no run has written the holder file"
     timer = threading.Timer(0.3, glance.release)
     timer.start()
     with workspace.lock.held():

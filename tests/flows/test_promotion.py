@@ -40,7 +40,7 @@ def register(registry: Registry, folder: Path, candidate: str) -> ModelVersion:
     return registry.register("outfits", folder / candidate, run_id=None, tags={"candidate_id": candidate})
 
 
-def figures(workspace: Workspace, candidate: str, champion: str | None, fitb: float = 0.6) -> None:
+def write_metrics(workspace: Workspace, candidate: str, champion: str | None, fitb: float = 0.6) -> None:
     metrics = {"metrics": {"fitb": fitb}, "slices": {}}
     write_json(
         workspace.folder / "metrics" / "test" / "outfits.json",
@@ -56,7 +56,7 @@ class Candidate:
     """An outfit model in the working copy, as a training would leave it."""
 
     def __init__(self, workspace: Workspace, saved: Path, candidate: str) -> None:
-        figures(workspace, candidate, None)
+        write_metrics(workspace, candidate, None)
         self.folder = Path(shutil.copytree(saved, workspace.folder / "models" / "outfits"))
         write_json(self.folder / "lineage.json", {"candidate_id": candidate})
         record(SMOKE_TEST, self.folder, "cpu")
@@ -82,27 +82,27 @@ def stored(registry: Registry, own_home: Path, file: str = "model.safetensors") 
     return found
 
 
-def test_figures_against_another_champion_are_out_of_date(
+def test_a_comparison_with_another_champion_is_out_of_date(
     workspace: Workspace, registry: Registry, tmp_path: Path
 ) -> None:
-    figures(workspace, "new", champion=None)
+    write_metrics(workspace, "new", champion=None)
     assert not judged_against_another(workspace, registry, "outfits"), "no champion then, none now"
     for candidate in ("first", "second"):
         registry.promote("outfits", register(registry, tmp_path, candidate).version)
     assert judged_against_another(workspace, registry, "outfits"), "a champion came meanwhile"
-    figures(workspace, "new", champion="second")
+    write_metrics(workspace, "new", champion="second")
     assert not judged_against_another(workspace, registry, "outfits")
     registry.rollback("outfits")
     assert judged_against_another(workspace, registry, "outfits"), "an operator rolled back meanwhile"
 
 
-def test_a_candidate_that_was_promoted_before_its_verdict_was_noted_keeps_it(
+def test_a_candidate_that_was_promoted_before_its_verdict_was_recorded_keeps_it(
     workspace: Workspace, registry: Registry, tmp_path: Path
 ) -> None:
     """Killed between the two: compared with itself it would lose."""
     registry.promote("outfits", register(registry, tmp_path, "old").version)
     registry.promote("outfits", register(registry, tmp_path, "new").version)
-    figures(workspace, "new", champion="old")
+    write_metrics(workspace, "new", champion="old")
     assert not judged_against_another(workspace, registry, "outfits")
 
 
@@ -110,7 +110,7 @@ def test_a_judged_candidate_is_not_compared_again(workspace: Workspace, registry
     registry.promote("outfits", register(registry, tmp_path, "champion").version)
     version = register(registry, tmp_path, "candidate")
     registry.tag(version, {JUDGED: "true", "verdict": "kept champion"})
-    figures(workspace, "candidate", champion="an older one")
+    write_metrics(workspace, "candidate", champion="an older one")
     assert not judged_against_another(workspace, registry, "outfits")
     outcome = judge_candidate(workspace, registry, "outfits")
     assert outcome.verdict == "nothing new"
@@ -199,7 +199,7 @@ def test_a_champion_whose_stored_weights_were_set_to_zero_is_never_packed(
     found = fetch_champions(workspace, registry)
     assert found.versions == {}
     assert "are not those that were registered" in found.problems["outfits"]
-    assert read_json(workspace.folder / "champions" / "champions.json", "the note") == {}
+    assert read_json(workspace.folder / "champions" / "champions.json", "the manifest") == {}
     assert not (workspace.folder / "champions" / "outfits").exists()
 
 
@@ -210,12 +210,12 @@ def test_champions_that_a_killed_run_fetched_in_part_are_fetched_again(
     assert fetch_champions(workspace, registry).versions == {"outfits": "1"}
     folder = workspace.folder / "champions"
     registry.promote("outfits", register(registry, tmp_path, "second").version)
-    # Killed after the new copy came and before it was noted: the note names nothing that is not there.
+    # Killed after the new copy came and before the manifest: the manifest names no copy that is not there.
     write_json(folder / "champions.json", {})
     write_json(folder / "outfits" / "config.json", {"candidate": "half"})
     assert fetch_champions(workspace, registry).versions == {"outfits": "2"}
     assert read_json(folder / "outfits" / "config.json", "config") == {"candidate": "second"}
-    # Killed while the old copy was being replaced: a part of it is gone. Or somebody changed a file.
+    # Killed while the old copy was being replaced: a part of it is gone. Or a file was changed.
     for damage in ("", '{"candidate": "changed"}'):
         write_text(folder / "outfits" / "config.json", damage)
         assert fetch_champions(workspace, registry).versions == {"outfits": "2"}
@@ -228,3 +228,13 @@ def test_a_champion_that_is_gone_from_the_registry_leaves_the_working_copy(
     write_json(workspace.folder / "champions" / "outfits" / "config.json", {})
     assert fetch_champions(workspace, registry).versions == {}
     assert not (workspace.folder / "champions" / "outfits").exists()
+
+
+def test_the_verdict_beside_a_damaged_champion_does_not_call_itself_the_first(
+    workspace: Workspace, registry: Registry, candidate: Candidate, tmp_path: Path
+) -> None:
+    registry.promote("outfits", register(registry, tmp_path, "damaged").version)
+    assert candidate.folder.is_dir()
+    outcome = judge_candidate(workspace, registry, "outfits")
+    assert outcome.verdict == "promoted"
+    assert "the champion cannot be judged any more: the files of version 1 are damaged" in outcome.reasons[0]

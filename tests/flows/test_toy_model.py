@@ -70,7 +70,7 @@ def _evaluate(artifact_dir: Path, data_dir: Path, settings: MeanSettings, seed: 
 
 
 TOY = ModelSpec(
-    name="toy", settings=MeanSettings, data_parts=("numbers",), train=_train, evaluate=_evaluate, gate=MeanGate,
+    name="toy", settings=MeanSettings, data_folders=("numbers",), train=_train, evaluate=_evaluate, gate=MeanGate,
     smoke_test=MeanSmokeTest(),
 )  # fmt: skip
 

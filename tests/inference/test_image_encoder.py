@@ -29,8 +29,8 @@ Draw = Callable[..., Image.Image]
 
 
 def similarity(first: Image.Image, second: Image.Image) -> float:
-    one, other = ColourTextureDescriptor().encode([first, second])
-    return float(one @ other)
+    first_vector, second_vector = ColourTextureDescriptor().encode([first, second])
+    return float(first_vector @ second_vector)
 
 
 def test_vectors_have_length_one_and_do_not_depend_on_the_batch(item_picture: Draw) -> None:

@@ -18,7 +18,7 @@ from training.spec import GateRule, ModelSpec
 
 def spec(evaluate: Any) -> ModelSpec:
     return ModelSpec(
-        name="detection", settings=TrainerSettings, data_parts=(), train=lambda *_: {}, evaluate=evaluate, gate=GateRule,
+        name="detection", settings=TrainerSettings, data_folders=(), train=lambda *_: {}, evaluate=evaluate, gate=GateRule,
         smoke_test=SMOKE_TEST,
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ def test_the_folder_of_a_model_has_the_files_that_all_have(name: str) -> None:
 def test_the_pipeline_trains_and_evaluates_every_model(name: str) -> None:
     stages = yaml.safe_load((repo_root() / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     train, evaluate = stages[f"train_{name}"], stages[f"evaluate_{name}"]
-    data = {f"data/{part}" for part in MODELS[name].data_parts}
+    data = {f"data/{folder}" for folder in MODELS[name].data_folders}
     assert set(train["deps"]) == data
     assert set(evaluate["deps"]) == data | {f"models/{name}"}
     (parameters,) = (listed["params.yaml"] for listed in train["params"])

@@ -91,11 +91,11 @@ def test_what_a_killed_process_left_is_removed_and_what_others_use_is_not() -> N
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=100)
     assert done.stdout.strip() == "1", done.stderr
     (left,) = _files()
-    mine = RowTable.write(ROWS[:2], CODEC)
+    table = RowTable.write(ROWS[:2], CODEC)
     assert left not in _files()
-    other = RowTable.write(ROWS[:2], CODEC)
+    other_table = RowTable.write(ROWS[:2], CODEC)
     assert len(_files()) == 2
-    assert list(mine) == list(other)
+    assert list(table) == list(other_table)
 
 
 @pytest.mark.parametrize(("days", "kept"), [(1, True), (31, False)])

@@ -97,8 +97,10 @@ def test_resumed_equals_unbroken(tmp_path: Path, workers: int) -> None:
         assert torch.equal(weight, resumed.state_dict()[name]), name
     whole_rows, resumed_rows = history(tmp_path / "whole"), history(tmp_path / "cut")
     assert [row["epoch"] for row in resumed_rows] == ["0.0", "1.0", "2.0", "3.0"]
-    for one, other in zip(whole_rows, resumed_rows, strict=True):
-        assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in other.items() if k != "seconds"}
+    for whole_row, resumed_row in zip(whole_rows, resumed_rows, strict=True):
+        assert {k: v for k, v in whole_row.items() if k != "seconds"} == {
+            k: v for k, v in resumed_row.items() if k != "seconds"
+        }
     assert best_checkpoint(trainer).is_file()
 
 
@@ -177,19 +179,19 @@ def test_what_was_logged_in_training_stands_in_the_row_of_its_epoch(tmp_path: Pa
     assert all(row["train/loss_epoch"] and row["val/loss"] for row in rows)
 
 
-def test_a_loss_that_is_no_number_stops_with_its_parts(tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_stops_with_its_metrics(tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match=r"loss is nan at epoch 0, batch 0: .*train/loss"):
         fit(tmp_path, broken=True)
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:
-    one, two = EpochShuffle(50, seed=1), EpochShuffle(50, seed=1)
-    first = list(one)
+    sampler, same_seed = EpochShuffle(50, seed=1), EpochShuffle(50, seed=1)
+    first = list(sampler)
     assert sorted(first) == list(range(50))
-    one.set_epoch(1)
-    assert list(one) != first
-    two.set_epoch(1)
-    assert list(one) == list(two)
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    same_seed.set_epoch(1)
+    assert list(sampler) == list(same_seed)
     assert list(EpochShuffle(50, seed=2)) != first
 
 

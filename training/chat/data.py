@@ -159,8 +159,8 @@ class BucketBatches(BatchSampler):
             if self.drop_last and len(batches[-1]) < self.batch_size:
                 batches.pop()
             # Sorted batches would give every pool the same order, short to long.
-            place = {index: position for position, index in enumerate(pool)}
-            yield from sorted(batches, key=lambda batch: place[batch[0]])
+            position_of = {index: position for position, index in enumerate(pool)}
+            yield from sorted(batches, key=lambda batch: position_of[batch[0]])
 
 
 class ChatDataModule(lightning.LightningDataModule):

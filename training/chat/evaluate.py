@@ -30,7 +30,7 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: i
             probability per character. The end tokens' nats count to the text. Whatever tokenizer, base and prompt an
             artifact has, it is asked for the same characters, so this one compares artifacts.
         answer_loss, base_answer_loss: nats per answer token, of the adapter and of its base.
-        answer_loss_retrieved: of the adapter, with the passages that the question alone finds, be they right or not.
+        answer_loss_retrieved: of the adapter, with the passages that the question alone finds, right or wrong.
         loss_reduction: 1 - answer_loss / base_answer_loss: what the adapter adds to its own base, and comparable for that
             base and prompt alone; `loss_reduction_low` and `_high` are its 95 % interval over the conversations
             (bootstrap with `seed`).
@@ -46,7 +46,7 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: i
     device = training_device(settings)
     config, prompt = read_chat_artifact(artifact_dir)
     tuned = ChatModel.load(artifact_dir, device)
-    # Where an answer would be cut depends on the tokenizer; two artifacts must be asked for the same characters.
+    # Where an answer would be cut depends on the tokenizer; two artifacts must be scored on the same characters.
     builder = PromptBuilder(tuned.tokenizer, prompt.model_copy(update={"answer_tokens": _UNCUT_TOKENS}))
     cases = read_cases(data_dir, "test", builder, settings)
     examples = [case.example for case in cases]
@@ -85,7 +85,7 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: i
 def _unaided_nats(
     model: ChatModel, builder: PromptBuilder, cases: Sequence[Case], aided: Sequence[float], batch_tokens: int
 ) -> list[float]:
-    """Nats per answer with the retrieved passages alone; `aided` where these hold the supporting one anyway."""
+    """Nats per answer with the retrieved passages alone; `aided` where these include the supporting passage."""
     missed = [index for index, case in enumerate(cases) if case.retrieved != case.passages]
     examples = [builder.example(cases[index].messages, cases[index].retrieved) for index in missed]
     nats = list(aided)

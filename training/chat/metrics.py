@@ -46,7 +46,7 @@ def _reduction(before: np.ndarray, after: np.ndarray, axis: int = -1) -> np.ndar
 
 
 def slice_members(cases: Sequence[Case]) -> dict[str, dict[str, list[int]]]:
-    """Indices of the answers per topic and per place in the conversation, where there are at least three."""
+    """Indices of the answers per topic and per turn (first or later), for slices of at least three answers."""
     rows: dict[str, dict[str, list[int]]] = {"topic": defaultdict(list), "turn": defaultdict(list)}
     for index, case in enumerate(cases):
         rows["topic"][case.topic].append(index)

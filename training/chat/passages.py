@@ -1,13 +1,13 @@
 """The passages of a training example, in the number and order that serving sends.
 
 Serving looks up the question and puts the best chunks of all pages before it, so an example gets as many, ranked by the
-question alone: the model learns to find what it needs among passages that are beside the point. A ranking by shared
+question alone: the model learns to find what it needs among irrelevant passages. A ranking by shared
 words, rare ones counting more, stands in for the index's hybrid search, which would need an index and an embedding model
 here; both give as many passages, best first, though not always the same ones.
 
 When the chunk that supports the answer is missed, it takes the last place: an answer without its source would teach the
-model to invent. A dialogue names its pages, not its chunk, so that one is found with the words of the answer. It may
-still be cut by the prompt's budget, as any passage is in serving.
+model to invent. A dialogue names its pages, not its chunk, so the words of the answer find the chunk. The
+prompt's budget may still cut it, as in serving.
 """
 
 from __future__ import annotations

@@ -140,13 +140,13 @@ def _wrapped(text: str, chars: int = _LINE_CHARS) -> list[str]:
 
 
 def _markdown(shown: Sequence[ShownAnswer]) -> str:
-    parts = ["# Answers before and after training\n"]
+    sections = ["# Answers before and after training\n"]
     for answer in shown:
-        parts.append(
+        sections.append(
             f"## {answer.question}\n\n**Before (base model)**\n\n{_quoted(answer.before)}\n\n**After (adapter)**\n\n"
             f"{_quoted(answer.after)}\n\n**Written by the dialogue's author**\n\n{_quoted(answer.written)}\n"
         )
-    return "\n".join(parts)
+    return "\n".join(sections)
 
 
 def _quoted(text: str) -> str:

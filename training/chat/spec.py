@@ -39,7 +39,7 @@ def _evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: 
 SPEC = ModelSpec(
     name="chat",
     settings=ChatSettings,
-    data_parts=("chat", "knowledge"),
+    data_folders=("chat", "knowledge"),
     train=_train,
     evaluate=_evaluate,
     gate=ChatGate,

@@ -27,7 +27,7 @@ from training.trainer import best_checkpoint, build_trainer, resume_path
 
 @dataclass(frozen=True)
 class FitResult:
-    """What remains of a fit: plain values. Trainer, module, data module and callbacks all lead to the quantised model."""
+    """Plain values that outlive a fit: trainer, module, data module and callbacks keep the quantised model in memory."""
 
     val_cases: Sequence[Case]
     curve: LossCurve
@@ -52,12 +52,12 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
 
     Raises:
         DataError: the prepared data is missing or broken.
-        ArtifactError: the base cannot be had, or the adapter does not fit it.
+        ArtifactError: the base is not available, or the adapter does not fit it.
         FloatingPointError: the loss is not finite.
     """
     fitted = _fit(settings, context)
-    # Trainer and module refer to each other: the quantised model is gone only when their circle has been collected, and
-    # a laptop has no room for it beside those that are served.
+    # Trainer and module reference each other: the quantised model is freed when this cycle is collected, and a laptop has
+    # no memory for it beside the served models.
     gc.collect()
     cases = fitted.val_cases
     shown = _shown(cases, settings.shown_answers)
@@ -127,7 +127,7 @@ def _load_best(module: ChatModule, path: Path) -> None:
 
 
 def _shown(cases: Sequence[Case], count: int) -> list[Case]:
-    """First questions on different topics as long as there are such, then any."""
+    """First questions of conversations: one per topic, then the others."""
     first: dict[str, Case] = {}
     for case in cases:
         if case.turn == 0:

@@ -1,7 +1,7 @@
 """Box-aware augmentation of a cached photo: mirror, zoom and shift, stretch, colour.
 
-One resampling makes the canvas, whatever is combined. All randomness comes from the generator that the caller derives
-from (seed, epoch, index), so that a resumed epoch sees what the broken one saw.
+A single resampling makes the canvas. All randomness comes from the generator that the caller derives
+from (seed, epoch, index), so that a resumed epoch sees what the interrupted one saw.
 """
 
 from __future__ import annotations

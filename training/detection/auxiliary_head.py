@@ -1,6 +1,6 @@
 """A second head that exists in training only: every token of the encoder predicts the garment that it lies on.
 
-A DETR's one-to-one matching gives a handful of positives a photo, so encoder and backbone learn slowly from scratch. A
+A DETR's one-to-one matching gives a handful of positives per photo, so encoder and backbone learn slowly from scratch. A
 second, dense assignment on the encoder's output teaches them what is where from the first epochs (Co-DETR, arXiv
 2211.12860, section 3.2; the assignment is FCOS's, arXiv 1904.01355, section 3.1, with centre sampling). The head is
 left out of the artifact: what is served is the plain DETR.

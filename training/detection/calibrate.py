@@ -29,7 +29,7 @@ class Matches:
 
 
 def match(rankings: Sequence[Ranking], photos: Sequence[Photo], n_labels: int) -> Matches:
-    """Judge what serving would show: of each query its best label, each ground truth box found at most once."""
+    """Match the boxes that serving would show (the best label of each query); each ground truth box is found at most once."""
     scores, labels, right = [], [], []
     for ranking, photo in zip(rankings, photos, strict=True):
         _, first = np.unique(ranking.queries, return_index=True)
@@ -53,7 +53,7 @@ def match(rankings: Sequence[Ranking], photos: Sequence[Photo], n_labels: int) -
 
 
 def best_thresholds(matches: Matches) -> tuple[float, ...]:
-    """One threshold a label, in 0.05..0.9."""
+    """One threshold per label, in 0.05..0.9."""
     shared = _best_f1_score(matches.scores, matches.right, int(matches.boxes_per_label.sum()))
     found = []
     for label, boxes in enumerate(matches.boxes_per_label):

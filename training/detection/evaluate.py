@@ -27,7 +27,7 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, se
 
     Slices: AP50 per category (sizes in boxes) and per photo type (sizes in photos).
 
-    Nothing here is random, and of the settings only the device matters: everything is in the artifact.
+    Nothing here is random, and only the device is read from the settings: the rest is in the artifact.
 
     Raises:
         ArtifactError: the artifact is incomplete or corrupt.

@@ -18,7 +18,7 @@ from training.detection.losses import use_checked_loss
 from training.detection.metrics import PrecisionMeter
 from training.detection.settings import DetectionSettings
 
-_SHOWN_PARTS = ("loss_ce", "loss_vfl", "loss_bbox", "loss_giou")
+_SHOWN_TERMS = ("loss_ce", "loss_vfl", "loss_bbox", "loss_giou")
 
 
 class DetectionModule(lightning.LightningModule):
@@ -47,13 +47,13 @@ class DetectionModule(lightning.LightningModule):
             FloatingPointError: the loss is not finite.
         """
         output = self.model(pixel_values=self._preprocess.normalise(batch.canvases), labels=batch.targets)
-        parts = {f"train/{name}": output.loss_dict[name] for name in _SHOWN_PARTS if name in output.loss_dict}
+        terms = {f"train/{name}": output.loss_dict[name] for name in _SHOWN_TERMS if name in output.loss_dict}
         loss = output.loss
         if self.auxiliary_head is not None:
-            parts["train/loss_auxiliary"] = self.auxiliary_head(output.encoder_last_hidden_state, batch.targets)
-            loss = loss + self._settings.auxiliary_weight * parts["train/loss_auxiliary"]
-        parts["train/loss"] = loss
-        logged = {name: value.detach() for name, value in parts.items()}
+            terms["train/loss_auxiliary"] = self.auxiliary_head(output.encoder_last_hidden_state, batch.targets)
+            loss = loss + self._settings.auxiliary_weight * terms["train/loss_auxiliary"]
+        terms["train/loss"] = loss
+        logged = {name: value.detach() for name, value in terms.items()}
         self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(batch.photos))
         self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.photos))
         return loss
@@ -80,7 +80,7 @@ class DetectionModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         settings = self._settings
-        # One kernel instead of 240 small ones a step. Lightning cannot clip gradients that it scales itself if fused.
+        # One kernel instead of 240 small ones per step. Lightning cannot clip gradients that it scales itself if fused.
         fused = settings.precision != "16-mixed"
         optimizer = torch.optim.AdamW(self._parameter_groups(), lr=settings.learning_rate, fused=fused)
         schedule = OneCycleLR(

@@ -12,7 +12,7 @@ from training.settings import TrainerSettings
 
 
 class AugmentSettings(Section):
-    """Strengths; 0 switches a part off.
+    """Strengths; 0 switches an augmentation off.
 
     The defaults are weak: drawn photos vary by themselves, and a training of minutes would only underfit.
     """

@@ -32,7 +32,7 @@ def _evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, s
 SPEC = ModelSpec(
     name="detection",
     settings=DetectionSettings,
-    data_parts=("detection",),
+    data_folders=("detection",),
     train=_train,
     evaluate=_evaluate,
     gate=DetectionGate,

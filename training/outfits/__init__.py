@@ -1,1 +1,1 @@
-"""Training of OutfitTransformer (arXiv 2204.04812): data, negatives, losses, module, questions, baselines, plots."""
+"""Training of OutfitTransformer (arXiv 2204.04812): data, negatives, losses, questions, metrics, baselines, plots."""

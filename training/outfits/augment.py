@@ -1,4 +1,4 @@
-"""How a garment is shown in training: mirrored, moved and zoomed a little, now and then without title or picture.
+"""How a garment is shown in training: mirrored, moved and zoomed a little, sometimes without title or picture.
 
 Colours are never changed: which colours go together is what the model is to learn.
 """

@@ -1,6 +1,6 @@
 """Prepared outfits: checked rows, items read once into memory, batches of whole outfits.
 
-Text embeddings and pictures (64 px: 12 KB an item, so 100,000 items take 1.2 GB) never change during a training, so they
+Text embeddings and pictures (64 px: 12 KB per item, so 100,000 items take 1.2 GB) never change during a training, so they
 are computed before the first epoch, once for the garments of the training and the validation split together.
 """
 
@@ -105,18 +105,18 @@ class ItemTable:
 
     @staticmethod
     def read(rows: Sequence[ItemRow], towers: FrozenTowers) -> ItemTable:
-        parts = []
+        batches = []
         with tqdm(total=len(rows), desc="reading items", unit="item") as bar:
             for start in range(0, len(rows), _READ_CHUNK):
                 chunk = rows[start : start + _READ_CHUNK]
-                parts.append(towers.read([open_item(row) for row in chunk]))
+                batches.append(towers.read([open_item(row) for row in chunk]))
                 bar.update(len(chunk))
-        return ItemTable(ItemTensors.concatenate(parts), {row.item_id: place for place, row in enumerate(rows)})
+        return ItemTable(ItemTensors.concatenate(batches), {row.item_id: index for index, row in enumerate(rows)})
 
     def only(self, items: Sequence[str]) -> ItemTable:
         """The table of some of the items."""
         rows = torch.tensor([self.row[item] for item in items], dtype=torch.long)
-        return ItemTable(self.tensors.take(rows), {item: place for place, item in enumerate(items)})
+        return ItemTable(self.tensors.take(rows), {item: index for index, item in enumerate(items)})
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class OutfitDataset(Dataset[list[int]]):
         return self._rows[index]
 
     def collate(self, outfits: Sequence[list[int]]) -> OutfitBatch:
-        """Batch whose items are distinct: a garment in two outfits is encoded once and is nobody's negative there."""
+        """Batch whose items are distinct: a garment in two outfits is encoded once, and is no negative for either outfit."""
         distinct = np.unique(np.concatenate([np.asarray(outfit) for outfit in outfits]))
         local = [np.searchsorted(distinct, outfit).tolist() for outfit in outfits]
         return OutfitBatch(self._table.tensors.take(torch.from_numpy(distinct)), Outfits(*pad_members(local)))

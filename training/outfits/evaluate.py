@@ -73,11 +73,11 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed
         "auc": compatibility_auc(model, question_set),
     }
     metrics |= recall(retrieval_ranks(model, question_set)) | _beside_memory(correct, questions, tables)
-    asked = {category: sum(question.category == category for question in questions) for category in Category}
+    counts = {category: sum(question.category == category for question in questions) for category in Category}
     slices = {
         name: value
         for name, value in by_category(correct, questions).items()
-        if asked[Category(name)] >= _MIN_QUESTIONS
+        if counts[Category(name)] >= _MIN_QUESTIONS
     }
     return Evaluation(metrics=metrics, slices={"category": slices}, n=len(questions))
 

@@ -41,8 +41,8 @@ def set_wise_ranking_loss(queries: Tensor, items: Tensor, answer: Tensor, negati
     to_answer = distances.gather(1, answer[:, None])
     violation = (to_answer - distances + margin).clamp(min=0) * negative
     count = negative.sum(dim=1)
-    asked = count > 0
+    has_negatives = count > 0
     every = violation.sum(dim=1) / count.clamp(min=1)
     # The nearest negative is the one that violates most, so no second search is needed.
     hardest = violation.amax(dim=1)
-    return ((every + hardest) * asked).sum() / asked.sum().clamp(min=1)
+    return ((every + hardest) * has_negatives).sum() / has_negatives.sum().clamp(min=1)

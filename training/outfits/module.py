@@ -114,7 +114,7 @@ class OutfitModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
 
     def _losses(self, items: ItemTensors, outfits: Outfits, *, hard: bool) -> dict[str, Tensor]:
-        """`loss` and its parts; `hard` asks for ranking negatives of the answer's own category (section 3.3)."""
+        """`loss` and its terms; `hard` asks for ranking negatives of the answer's own category (section 3.3)."""
         settings = self._settings
         vectors = self.network.encode_items(items)
         focal = self._compatibility(vectors, items.category, outfits)

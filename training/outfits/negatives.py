@@ -1,8 +1,8 @@
 """Negatives made from the batch itself: corrupted outfits, blanks to fill, and which items may serve as wrong answers.
 
-Shapes: N items, B outfits, L places (padded). Everything random comes from torch's global generator, which
-`training.trainer.SeedEachBatch` reseeds before each training batch, so that a resumed training sees what an unbroken one
-would have seen.
+Shapes: N items, B outfits, L positions (padded). Everything random comes from torch's global generator, which
+`training.trainer.SeedEachBatch` reseeds before each training batch, so that a resumed training sees what an uninterrupted
+one would have seen.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def corrupt(outfits: Outfits, category_N: Tensor, *, single: bool) -> tuple[Outf
     substitute = draws.masked_fill(~allowed, -1).argmax(dim=2)
     swap = allowed.any(dim=2)
     if single:
-        swap &= _one_of(swap)
+        swap &= _pick_one(swap)
     return Outfits(torch.where(swap, substitute, outfits.members), outfits.present), swap.any(dim=1)
 
 
@@ -88,11 +88,11 @@ def thin_out(outfits: Outfits, probability: float) -> Outfits:
 
 def blank_out(outfits: Outfits, n: int) -> Blanks:
     """Take a random garment out of each outfit of two or more items."""
-    asked = outfits.present.sum(dim=1) >= 2
-    chosen = Outfits(outfits.members[asked], outfits.present[asked])
-    blank = _one_of(chosen.present)
+    large_enough = outfits.present.sum(dim=1) >= 2
+    chosen = Outfits(outfits.members[large_enough], outfits.present[large_enough])
+    blank = _pick_one(chosen.present)
     answer = chosen.members.gather(1, blank.long().argmax(dim=1, keepdim=True)).squeeze(1)
-    return Blanks(Outfits(chosen.members, chosen.present & ~blank), answer, outfits.holds(n)[asked])
+    return Blanks(Outfits(chosen.members, chosen.present & ~blank), answer, outfits.holds(n)[large_enough])
 
 
 def wrong_answers(blanks: Blanks, category_N: Tensor, *, same_category: bool) -> Tensor:
@@ -102,7 +102,7 @@ def wrong_answers(blanks: Blanks, category_N: Tensor, *, same_category: bool) ->
     return ~blanks.whole & (category_N[None, :] == category_N[blanks.answer][:, None])
 
 
-def _one_of(choices: Tensor) -> Tensor:
+def _pick_one(choices: Tensor) -> Tensor:
     """bool like `choices`: one random True of each row stays; rows without any stay empty."""
     draws = torch.rand(choices.shape, device=choices.device).masked_fill(~choices, -1)
     picked = torch.zeros_like(choices)

@@ -23,7 +23,7 @@ from training.outfits.questions import CANDIDATES, Question, QuestionSet
 _DPI = 110
 _SHOWN = 6
 _TILE_PX = 160
-_GIVEN = 5
+_SHOWN_GARMENTS = 5
 """Garments of the outfit that a row shows; further ones are counted."""
 Case = TypeVar("Case")
 _RIGHT, _WRONG, _QUIET = "#117733", "#cc3311", "#bbbbbb"
@@ -47,16 +47,16 @@ def draw_all(folder: Path, model: OutfitModel, rows: Mapping[str, ItemRow], ques
 def draw_blanks(
     path: Path, model: CachedOutfitModel, rows: Mapping[str, ItemRow], questions: Sequence[Question]
 ) -> None:
-    """One question a row: the outfit, then the candidates with the model's probabilities; its choice is framed."""
+    """One question per row: the outfit, then the candidates with the model's probabilities; its choice is framed."""
     chosen = _spread(questions)
-    columns = _GIVEN + CANDIDATES
+    columns = _SHOWN_GARMENTS + CANDIDATES
     figure = Figure(figsize=(columns * 1.45, len(chosen) * 1.75 + 0.3), layout="constrained")
     grid = np.atleast_2d(figure.subplots(len(chosen), columns, squeeze=False))
     for axes, question in zip(grid, chosen, strict=True):
         scores = model.score(question.completed())
         best = int(scores.argmax())
-        _draw_outfit(axes[:_GIVEN], rows, question.context)
-        for index, (axis, item) in enumerate(zip(axes[_GIVEN:], question.candidates, strict=True)):
+        _draw_outfit(axes[:_SHOWN_GARMENTS], rows, question.context)
+        for index, (axis, item) in enumerate(zip(axes[_SHOWN_GARMENTS:], question.candidates, strict=True)):
             true = index == question.answer
             _draw_item(axis, rows[item], f"{scores[index]:.2f}" + (" true" if true else ""), bold=true)
             if index == best:
@@ -66,16 +66,16 @@ def draw_blanks(
 
 
 def draw_outfits(path: Path, model: CachedOutfitModel, rows: Mapping[str, ItemRow], question_set: QuestionSet) -> None:
-    """One pair a row: a true outfit left, the same categories filled at random right, with the model's scores."""
+    """One pair per row: a true outfit left, the same categories filled at random right, with the model's scores."""
     pairs = _spread(list(zip(question_set.true_outfits, question_set.corrupted_outfits, strict=True)))
     if not pairs:
         return
-    figure = Figure(figsize=(2 * _GIVEN * 1.3, len(pairs) * 1.75 + 0.3), layout="constrained")
-    grid = figure.subplots(len(pairs), 2 * _GIVEN, squeeze=False)
+    figure = Figure(figsize=(2 * _SHOWN_GARMENTS * 1.3, len(pairs) * 1.75 + 0.3), layout="constrained")
+    grid = figure.subplots(len(pairs), 2 * _SHOWN_GARMENTS, squeeze=False)
     for axes, (true, corrupted) in zip(grid, pairs, strict=True):
         scores = model.score([true, corrupted])
-        _draw_outfit(axes[:_GIVEN], rows, true, f"true: {scores[0]:.2f}")
-        _draw_outfit(axes[_GIVEN:], rows, corrupted, f"random: {scores[1]:.2f}")
+        _draw_outfit(axes[:_SHOWN_GARMENTS], rows, true, f"true: {scores[0]:.2f}")
+        _draw_outfit(axes[_SHOWN_GARMENTS:], rows, corrupted, f"random: {scores[1]:.2f}")
     figure.suptitle("Outfits as they were worn, and beside them random garments of the same categories", fontsize=10)
     _save(figure, path)
 

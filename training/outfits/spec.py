@@ -42,7 +42,7 @@ def _evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, see
 SPEC = ModelSpec(
     name="outfits",
     settings=OutfitsSettings,
-    data_parts=("outfits",),
+    data_folders=("outfits",),
     train=_train,
     evaluate=_evaluate,
     gate=OutfitsGate,

@@ -56,7 +56,7 @@ def cuffs(pencil: Pencil, look: Look, body: Body, *, reach: float, width: float,
 
 
 def inner_neck(pencil: Pencil, look: Look, body: Body, neck: float, drop: float) -> None:
-    """Back of the collar, visible when nobody wears the garment."""
+    """Back of the collar, visible when the garment is not worn."""
     if body.flat:
         pencil.shape(
             [

@@ -120,7 +120,7 @@ def test_an_answer_that_is_given_up_while_it_waits_costs_nothing(runner: Any, mo
         return [read_event(await first), *await events_of(waiting)]
 
     assert asyncio.run(scenario()) == [STOPPED]
-    assert [one.made for one in model.answers] == [1, 0]
+    assert [answer.made for answer in model.answers] == [1, 0]
 
 
 def test_an_answer_is_cut_at_its_deadline(runner: Any) -> None:

@@ -49,7 +49,7 @@ class Runner:
         self.failure: Exception | None = None
         self.gone_afterwards = False
         self.whole = True
-        self.asked: list[list[dict[str, str]]] = []
+        self.conversations: list[list[dict[str, str]]] = []
         self.stopped: list[str] = []
         self.request_ids: list[str] = []
         self.generating = 0
@@ -68,7 +68,7 @@ class Runner:
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
         self.request_ids.append(request.request_id)
-        self.asked.append([message.model_dump() for message in request.messages])
+        self.conversations.append([message.model_dump() for message in request.messages])
         self.generating += 1
         try:
             while not self.may_go_on.is_set():
@@ -121,10 +121,10 @@ def assistant(text: str) -> dict[str, str]:
 
 
 def frames(socket: Any) -> list[dict[str, Any]]:
-    got = [socket.receive_json()]
-    while got[-1]["type"] not in ("done", "error"):
-        got.append(socket.receive_json())
-    return got
+    received = [socket.receive_json()]
+    while received[-1]["type"] not in ("done", "error"):
+        received.append(socket.receive_json())
+    return received
 
 
 def until(condition: Any) -> None:
@@ -156,7 +156,7 @@ def test_too_many_answers_are_refused_over_http_and_over_a_websocket(client: Tes
         socket.send_json({"content": "Which shoes?"})
         assert frames(socket)[-1]["error"]["code"] == "busy"
         runner.may_go_on.set()
-        assert [one.result().status_code for one in running] == [200] * MOST
+        assert [task.result().status_code for task in running] == [200] * MOST
         socket.send_json({"content": "Which shoes?"})
         assert frames(socket)[-1]["type"] == "done"
 
@@ -210,7 +210,7 @@ def test_an_answer_is_stopped_when_its_http_caller_goes(client: TestClient, runn
     assert asyncio.run(leave_while_it_is_generated(app))[0]["status"] == 499
     assert (runner.generating, len(runner.stopped)) == (0, 1)
     runner.may_go_on.set()
-    for _ in range(MOST):  # its place is free again
+    for _ in range(MOST):  # its slot is free again
         assert client.post("/chat", json={"messages": [user("Which shoes?")]}).status_code == 200
 
 
@@ -244,7 +244,7 @@ def test_an_empty_answer_does_not_spoil_the_conversation(client: TestClient, run
             runner.answer = pieces
             socket.send_json({"content": question})
             assert frames(socket)[-1]["type"] == "done"
-    assert runner.asked[-1] == [user("One?"), assistant("Yes."), user("Four?")]
+    assert runner.conversations[-1] == [user("One?"), assistant("Yes."), user("Four?")]
 
 
 def test_an_echoed_empty_answer_is_left_out_with_its_question(client: TestClient, runner: Runner) -> None:
@@ -253,10 +253,10 @@ def test_an_echoed_empty_answer_is_left_out_with_its_question(client: TestClient
     assert echoed == assistant("")
     history = [user("One?"), assistant("Yes."), user("Two?"), echoed, user("Three?"), assistant(" \n"), user("Four?")]
     assert client.post("/chat", json={"messages": history}).status_code == 200
-    assert runner.asked[-1] == [user("One?"), assistant("Yes."), user("Four?")]
+    assert runner.conversations[-1] == [user("One?"), assistant("Yes."), user("Four?")]
     runner.answer = ["Yes."]
     assert client.post("/chat", json={"messages": [assistant(""), user("One?")]}).status_code == 200
-    assert runner.asked[-1] == [user("One?")]
+    assert runner.conversations[-1] == [user("One?")]
 
 
 @pytest.mark.parametrize("messages", [[user("")], [user(" \n")], [user(""), assistant("Yes."), user("One?")]])
@@ -292,7 +292,7 @@ def test_half_an_answer_is_an_error(
         runner.failure, runner.whole = None, True
         socket.send_json({"content": "And which bag?"})
         assert frames(socket)[-1]["type"] == "done"
-    assert runner.asked[-1] == [user("And which bag?")]
+    assert runner.conversations[-1] == [user("And which bag?")]
 
 
 def test_a_finished_answer_needs_no_second_call(client: TestClient, runner: Runner) -> None:

@@ -150,7 +150,7 @@ SHIRT = {"category": "tops", "title": "A shirt"}
         ([{"item_id": "item-shoes"}], ["tops", "bottoms", "bags"]),
         ([{"item_id": "item-all-body"}], ["shoes", "bags"]),
         ([SHIRT, {"item_id": "item-bottoms"}, {"item_id": "item-shoes"}], ["bags"]),
-        ([SHIRT, *({"item_id": f"item-{one}"} for one in ("bottoms", "shoes", "bags"))], ["bags"]),
+        ([SHIRT, *({"item_id": f"item-{name}"} for name in ("bottoms", "shoes", "bags"))], ["bags"]),
     ],
 )
 def test_without_targets_what_is_missing_is_recommended(
@@ -159,7 +159,7 @@ def test_without_targets_what_is_missing_is_recommended(
     answer = client.post("/recommend", json={"items": items, "k": 1}).json()
     assert list(answer["targets"]) == targets
     for category, found in answer["targets"].items():
-        assert [one["category"] for one in found] == [category] * len(found)
+        assert [item["category"] for item in found] == [category] * len(found)
 
 
 def test_wanted_targets_are_what_is_recommended(client: TestClient) -> None:
@@ -189,7 +189,7 @@ def test_one_outfit_that_cannot_be_judged_does_not_cost_the_batch(runner: Any) -
     own = Garment(category=Category.TOPS, title="A shirt")
     unknown, known = (Garment(item_id=name) for name in ("no-such-item", "item-hats"))
     answers = runner.evaluate([JudgeOutfit(items=[item]) for item in (known, unknown, own)])
-    assert [one.score if isinstance(one, Judgement) else None for one in answers] == [0.5, None, 0.5]
+    assert [answer.score if isinstance(answer, Judgement) else None for answer in answers] == [0.5, None, 0.5]
     assert isinstance(answers[1], Failure)
     assert answers[1].code == "invalid_request"
 

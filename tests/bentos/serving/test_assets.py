@@ -93,7 +93,7 @@ def test_the_same_catalog_is_copied_once_and_a_new_one_beside_it(
     second = copied_catalog(write_catalog(source, "red"), folder)
     assert open_picture(first / "images" / "i1.png").getpixel((0, 0)) == (0, 0, 128)
     assert open_picture(second / "images" / "i1.png").getpixel((0, 0)) == (255, 0, 0)
-    assert sorted(one.name for one in folder.iterdir()) == sorted([first.name, second.name])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([first.name, second.name])
 
 
 def test_half_a_catalog_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

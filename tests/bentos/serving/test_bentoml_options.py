@@ -1,4 +1,4 @@
-"""What a service and its runner owe to each other."""
+"""Options that a service and its runner must agree on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVICES = [(VisualAnalysis, DetectorRunner), (OutfitRecommendation, OutfitRunne
 
 @pytest.mark.parametrize(("service", "runner"), SERVICES)
 def test_the_runners_clock_ends_first(service: Any, runner: Any) -> None:
-    """Else BentoML answers for the service, in its own words; its client adds one percent."""
+    """Otherwise BentoML answers before the service; its client adds one percent."""
     assert service.config["traffic"]["timeout"] > CALLS_PER_REQUEST * 1.01 * runner.config["traffic"]["timeout"]
 
 

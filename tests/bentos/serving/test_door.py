@@ -1,4 +1,4 @@
-"""The door itself: BentoML's server of a runner and its client, in one process, with what they make of our messages.
+"""BentoML's server of a runner and its client in one process: how they carry the messages.
 
 The runners are the real ones, with stand-ins for their models.
 """
@@ -155,7 +155,7 @@ def test_passages_and_failures_of_a_search_come_out_typed() -> None:
         async with client_of(StubbedChatRunner) as runner:
             found = await runner.retrieve(request=RetrieveRequest(query="silk", k=2))
             assert isinstance(found, FoundPassages)
-            assert [one.text for one in found.passages] == [TEXT] * 2
+            assert [passage.text for passage in found.passages] == [TEXT] * 2
             assert (found.model.version, found.index_version) == ("1", "7")
             with pytest.raises(InvalidRequestError) as caught:
                 raise_failure(await runner.retrieve(request=RetrieveRequest(query="?", k=2)))

@@ -21,7 +21,7 @@ from tests.bentos.stub_assets import StubAssets
 
 
 class Index:
-    """Stand-in that notes what it is told to do."""
+    """Stand-in that records its calls."""
 
     def __init__(self, failure: Exception | None) -> None:
         self.version = 1

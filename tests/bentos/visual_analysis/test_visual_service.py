@@ -42,7 +42,7 @@ class Detector:
             Detection(Category.TOPS, 0.8, (1.0, 2.0, 11.0, 12.0)),
             Detection(Category.SHOES, 0.6, (3.0, 3.0, 3.2, 3.2)),
         ]
-        return [[one for one in found if one.score >= threshold] for _ in images]
+        return [[detection for detection in found if detection.score >= threshold] for _ in images]
 
 
 class Index:
@@ -129,7 +129,9 @@ def test_a_photo_crosses_the_door_once_and_decoded(
 ) -> None:
     garments = analyze(client, threshold=0.05, similar=2).json()["garments"]
     hit = {"item_id": "i", "title": "I", "similarity": 0.5}
-    assert [one["similar"] for one in garments] == [[hit | {"category": name}] * 2 for name in ("tops", "shoes")]
+    assert [garment["similar"] for garment in garments] == [
+        [hit | {"category": name}] * 2 for name in ("tops", "shoes")
+    ]
     [request] = runner_client.requests
     assert request.photo.image().tobytes() == PHOTO.tobytes()
     assert request.request_id == "abc-1"

@@ -111,9 +111,9 @@ def test_items_outfits_and_catalog(tmp_path: Path, raw: Path) -> None:
     assert catalog[0]["description"] == "A red dress, seen on the street."
     assert catalog[1]["description"] == "Black shoes, seen on the street."
     assert catalog[0]["attributes"] == {"garment": "dress", "colour": "red"}
-    for part, rows in (("outfits", items.values()), ("catalog", catalog)):
-        listed = {raw / part / row["image"] for row in rows}
-        assert listed == set((raw / part / "images").iterdir())
+    for name, rows in (("outfits", items.values()), ("catalog", catalog)):
+        listed = {raw / name / row["image"] for row in rows}
+        assert listed == set((raw / name / "images").iterdir())
 
 
 def test_garments_are_cut_out_on_white(tmp_path: Path, raw: Path) -> None:

@@ -33,10 +33,10 @@ def real(name: str) -> Path:
 def ccp(tmp_path: Path) -> Path:
     """The original layout with links to the first photos."""
     folder = tmp_path / "ccp"
-    for part, pattern in (("photos", "*.jpg"), ("annotations/pixel-level", "*.mat")):
-        (folder / part).mkdir(parents=True)
-        for file in sorted((real("ccp") / part).glob(pattern))[:PHOTOS]:
-            (folder / part / file.name).symlink_to(file)
+    for name, pattern in (("photos", "*.jpg"), ("annotations/pixel-level", "*.mat")):
+        (folder / name).mkdir(parents=True)
+        for file in sorted((real("ccp") / name).glob(pattern))[:PHOTOS]:
+            (folder / name / file.name).symlink_to(file)
     (folder / "label_list.mat").symlink_to(real("ccp") / "label_list.mat")
     return folder
 

@@ -74,7 +74,7 @@ def test_boxes_lie_in_their_pictures_around_something(sample: Path) -> None:
             assert picture.size == (image["width"], image["height"])
             assert picture.width <= picture.height == TINY.scene_size_px
             grey = picture.convert("L")
-        for box in (one for one in table["annotations"] if one["image_id"] == image_id):
+        for box in (row for row in table["annotations"] if row["image_id"] == image_id):
             x, y, width, height = box["bbox"]
             assert min(x, y) >= 0
             assert x + width <= image["width"]

@@ -50,7 +50,7 @@ def chance(clean: list[Outfit]) -> list[list[Product]]:
 
 def told_apart(good: list[float], bad: list[float]) -> float:
     """How often a good outfit scores higher than a bad one (AUC)."""
-    return mean((one > other) + 0.5 * (one == other) for one in good for other in bad)
+    return mean((score > other) + 0.5 * (score == other) for score in good for other in bad)
 
 
 def test_outfits_are_told_from_chance_and_from_mistakes(
@@ -188,7 +188,7 @@ def test_one_pattern_is_enough() -> None:
 
 
 def test_one_stranger_spoils_an_outfit(clean: list[Outfit]) -> None:
-    outfit = next(one for one in clean if {item.style for item in one.products} == {"elegant"})
+    outfit = next(outfit for outfit in clean if {item.style for item in outfit.products} == {"elegant"})
     stranger = replace(outfit.products[-1], style="sporty")
     assert rule_scores(outfit.products)["style"] == 1
     assert rule_scores([*outfit.products[:-1], stranger])["style"] < 0.5

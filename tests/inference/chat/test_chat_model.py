@@ -87,10 +87,10 @@ def test_two_streams_side_by_side_do_not_mix(tiny_chat: ChatModel) -> None:
     expected = [tiny_chat.reply(ASK).text, tiny_chat.reply(other).text]
     got = ["", ""]
 
-    def ask(place: int, messages: list[dict[str, str]]) -> None:
-        got[place] = "".join(tiny_chat.stream(messages))
+    def answer(index: int, messages: list[dict[str, str]]) -> None:
+        got[index] = "".join(tiny_chat.stream(messages))
 
-    threads = [threading.Thread(target=ask, args=(place, one)) for place, one in enumerate((ASK, other))]
+    threads = [threading.Thread(target=answer, args=(index, messages)) for index, messages in enumerate((ASK, other))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -99,13 +99,13 @@ def test_two_streams_side_by_side_do_not_mix(tiny_chat: ChatModel) -> None:
 
 
 def test_sampling_is_repeatable_by_its_seed(tiny_chat: ChatModel) -> None:
-    def words(seed: int) -> str:
+    def reply(seed: int) -> str:
         warm = GenerationSettings(max_new_tokens=16, temperature=1.5, top_p=1.0, seed=seed)
         model = ChatModel(tiny_chat.model, tiny_chat.tokenizer, prompt=tiny_chat.prompts.settings, generation=warm)
         return model.reply(ASK).text
 
-    assert words(1) == words(1)
-    assert len({words(1), words(2), words(3)}) > 1
+    assert reply(1) == reply(1)
+    assert len({reply(1), reply(2), reply(3)}) > 1
 
 
 def test_adapter_changes_the_answer_and_merging_does_not(tiny_base: Path, tiny_adapter: Path) -> None:

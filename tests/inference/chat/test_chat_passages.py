@@ -14,7 +14,7 @@ ABOUT_WOOL = {"role": "user", "content": "How hot may I wash a wool jumper?"}
 ANSWER = {"role": "assistant", "content": "At 30 degrees."}
 
 
-def asked(*questions: str) -> list[dict[str, str]]:
+def conversation(*questions: str) -> list[dict[str, str]]:
     later = [message for text in questions for message in (ANSWER, {"role": "user", "content": text})]
     return [ABOUT_WOOL, *later]
 
@@ -22,10 +22,10 @@ def asked(*questions: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("messages", "query"),
     [
-        (asked(), "How hot may I wash a wool jumper?"),
-        (asked("And in the machine?"), "How hot may I wash a wool jumper? And in the machine?"),
-        (asked("What goes with brown suede shoes?"), "What goes with brown suede shoes?"),
-        (asked("Which shoes go with it then?", "And a belt?"), "Which shoes go with it then? And a belt?"),
+        (conversation(), "How hot may I wash a wool jumper?"),
+        (conversation("And in the machine?"), "How hot may I wash a wool jumper? And in the machine?"),
+        (conversation("What goes with brown suede shoes?"), "What goes with brown suede shoes?"),
+        (conversation("Which shoes go with it then?", "And a belt?"), "Which shoes go with it then? And a belt?"),
         ([{"role": "user", "content": "Wool?"}], "Wool?"),
     ],
 )
@@ -34,7 +34,7 @@ def test_a_short_follow_up_is_looked_up_with_the_question_before(messages: list[
 
 
 def test_of_a_long_question_the_end_is_looked_up() -> None:
-    query = search_query(asked("blazer " * 300 + "which shoes?"))
+    query = search_query(conversation("blazer " * 300 + "which shoes?"))
     assert len(query) == 1000
     assert query.endswith("blazer which shoes?")
 

@@ -21,7 +21,7 @@ def test_labels_are_the_answers_and_nothing_else() -> None:
     for row, example in enumerate(EXAMPLES):
         labels = batch.labels[row]
         assert labels[labels != IGNORED].tolist() == example.answer_ids
-        # The label of a place is the token that stands there: the right edge of the input, answer for answer.
+        # The label of a position is the token that stands there: the right edge of the input, answer for answer.
         inputs = batch.input_ids[row, -labels.numel() :]
         assert torch.equal(inputs[labels != IGNORED], labels[labels != IGNORED])
         kept = batch.input_ids[row][batch.attention_mask[row] == 1].tolist()

@@ -29,10 +29,14 @@ def test_batched_equals_single(any_artifact: Path) -> None:
     together = detector.predict(photos, threshold=0.0)
     for photo, found in zip(photos, together, strict=True):
         (alone,) = detector.predict([photo], threshold=0.0)
-        assert [one.category for one in alone] == [one.category for one in found]
-        np.testing.assert_allclose([one.score for one in alone], [one.score for one in found], atol=2e-4)
+        assert [detection.category for detection in alone] == [detection.category for detection in found]
         np.testing.assert_allclose(
-            [one.box_xyxy_px for one in alone], [one.box_xyxy_px for one in found], atol=0.02 * max(photo.size)
+            [detection.score for detection in alone], [detection.score for detection in found], atol=2e-4
+        )
+        np.testing.assert_allclose(
+            [detection.box_xyxy_px for detection in alone],
+            [detection.box_xyxy_px for detection in found],
+            atol=0.02 * max(photo.size),
         )
 
 
@@ -40,12 +44,14 @@ def test_boxes_lie_in_the_photo_and_come_best_first(any_artifact: Path) -> None:
     detector = Detector.load(any_artifact)
     for photo, found in zip(_photos(3), detector.predict(_photos(3), threshold=0.0), strict=True):
         assert found
-        assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-        for one in found:
-            x0, y0, x1, y1 = one.box_xyxy_px
+        assert [detection.score for detection in found] == sorted(
+            (detection.score for detection in found), reverse=True
+        )
+        for detection in found:
+            x0, y0, x1, y1 = detection.box_xyxy_px
             assert 0 <= x0 <= x1 <= photo.width
             assert 0 <= y0 <= y1 <= photo.height
-            assert isinstance(one.category, Category)
+            assert isinstance(detection.category, Category)
 
 
 def test_more_photos_than_a_batch_keep_their_order(artifact: Path) -> None:

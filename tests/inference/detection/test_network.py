@@ -55,7 +55,7 @@ def test_every_weight_is_trained() -> None:
     assert len(untouched) < 4
 
 
-def test_start_values_spread_and_expect_nothing() -> None:
+def test_initial_predictions_spread_and_expect_nothing() -> None:
     torch.manual_seed(1)
     model = build_tiny(TinyShape(), LABELS).eval()
     output = model(pixel_values=torch.randn(1, 3, 192, 128))
@@ -66,15 +66,15 @@ def test_start_values_spread_and_expect_nothing() -> None:
 
 def test_saved_network_loads_with_plain_transformers(tmp_path: Path) -> None:
     model = build("conditional_detr").train()
-    # Moves the running statistics of the normalisation away from their start values, as a training does.
+    # Moves the running statistics of the normalisation away from their initial values, as a training does.
     with torch.no_grad():
         model(pixel_values=torch.randn(4, 3, 96, 64) * 3 + 1)
     model.eval().save_pretrained(tmp_path)
     loaded = AutoModelForObjectDetection.from_pretrained(tmp_path).eval()
-    theirs, ours = model.state_dict(), loaded.state_dict()
-    assert theirs.keys() == ours.keys()
-    for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, msg=name)
+    expected, actual = model.state_dict(), loaded.state_dict()
+    assert expected.keys() == actual.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(actual[name], value, msg=name)
     pixels = torch.randn(1, 3, 96, 64)
     torch.testing.assert_close(loaded(pixel_values=pixels).logits, model(pixel_values=pixels).logits)
 
@@ -85,11 +85,11 @@ def test_pretrained_keeps_the_body_and_takes_new_labels(tmp_path: Path, family: 
     model.save_pretrained(tmp_path)
     loaded = load_pretrained(str(tmp_path), ("shoes", "bags"))
     assert loaded.config.id2label == {0: "shoes", 1: "bags"}
-    theirs, ours = model.state_dict(), loaded.state_dict()
-    body = [name for name in theirs if "backbone" in name]
+    expected, actual = model.state_dict(), loaded.state_dict()
+    body = [name for name in expected if "backbone" in name]
     assert body
     for name in body:
-        torch.testing.assert_close(ours[name], theirs[name])
+        torch.testing.assert_close(actual[name], expected[name])
 
 
 def test_an_unknown_reference_is_named() -> None:

@@ -99,7 +99,7 @@ def test_every_colour_mode_keeps_its_colour(model: OutfitModel, mode: str) -> No
     converted = picture.quantize() if mode == "P" else picture.convert(mode)
     assert converted.mode == mode
     np.testing.assert_allclose(square(converted, 16).getpixel((8, 8)), (200, 30, 40), atol=4)
-    seen = model.embed_items([Item("a", Category.BAGS, image=one) for one in (picture, converted)])
+    seen = model.embed_items([Item("a", Category.BAGS, image=image) for image in (picture, converted)])
     np.testing.assert_allclose(seen[0], seen[1], atol=0.02)
 
 

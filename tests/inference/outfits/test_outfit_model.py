@@ -30,12 +30,12 @@ def test_padding_does_not_matter(model: OutfitModel) -> None:
     outfits = [garments(size, first=size) for size in (1, 2, 5, 12, 3)]
     targets = [Category.BAGS, Category.HATS, Category.SHOES, Category.TOPS, Category.LEGWEAR]
     together = model.score(outfits)
-    alone = [model.score([one])[0] for one in outfits]
+    alone = [model.score([outfit])[0] for outfit in outfits]
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert all(0 < score < 1 for score in together)
     # The answers depend on the outfit, so that the comparisons above mean something.
     assert len({round(score, 4) for score in together}) == len(outfits)
-    queries = np.stack([model.query(one, target) for one, target in zip(outfits, targets, strict=True)])
+    queries = np.stack([model.query(outfit, target) for outfit, target in zip(outfits, targets, strict=True)])
     np.testing.assert_allclose(model.queries(outfits, targets), queries, atol=1e-5)
 
 
@@ -124,7 +124,7 @@ def test_garments_are_taken_as_they_are_encoded(model: OutfitModel) -> None:
 def test_too_few_and_too_many_garments_are_refused(model: OutfitModel, count: int) -> None:
     wrong = garments(count)
     vectors = model.encode(garments(13))
-    for ask in (
+    for call in (
         lambda: model.score([garments(2), wrong]),
         lambda: model.contributions(wrong),
         lambda: model.query(wrong, Category.BAGS),
@@ -134,7 +134,7 @@ def test_too_few_and_too_many_garments_are_refused(model: OutfitModel, count: in
         lambda: model.queries_encoded(vectors, [[0, 1], list(range(count))], [Category.BAGS, Category.HATS]),
     ):
         with pytest.raises(InvalidRequestError, match=f"{count} items; allowed are 1 to 12"):
-            ask()
+            call()
 
 
 def test_nothing_asked_is_nothing_answered(model: OutfitModel, outfit: list[Item]) -> None:
@@ -166,13 +166,14 @@ def test_candidates_are_ranked_by_cosine_and_equal_ones_stay_in_order(model: Out
     ranked = model.rank(outfit, Category.BAGS, candidates)
     query, embeddings = model.query(outfit, Category.BAGS), model.embed_items(candidates)
     cosine = {
-        place: float(query @ one / np.linalg.norm(query) / np.linalg.norm(one)) for place, one in enumerate(embeddings)
+        index: float(query @ embedding / np.linalg.norm(query) / np.linalg.norm(embedding))
+        for index, embedding in enumerate(embeddings)
     }
-    assert sorted(place for place, _ in ranked) == list(range(11))
-    for place, similarity in ranked:
-        assert similarity == pytest.approx(cosine[place], abs=1e-5)
+    assert sorted(index for index, _ in ranked) == list(range(11))
+    for index, similarity in ranked:
+        assert similarity == pytest.approx(cosine[index], abs=1e-5)
         assert -1 - 1e-6 <= similarity <= 1 + 1e-6
-    order = [place for place, _ in ranked]
+    order = [index for index, _ in ranked]
     assert [similarity for _, similarity in ranked] == sorted((s for _, s in ranked), reverse=True)
     assert order.index(9) == order.index(3) + 1
     assert order.index(10) == order.index(4) + 1
@@ -191,13 +192,13 @@ def test_a_contribution_is_the_score_less_the_score_without_it(
 
 def test_threads_get_the_answers_of_one_caller(model: OutfitModel) -> None:
     outfits = [garments(3, first=3 * number) for number in range(6)]
-    expected = [model.score([one])[0] for one in outfits]
+    expected = [model.score([outfit])[0] for outfit in outfits]
     answers: dict[int, list[float]] = {}
 
-    def ask(number: int) -> None:
+    def score(number: int) -> None:
         answers[number] = [model.score([outfits[number]])[0] for _ in range(3)]
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    threads = [threading.Thread(target=score, args=(number,)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -90,16 +90,16 @@ def test_list_items_and_code_stay_apart() -> None:
 def test_a_long_section_is_cut_evenly_and_no_word_is_lost(max_words: int) -> None:
     sentences = [f"Sentence {i} says {' '.join(f'w{i}x{j}' for j in range(i % 9))} end." for i in range(40)]
     text = " ".join(sentences[:20]) + "\n\n" + " ".join(sentences[20:])
-    parts = [chunk.text for chunk in cut_page(page(f"## Long\n{text}\n"), max_words)]
-    sizes = [len(part.split()) for part in parts]
+    chunks = [chunk.text for chunk in cut_page(page(f"## Long\n{text}\n"), max_words)]
+    sizes = [len(chunk.split()) for chunk in chunks]
     assert max(sizes) <= max_words
     assert min(sizes) > max_words // 4
-    assert " ".join(parts).split() == text.split()
+    assert " ".join(chunks).split() == text.split()
 
 
 def test_one_endless_sentence_is_cut_between_words() -> None:
-    parts = [chunk.text for chunk in cut_page(page("## Long\n" + "word " * 95), 20)]
-    assert [len(part.split()) for part in parts] == [20, 20, 20, 20, 15]
+    chunks = [chunk.text for chunk in cut_page(page("## Long\n" + "word " * 95), 20)]
+    assert [len(chunk.split()) for chunk in chunks] == [20, 20, 20, 20, 15]
 
 
 def test_ids_are_unique_and_do_not_depend_on_other_sections() -> None:

@@ -27,11 +27,11 @@ def build(corpus: Path, writer: ModuleType) -> Build:
     """Builds the corpus with a fresh embedder, or with the one given; settings by keyword."""
 
     def run(embedder: Any = None, **changes: Any) -> IndexReport:
-        parts = (corpus / "index", corpus / "pages", corpus / "queries.jsonl", corpus / "catalog")
+        paths = (corpus / "index", corpus / "pages", corpus / "queries.jsonl", corpus / "catalog")
         settings = writer.SETTINGS.model_copy(update=changes)
         return build_index(
             settings,
-            *parts,
+            *paths,
             embedder or writer.WordEmbedder(),
             text_embedders=lambda reference: writer.WordEmbedder(int(reference.removeprefix("words:"))),
         )

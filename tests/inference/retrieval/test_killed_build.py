@@ -74,22 +74,22 @@ def test_a_killed_build_is_finished_by_the_next(
     new = answers(open_index(whole, writer))
     assert new != old
 
-    # An odd step meets places before and after writes in turn; 1 tries them all.
+    # An odd step alternates between kills before and after a write; 1 tries them all.
     process = start("kill", str(corpus), os.environ.get("AURA_TEST_KILL_STEP", "3"))
     output, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
-    places = [int(line) for line in output.split()]
-    assert len(places) >= 5
-    for place in places:
-        folder = corpus.with_name(f"{corpus.name}-{place}")
+    kills = [int(line) for line in output.split()]
+    assert len(kills) >= 5
+    for kill in kills:
+        folder = corpus.with_name(f"{corpus.name}-{kill}")
         assert_tags_protect_what_is_served(folder)
         try:
-            assert answers(open_index(folder, writer)) in (old, new), place
+            assert answers(open_index(folder, writer)) in (old, new), kill
         except IndexNotReadyError:
             assert first_build
         report = writer.build(folder)
-        assert report.verdict in ("promoted", "unchanged"), place
-        assert answers(open_index(folder, writer)) == new, place
+        assert report.verdict in ("promoted", "unchanged"), kill
+        assert answers(open_index(folder, writer)) == new, kill
         for table in ("knowledge", "catalog"):
             assert rows(folder, table) == rows(whole, table)
         releases = read_releases(lancedb.connect(folder / "index"))

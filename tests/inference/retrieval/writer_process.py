@@ -1,10 +1,10 @@
-"""Builds in processes of their own, which die by SIGKILL at one of their writes, or wait there.
+"""Builds in separate processes, which die by SIGKILL at a write, or wait there.
 
-    python writer_process.py pause FOLDER PLACE             wait at PLACE until FOLDER/continue exists
-    python writer_process.py kill FOLDER STEP               die at places 2, 2 + STEP, ... in copies FOLDER-2, FOLDER-...
+    python writer_process.py pause FOLDER POINT             wait at POINT until FOLDER/continue exists
+    python writer_process.py kill FOLDER STEP               die at points 2, 2 + STEP, ... in copies FOLDER-2, FOLDER-...
 
-FOLDER holds `pages/`, `queries.jsonl`, `catalog/` and gets `index`. Writes are counted from 1; place 2n is just before
-write n, place 2n + 1 just after it. `kill` ends when a build gets through alive, and prints the places one a line.
+FOLDER holds `pages/`, `queries.jsonl`, `catalog/` and gets `index`. Writes are counted from 1; point 2n is just before
+write n, point 2n + 1 just after it. `kill` ends when a build completes, and prints one point per line.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class WordEmbedder:
         self.encoded.extend(texts)
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in enumerate(texts):
-            for word in text.lower().replace(".", " ").replace(",", " ").split():
-                vectors[row, zlib.crc32(word.encode()) % self.dim] += 1.0
+            for token in text.lower().replace(".", " ").replace(",", " ").split():
+                vectors[row, zlib.crc32(token.encode()) % self.dim] += 1.0
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 
@@ -78,12 +78,12 @@ class WriteWatcher:
 
 def build(folder: Path, **changes: Any) -> Any:
     settings = SETTINGS.model_copy(update=changes)
-    parts = (folder / "index", folder / "pages", folder / "queries.jsonl", folder / "catalog")
-    return build_index(settings, *parts, WordEmbedder())
+    paths = (folder / "index", folder / "pages", folder / "queries.jsonl", folder / "catalog")
+    return build_index(settings, *paths, WordEmbedder())
 
 
-def build_watched(folder: Path, place: int, act: Callable[[], None]) -> None:
-    watcher = WriteWatcher(place, act)
+def build_watched(folder: Path, point: int, act: Callable[[], None]) -> None:
+    watcher = WriteWatcher(point, act)
     watcher.watch(LanceDBConnection, "create_table")
     watcher.watch(LanceMergeInsertBuilder, "execute")
     for name in ("add", "delete", "optimize", "create_index"):
@@ -93,30 +93,30 @@ def build_watched(folder: Path, place: int, act: Callable[[], None]) -> None:
     build(folder)
 
 
-def pause(folder: Path, place: int) -> None:
+def pause(folder: Path, point: int) -> None:
     def wait() -> None:
         (folder / "paused").touch()
         while not (folder / "continue").exists():
             time.sleep(0.01)
 
-    build_watched(folder, place, wait)
+    build_watched(folder, point, wait)
 
 
 def kill(folder: Path, step: int) -> None:
     # Forking saves each build the seconds that importing lancedb takes; this process itself never opens a database.
-    for place in itertools.count(2, step):
-        copy = folder.with_name(f"{folder.name}-{place}")
+    for point in itertools.count(2, step):
+        copy = folder.with_name(f"{folder.name}-{point}")
         shutil.copytree(folder, copy)
         child = os.fork()
         if child == 0:
-            build_watched(copy, place, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            build_watched(copy, point, lambda: os.kill(os.getpid(), signal.SIGKILL))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
             shutil.rmtree(copy)
             assert os.waitstatus_to_exitcode(status) == 0
             return
-        print(place, flush=True)
+        print(point, flush=True)
 
 
 if __name__ == "__main__":

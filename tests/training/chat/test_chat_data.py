@@ -69,8 +69,8 @@ def test_the_prompt_is_what_serving_builds_from_two_notes_found_by_the_question(
 
 
 def test_an_example_has_as_many_notes_as_the_service_sends() -> None:
-    asked = {request.model_fields["passages"].default for request in (ChatRequest, SocketRequest)}
-    assert asked == {ChatSettings().passages}
+    defaults = {request.model_fields["passages"].default for request in (ChatRequest, SocketRequest)}
+    assert defaults == {ChatSettings().passages}
 
 
 def test_the_setting_decides_how_many_notes_there_are(

@@ -88,12 +88,12 @@ def test_the_quantised_model_is_gone_before_another_is_loaded(
 
     def building(*args: object) -> object:
         model = build_model(*args)
-        built.extend(weakref.ref(one.weight) for one in model.modules() if isinstance(one, Linear4bit))
+        built.extend(weakref.ref(layer.weight) for layer in model.modules() if isinstance(layer, Linear4bit))
         built.append(weakref.ref(model))
         return model
 
     def loading(*args: object, **options: object) -> ChatModel:
-        alive.append(sum(one() is not None for one in built))
+        alive.append(sum(reference() is not None for reference in built))
         return load_base(*args, **options)
 
     monkeypatch.setattr("training.chat.train.build_model", building)
@@ -160,7 +160,7 @@ def test_what_compares_artifacts_is_the_probability_per_character_of_the_answers
 def test_an_artifact_that_cuts_answers_in_training_is_judged_on_whole_ones(
     artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings, tmp_path: Path
 ) -> None:
-    """Where a cut falls depends on the tokenizer; nats of a part over the characters of the whole would flatter."""
+    """Where a cut falls depends on the tokenizer; nats of a cut answer over all characters would look too good."""
     cutting = Path(shutil.copytree(artifact[0] / "out", tmp_path / "cutting"))
     prompt = json.loads((cutting / "preprocess.json").read_text())
     (cutting / "preprocess.json").write_text(json.dumps(prompt | {"answer_tokens": 8}))
@@ -201,23 +201,27 @@ def test_base_is_frozen_in_nf4_and_keeps_its_layout_through_a_validation(
     module, data = module_and_data(settings, prepared)
     data.setup("fit")
     batch = next(iter(data.train_dataloader()))
-    quantised = [one for one in module.model.modules() if isinstance(one, Linear4bit)]
+    quantised = [layer for layer in module.model.modules() if isinstance(layer, Linear4bit)]
     assert len(quantised) == 2 * 7
-    assert all(one.weight.quant_state.quant_type == "nf4" for one in quantised)
-    assert not any(one.support_avx512bf16_for_cpu for one in quantised)
+    assert all(layer.weight.quant_state.quant_type == "nf4" for layer in quantised)
+    assert not any(layer.support_avx512bf16_for_cpu for layer in quantised)
 
     def gradients() -> list[torch.Tensor]:
         module.zero_grad()
         answer_nats(module.model, batch).sum().backward()
-        return [one.grad.clone() for one in module.parameters() if one.requires_grad and one.grad is not None]
+        return [
+            parameter.grad.clone()
+            for parameter in module.parameters()
+            if parameter.requires_grad and parameter.grad is not None
+        ]
 
     before = gradients()
     module.eval()
     with torch.inference_mode():
         answer_nats(module.model, batch)
     module.train()
-    for one, other in zip(before, gradients(), strict=True):
-        torch.testing.assert_close(one, other)
+    for first, second in zip(before, gradients(), strict=True):
+        torch.testing.assert_close(first, second)
 
 
 def test_checkpoints_hold_the_adapter_alone(prepared: Path, settings: ChatSettings, context: TrainContext) -> None:
@@ -227,8 +231,8 @@ def test_checkpoints_hold_the_adapter_alone(prepared: Path, settings: ChatSettin
     checkpoint = torch.load(context.checkpoint_dir / "last.ckpt", weights_only=True)
     assert checkpoint["state_dict"]
     assert all("lora_" in name for name in checkpoint["state_dict"])
-    trained = sum(one.numel() for one in module.parameters() if one.requires_grad)
-    assert sum(one.numel() for one in checkpoint["state_dict"].values()) == trained
+    trained = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    assert sum(tensor.numel() for tensor in checkpoint["state_dict"].values()) == trained
 
 
 def test_a_killed_training_ends_as_an_unbroken_one(
@@ -253,14 +257,14 @@ def test_a_killed_training_ends_as_an_unbroken_one(
     assert resume_path(broken) is not None
     assert not list(broken.out_dir.iterdir())
     train(settings, broken)
-    one, other = load_file(whole.out_dir / WEIGHTS), load_file(broken.out_dir / WEIGHTS)
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        assert torch.equal(value, other[name]), name
+    whole_weights, resumed_weights = load_file(whole.out_dir / WEIGHTS), load_file(broken.out_dir / WEIGHTS)
+    assert whole_weights.keys() == resumed_weights.keys()
+    for name, value in whole_weights.items():
+        assert torch.equal(value, resumed_weights[name]), name
     # A third run finds nothing left to train and writes the same artifact again.
     shutil.rmtree(broken.out_dir)
     train(settings, broken)
-    assert all(torch.equal(value, one[name]) for name, value in load_file(broken.out_dir / WEIGHTS).items())
+    assert all(torch.equal(value, whole_weights[name]) for name, value in load_file(broken.out_dir / WEIGHTS).items())
 
 
 def test_it_starts_from_a_champion_that_fits(

@@ -90,7 +90,7 @@ def test_photos_without_boxes_are_kept(own_data: Path) -> None:
     path = own_data / "detection" / "val.json"
     content = json.loads(path.read_text())
     first = content["images"][0]["id"]
-    content["annotations"] = [one for one in content["annotations"] if one["image_id"] != first]
+    content["annotations"] = [row for row in content["annotations"] if row["image_id"] != first]
     path.write_text(json.dumps(content))
     photos, _ = read_split(own_data, "val")
     batch = collate([PlainPhotos(photos, _PREPROCESS, cache=True)[0]])

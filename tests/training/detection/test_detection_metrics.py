@@ -110,7 +110,7 @@ def test_losses_are_fp32_under_mixed_precision(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_loss_that_is_not_finite_raises_with_its_parts(family: str) -> None:
+def test_a_loss_that_is_not_finite_raises_with_its_terms(family: str) -> None:
     model = build(family).train()
     use_checked_loss(model, class_weight=1.0)
     head = model.class_embed[-1] if family == "rt_detr_v2" else model.class_labels_classifier
@@ -121,7 +121,7 @@ def test_a_loss_that_is_not_finite_raises_with_its_parts(family: str) -> None:
         model(pixel_values=torch.randn(2, 3, 96, 64), labels=targets)
 
 
-def test_the_class_weight_scales_the_classification_parts_only() -> None:
+def test_the_class_weight_scales_the_classification_terms_only() -> None:
     targets = [{"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.5, 0.3, 0.3]])}] * 2
     pixels = torch.randn(2, 3, 96, 64)
     plain, weighted = build("conditional_detr").eval(), build("conditional_detr").eval()

@@ -57,7 +57,7 @@ def test_overfits_one_batch(quick: DetectionSettings, shapes_dir: Path) -> None:
     assert losses[-1] < 0.35 * losses[0]
     rules = LabelRules(labels=_labels(initial.model), thresholds=(0.3,) * 12, nms_iou=None)
     found = Detector(initial.model, preprocess, rules).predict([Image.open(photo.path) for photo in batch.photos])
-    seen = {one.category.value for photo in found for one in photo}
+    seen = {detection.category.value for photo in found for detection in photo}
     assert seen == {"tops", "shoes", "bags"}
 
 

@@ -1,4 +1,4 @@
-"""How garments are shown in training: moved and mirrored, now and then without title or picture, never recoloured."""
+"""How garments are shown in training: moved and mirrored, sometimes without title or picture, never recoloured."""
 
 from __future__ import annotations
 

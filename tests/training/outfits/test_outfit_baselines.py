@@ -15,7 +15,7 @@ def popularity() -> Popularity:
     # Worn: tops-0 three times, tops-1 and tops-2 once, bags-0 twice; tops six times in all, bags three times.
     items = rows_of(tops=6, bags=5, hats=4)
     worn = [("tops-0", "bags-0"), ("tops-0", "bags-0"), ("tops-0", "tops-1"), ("tops-2", "bags-1"), ("tops-3",)]
-    return Popularity(items, [outfit_of(*one) for one in worn])
+    return Popularity(items, [outfit_of(*outfit) for outfit in worn])
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def cooccurrence() -> Cooccurrence:
         ("tops-0", "bags-0"), ("bags-0", "shoes-0", "tops-0"), ("tops-1", "bags-0", "hats-0"), ("hats-0", "tops-1"),
         ("tops-2", "bags-0"), *[("tops-3",)] * 9,
     ]  # fmt: skip
-    return Cooccurrence(items, [outfit_of(*one) for one in worn])
+    return Cooccurrence(items, [outfit_of(*outfit) for outfit in worn])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The evaluation of an artifact: one encoding per garment, metrics beside those of memory, the device of the settings."""
+"""The evaluation of an artifact: one encoding per garment, metrics beside the baselines', the device of the settings."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Counter[str]]]:
         return open_item(row)
 
     def encoded(self: FrozenTowers, items: Sequence[Item]) -> ItemTensors:
-        counts["encoded"].update(one.item_id for one in items)
+        counts["encoded"].update(item.item_id for item in items)
         return read_items(self, items)
 
     monkeypatch.setattr(evaluation, "open_item", item)
@@ -154,7 +154,7 @@ def test_what_no_training_outfit_holds_has_a_metric_of_its_own(untrained: Path, 
 
 
 @pytest.mark.parametrize(("unseen", "reported"), [(20, True), (19, False), (0, False)])
-def test_few_unseen_questions_make_no_figure(untrained: Path, own_data: Path, unseen: int, reported: bool) -> None:
+def test_few_unseen_questions_make_no_metric(untrained: Path, own_data: Path, unseen: int, reported: bool) -> None:
     path = own_data / "outfits" / "train.jsonl"
     clothes = [f"{category}-test-{n}" for n in range(COUNTS["test"]) for category in ("tops", "bottoms")]
     known = clothes[unseen:]
@@ -164,7 +164,7 @@ def test_few_unseen_questions_make_no_figure(untrained: Path, own_data: Path, un
     assert ("fitb_unseen" in metrics) is reported
 
 
-def test_an_exam_that_can_be_remembered_shows_it(untrained: Path, own_data: Path) -> None:
+def test_a_question_set_that_can_be_remembered_shows_it(untrained: Path, own_data: Path) -> None:
     folder = own_data / "outfits"
     worn = [row | {"outfit_id": f"again-{row['outfit_id']}"} for row in read_rows(folder / "test.jsonl")]
     write_rows(folder / "train.jsonl", read_rows(folder / "train.jsonl") + worn)
@@ -178,13 +178,13 @@ def test_an_exam_that_can_be_remembered_shows_it(untrained: Path, own_data: Path
 def test_the_model_is_evaluated_where_the_settings_say(
     untrained: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch, accelerator: str, device: str
 ) -> None:
-    asked: list[str] = []
+    devices: list[str] = []
 
     class Reached(Exception):  # noqa: N818 - not an error
         pass
 
     def load(_folder: Path, device: str = "cpu") -> OutfitModel:
-        asked.append(device)
+        devices.append(device)
         raise Reached
 
     monkeypatch.delenv("LOCAL_RANK", raising=False)
@@ -192,7 +192,7 @@ def test_the_model_is_evaluated_where_the_settings_say(
     monkeypatch.setattr(OutfitModel, "load", load)
     with pytest.raises(Reached):
         evaluate(untrained, prepared, quick_settings(accelerator=accelerator), seed=7)
-    assert asked == [device]
+    assert devices == [device]
 
 
 def test_training_reads_plots_and_evaluates_on_the_same_device(

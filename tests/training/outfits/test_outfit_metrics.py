@@ -1,4 +1,4 @@
-"""Figures against an model whose answers are known."""
+"""Metrics of a model whose answers are known."""
 
 from __future__ import annotations
 

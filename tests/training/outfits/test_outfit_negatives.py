@@ -1,4 +1,4 @@
-"""Negatives of a batch: corrupted outfits, thinned ones, blanks and wrong answers keep their promises at every throw."""
+"""Negatives of a batch: corrupted outfits, thinned ones, blanks and wrong answers hold their guarantees at every draw."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ def test_corrupting_by_one_swaps_exactly_one(outfits: Outfits) -> None:
         assert swapped[0] not in before
 
 
-def test_every_garment_and_every_counterpart_has_its_turn() -> None:
+def test_every_garment_and_every_counterpart_is_drawn() -> None:
     torch.manual_seed(0)
     outfits = Outfits(*pad_members([_ROWS[0]]))
-    places, substitutes = set(), set()
+    positions, substitutes = set(), set()
     for _ in range(200):
         (after,) = _lists(corrupt(outfits, _CATEGORY, single=True)[0])
-        places |= {place for place in range(3) if after[place] != _ROWS[0][place]}
+        positions |= {position for position in range(3) if after[position] != _ROWS[0][position]}
         substitutes |= set(after) - set(_ROWS[0])
-    assert places == {0, 1, 2}
+    assert positions == {0, 1, 2}
     assert substitutes == {1, 2, 3, 4, 6, 7, 8, 10, 11}
 
 
@@ -104,10 +104,10 @@ def test_thinning_happens_as_often_as_asked() -> None:
 
 def test_a_blank_is_one_garment_of_each_outfit_of_two_or_more(outfits: Outfits) -> None:
     blanks = blank_out(outfits, _N)
-    asked = [row for row in _ROWS if len(row) >= 2]
-    assert len(blanks.answer) == len(blanks.context) == len(asked) == 4
+    expected_rows = [row for row in _ROWS if len(row) >= 2]
+    assert len(blanks.answer) == len(blanks.context) == len(expected_rows) == 4
     for before, context, answer, whole in zip(
-        asked, _lists(blanks.context), blanks.answer.tolist(), blanks.whole, strict=True
+        expected_rows, _lists(blanks.context), blanks.answer.tolist(), blanks.whole, strict=True
     ):
         assert answer in before
         assert context == [item for item in before if item != answer]
@@ -129,10 +129,10 @@ def _wrong(outfits: Outfits, *, same_category: bool) -> list[tuple[list[int], in
     """Outfit, answer and wrong answers of each blank."""
     blanks = blank_out(outfits, _N)
     found: Tensor = wrong_answers(blanks, _CATEGORY, same_category=same_category)
-    asked = [row for row in _ROWS if len(row) >= 2]
+    expected_rows = [row for row in _ROWS if len(row) >= 2]
     return [
         (row, answer, wrong.nonzero().flatten().tolist())
-        for row, answer, wrong in zip(asked, blanks.answer.tolist(), found, strict=True)
+        for row, answer, wrong in zip(expected_rows, blanks.answer.tolist(), found, strict=True)
     ]
 
 

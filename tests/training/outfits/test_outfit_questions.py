@@ -39,9 +39,9 @@ def test_it_depends_on_the_seed_and_on_nothing_else(tables: OutfitTables, questi
 
 @pytest.mark.parametrize("kind", ["random", "same_category"])
 def test_every_garment_is_asked_for_once(tables: OutfitTables, question_set: QuestionSet, kind: str) -> None:
-    asked = [(question.true_item, frozenset(question.context)) for question in question_set.fitb[kind]]
+    actual = [(question.true_item, frozenset(question.context)) for question in question_set.fitb[kind]]
     expected = [(item, frozenset(outfit.items) - {item}) for outfit in tables.outfits["val"] for item in outfit.items]
-    assert asked == expected
+    assert actual == expected
     assert question_set.skipped[kind] == 0
 
 
@@ -56,16 +56,18 @@ def test_three_wrong_answers_of_the_right_pool(tables: OutfitTables, question_se
         if kind == "same_category":
             assert {tables.items[item].category for item in question.candidates} == {question.category}
     if kind == "random":
-        categories = Counter(tables.items[item].category for one in question_set.fitb[kind] for item in one.candidates)
+        categories = Counter(
+            tables.items[item].category for question in question_set.fitb[kind] for item in question.candidates
+        )
         assert min(categories.values()) > 30
 
 
 def test_the_answer_is_not_given_away(question_set: QuestionSet) -> None:
     for questions in question_set.fitb.values():
         assert all(question.true_item not in question.context for question in questions)
-        places = Counter(question.answer for question in questions)
-        assert set(places) == set(range(CANDIDATES))
-        assert max(places.values()) < 0.45 * len(questions)
+        positions = Counter(question.answer for question in questions)
+        assert set(positions) == set(range(CANDIDATES))
+        assert max(positions.values()) < 0.45 * len(questions)
 
 
 def test_completed_outfits_differ_in_the_blank_alone() -> None:
@@ -89,7 +91,10 @@ def test_two_garments_of_one_category_are_corrupted_into_two() -> None:
     outfits = [outfit_of("jewellery-0", "jewellery-1"), outfit_of("jewellery-2", "jewellery-3")]
     for seed in range(10):
         question_set = make_question_set(items, outfits, seed=seed, max_questions=_ALL)
-        assert [set(one) for one in question_set.corrupted_outfits] == [set(outfits[1].items), set(outfits[0].items)]
+        assert [set(outfit) for outfit in question_set.corrupted_outfits] == [
+            set(outfits[1].items),
+            set(outfits[0].items),
+        ]
 
 
 def test_what_has_no_counterpart_stays_or_is_left_out() -> None:
@@ -123,10 +128,10 @@ def test_outfits_of_one_garment_lend_wrong_answers_but_are_not_asked_about() -> 
 def test_questions_are_limited_to_a_random_choice(tables: OutfitTables, question_set: QuestionSet) -> None:
     few = make_question_set(tables.items, tables.outfits["val"], seed=1, max_questions=20)
     for kind, questions in few.fitb.items():
-        places = [question_set.fitb[kind].index(question) for question in questions]
-        assert len(places) == 20
-        assert places == sorted(places)
-        assert places != list(range(20))
+        positions = [question_set.fitb[kind].index(question) for question in questions]
+        assert len(positions) == 20
+        assert positions == sorted(positions)
+        assert positions != list(range(20))
     assert few.true_outfits == question_set.true_outfits
 
 

@@ -73,10 +73,10 @@ def _validations(folder: Path) -> list[dict[str, str]]:
     return [{name: value for name, value in row.items() if name.startswith("val/")} for row in _history(folder)]
 
 
-def _assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        torch.testing.assert_close(other[name], value, rtol=0, atol=0, msg=name)
+def _assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=0, atol=0, msg=name)
 
 
 def test_it_learns_which_colours_go_together(learned: tuple[Path, dict[str, float]]) -> None:
@@ -219,7 +219,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
     assert resume_path(broken) is not None
     assert not list(broken.out_dir.iterdir())
     resumed = train(settings, broken)
-    # The second epoch begins anew; the first is not repeated.
+    # The second epoch starts again; the first is not repeated.
     assert steps == 7 + 8
     assert resumed == fresh[1]
     _assert_same(_weights(fresh[0]), _weights(tmp_path / "broken"))
@@ -281,7 +281,7 @@ def test_a_champion_that_does_not_fit_is_left_with_a_warning(
 def _module(towers: FrozenTowers, outfits: list[tuple[str, ...]]) -> tuple[OutfitModule, OutfitDataset]:
     rows = rows_of(tops=6, bags=6, hats=6)
     table = ItemTable.read(list(rows.values()), towers)
-    listed = [outfit_of(*one) for one in outfits]
+    listed = [outfit_of(*outfit) for outfit in outfits]
     torch.manual_seed(0)
     network = OutfitNetwork(quick_settings().network, towers.category_texts())
     question_set = make_question_set(rows, listed, seed=0, max_questions=10)
