@@ -51,5 +51,5 @@ class NetworkConfig(Section):
     @model_validator(mode="after")
     def _every_setting_counts(self) -> Self:
         if self.image_tower != CNN:
-            self.refuse_ignored(("image_size_px", "cnn_channels"), f"image_tower {self.image_tower!r} has its own")
+            self.refuse_ignored(("cnn_channels",), f"image_tower {self.image_tower!r} has its own")
         return self

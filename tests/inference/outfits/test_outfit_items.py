@@ -158,12 +158,8 @@ def test_a_frozen_image_model_replaces_the_cnn(tmp_path: Path, towers: FrozenTow
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     ViTModel(ViTConfig(**shape, image_size=32, patch_size=16)).save_pretrained(tmp_path / "vit")
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "vit")
-    cnn = NetworkConfig()  # what the CNN alone reads has its default, as settings with another tower have
-    config = TINY.model_copy(
-        update={
-            "image_tower": str(tmp_path / "vit"), "image_size_px": cnn.image_size_px, "cnn_channels": cnn.cnn_channels
-        }
-    )  # fmt: skip
+    channels = NetworkConfig().cnn_channels  # of the CNN alone: at their default with another tower
+    config = TINY.model_copy(update={"image_tower": str(tmp_path / "vit"), "cnn_channels": channels})
     frozen = FrozenTowers(config, text=towers.text)
     assert frozen.image_features == 16
     tensors = frozen.read([Item("a", Category.TOPS, image=photo(1)), Item("b", Category.TOPS)])
