@@ -38,7 +38,7 @@ test: setup ## Run the tests: offline, CPU, minutes
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/e2e
 	@$(BIN)/python -m pytest tests/e2e
 
-test-all: setup ## Run the tests with coverage of slow and GPU parts
+test-all: setup ## Run every test, also the exhaustive, GPU and network ones
 	@$(BIN)/python -m pytest -m ""
 
 lint: setup ## Check style, types, import directions and spelling

@@ -49,10 +49,7 @@ class NightSettings(Section):
 
 
 class Profile(Section):
-    """What every profile holds besides a section per model: base of the schema that `profile_schema` makes.
-
-    Defaults are the `sample` profile's values.
-    """
+    """What every profile holds besides a section per model: base of the schema that `profile_schema` makes."""
 
     profile: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$|^$")
     seed: int = 7

@@ -45,7 +45,7 @@ class ModelSpec:
         data_folders: folders below the prepared data that training and evaluation read.
         train: trains into `TrainContext.out_dir` and returns validation metrics.
         evaluate: (artifact directory, prepared data, settings, seed) -> metrics on the test split.
-        gate: the gate's rule, whose defaults are the `sample` profile's.
+        gate: the gate's rule, whose floor a profile sets.
         smoke_test: fixed inputs that every copy of an artifact must answer as the trained model did.
     """
 
