@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -31,7 +31,7 @@ from flows.processes import free_port, stop, wait_until_healthy
 from flows.worker import end_dead_runs
 from tests.e2e.conftest import Nights, World
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 _WAIT_SECONDS = 900
 
 
@@ -229,7 +229,8 @@ def test_nights_go_on_after_the_machine_lost_its_power_in_the_middle_of_one(
     process = start_worker(world, api)
     (dead, *_) = eventually("a run in state Running", lambda: runs(api, "RUNNING"))
     for killed in (*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)):
-        killed.kill()
+        with suppress(psutil.NoSuchProcess):
+            killed.kill()
     process.wait()
     server.kill()
     server.start()
