@@ -15,7 +15,7 @@ from uuid import UUID
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
@@ -93,6 +93,8 @@ def _mark_killed_run(died: str) -> None:
             client.set_flow_run_state(UUID(died), Crashed(message="the process was killed"), force=True)
         except ObjectNotFound:  # it reported to another server
             return
+        except PrefectHTTPStatusError as error:  # for example of a deployment that is gone; no reason to have no night
+            get_run_logger().warning("the server does not mark the killed run as crashed: %s", error)
 
 
 def _links(workspace: Workspace, registry: Registry, moment: datetime) -> dict[str, str]:

@@ -6,6 +6,8 @@ keeps the deployment's only slot, so that every later night would be cancelled: 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -16,6 +18,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import StateType
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 from tenacity import RetryError, retry, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -67,6 +70,7 @@ def end_dead_runs() -> list[str]:
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=states, deployment_filter=nights):
             if str(run.id) not in alive:
-                client.set_flow_run_state(run.id, Crashed(message="the machine or its worker stopped"), force=True)
-                ended.append(run.name)
+                with suppress(PrefectHTTPStatusError):  # no reason for a worker not to start
+                    client.set_flow_run_state(run.id, Crashed(message="the machine or its worker stopped"), force=True)
+                    ended.append(run.name)
     return ended
