@@ -216,7 +216,6 @@ class Registry:
         Raises:
             DamagedArtifactError: the store's files are not those that were registered. `target` stays as it was.
         """
-
         version = self.with_hash(version)
         expected = version.tags[ARTIFACT_HASH]
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,7 @@ from uuid import UUID
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run
-from prefect.states import Crashed
 
 from aura.errors import AuraError
 from aura.lineage import git_commit
@@ -28,6 +26,7 @@ from flows.night_steps import STEPS, Night
 from flows.profile import load_profile
 from flows.report import REPORT, NightReport, to_markdown, write_report
 from flows.snapshots import night_tag
+from flows.worker import mark_crashed
 from flows.workspace import Workspace
 from training.models import MODELS
 
@@ -89,12 +88,8 @@ def _mark_killed_run(died: str) -> None:
     if died == str(flow_run.id):  # this very run, retried on Prefect's page
         return
     with get_client(sync_client=True) as client:
-        try:
-            client.set_flow_run_state(UUID(died), Crashed(message="the process was killed"), force=True)
-        except ObjectNotFound:  # it reported to another server
-            return
-        except PrefectHTTPStatusError as error:  # for example of a deployment that is gone; no reason to have no night
-            get_run_logger().warning("the server does not mark the killed run as crashed: %s", error)
+        if problem := mark_crashed(client, UUID(died), "the process was killed"):
+            get_run_logger().warning(problem)
 
 
 def _links(workspace: Workspace, registry: Registry, moment: datetime) -> dict[str, str]:

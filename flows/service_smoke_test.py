@@ -34,7 +34,7 @@ def drawn_photo() -> bytes:
 
 def visual_analysis(url: str) -> str:
     files = {"image": ("photo.jpg", drawn_photo(), "image/jpeg")}
-    answer = _post(f"{url}/analyze", files=files, params={"threshold": 0.05, "similar": 1})
+    answer = post(f"{url}/analyze", files=files, params={"threshold": 0.05, "similar": 1})
     if (answer["width"], answer["height"]) != (240, 360):
         raise ServiceError(f"analyze answered another photo's size: {answer}")
     return f"{len(answer['garments'])} garments above 0.05"
@@ -46,8 +46,8 @@ def outfit_recommendation(url: str) -> str:
         {"category": "tops", "title": "Navy cotton shirt", "image_base64": image},
         {"category": "bottoms", "title": "Beige chinos"},
     ]
-    score = _post(f"{url}/evaluate", json={"items": items})["score"]
-    found = _post(f"{url}/recommend", json={"items": items, "targets": ["shoes"], "k": 3})["targets"]["shoes"]
+    score = post(f"{url}/evaluate", json={"items": items})["score"]
+    found = post(f"{url}/recommend", json={"items": items, "targets": ["shoes"], "k": 3})["targets"]["shoes"]
     if not 0 <= score <= 1 or not found:
         raise ServiceError(f"evaluate answered {score}, recommend {found}")
     return f"score {score:.2f}, shoes: {found[0]['title']}"
@@ -56,9 +56,9 @@ def outfit_recommendation(url: str) -> str:
 def conversational_ai(url: str) -> str:
     from websockets.sync.client import connect
 
-    passages = _post(f"{url}/rag/query", json={"query": _QUESTION, "k": 3})["passages"]
+    passages = post(f"{url}/rag/query", json={"query": _QUESTION, "k": 3})["passages"]
     chat = {"messages": [{"role": "user", "content": _QUESTION}], "max_new_tokens": 48}
-    text = _post(f"{url}/chat", json=chat)["message"]["content"]
+    text = post(f"{url}/chat", json=chat)["message"]["content"]
     if not passages or not text:
         raise ServiceError(f"rag/query answered {len(passages)} passages, chat answered {text!r}")
     kinds: list[str] = []
@@ -71,11 +71,17 @@ def conversational_ai(url: str) -> str:
     return f"{text[:70]!r}"
 
 
-def _post(url: str, **request: Any) -> dict[str, Any]:
+def post(url: str, **request: Any) -> dict[str, Any]:
+    """JSON that one of our services answers to a POST; a proxy of the environment is not for them.
+
+    Raises:
+        ServiceUnavailableError: the service is too busy, or did not answer in time.
+        ServiceError: it answered with another error.
+    """
     import httpx
 
     try:
-        response = httpx.post(url, timeout=_TIMEOUT_SECONDS, **request)
+        response = httpx.post(url, timeout=_TIMEOUT_SECONDS, trust_env=False, **request)
     except httpx.HTTPError as error:
         raise ServiceUnavailableError(f"{url} did not answer: {error}") from error
     if response.is_error:

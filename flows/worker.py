@@ -6,10 +6,10 @@ keeps the deployment's only slot, so that every later night would be cancelled: 
 
 from __future__ import annotations
 
-from contextlib import suppress
+from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterName,
@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import StateType
-from prefect.exceptions import PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 from tenacity import RetryError, retry, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -56,7 +56,7 @@ def end_dead_runs() -> list[str]:
     Call it before the worker starts: on the one machine that runs the nights, what is not alive then is dead.
 
     Returns:
-        Names of the runs.
+        Names of the runs, each with what went wrong in telling the server, if anything.
 
     Raises:
         StartError: the server does not answer.
@@ -70,7 +70,21 @@ def end_dead_runs() -> list[str]:
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=states, deployment_filter=nights):
             if str(run.id) not in alive:
-                with suppress(PrefectHTTPStatusError):  # no reason for a worker not to start
-                    client.set_flow_run_state(run.id, Crashed(message="the machine or its worker stopped"), force=True)
-                    ended.append(run.name)
+                problem = mark_crashed(client, run.id, "the machine or its worker stopped")
+                ended.append(f"{run.name} ({problem})" if problem else run.name)
     return ended
+
+
+def mark_crashed(client: SyncPrefectClient, run_id: UUID, message: str) -> str:
+    """Tell the server that a run's process is gone; returns why that failed, or empty.
+
+    A run that the server does not know reported to another one. A server that refuses, for example because the run's
+    deployment is gone, is no reason to have no night.
+    """
+    try:
+        client.set_flow_run_state(run_id, Crashed(message=message), force=True)
+    except ObjectNotFound:
+        return ""
+    except PrefectHTTPStatusError as error:
+        return f"the server does not mark it as crashed: {error}"
+    return ""

@@ -7,6 +7,7 @@ epoch, and everything random is derived from (seed, epoch, batch).
 from __future__ import annotations
 
 import csv
+import errno
 import logging
 import math
 import random
@@ -250,8 +251,12 @@ def resume_path(context: TrainContext) -> Path | None:
 
 def _refers_to_best(path: Path) -> bool:
     """Whether a training had validated at least once when it wrote this checkpoint."""
-    callbacks = torch.load(path, map_location="cpu", weights_only=True)["callbacks"].values()
+    callbacks = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["callbacks"].values()
     return any(state.get("monitor") and state.get("best_model_path") for state in callbacks)
+
+
+_PASSING_ERRORS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EACCES)
+"""Of opening a file: they say nothing about what is in it."""
 
 
 def _readable(path: Path) -> bool:
@@ -261,7 +266,14 @@ def _readable(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:  # as torch writes it; every part has a checksum
             whole = archive.testzip() is None
-        torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped, not read: too little memory must not look like damage.
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except MemoryError:
+        raise
+    except OSError as error:
+        if error.errno in _PASSING_ERRORS:
+            raise
+        whole = False
     except Exception:  # whatever both make of damaged bytes: UnicodeDecodeError, NotImplementedError, RuntimeError...
         whole = False
     if not whole:

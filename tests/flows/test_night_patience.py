@@ -10,9 +10,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from prefect import flow, get_run_logger, task
 from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runtime import flow_run
 from prefect.states import Running, StateType
 from prefect.testing.utilities import prefect_test_harness
@@ -24,6 +26,7 @@ from flows.heartbeat import beat
 from flows.night_steps import Night
 from flows.nightly import _mark_killed_run
 from flows.profile import load_profile
+from flows.worker import mark_crashed
 from flows.workspace import Workspace
 
 
@@ -107,6 +110,28 @@ def test_a_run_that_died_is_marked_crashed_unless_it_is_this_very_one_tried_agai
         assert client.read_flow_run(killed.id).state_type == StateType.CRASHED
         assert night() == "RUNNING", "tried again from the page, it must not mark itself"
         assert night(str(uuid4())) == "RUNNING", "it reported to another server"
+
+
+def test_a_server_that_refuses_to_mark_a_dead_run_costs_no_night(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Prefect does when the deployment of the run, and with it the slot, is gone."""
+    with get_client(sync_client=True) as client:
+
+        @flow
+        def night() -> None: ...
+
+        killed = client.create_flow_run(night, state=Running())
+
+        def refuse(*_: Any, **__: Any) -> None:
+            response = httpx.Response(500, request=httpx.Request("POST", "http://server.test/set_state"))
+            error = httpx.HTTPStatusError("Internal Server Error", request=response.request, response=response)
+            raise PrefectHTTPStatusError.from_httpx_error(error)
+
+        monkeypatch.setattr(client, "set_flow_run_state", refuse)
+        assert "does not mark it as crashed" in mark_crashed(client, killed.id, "the process was killed")
+        monkeypatch.undo()
+        assert mark_crashed(client, killed.id, "the process was killed") == ""
+        assert mark_crashed(client, uuid4(), "it reported to another server") == ""
+        assert client.read_flow_run(killed.id).state_type == StateType.CRASHED
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +251,19 @@ def test_a_training_without_a_validation_so_far_is_resumed(tmp_path: Path) -> No
         trainer.fit(Line(), datamodule=Data())
     assert not (where.checkpoint_dir / "best.ckpt").exists()
     assert resume_path(where) == where.checkpoint_dir / "last.ckpt"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def test_a_passing_fault_sets_no_checkpoint_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    fit(tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.trainer.torch.load", fail)
+        with pytest.raises(type(error)):
+            resume_path(context(tmp_path))
+    assert resume_path(context(tmp_path)) == tmp_path / "checkpoints" / "last.ckpt"
