@@ -7,11 +7,13 @@ A resumed training continues its run, whose id lies beside the checkpoint.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aura.artifact import read_json, write_json
 from aura.paths import home
+from aura.proxies import exempt_loopback
 from aura.settings import Section, Uri
 
 if TYPE_CHECKING:
@@ -51,16 +53,23 @@ class Tracker(Protocol):
     def lightning_logger(self) -> Any:
         """A Lightning logger for `Trainer(logger=...)`."""
 
+    def told(self) -> AbstractContextManager[None]:
+        """Turns what the store raises, also through the Lightning logger, into a RegistryError that says what to do."""
+
     def finish(self, status: str = "FINISHED") -> None: ...
 
 
+def store_address(settings: TrackingSettings) -> str:
+    """The configured URI, or SQLite under the home folder."""
+    return settings.uri or f"sqlite:///{home() / 'mlflow' / 'mlflow.db'}"
+
+
 def tracking_uri(settings: TrackingSettings) -> str:
-    """The configured URI, or SQLite under the home folder (created here)."""
-    if settings.uri:
-        return settings.uri
-    folder = home() / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder / 'mlflow.db'}"
+    """The configured URI, or SQLite under the home folder (created here); MLflow's client may be made for it."""
+    exempt_loopback()
+    if not settings.uri:
+        (home() / "mlflow").mkdir(parents=True, exist_ok=True)
+    return store_address(settings)
 
 
 def store_exists(settings: TrackingSettings) -> bool:
@@ -91,10 +100,17 @@ def run_is_active(client: MlflowClient, run_id: str) -> bool:
 
 
 def open_tracker(settings: TrackingSettings, *, experiment: str, run_name: str, folder: Path) -> Tracker:
-    """Tracker for a training whose checkpoints lie in `folder`; continues the run whose id is recorded there, if any."""
+    """Tracker for a training whose checkpoints lie in `folder`; continues the run whose id is recorded there, if any.
+
+    Raises:
+        RegistryError: the store cannot be used, or is away.
+    """
     if not settings.enabled:
         return LocalTracker(folder)
-    return MlflowTracker(settings, experiment=experiment, run_name=run_name, folder=folder)
+    from aura.mlflow_errors import opening
+
+    with opening(store_address(settings)):
+        return MlflowTracker(settings, experiment=experiment, run_name=run_name, folder=folder)
 
 
 class LocalTracker:
@@ -123,6 +139,9 @@ class LocalTracker:
 
         return CSVLogger(self._folder, name="csv", version=0)
 
+    def told(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def finish(self, status: str = "FINISHED") -> None:
         write_json(self._folder / "status.json", {"status": status})
 
@@ -133,8 +152,11 @@ class MlflowTracker:
     def __init__(self, settings: TrackingSettings, *, experiment: str, run_name: str, folder: Path) -> None:
         from mlflow import MlflowClient
 
+        from aura.mlflow_errors import require_writable
+
         self._uri = tracking_uri(settings)
-        self._client = MlflowClient(self._uri)
+        require_writable(self._uri)
+        self._client = MlflowClient(self._uri, registry_uri=self._uri)
         self._experiment = experiment
         run_file = folder / "run.json"
         known = str(read_json(run_file, "the id of the MLflow run")["run_id"]) if run_file.is_file() else ""
@@ -168,6 +190,11 @@ class MlflowTracker:
         return MLFlowLogger(
             experiment_name=self._experiment, tracking_uri=self._uri, run_id=self.run_id, log_model=False
         )
+
+    def told(self) -> AbstractContextManager[None]:
+        from aura.mlflow_errors import told
+
+        return told(self._uri)
 
     def finish(self, status: str = "FINISHED") -> None:
         self._client.set_terminated(self.run_id, status)

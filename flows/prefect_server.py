@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from aura.paths import home
 from aura.supervision import watched, watched_environment
+from flows.prefect_errors import wait_for_server
 from flows.processes import free_port, stop, wait_until_healthy
 
 
@@ -26,6 +27,7 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     """
     configured = os.environ.get("PREFECT_API_URL")
     if configured:
+        wait_for_server(configured)
         yield configured
         return
     quiet = {
@@ -49,7 +51,8 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
         os.environ["PREFECT_API_URL"] = url
         yield url
     finally:
-        _send_last_logs()
+        if server.poll() is None:
+            _send_last_logs()
         os.environ.pop("PREFECT_API_URL", None)
         stop(server)
 

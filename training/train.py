@@ -12,18 +12,20 @@ import argparse
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aura.artifact import content_hash, replace_dir, write_json, write_text
 from aura.error_file import report_error
-from aura.errors import AuraError, DataError
+from aura.errors import AuraError, DataError, RegistryError
 from aura.fingerprints import code_fingerprint
 from aura.lineage import git_commit, value_hash
 from aura.settings import add_settings_options, chosen_settings
 from aura.supervision import die_with_parent
 from aura.tracking import Tracker, TrackingSettings, open_tracker
+from inference.references import weights_behind
 from inference.smoke_test import record
 from training.context import TrainContext
 from training.device import training_device
@@ -50,6 +52,7 @@ def run(
 
     Raises:
         DataError: the prepared data is missing.
+        RegistryError: MLflow cannot be used, or was away for longer than its client waits (four minutes).
     """
     began = time.monotonic()
     lineage = _lineage(spec, settings, common, folders)
@@ -66,18 +69,23 @@ def run(
         data_dir=folders.data, out_dir=building, checkpoint_dir=checkpoints, plots_dir=folders.plots,
         base_dir=folders.base, tracker=tracker, seed=common.seed,
     )  # fmt: skip
-    tracker.set_tags({key: str(value) for key, value in lineage.items()})
-    tracker.log_params(_flat(resolved))
-    try:
-        metrics = spec.train(settings, context)
-        _complete_artifact(building, spec.name, metrics, lineage)
-        write_json(building / "params.json", resolved)
-        record(spec.smoke_test, building, training_device(settings))
-        replace_dir(building, folders.out)
-        _report(tracker, metrics, folders.plots)
-    except BaseException:
-        tracker.finish("FAILED")
-        raise
+    with tracker.told():
+        tracker.set_tags({key: str(value) for key, value in lineage.items()})
+        tracker.log_params(_flat(resolved))
+        try:
+            metrics = spec.train(settings, context)
+            _complete_artifact(building, spec.name, metrics, lineage)
+            write_json(building / "params.json", resolved)
+            record(spec.smoke_test, building, training_device(settings))
+            replace_dir(building, folders.out)
+            _report(tracker, metrics, folders.plots)
+        except BaseException:
+            with (
+                suppress(RegistryError),
+                tracker.told(),
+            ):  # what ended the training is worth more than that it cannot be marked
+                tracker.finish("FAILED")
+            raise
     return metrics | {"seconds": round(time.monotonic() - began, 1)}
 
 
@@ -94,6 +102,7 @@ def _lineage(spec: ModelSpec, settings: TrainerSettings, common: RunSettings, fo
         "data_hash": value_hash([content_hash(folders.data / name) for name in spec.data_folders]),
         "settings_hash": value_hash(settings.model_dump(mode="json")),
         "code_hash": code_fingerprint(spec.entries),
+        "weights": value_hash(weights_behind(settings.model_dump(mode="json"))),
         "base": content_hash(folders.base) if folders.base else "",
         "seed": common.seed,
     }
