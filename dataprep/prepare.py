@@ -65,13 +65,19 @@ def _prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_di
     problems = Problems()
     sources = RawSources(settings, raw_root, problems)
     counts: dict[str, Any] = {}
-    counts["detection"] = join_detection(sources, building / "detection")
-    counts["outfits"] = join_outfits(sources, building / "outfits")
-    counts["catalog"] = join_catalog(sources, building / "catalog")
-    slugs = copy_knowledge(knowledge_dir, building / "knowledge")
-    counts["knowledge"] = {"pages": len(slugs)}
-    counts["chat"] = join_dialogues(settings, knowledge_dir, slugs, building / "chat", problems)
-    problems.raise_if_any("the raw data", hint="import the source again, or correct the rows named above")
+    with problems.collect("detection"):
+        counts["detection"] = join_detection(sources, building / "detection")
+    with problems.collect("outfits"):
+        counts["outfits"] = join_outfits(sources, building / "outfits")
+    with problems.collect("catalog"):
+        counts["catalog"] = join_catalog(sources, building / "catalog")
+    with problems.collect("knowledge"):
+        slugs = copy_knowledge(knowledge_dir, building / "knowledge")
+        counts["knowledge"] = {"pages": len(slugs)}
+        counts["chat"] = join_dialogues(settings, knowledge_dir, slugs, building / "chat", problems)
+    problems.raise_if_any(
+        "the raw data", hint="import the source again (aura data import), or correct what is named above"
+    )
     hashes = {folder.name: content_hash(folder) for folder in sorted(building.iterdir())}
     write_card(building, settings, manifests, counts, hashes)
     replace_output(building, out_dir, PREPARED_DATA)

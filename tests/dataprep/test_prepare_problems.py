@@ -111,6 +111,19 @@ def test_everything_wrong_is_told_at_once(sample: Path, knowledge: Path, complai
     assert error.hint
 
 
+def test_a_file_that_is_missing_hides_no_other_problem(
+    sample: Path, knowledge: Path, complaint: Callable[[], DataError]
+) -> None:
+    (sample / "detection" / "annotations.json").unlink()
+    (sample / "outfits" / "outfits.jsonl").unlink()
+    edit_rows(sample / "catalog" / "catalog.jsonl", lambda rows: rows[0].pop("title"))
+    (knowledge / "wool.md").write_text("no front matter")
+    message = complaint().message
+    assert message.startswith("4 problem(s) in the raw data:")
+    for part in ("annotations.json", "outfits.jsonl is missing", "row 1: title: Field required", "wool.md: does not"):
+        assert part in message, part
+
+
 def test_the_first_twenty_are_shown_and_all_are_counted(sample: Path, complaint: Callable[[], DataError]) -> None:
     edit_rows(sample / "catalog" / "catalog.jsonl", lambda rows: [row.pop("description") for row in rows])
     error = complaint()
