@@ -41,6 +41,10 @@ class OutfitRecommendation:
         self._decoder = ImageDecoder(self._assets.serving)
         apply_limits(app, self._assets.serving)
 
+    @bentoml.on_shutdown
+    def end_decoders(self) -> None:
+        self._decoder.close()
+
     @app.post("/recommend")
     async def recommend(self, request: RecommendRequest) -> Recommendation:
         """Catalog items that complete the outfit, per wanted category."""

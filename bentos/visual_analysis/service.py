@@ -37,6 +37,10 @@ class VisualAnalysis:
         self._decoder = ImageDecoder(self._assets.serving)
         apply_limits(app, self._assets.serving)
 
+    @bentoml.on_shutdown
+    def end_decoders(self) -> None:
+        self._decoder.close()
+
     @app.post("/analyze")
     async def analyze(
         self,
