@@ -93,6 +93,12 @@ class GitError(DataError):
     code = "git_failed"
 
 
+class ForeignFolderError(AuraError):
+    """An output would take the place of a folder that Aura did not make."""
+
+    code = "foreign_folder"
+
+
 class ArtifactError(AuraError):
     """A model directory is missing, incomplete or corrupt."""
 
