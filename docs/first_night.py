@@ -106,7 +106,9 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
 
 
 def _post(url: str, **request: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = httpx.post(url, timeout=_TIMEOUT_SECONDS, trust_env=False, **request).raise_for_status().json()
+    answer: dict[str, Any] = (
+        httpx.post(url, timeout=_TIMEOUT_SECONDS, trust_env=False, **request).raise_for_status().json()
+    )
     return answer
 
 
