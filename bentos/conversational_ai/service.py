@@ -57,7 +57,7 @@ class ConversationalAI(HttpPart):
         """BentoML passes nothing: then the assets and the runner are those of this process."""
         self._assets = assets or start_process()
         self._runner: Runner = runner or self.runner.to_async
-        self._readiness = Readiness(self._runner.status)
+        self._readiness = Readiness(lambda: self._runner.status())
         serving = self._assets.serving
         apply_limits(app, serving)
         self._conversations = ConcurrencyLimit(serving.max_conversations, "conversations are open")

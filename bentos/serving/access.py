@@ -39,6 +39,8 @@ class AccessLog:
                 status = message["status"]
             elif message["type"] == "websocket.accept":
                 status = 101
+            elif message["type"] == "websocket.close":
+                status = status or 403  # what the server answers to a handshake that is refused
             await send(message)
 
         try:

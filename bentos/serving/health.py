@@ -45,7 +45,7 @@ class Readiness(Generic[StatusType]):
     """Asks the runner for its status, once at a time: health checks that come meanwhile wait for the same answer.
 
     Args:
-        ask: calls the runner.
+        ask: calls the runner; not its method, because BentoML's client gets its methods when the service has started.
         limit_seconds: seconds that a question may take. One that takes longer goes on, so that every check in the meantime is
             answered at once.
     """

@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 
 import psutil
+from fastapi.routing import iter_route_contexts
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -51,9 +52,10 @@ _LIVE_GAUGE = re.compile(r"gauge_live\w*_(\d+)\.db")
 
 def route_template(scope: Scope) -> str:
     """Template of the route that a request is for, for example `/api/v1/visual-analysis/analyze`."""
-    routes = scope["app"].router.routes
-    path = next((route.path for route in routes if route.matches(scope)[0] is not Match.NONE), "(none)")
-    return f"{scope.get('root_path', '')}{path}"
+    # BentoML puts the methods of a service into an included router, which has no path of its own.
+    routes = (context.original_route for context in iter_route_contexts(scope["app"].router.routes))
+    found = next((route for route in routes if route.matches(scope)[0] is not Match.NONE), None)
+    return f"{scope.get('root_path', '')}{getattr(found, 'path', '(none)')}"
 
 
 def method_label(scope: Scope) -> str:

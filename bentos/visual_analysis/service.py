@@ -36,7 +36,7 @@ class VisualAnalysis(HttpPart):
         """BentoML passes nothing: then the assets and the runner are those of this process."""
         self._assets = assets or start_process()
         self._runner: Runner = runner or self.runner.to_async
-        self._readiness = Readiness(self._runner.status)
+        self._readiness = Readiness(lambda: self._runner.status())
         apply_limits(app, self._assets.serving)
 
     @app.post("/analyze")

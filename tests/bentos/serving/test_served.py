@@ -23,6 +23,8 @@ from aura.supervision import watched, watched_environment
 from flows.processes import free_port, stop
 from tests.bentos.serving.tiny_service import LOADED
 
+pytestmark = pytest.mark.slow
+
 HANG_SECONDS = 120
 PREFIX = "/api/v1/tiny"
 

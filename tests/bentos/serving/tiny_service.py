@@ -56,7 +56,7 @@ class Tiny(HttpPart):
         die_with_parent()
         log_json_lines()
         self._runner = self.runner.to_async
-        self._readiness = Readiness(self._runner.status)
+        self._readiness = Readiness(lambda: self._runner.status())
 
     @app.get("/work")
     async def work(self) -> RunnerAnswer:
