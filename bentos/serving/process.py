@@ -31,7 +31,7 @@ class HttpPart:
     _readiness: Readiness[Any]
 
     @bentoml.on_deployment
-    def replace_dead_processes() -> None:  # type: ignore[misc]
+    def replace_dead_processes() -> None:
         """Let BentoML's supervisor start processes again, in containers too; called there before it starts any.
 
         With `BENTOML_CONTAINERIZED`, which BentoML's images set, a process that died is not started again, on the assumption

@@ -98,8 +98,8 @@ def _startable(
             if missing[service.name]:
                 raise _no_champion(profile, settings, missing[service.name])
             require_free(settings.serving.host, service.port(settings.serving), service.name, service.port_setting)
-        except ServiceError as problem:
-            problems[service.name] = problem
+        except ServiceError as error:
+            problems[service.name] = error
     if len(problems) == len(services):
         raise ServiceError(
             "\n".join(problem.message for problem in problems.values()),

@@ -61,7 +61,7 @@ def status(profile: ProfileOption = "sample", overrides: SetOption = None, as_js
 def collect(profile: str, overrides: list[str] | None) -> dict[str, Any]:
     """Status as plain values."""
     from flows.cli.pipeline import find_workspace
-    from flows.snapshots import nights
+    from flows.snapshots import Night, nights
 
     workspace = find_workspace(profile, overrides)
     settings = workspace.profile
@@ -79,7 +79,7 @@ def collect(profile: str, overrides: list[str] | None) -> dict[str, Any]:
     with ProcessPoolExecutor(max_workers=1) as beside:
         looking = beside.submit(_index, str(workspace.paths.index))
         models = part(lambda: _models(settings.tracking, settings.profile), dict.fromkeys(MODELS, _NO_VERSIONS))
-        recorded = part(lambda: nights(workspace), [])
+        recorded: list[Night] = part(lambda: nights(workspace), [])
         index = part(looking.result, _NO_INDEX)
         missing = {} if problems else _missing(models, index)
         return {
