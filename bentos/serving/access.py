@@ -11,14 +11,14 @@ from bentos.serving.metrics import IN_PROGRESS, REQUESTS, SECONDS, method_label,
 from bentos.serving.request_log import logger
 
 _PATH_CHARS = 200
-_STATUS_OK = 200
+_HEALTHY_OR_LOADING = (200, 503)
 
 
 class AccessLog:
     """Logs and counts each request and each WebSocket conversation when it ends.
 
     BentoML's access log is outside of the application, where the request id is not known yet, so it is turned off. A health
-    check that succeeds is logged at DEBUG: it comes every few seconds.
+    check is logged at DEBUG: it comes every few seconds, and many times per second while a service starts.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -50,7 +50,7 @@ class AccessLog:
             seconds = time.perf_counter() - began
             REQUESTS.labels(route, method, str(status)).inc()
             SECONDS.labels(route).observe(seconds)
-            quiet = route.endswith("/health") and status == _STATUS_OK
+            quiet = route.endswith("/health") and status in _HEALTHY_OR_LOADING
             fields = {"method": method, "route": route, "path": path, "status": status}
             logger.log(
                 logging.DEBUG if quiet else logging.INFO, "%s %s %d", method, path, status,

@@ -151,3 +151,4 @@ def test_both_parts_log_json_lines_with_the_request_id(served: Served) -> None:
 def test_a_health_check_leaves_no_line(served: Served) -> None:
     assert served.get(f"{PREFIX}/health", **{"x-request-id": "abc-2"}).status_code == 200
     assert not [line for line in served.lines() if line["request_id"] == "abc-2"]
+    assert not [line for line in served.lines() if "/health" in line["message"]], "nor one while the model loads"
