@@ -31,13 +31,14 @@ class HttpPart:
     _readiness: Readiness[Any]
 
     @bentoml.on_deployment
-    def replace_dead_processes() -> None:
+    def prepare_supervisor() -> None:
         """Let BentoML's supervisor start processes again, in containers too; called there before it starts any.
 
-        With `BENTOML_CONTAINERIZED`, which BentoML's images set, a process that died is not started again, on the assumption
+        The processes inherit its environment. With `BENTOML_CONTAINERIZED`, which BentoML's images set, a process that died is not started again, on the assumption
         that the container ends with it. But the supervisor lives on, and a service without its runner would do so for ever.
         """
         os.environ.pop("BENTOML_CONTAINERIZED", None)
+        os.environ.setdefault("TQDM_DISABLE", "1")  # a progress bar is no JSON line
         log_json_lines()
 
     async def __is_ready__(self) -> bool:
