@@ -34,8 +34,9 @@ class HttpPart:
     def prepare_supervisor() -> None:
         """Let BentoML's supervisor start processes again, in containers too; called there before it starts any.
 
-        The processes inherit its environment. With `BENTOML_CONTAINERIZED`, which BentoML's images set, a process that died is not started again, on the assumption
-        that the container ends with it. But the supervisor lives on, and a service without its runner would do so for ever.
+        The processes inherit its environment. With `BENTOML_CONTAINERIZED`, which BentoML's images set, a process that died
+        is not started again, on the assumption that the container ends with it. But the supervisor lives on, and a service
+        without its runner would do so for ever.
         """
         os.environ.pop("BENTOML_CONTAINERIZED", None)
         os.environ.setdefault("TQDM_DISABLE", "1")  # a progress bar is no JSON line

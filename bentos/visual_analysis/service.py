@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import bentoml
 from fastapi import File, Query, UploadFile
 
+from aura.pictures import FORMATS
 from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
 from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import service_options
+from bentos.serving.decoders import ImageDecoder
 from bentos.serving.errors import NotReadyBody, raise_failure
 from bentos.serving.health import Health, Readiness
-from bentos.serving.images import decode, refuse_large
-from bentos.serving.messages import RgbImage
+from bentos.serving.images import refuse_large
 from bentos.serving.metrics import metrics_app
 from bentos.serving.process import HttpPart, start_process
 from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, Runner
@@ -37,12 +37,17 @@ class VisualAnalysis(HttpPart):
         self._assets = assets or start_process()
         self._runner: Runner = runner or self.runner.to_async
         self._readiness = Readiness(lambda: self._runner.status())
+        self._decoder = ImageDecoder(self._assets.serving)
         apply_limits(app, self._assets.serving)
+
+    @bentoml.on_shutdown
+    def end_decoders(self) -> None:
+        self._decoder.close()
 
     @app.post("/analyze")
     async def analyze(
         self,
-        image: Annotated[UploadFile, File(description="JPEG, PNG or WEBP")],
+        image: Annotated[UploadFile, File(description=", ".join(FORMATS))],
         threshold: Annotated[
             float | None,
             Query(ge=LEAST_SCORE, le=1, description="least confidence; without it, the best one of each category"),
@@ -50,19 +55,13 @@ class VisualAnalysis(HttpPart):
         similar: Annotated[int, Query(ge=0, le=10, description="catalog items per garment")] = 0,
     ) -> Analysis:
         """Garments of one photo with category, confidence and box; on request with similar catalog items."""
-        limits = self._assets.serving
-        refuse_large(image.size, limits)
-        content = await image.read()
-
-        def decoded() -> RgbImage:
-            return RgbImage.of(decode(content, limits))
-
-        # Decoding a large photo takes long; other requests go on meanwhile.
-        photo = await asyncio.to_thread(decoded)
-        request = AnalyzeRequest(photo=photo, threshold=threshold, similar=similar)
+        refuse_large(image.size, self._assets.serving)
+        photo = await self._decoder.decode(await image.read())
+        request = AnalyzeRequest(photo=photo.pixels, threshold=threshold, similar=similar)
         [answer] = await self._runner.analyze(requests=[request])
         found = raise_failure(answer)
-        return Analysis(width=photo.width_px, height=photo.height_px, garments=found.garments, model=found.model)
+        garments = [garment.model_copy(update={"box": photo.as_sent(garment.box)}) for garment in found.garments]
+        return Analysis(width=photo.width_px, height=photo.height_px, garments=garments, model=found.model)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
