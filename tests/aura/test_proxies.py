@@ -192,7 +192,7 @@ def test_the_answer_of_a_proxy_is_not_taken_for_a_service(tmp_path: Path) -> Non
             from flows.cli.status import _services
             from flows.processes import free_port
             ports = {name: free_port() for name in ("visual_analysis", "outfit_recommendation", "conversational_ai")}
-            print(json.dumps([found["state"] for found in _services(ServingSettings(ports=ports)).values()]))
+            print(json.dumps([found["state"] for found in _services(ServingSettings(ports=ports), {}).values()]))
             """,
             tmp_path,
         )
