@@ -20,18 +20,22 @@ def test_settings_load_without_the_heavy_libraries(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def run(*arguments: str, **variables: str) -> list[str]:
-    """Lines that a command which fails prints as its error."""
-    done = subprocess.run(
+def aura(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "flows.cli.app", *arguments],
         env=os.environ | {"PYTHONPATH": str(repo_root()), "COLUMNS": "500"} | variables,
         cwd=repo_root(), capture_output=True, text=True, timeout=250,
     )  # fmt: skip
+
+
+def run(*arguments: str, **variables: str) -> list[str]:
+    """Lines that a command which fails prints as its error."""
+    done = aura(*arguments, **variables)
     assert done.returncode == 2, done.stdout + done.stderr
     return done.stderr.strip().splitlines()
 
 
-@pytest.mark.parametrize("arguments", [["models", "list"], ["models", "rollback", "detection"], ["status"], ["serve"]])
+@pytest.mark.parametrize("arguments", [["models", "list"], ["models", "rollback", "detection"], ["serve"]])
 def test_a_store_that_cannot_be_used_is_told_in_two_lines(own_home: Path, arguments: list[str]) -> None:
     (own_home / "mlflow").mkdir(parents=True)
     (own_home / "mlflow" / "mlflow.db").write_bytes(b"no database " * 1000)
@@ -39,6 +43,14 @@ def test_a_store_that_cannot_be_used_is_told_in_two_lines(own_home: Path, argume
     assert error.startswith("error (not_in_registry): the MLflow store at sqlite:///")
     assert "its database is damaged" in error
     assert hint.startswith("hint: bring it back from a backup")
+
+
+def test_status_tells_it_beside_what_it_still_knows(own_home: Path) -> None:
+    (own_home / "mlflow").mkdir(parents=True)
+    (own_home / "mlflow" / "mlflow.db").write_bytes(b"no database " * 1000)
+    output = aura("status").stdout
+    assert "its database is damaged" in output
+    assert "not running" in output
 
 
 @pytest.mark.parametrize("arguments", [["models", "list"], ["nightly"], ["train", "detection"], ["data", "prepare"]])
