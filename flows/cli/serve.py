@@ -15,7 +15,7 @@ from rich.console import Console
 
 from aura.artifact import write_text
 from aura.errors import ServiceError
-from aura.paths import home, profile_paths, repo_root
+from aura.paths import check_temporary_folder, home, profile_paths, repo_root
 from aura.supervision import watched, watched_environment
 from aura.tracking import tracking_uri
 from flows.cli.options import ProfileOption, SetOption
@@ -37,6 +37,7 @@ def serve(
     from flows.processes import require_free, wait_until_healthy
 
     settings = load_profile(profile, overrides or ())
+    check_temporary_folder()
     registry = Registry(settings.tracking, settings.profile)
     chosen = [_known(name, list(SERVICES)) for name in only] if only else list(SERVICES)
     missing = sorted(
