@@ -16,7 +16,7 @@ from aura.errors import SettingsError
 
 _HANDLES = Path("/proc/self/fd")
 """Where Linux shows the open folders of a process under names of digits."""
-_REFUSED = re.compile(r"[?{}\x00-\x1f\x7f\u2028\u2029]|%\(")
+_REFUSED = re.compile(r"[?{}\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]|%\(")
 """What a store takes for its own syntax, whatever the quoting: SQLAlchemy cuts a path at `?`, DVC formats `{}` and `%()s`."""
 _PLAIN = re.compile(r"[\w./+=@,~-]*", re.ASCII)
 TEMPORARY_PATH_CHARS = 60

@@ -31,6 +31,7 @@ from inference.hub import hub_is_away
 logger = logging.getLogger(__name__)
 WHEEL = "wheel:"
 _LOCK_WAIT_S = 600
+_SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 _HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer*"]
 
 
@@ -122,7 +123,7 @@ def _converted_wheel(reference: str, cache_dir: Path) -> Path:
 def _whole(folder: Path) -> bool:
     """Whether a converted base has all its files, and its weights their full length."""
     weights = list(folder.glob("*.safetensors"))
-    if not weights or not all((folder / name).is_file() for name in ("config.json", "tokenizer_config.json")):
+    if not weights or not all((folder / name).is_file() for name in _SMALL_FILES):
         return False
     try:
         for file in weights:

@@ -15,8 +15,10 @@ from pathlib import Path
 import lancedb
 import numpy as np
 import pyarrow as pa
+from lancedb.query import LanceQueryBuilder
 from lancedb.table import Table
 
+from aura.errors import IndexNotReadyError
 from inference.retrieval.tables import CATALOG, KNOWLEDGE
 
 LANCE_ERRORS = (OSError, RuntimeError, ValueError)
@@ -36,6 +38,21 @@ def damage(table: Table, key: str) -> str:
     except LANCE_ERRORS as error:
         return _short(error)
     return ""
+
+
+def rows_of(search: LanceQueryBuilder) -> pa.Table:
+    """Rows of a search.
+
+    Raises:
+        IndexNotReadyError: a file that the search needs has gone or been damaged since the release was opened.
+    """
+    try:
+        return search.to_arrow()
+    except (OSError, RuntimeError) as error:
+        logger.warning("a search failed: %s", _short(error))
+        raise IndexNotReadyError(
+            "the index cannot be read: one of its files is missing or damaged", hint="run `aura index build`"
+        ) from error
 
 
 def content_digest(table: Table, key: str) -> str:

@@ -27,6 +27,7 @@ from inference.image_encoder import ImageEncoder, load_image_encoder
 from inference.retrieval.chunks import FACETS
 from inference.retrieval.filters import Filters, category_condition, check_count, checked_query, facet_condition
 from inference.retrieval.hybrid import hybrid_rows
+from inference.retrieval.integrity import rows_of
 from inference.retrieval.releases import (
     BUILD_HINT,
     PREVIOUS,
@@ -245,7 +246,7 @@ class Index:
         search = snapshot.catalog.search(vector, vector_column_name=IMAGE_VECTOR).distance_type("cosine").limit(k)
         if where is not None:
             search = search.where(where)
-        rows = search.select([*_ITEM_COLUMNS, "_distance"]).to_list()
+        rows = rows_of(search.select([*_ITEM_COLUMNS, "_distance"])).to_pylist()
         return [_hit(row | {"relevance": 1.0 - row.pop("_distance")}) for row in rows]
 
 

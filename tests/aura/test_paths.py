@@ -11,7 +11,7 @@ from aura.errors import SettingsError
 from aura.paths import TEMPORARY_PATH_CHARS, check_temporary_folder, held, home
 
 
-@pytest.mark.parametrize("sign", ["?", "{", "}", "%(", "\n", "\u2028"])
+@pytest.mark.parametrize("sign", ["?", "{", "}", "%(", "\n", "\u2028", "\udcff"])
 def test_a_home_that_no_store_can_take_is_refused_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: str
 ) -> None:

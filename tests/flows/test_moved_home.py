@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -14,6 +15,8 @@ from aura.artifact import write_json, write_text
 from aura.errors import SettingsError
 from aura.paths import profile_paths, repo_root
 from aura.registry import Registry
+from flows.package import bento_environment
+from flows.processes import free_port, stop, wait_until_healthy
 from flows.profile import load_profile
 from flows.promotion import fetch_champions
 from flows.snapshots import nights, record, restore
@@ -129,3 +132,37 @@ def test_prefect_starts_in_a_home_of_odd_letters_and_signs(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert (home / "prefect" / "prefect.db").is_file()
     assert [path.name for path in tmp_path.iterdir()] == [ODD]
+
+
+_SERVICE = """
+import bentoml
+
+@bentoml.service
+class Adder:
+    @bentoml.api
+    def add(self, x: int) -> int:
+        return x + 1
+"""
+
+
+@pytest.mark.slow
+def test_a_bento_is_built_and_answers_in_a_home_of_odd_letters_and_signs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AURA_HOME", str(tmp_path / ODD))
+    write_text(tmp_path / "source" / "odd_service.py", _SERVICE)
+    environment = bento_environment() | {"PYTHONPATH": str(repo_root())}
+    build = f"import bentoml; bentoml.bentos.build('odd_service:Adder', version='v1', build_ctx={str(tmp_path / 'source')!r})"
+    subprocess.run([sys.executable, "-c", build], env=environment, cwd=tmp_path / "source", check=True)
+    port, log = free_port(), tmp_path / "log"
+    with log.open("w") as stream:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "bentoml", "serve", "adder:v1", "--host", "127.0.0.1", "--port", str(port)],
+            env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_until_healthy(f"http://127.0.0.1:{port}/readyz", server, log, 200)
+        answer = httpx.post(f"http://127.0.0.1:{port}/add", json={"x": 1}, timeout=60, trust_env=False)
+        assert (answer.status_code, answer.text) == (200, "2")
+    finally:
+        stop(server)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import lancedb
 import pytest
+from PIL import Image
 
 from aura.errors import IndexNotReadyError
 from inference.retrieval.releases import damaged, read_releases, rollback, served_release
@@ -107,6 +109,23 @@ def test_an_index_without_a_whole_release_is_not_ready(two_releases: Path, write
         open_index(two_releases, writer)
     assert "aura index build" in caught.value.hint
     assert "/proc/" not in caught.value.message
+
+
+def test_a_search_that_meets_the_damage_says_so_and_the_next_one_after_a_build_answers(
+    two_releases: Path, writer: ModuleType, item_picture: Callable[..., Image.Image]
+) -> None:
+    reader = open_index(two_releases, writer)
+    for table in ("knowledge", "catalog"):
+        for file in files(two_releases, table, "rows"):
+            spoil(file, "gone")
+    with pytest.raises(IndexNotReadyError, match="one of its files is missing or damaged") as caught:
+        reader.search_knowledge("merino")
+    assert "aura index build" in caught.value.hint
+    with pytest.raises(IndexNotReadyError):
+        reader.similar_items(item_picture("navy", "plain"))
+    writer.build(two_releases)
+    assert reader.refresh()
+    assert SOAPS[1] in " ".join(answers(reader))
 
 
 @pytest.mark.parametrize("how", ["cut", "other rows"])
