@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 from aura.creation import creating, unfinished
+from aura.errors import RegistryError
 from aura.paths import home
 
 _SQLITE = "sqlite:///"
@@ -67,6 +69,9 @@ def follow_move(database: Path) -> None:
     """Set every address to where the store lies now; does nothing when it was not moved.
 
     An experiment that keeps its artifacts somewhere else is left alone.
+
+    Raises:
+        RegistryError: the store cannot be written.
     """
     with closing(sqlite3.connect(database, timeout=30)) as connection:
         try:
@@ -80,16 +85,24 @@ def follow_move(database: Path) -> None:
                 moved[old] = new
         if not moved:
             return
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        with connection:  # one transaction
-            for old, new in moved.items():
-                connection.execute(
-                    "UPDATE experiments SET artifact_location = ? WHERE artifact_location = ?", (new, old)
-                )
-                for table in tables & _ADDRESSES.keys():
-                    for column in _ADDRESSES[table]:
-                        connection.execute(
-                            f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
-                            (new, len(old) + 1, len(old) + 1, f"{old}/"),
-                        )
+        try:
+            _rewrite(connection, moved)
+        except sqlite3.OperationalError as error:
+            raise RegistryError(
+                f"the home was moved, and {database} still has the addresses of the old place: {error}",
+                hint="make the file and its folder writable",
+            ) from error
         logger.warning("the home was moved: %d experiments of %s have their artifacts here now", len(moved), database)
+
+
+def _rewrite(connection: sqlite3.Connection, moved: Mapping[str, str]) -> None:
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    with connection:  # one transaction
+        for old, new in moved.items():
+            connection.execute("UPDATE experiments SET artifact_location = ? WHERE artifact_location = ?", (new, old))
+            for table in tables & _ADDRESSES.keys():
+                for column in _ADDRESSES[table]:
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+                        (new, len(old) + 1, len(old) + 1, f"{old}/"),
+                    )
