@@ -23,6 +23,7 @@ from inference.retrieval.tables import CATALOG, KNOWLEDGE
 
 LANCE_ERRORS = (OSError, RuntimeError, ValueError)
 """What Lance raises: it defines no error classes."""
+RELEASES = "releases"
 KEYS = {KNOWLEDGE: "chunk_id", CATALOG: "item_id"}
 """Table to its key column."""
 
@@ -96,9 +97,10 @@ def mend(connection: lancedb.DBConnection, uri: str, served: Mapping[str, Mappin
 
 
 def set_aside(connection: lancedb.DBConnection, uri: str) -> None:
-    """Take all tables away, so that the next build begins with nothing. On an object store they are dropped."""
+    """Take Aura's tables away, so that the next build begins with nothing. On an object store they are dropped."""
+    ours = {*KEYS, RELEASES}
     if "://" in uri:
-        for name in _existing(connection):
+        for name in ours & _existing(connection):
             connection.drop_table(name)
         logger.warning("the tables of the index at %s were dropped; they are built again", uri)
         return
@@ -109,7 +111,8 @@ def set_aside(connection: lancedb.DBConnection, uri: str) -> None:
         aside = Path(f"{uri}.damaged-{number}")
     aside.mkdir(parents=True)
     for table in Path(uri).glob("*.lance"):
-        table.rename(aside / table.name)
+        if table.stem in ours:
+            table.rename(aside / table.name)
     logger.warning("the tables of the index are now in %s, to be looked at or deleted; they are built again", aside)
 
 
@@ -121,6 +124,8 @@ def _newest_damage(connection: lancedb.DBConnection, name: str, key: str) -> str
     """Damage that a build cannot mend in passing: it makes indices again, but needs the rows, versions and tags."""
     try:
         table = connection.open_table(name)
+        if key not in table.schema.names:
+            return ""  # somebody else's: the build refuses it
         table.search().select([key]).limit(None).to_arrow()
         table.list_versions()
         table.tags.list()

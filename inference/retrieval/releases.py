@@ -28,14 +28,13 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from lancedb.table import Table
 
-from aura.errors import BusyError, IndexNotReadyError
+from aura.errors import BusyError, ForeignFolderError, IndexNotReadyError
 from aura.paths import held, home
-from inference.retrieval.integrity import KEYS, LANCE_ERRORS, content_digest, damage
+from inference.retrieval.integrity import KEYS, LANCE_ERRORS, RELEASES, content_digest, damage
 from inference.retrieval.settings import SearchSettings
 from inference.retrieval.tables import CATALOG, KNOWLEDGE
 
 SERVING, PREVIOUS, CANDIDATE = "serving", "previous", "candidate"
-RELEASES = "releases"
 BUILD_HINT = "run `aura index build`"
 
 logger = logging.getLogger(__name__)
@@ -133,6 +132,7 @@ def read_releases(connection: lancedb.DBConnection) -> dict[str, Release]:
 
     Raises:
         IndexNotReadyError: the list of releases is damaged.
+        ForeignFolderError: somebody else has a table of that name there.
     """
     try:
         table = connection.open_table(RELEASES)
@@ -140,6 +140,11 @@ def read_releases(connection: lancedb.DBConnection) -> dict[str, Release]:
         return {}
     except LANCE_ERRORS as error:
         raise _damaged_list(connection, error) from error
+    if "knowledge_version" not in table.schema.names:
+        raise ForeignFolderError(
+            f"Aura did not make the table {RELEASES!r} in {place(connection)}, and would replace it",
+            hint="give the index a database of its own",
+        )
     try:
         return {row.pop("name"): _from_row(row) for row in table.to_arrow().to_pylist()}
     except LANCE_ERRORS as error:

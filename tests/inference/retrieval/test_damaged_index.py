@@ -12,7 +12,7 @@ import lancedb
 import pytest
 from PIL import Image
 
-from aura.errors import IndexNotReadyError
+from aura.errors import ForeignFolderError, IndexNotReadyError
 from inference.retrieval.releases import damaged, read_releases, rollback, served_release
 from inference.retrieval.search import Index
 
@@ -189,3 +189,18 @@ def test_a_reader_follows_an_index_that_was_deleted_and_built_again(two_releases
     writer.build(two_releases)
     assert reader.refresh()
     assert SOAPS[2] in " ".join(answers(reader))
+
+
+def test_tables_of_somebody_else_are_neither_replaced_nor_set_aside(two_releases: Path, writer: ModuleType) -> None:
+    connection = lancedb.connect(two_releases / "index")
+    connection.create_table("theirs", [{"a": 1}])
+    for file in files(two_releases, "knowledge", "rows"):
+        spoil(file, "gone")
+    assert writer.build(two_releases).verdict == "promoted"
+    assert connection.open_table("theirs").count_rows() == 1
+    other = two_releases.with_name("other")
+    shutil.copytree(two_releases, other, ignore=shutil.ignore_patterns("index*"))
+    lancedb.connect(other / "index").create_table("releases", [{"a": 1}])
+    with pytest.raises(ForeignFolderError, match="Aura did not make the table 'releases' in .*/other/index"):
+        writer.build(other)
+    assert lancedb.connect(other / "index").open_table("releases").count_rows() == 1
