@@ -201,6 +201,6 @@ def test_tables_of_somebody_else_are_neither_replaced_nor_set_aside(two_releases
     other = two_releases.with_name("other")
     shutil.copytree(two_releases, other, ignore=shutil.ignore_patterns("index*"))
     lancedb.connect(other / "index").create_table("releases", [{"a": 1}])
-    with pytest.raises(ForeignFolderError, match="Aura did not make the table 'releases' in .*/other/index"):
+    with pytest.raises(ForeignFolderError, match=r"Aura did not make the table 'releases' in .*/other/index"):
         writer.build(other)
     assert lancedb.connect(other / "index").open_table("releases").count_rows() == 1
