@@ -1,12 +1,12 @@
-# Everything a person runs. `make help` lists it. AURA_VENV moves the environment, AURA_HOME what runs produce.
+# Everything a person runs. `make help` lists it. AURA_VENV moves the environment, AURA_HOME what runs produce. AURA_LOCK says
+# what is installed: `cuda` (everything, from PyPI), `cpu` (Linux, with a CPU-only torch) or `serve` (what a Bento needs).
 SHELL := /bin/bash
 PYTHON ?= python3
 AURA_VENV ?= .venv
 BIN := $(AURA_VENV)/bin
-# What to install: `cuda` (everything, from PyPI), `cpu` (Linux, with a CPU-only torch) or `serve` (what a Bento needs).
-LOCK ?= cuda
-LOCK_FILE := requirements-$(LOCK).lock
-$(if $(wildcard $(LOCK_FILE)),,$(error LOCK is cuda, cpu or serve, not $(LOCK)))
+AURA_LOCK ?= cuda
+LOCK_FILE := requirements-$(AURA_LOCK).lock
+$(if $(wildcard $(LOCK_FILE)),,$(error AURA_LOCK is cuda, cpu or serve, not $(AURA_LOCK)))
 STAMP := $(AURA_VENV)/.installed-$(shell sha256sum $(LOCK_FILE) pyproject.toml | sha256sum | cut -c1-16)
 PYTHONS := 3.11 3.12 3.13
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -19,7 +19,7 @@ PROFILE ?= $(or $(AURA_PROFILE),sample)
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## Make the environment from a lock file (LOCK=cuda, cpu or serve)
+setup: $(STAMP) ## Make the environment from a lock file (AURA_LOCK: cuda, cpu or serve)
 
 # $(call supported,COMMAND): stop in words unless the interpreter is one that the lock files were compiled for.
 supported = version=$$($(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
@@ -41,9 +41,9 @@ LOCKED_TORCH := $(shell sed -nE 's/^(torch|torchvision)==([^ ]*).*/\1==\2+cpu/p'
 $(STAMP): $(LOCK_FILE) pyproject.toml | $(BIN)/pip
 	@$(call supported,$(BIN)/python)
 	@echo "Installing $$(grep -c == $(LOCK_FILE)) packages into $(AURA_VENV) (README.md says how many GB and minutes)"
-ifeq ($(LOCK),cpu)
+ifeq ($(AURA_LOCK),cpu)
 	@$(PIP_INSTALL) $(LOCKED_TORCH) || { echo "No CPU-only torch here. PyPI has none for Linux: name PyTorch's own index in \
-	PIP_EXTRA_INDEX_URL, or take LOCK=cuda, which runs without a GPU as well" >&2; exit 2; }
+	PIP_EXTRA_INDEX_URL, or take AURA_LOCK=cuda, which runs without a GPU as well" >&2; exit 2; }
 endif
 	@$(PIP_INSTALL) --require-hashes --requirement <(sed -n '/^setuptools==/,/[^\]$$/p' $(LOCK_FILE))
 	@$(PIP_INSTALL) --require-hashes --no-build-isolation --use-pep517 --requirement $(LOCK_FILE)

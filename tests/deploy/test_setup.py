@@ -57,9 +57,9 @@ def test_an_environment_that_was_left_without_pip_is_made_whole(tmp_path: Path) 
 
 
 def test_a_lock_that_does_not_exist_is_named_with_those_that_do() -> None:
-    done = make("setup", "LOCK=gpu")
+    done = make("setup", "AURA_LOCK=gpu")
     assert done.returncode == 2
-    assert "LOCK is cuda, cpu or serve, not gpu" in done.stderr
+    assert "AURA_LOCK is cuda, cpu or serve, not gpu" in done.stderr
 
 
 def test_readme_makefile_and_package_promise_the_same_pythons() -> None:
