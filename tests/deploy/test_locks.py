@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Iterable
 from contextlib import suppress
@@ -144,11 +145,9 @@ def test_a_bento_installs_what_its_services_import_and_no_tool_of_the_night() ->
     graph = grimp.build_graph("aura", "inference", "bentos", include_external_packages=True, cache_dir=None)
     services = graph.find_descendants("bentos")
     modules = services.union(*(graph.find_upstream_modules(module) for module in services))
+    own = {"aura", "inference", "bentos"}
+    libraries = {module.partition(".")[0] for module in modules} - own - sys.stdlib_module_names - REGISTRY
     distributions = packages_distributions()
-    imported = {
-        canonicalize_name(distribution)
-        for module in modules - REGISTRY
-        for distribution in distributions.get(module, ())
-    } - {"aura-ai-platform"}
+    imported = {canonicalize_name(name) for library in libraries for name in distributions.get(library, (library,))}
     assert {"torch", "fastapi", "lancedb", "pillow", "pyyaml"} <= imported
     assert not imported - packages, "add it to the group `serve` in pyproject.toml, and run make lock"
