@@ -27,6 +27,7 @@ from requests import RequestException
 from aura.artifact import content_hash, replace_dir
 from aura.errors import DamagedArtifactError, RegistryError
 from aura.mlflow_errors import opening, reachable, require_writable
+from aura.scratch import scratch_folder
 from aura.tracking import TrackingSettings, experiment_id, run_is_active, store_address, tracking_uri
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -74,8 +75,8 @@ class Registry:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         # Only what does not pass by itself is told here; a server may be away for a moment.
         with opening(store_address(settings)):
+            require_writable(store_address(settings))
             self.uri = tracking_uri(settings)
-            require_writable(self.uri)
             # One store for both, whatever MLFLOW_REGISTRY_URI says: versions point to runs.
             self._client = MlflowClient(self.uri, registry_uri=self.uri)
         self._settings = settings
@@ -221,9 +222,8 @@ class Registry:
         """
         version = self.with_hash(version)
         expected = version.tags[ARTIFACT_HASH]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
-            copy = self._copy(version, Path(folder))
+        with scratch_folder(target.parent, ".download-") as folder:
+            copy = self._copy(version, folder)
             found = content_hash(copy)
             if found != expected:
                 raise DamagedArtifactError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ from mlflow import MlflowClient
 
 from aura.artifact import write_json
 from aura.errors import DamagedArtifactError, RegistryError, RegistryUnavailableError
+from aura.paths import repo_root
 from aura.registry import Registry
 from aura.tracking import TrackingSettings, open_tracker, tracking_uri
 
@@ -184,3 +186,10 @@ def test_what_breaks_in_the_middle_of_a_training_is_told_too(own_home: Path, tmp
     change(own_home / "mlflow" / "mlflow.db", "DROP TABLE metrics")
     with pytest.raises(RegistryError, match="its database is damaged"), tracker.told():
         tracker.log_metrics({"loss": 1.0}, step=1)
+
+
+def test_no_client_is_made_that_would_ask_it() -> None:
+    for path in sorted((repo_root() / "aura").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "MlflowClient":
+                assert "registry_uri" in {keyword.arg for keyword in node.keywords}, f"{path.name}:{node.lineno}"
