@@ -166,7 +166,8 @@ def test_every_call_says_which_way_it_goes() -> None:
         name = path.relative_to(repo_root()).as_posix()
         if name.split("/")[0] not in {"aura", "dataprep", "inference", "training", "flows", "bentos", "docs"}:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        source = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)):
             if not isinstance(node, ast.Call):
                 continue
             called = ast.unparse(node.func)
