@@ -14,9 +14,9 @@ from torchvision.ops import box_iou
 
 from inference.detection.postprocess import Ranking
 from training.detection.coco import Photo
+from training.detection.metrics import RECALLS
 
 _IOU = 0.5
-_RECALLS = np.linspace(0, 1, 101)
 
 
 class CountedPrecision:
@@ -59,7 +59,7 @@ class CountedPrecision:
             return 0.0
         found = np.cumsum(np.where(right, weights, 0))
         precision = np.maximum.accumulate((found / np.cumsum(weights))[::-1])[::-1]
-        at = np.searchsorted(found / truth, _RECALLS, side="left")
+        at = np.searchsorted(found / truth, RECALLS, side="left")
         return float(np.where(at < len(precision), precision[np.minimum(at, len(precision) - 1)], 0.0).mean())
 
 
