@@ -15,7 +15,7 @@ SOURCES = ("aura", "inference", "bentos")
 FILES = ("requirements.lock", "pyproject.toml")
 """Files of the repository besides code."""
 PINNED = "pinned"
-"""Folder with settings, champions, index and catalog."""
+"""Folder with settings, champions and index."""
 
 BUILD_OPTIONS: dict[str, Any] = {
     "labels": {"project": "aura"},

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from aura.errors import AuraError, BusyError, InvalidRequestError
 from aura.supervision import die_with_parent
 from bentos.conversational_ai.limits import ConcurrencyLimit
-from bentos.conversational_ai.messages import ChatMessage, Finished, Passage, RetrieveRequest, Runner, Token
+from bentos.conversational_ai.messages import ChatMessage, Finished, RetrieveRequest, Runner, Started, Token
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
 from bentos.conversational_ai.schemas import (
     AssistantMessage,
@@ -29,11 +29,12 @@ from bentos.conversational_ai.schemas import (
     SocketRequest,
 )
 from bentos.conversational_ai.stream import find_passages, generated
-from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
+from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets, open_assets
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.disconnect import while_connected
-from bentos.serving.errors import error_detail, raise_failure
+from bentos.serving.error_text import bounded, validation_text
+from bentos.serving.errors import BodyTooLargeError, error_detail, raise_failure
 from bentos.serving.request_log import logger
 
 app = make_app("Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.")
@@ -56,19 +57,19 @@ class ConversationalAI:
         self._assets = assets or open_assets()
         self._runner: Runner = runner or self.runner.to_async
         serving = self._assets.serving
-        apply_limits(app, serving)
+        apply_settings(app, serving)
         self._conversations = ConcurrencyLimit(serving.max_conversations, "conversations are open")
         self._answers = ConcurrencyLimit(serving.max_waiting_answers, "answers are being generated or wait")
 
     @app.post("/chat")
     async def chat(self, request: ChatRequest, connection: Request) -> ChatAnswer:
-        """One answer, with the passages that it may have used; stopped when the caller disconnects."""
+        """One answer, with the passages that the model had before it; stopped when the caller disconnects."""
         return await while_connected(connection, self._whole_answer(request))
 
     @app.post("/rag/query")
     async def rag_query(self, request: RagRequest) -> RagAnswer:
         """Passages of the knowledge base for a question, best first."""
-        if not request.query.strip():
+        if not request.query:
             raise InvalidRequestError("query is blank", hint="ask a question in words")
         found = raise_failure(await self._runner.retrieve(request=RetrieveRequest(query=request.query, k=request.k)))
         return RagAnswer(passages=found.passages, index_version=found.index_version)
@@ -77,7 +78,10 @@ class ConversationalAI:
     async def health(self) -> Health:
         """Answers when the runner does."""
         status = await self._runner.status()
-        return Health(profile=self._assets.profile, model=status.model, index_version=status.index_version)
+        return Health(
+            profile=self._assets.profile, model=status.model, index_version=status.index_version,
+            question_tokens=status.question_tokens,
+        )  # fmt: skip
 
     @app.websocket("/ws/chat")
     async def socket(self, websocket: WebSocket) -> None:
@@ -101,10 +105,9 @@ class ConversationalAI:
                 await websocket.close(_GOING_AWAY, "idle")
                 return
             try:
-                question = SocketRequest.model_validate_json(frame)
-            except ValidationError as error:
-                refusal = InvalidRequestError(_problems(error), hint='send {"content": "your question"}')
-                await _send_error(websocket, refusal)
+                question = _question(frame, self._assets.serving.max_json_bytes)
+            except (InvalidRequestError, BodyTooLargeError) as error:
+                await _send_error(websocket, error)
                 continue
             messages = [*messages, ChatMessage(role="user", content=question.content)][-_REMEMBERED_MESSAGES:]
             try:
@@ -113,7 +116,7 @@ class ConversationalAI:
                 raise
             except Exception as error:  # a failed answer must not end the conversation; the frame carries the error
                 if isinstance(error, AuraError):
-                    logger.info("no answer: %s", error.message)
+                    logger.info("no answer: %s", bounded(error.message))
                 else:
                     logger.exception("an answer failed")
                 answer = ""
@@ -124,8 +127,8 @@ class ConversationalAI:
                 messages.pop()
 
     async def _whole_answer(self, request: ChatRequest) -> ChatAnswer:
-        passages: list[Passage] = []
         text = ""
+        started: Started | None = None
         finished: Finished | None = None
         answer = self._answer(request.conversation(), request.passages, request.max_new_tokens)
         async with aclosing(answer) as events:
@@ -135,11 +138,12 @@ class ConversationalAI:
                 elif isinstance(event, Finished):
                     finished = event
                 else:
-                    passages = event
+                    started = event
+        assert started is not None, "an answer begins with Started or an error"
         assert finished is not None, "an answer ends with Finished or an error"
         return ChatAnswer(
-            message=AssistantMessage(content=text.strip()), sources=passages, finish_reason=finished.finish_reason,
-            model=finished.model,
+            message=AssistantMessage(content=text.strip()), sources=started.sources,
+            dropped_messages=started.dropped_messages, finish_reason=finished.finish_reason, model=finished.model,
         )  # fmt: skip
 
     async def _stream(self, websocket: WebSocket, messages: Sequence[ChatMessage], passages: int) -> str:
@@ -154,9 +158,7 @@ class ConversationalAI:
                 elif isinstance(event, Finished):
                     finished = event  # sent when the slot of this answer is free again
                 else:
-                    await websocket.send_json(
-                        {"type": "sources", "sources": [passage.model_dump() for passage in event]}
-                    )
+                    await websocket.send_json({"type": "sources", **event.model_dump()})
         assert finished is not None, "an answer ends with Finished or an error"
         await websocket.send_json(
             {"type": "done", "finish_reason": finished.finish_reason, "model": finished.model.model_dump()}
@@ -165,8 +167,8 @@ class ConversationalAI:
 
     async def _answer(
         self, messages: Sequence[ChatMessage], passages: int, max_new_tokens: int | None
-    ) -> AsyncGenerator[list[Passage] | Token | Finished, None]:
-        """The passages, then the events of `generated`.
+    ) -> AsyncGenerator[Started | Token | Finished, None]:
+        """Events of `generated`, from the passages that are found for the question.
 
         Raises:
             BusyError: too many answers wait already.
@@ -174,7 +176,6 @@ class ConversationalAI:
         serving = self._assets.serving
         with self._answers.slot():
             found = await find_passages(self._runner, messages, passages)
-            yield found
             limit = max_new_tokens or serving.max_new_tokens
             answer = generated(self._runner, messages, found, limit, serving.chat_timeout_seconds)
             async with aclosing(answer) as events:
@@ -190,10 +191,20 @@ async def _text_frame(websocket: WebSocket) -> str:
     return message.get("text") or ""
 
 
-def _problems(error: ValidationError) -> str:
-    return "; ".join(
-        f"{problem['loc'][0] if problem['loc'] else 'frame'}: {problem['msg']}" for problem in error.errors()
-    )
+def _question(frame: str, limit_bytes: int) -> SocketRequest:
+    """The question in a frame.
+
+    Raises:
+        BodyTooLargeError: the frame is longer than a request may be.
+        InvalidRequestError: it holds no question.
+    """
+    if len(frame) > limit_bytes:
+        raise BodyTooLargeError(limit_bytes, str(len(frame)))
+    try:
+        return SocketRequest.model_validate_json(frame)
+    except ValidationError as error:
+        problems = validation_text(error.errors(include_url=False, include_input=False), "frame")
+        raise InvalidRequestError(problems, hint='send {"content": "your question"}') from None
 
 
 async def _send_error(websocket: WebSocket, error: Exception) -> None:

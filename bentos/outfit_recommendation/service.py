@@ -18,15 +18,20 @@ from bentos.outfit_recommendation.schemas import (
     Recommendation,
     RecommendRequest,
 )
-from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
+from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets, open_assets
+from bentos.serving.base64_text import bytes_of_base64
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.errors import raise_failure
-from bentos.serving.images import decode_base64
+from bentos.serving.images import decode
 from bentos.serving.messages import RgbImage
 from bentos.serving.settings import ServingSettings
 
-app = make_app("Aura outfit recommendation", "Scores outfits and finds what completes them.")
+app = make_app(
+    "Aura outfit recommendation",
+    "Scores outfits and finds what completes them.",
+    image_paths=("/recommend", "/evaluate"),
+)
 
 
 @bentoml.service(name="outfit_recommendation", **service_options(RUNNER_SECONDS))
@@ -41,7 +46,7 @@ class OutfitRecommendation:
         die_with_parent()
         self._assets = assets or open_assets()
         self._runner: Runner = runner or self.runner.to_async
-        apply_limits(app, self._assets.serving)
+        apply_settings(app, self._assets.serving)
 
     @app.post("/recommend")
     async def recommend(self, request: RecommendRequest) -> Recommendation:
@@ -63,7 +68,10 @@ class OutfitRecommendation:
     async def health(self) -> Health:
         """Answers when the runner does."""
         status = await self._runner.status()
-        return Health(profile=self._assets.profile, model=status.model, catalog_items=status.catalog_items)
+        return Health(
+            profile=self._assets.profile, model=status.model, catalog_items=status.catalog_items,
+            index_version=status.index_version,
+        )  # fmt: skip
 
 
 def _garments(items: Sequence[OutfitItem], limits: ServingSettings) -> list[Garment]:
@@ -72,7 +80,9 @@ def _garments(items: Sequence[OutfitItem], limits: ServingSettings) -> list[Garm
 
 
 def _garment(item: OutfitItem, limits: ServingSettings, where: str) -> Garment:
-    image = RgbImage.of(decode_base64(item.image_base64, limits, where)) if item.image_base64 else None
+    image = None
+    if item.image_base64:
+        image = RgbImage.of(decode(bytes_of_base64(item.image_base64, limits, where), limits, where))
     return Garment(item_id=item.item_id, category=item.category, title=item.title, image=image)
 
 

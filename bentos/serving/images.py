@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
 import warnings
 
@@ -56,20 +54,3 @@ def refuse_large(size: int | None, limits: ServingSettings, where: str = "image"
         raise InvalidRequestError(
             f"{where} has {size} bytes; at most {limits.max_image_bytes} are allowed", hint="scale it down first"
         )
-
-
-def decode_base64(text: str, limits: ServingSettings, where: str) -> Image.Image:
-    """Decode an image sent as base64 in JSON, with or without a `data:` prefix.
-
-    Raises:
-        InvalidRequestError: too large, not base64, or not an image.
-    """
-    encoded = text.rpartition(",")[2]
-    refuse_large(len(encoded) * 3 // 4 - encoded[-2:].count("="), limits, where)
-    try:
-        content = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError(
-            f"{where} is not base64", hint="encode the file's bytes as standard base64"
-        ) from error
-    return decode(content, limits, where)

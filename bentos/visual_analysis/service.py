@@ -6,20 +6,21 @@ import asyncio
 from typing import Annotated
 
 import bentoml
-from fastapi import File, Query, UploadFile
+from fastapi import Query, Request
 
 from aura.supervision import die_with_parent
-from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
+from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets, open_assets
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.errors import raise_failure
-from bentos.serving.images import decode, refuse_large
+from bentos.serving.images import decode
 from bentos.serving.messages import RgbImage
+from bentos.serving.uploads import upload_schema, uploaded
 from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, Runner
 from bentos.visual_analysis.model import RUNNER_SECONDS, DetectorRunner
 from bentos.visual_analysis.schemas import Analysis, Health
 
-app = make_app("Aura visual analysis", "Finds garments in photos.")
+app = make_app("Aura visual analysis", "Finds garments in photos.", image_paths=("/analyze",))
 
 
 @bentoml.service(name="visual_analysis", **service_options(RUNNER_SECONDS))
@@ -34,12 +35,12 @@ class VisualAnalysis:
         die_with_parent()
         self._assets = assets or open_assets()
         self._runner: Runner = runner or self.runner.to_async
-        apply_limits(app, self._assets.serving)
+        apply_settings(app, self._assets.serving)
 
-    @app.post("/analyze")
+    @app.post("/analyze", openapi_extra=upload_schema("image", "JPEG, PNG or WEBP"))
     async def analyze(
         self,
-        image: Annotated[UploadFile, File(description="JPEG, PNG or WEBP")],
+        upload: Request,
         threshold: Annotated[
             float | None,
             Query(ge=LEAST_SCORE, le=1, description="least confidence; without it, the best one of each category"),
@@ -48,8 +49,7 @@ class VisualAnalysis:
     ) -> Analysis:
         """Garments of one photo with category, confidence and box; on request with similar catalog items."""
         limits = self._assets.serving
-        refuse_large(image.size, limits)
-        content = await image.read()
+        content = await uploaded(upload, "image", limits)
 
         def decoded() -> RgbImage:
             return RgbImage.of(decode(content, limits))

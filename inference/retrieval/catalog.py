@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -41,8 +42,17 @@ def open_picture(path: Path) -> Image.Image:
     Raises:
         DataError: it is missing or broken.
     """
+    return decode_picture(path, path.name)
+
+
+def decode_picture(file: Path | BinaryIO, name: str) -> Image.Image:
+    """The picture in a file, decoded and turned upright; `name` is for the error.
+
+    Raises:
+        DataError: it is missing or broken.
+    """
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             return turned_upright(image).copy()
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
-        raise DataError(f"cannot read the picture {path.name}: {error}", hint="run the stage prepare again") from error
+        raise DataError(f"cannot read the picture {name}: {error}", hint="run the stage prepare again") from error

@@ -25,6 +25,7 @@ from inference.image_encoder import ImageEncoder, load_image_encoder
 from inference.retrieval.chunks import FACETS
 from inference.retrieval.filters import Filters, category_condition, check_count, checked_query, facet_condition
 from inference.retrieval.hybrid import hybrid_rows
+from inference.retrieval.released_catalog import ReleasedCatalog
 from inference.retrieval.releases import Release, connect_existing, serving_release
 from inference.retrieval.tables import CATALOG, IMAGE_VECTOR, KNOWLEDGE, TextEmbedderLike
 from inference.text_embedding import TextEmbedder
@@ -170,6 +171,11 @@ class Index:
         where = facet_condition(filters or {})
         rows = hybrid_rows(snapshot.knowledge, query, vector, snapshot.release.search, k, _PASSAGE_COLUMNS, where)
         return [Passage(**row) for row in rows]
+
+    def catalog(self) -> ReleasedCatalog:
+        """The catalog of the release that searches use now; it stays at that release when the reader moves on."""
+        snapshot = self._snapshot
+        return ReleasedCatalog(snapshot.catalog, snapshot.release.number)
 
     def rank_pages(self, queries: Sequence[str], depth: int) -> list[list[str]]:
         """Slugs of the `depth` best pages for each query, in the order of each page's best chunk."""

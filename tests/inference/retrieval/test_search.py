@@ -105,6 +105,33 @@ def test_similar_items_are_found_by_picture(index: Index, item_picture: Any) -> 
         index.similar_items(item_picture("red", "plain"), 0)
 
 
+def test_the_catalog_of_a_release_is_what_its_searches_find_and_stays_so(
+    index: Index, corpus: Path, writer: ModuleType, item_picture: Any
+) -> None:
+    catalog = index.catalog()
+    assert {hit.item_id for hit in index.search_catalog("shirt", 100)} == {row.item_id for row in catalog.rows}
+    by_search = {hit.item_id: hit for hit in index.search_catalog("shirt", 100)}
+    assert [row.model_dump() for row in catalog.rows] == [
+        by_search[row.item_id].model_dump(exclude={"relevance"}) for row in catalog.rows
+    ]
+    colour, pattern = "red", "plain"
+    assert catalog.pictures(catalog.rows)[0].tobytes() == item_picture(colour, pattern).tobytes()
+
+    lines = (corpus / "catalog" / "catalog.jsonl").read_text().splitlines()
+    (corpus / "catalog" / "catalog.jsonl").write_text("\n".join([*lines[:5], lines[5].replace("i06", "i99")]) + "\n")
+    item_picture("navy", pattern).save(corpus / "catalog" / "images" / "i01.png")
+    item_picture("green", pattern).save(corpus / "catalog" / "images" / "i99.png")
+    writer.build(corpus)
+    assert index.refresh()
+    newer = index.catalog()
+    assert (newer.version, catalog.version) == (2, 1)
+    assert [row.item_id for row in newer.rows] == ["i01", "i02", "i03", "i04", "i05", "i99"]
+    assert newer.pictures(newer.rows[:1])[0].tobytes() == item_picture("navy", pattern).tobytes()
+    assert catalog.pictures(catalog.rows)[0].tobytes() == item_picture(colour, pattern).tobytes()
+    unchanged = {row.item_id for row, known in zip(newer.rows, newer.hashes, strict=True) if known in catalog.hashes}
+    assert unchanged == {"i02", "i03", "i04", "i05"}
+
+
 def test_a_leg_of_weight_zero_does_not_run(corpus: Path, writer: ModuleType) -> None:
     writer.build(corpus)
     table = lancedb.connect(corpus / "index").open_table("knowledge")
