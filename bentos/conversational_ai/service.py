@@ -33,10 +33,12 @@ from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets, open_assets
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.disconnect import while_connected
+from bentos.serving.docs_page import root_page
 from bentos.serving.error_text import bounded, validation_text
 from bentos.serving.errors import BodyTooLargeError, error_detail, raise_failure
 from bentos.serving.request_log import logger
 
+PATH = "/api/v1/conversational-ai"
 app = make_app("Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.")
 
 _REMEMBERED_MESSAGES = 21
@@ -45,7 +47,8 @@ _GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
 
 
 @bentoml.service(name="conversational_ai", **service_options(RUNNER_SECONDS))
-@bentoml.asgi_app(app, path="/api/v1/conversational-ai")
+@bentoml.asgi_app(app, path=PATH)
+@bentoml.asgi_app(root_page(PATH), path="/")
 class ConversationalAI:
     """Endpoints under `/api/v1/conversational-ai`."""
 

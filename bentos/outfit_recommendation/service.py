@@ -22,11 +22,13 @@ from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets, open_assets
 from bentos.serving.base64_text import bytes_of_base64
 from bentos.serving.bentoml_options import service_options
+from bentos.serving.docs_page import root_page
 from bentos.serving.errors import raise_failure
 from bentos.serving.images import decode
 from bentos.serving.messages import RgbImage
 from bentos.serving.settings import ServingSettings
 
+PATH = "/api/v1/outfit-recommendation"
 app = make_app(
     "Aura outfit recommendation",
     "Scores outfits and finds what completes them.",
@@ -35,7 +37,8 @@ app = make_app(
 
 
 @bentoml.service(name="outfit_recommendation", **service_options(RUNNER_SECONDS))
-@bentoml.asgi_app(app, path="/api/v1/outfit-recommendation")
+@bentoml.asgi_app(app, path=PATH)
+@bentoml.asgi_app(root_page(PATH), path="/")
 class OutfitRecommendation:
     """Endpoints under `/api/v1/outfit-recommendation`."""
 

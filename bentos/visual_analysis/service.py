@@ -12,6 +12,7 @@ from aura.supervision import die_with_parent
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets, open_assets
 from bentos.serving.bentoml_options import service_options
+from bentos.serving.docs_page import root_page
 from bentos.serving.errors import raise_failure
 from bentos.serving.images import decode
 from bentos.serving.messages import RgbImage
@@ -20,11 +21,13 @@ from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, Runner
 from bentos.visual_analysis.model import RUNNER_SECONDS, DetectorRunner
 from bentos.visual_analysis.schemas import Analysis, Health
 
+PATH = "/api/v1/visual-analysis"
 app = make_app("Aura visual analysis", "Finds garments in photos.", image_paths=("/analyze",))
 
 
 @bentoml.service(name="visual_analysis", **service_options(RUNNER_SECONDS))
-@bentoml.asgi_app(app, path="/api/v1/visual-analysis")
+@bentoml.asgi_app(app, path=PATH)
+@bentoml.asgi_app(root_page(PATH), path="/")
 class VisualAnalysis:
     """Endpoints under `/api/v1/visual-analysis`."""
 

@@ -19,6 +19,7 @@ from websockets.sync.client import connect
 from aura.errors import SettingsError
 from aura.settings import validate
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
+from bentos.serving.docs_page import root_page
 from bentos.serving.request_body import RequestBody
 from bentos.serving.settings import ServingSettings
 from bentos.serving.uploads import upload_schema, uploaded
@@ -61,6 +62,7 @@ answer_unknown_paths(app)
 
 @bentoml.service(name="test_manners")
 @bentoml.asgi_app(app, path=PATH)
+@bentoml.asgi_app(root_page(PATH), path="/")
 class Manners:
     def __init__(self) -> None:
         apply_settings(app, LIMITS)
@@ -221,6 +223,11 @@ def test_the_docs_page_needs_nobody_else(client: httpx.Client) -> None:
     assert "://" not in page
     assert '"validatorUrl": null' in page
     assert client.get("/openapi.json").json()["paths"]["/file"]["post"]["requestBody"]["required"] is True
+
+
+def test_the_root_leads_to_the_docs(url: str) -> None:
+    root = httpx.get(url.removesuffix(PATH), follow_redirects=True, trust_env=False, timeout=60)
+    assert (root.status_code, root.url.path) == (200, f"{PATH}/docs")
 
 
 def test_the_docs_page_shows_the_endpoints_in_a_browser_that_reaches_nothing_else(url: str, tmp_path: Path) -> None:
