@@ -167,7 +167,8 @@ class Index:
             ValueError: `k` is below 1.
         """
         snapshot = self._snapshot
-        vector = snapshot.text_embedder.encode([checked_query(query, k)])[0]
+        query = checked_query(query, k)
+        vector = snapshot.text_embedder.encode([query])[0]
         where = facet_condition(filters or {})
         rows = hybrid_rows(snapshot.knowledge, query, vector, snapshot.release.search, k, _PASSAGE_COLUMNS, where)
         return [Passage(**row) for row in rows]
@@ -197,7 +198,8 @@ class Index:
         """
         snapshot = self._snapshot
         where = category_condition(category)
-        vector = snapshot.text_embedder.encode([checked_query(query, k)])[0]
+        query = checked_query(query, k)
+        vector = snapshot.text_embedder.encode([query])[0]
         rows = hybrid_rows(snapshot.catalog, query, vector, snapshot.release.search, k, _ITEM_COLUMNS, where)
         return [_hit(row) for row in rows]
 

@@ -64,6 +64,13 @@ def test_an_empty_query_is_refused(index: Index, query: str) -> None:
         index.search_catalog(query)
 
 
+def test_blanks_around_a_query_do_not_count(index: Index) -> None:
+    blanks = " \n" * 2000
+    asked = "wash merino jumpers with soap"
+    assert index.search_knowledge(f"{blanks}{asked}{blanks}", 4) == index.search_knowledge(asked, 4)
+    assert index.search_catalog(f"{blanks}shirt{blanks}", 4) == index.search_catalog("shirt", 4)
+
+
 def test_an_overlong_query_is_refused(index: Index) -> None:
     with pytest.raises(InvalidRequestError, match="2001 characters; at most 2000"):
         index.search_knowledge("x" * 2001)
