@@ -51,7 +51,8 @@ def answer_unknown_paths(app: FastAPI) -> None:
 
     BentoML hands a request to the application only if one of its routes matches, so this route matches every path.
     """
-    app.add_route("/{path:path}", _Unknown([*app.router.routes]), include_in_schema=False)
+    unknown = _Unknown([*app.router.routes])
+    app.router.routes.append(Route("/{path:path}", unknown, include_in_schema=False))
 
 
 class _Unknown:
