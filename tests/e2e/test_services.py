@@ -99,9 +99,6 @@ def test_a_body_that_grows_too_long_is_refused_too(talk: httpx.Client) -> None:
     assert talk.get("/health").status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("content", "said"), [(b"not a picture", "picture"), (drawn_photo()[:200], "picture"), (b"", "image is empty")]
-)
 def test_two_photos_in_one_upload_are_not_one(vision: httpx.Client) -> None:
     photo = ("a.jpg", drawn_photo(), "image/jpeg")
     assert "one file" in error_of(vision.post("/analyze", files=[("image", photo), ("image", photo)]), 422)["message"]
@@ -117,6 +114,9 @@ def test_each_service_answers_head_and_says_what_its_paths_take(urls: dict[str, 
         assert "://" not in httpx.get(f"{url}/docs", timeout=60).text
 
 
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"not a picture", "picture"), (drawn_photo()[:200], "picture"), (b"", "image is empty")]
+)
 def test_a_broken_picture_is_refused_in_words(vision: httpx.Client, content: bytes, said: str) -> None:
     error = error_of(vision.post("/analyze", files={"image": ("a.jpg", content, "image/jpeg")}), 400)
     assert said in error["message"].lower() + error["hint"].lower()
