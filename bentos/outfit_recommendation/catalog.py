@@ -74,7 +74,7 @@ class ServedCatalog:
     def _follow(self) -> tuple[ReleasedCatalog, CatalogSearch]:
         with self._following:
             if self._index is None:
-                self._index = self._assets.index()
+                self._index = self._assets.index(searched=False)
             index = self._index.current()
             if self._newest is None or self._newest.version != index.version:
                 newest = index.catalog()

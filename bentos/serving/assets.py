@@ -83,8 +83,11 @@ class Assets(Protocol):
         """
         ...
 
-    def index(self) -> ServedIndex:
+    def index(self, *, searched: bool = True) -> ServedIndex:
         """The served index.
+
+        Args:
+            searched: False: only its catalog is read, so that no embedding model is loaded.
 
         Raises:
             IndexNotReadyError: nothing is served yet.
@@ -128,8 +131,8 @@ class PinnedAssets:
         version = ModelVersion(name=model, version=versions[model]["version"])
         return Champion(version=version, folder=champions / model)
 
-    def index(self) -> ServedIndex:
-        return _open_index(self._folder / "index", follow=False)
+    def index(self, *, searched: bool = True) -> ServedIndex:
+        return _open_index(self._folder / "index", follow=False, searched=searched)
 
 
 class RegistryAssets:
@@ -154,15 +157,16 @@ class RegistryAssets:
         version = ModelVersion(name=model, version=registered.version)
         return Champion(version=version, folder=self._fetched(registry, registered))
 
-    def index(self) -> ServedIndex:
-        return _open_index(profile_paths(self.profile).index, follow=True)
+    def index(self, *, searched: bool = True) -> ServedIndex:
+        return _open_index(profile_paths(self.profile).index, follow=True, searched=searched)
 
     def _fetched(self, registry: Registry, version: RegisteredVersion) -> Path:
         """Folder with a whole copy of a version's artifact, named by the candidate: version 1 differs between registries."""
         return registry.fetch(version, self._copies / version.model / version.tags["candidate_id"][:_HASH_CHARS])
 
 
-def _open_index(folder: Path, *, follow: bool) -> ServedIndex:
-    from inference.retrieval.search import Index
+def _open_index(folder: Path, *, follow: bool, searched: bool) -> ServedIndex:
+    from inference.retrieval.search import Index, no_embedder
 
-    return ServedIndex(Index.open(folder), follow=follow)
+    index = Index.open(folder) if searched else Index.open(folder, no_embedder, no_embedder)
+    return ServedIndex(index, follow=follow)

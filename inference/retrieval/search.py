@@ -76,6 +76,11 @@ def text_embedder_for(reference: str) -> TextEmbedderLike:
 image_embedder_for = lru_cache(maxsize=2)(load_image_encoder)
 
 
+def no_embedder(_reference: str) -> Any:
+    """Loads nothing, for a reader that takes the catalog and never searches."""
+    return None
+
+
 def open_release(
     connection: lancedb.DBConnection,
     release: Release,

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from aura.artifact import write_json, write_text
-from aura.errors import IndexNotReadyError, RegistryError
+from aura.errors import AuraError, IndexNotReadyError, RegistryError
 from aura.registry import Registry
+from aura.taxonomy import Category
 from aura.tracking import TrackingSettings
 from bentos.serving.assets import PinnedAssets, RegistryAssets, open_assets
 from bentos.serving.messages import ModelVersion
 from bentos.serving.settings import ServingSettings
+from tests.bentos.small_index import SmallIndex
 
 
 def registry_assets() -> RegistryAssets:
@@ -29,6 +31,17 @@ def test_a_bento_answers_from_what_is_pinned(tmp_path: Path) -> None:
     assert champion.folder == tmp_path / "champions" / "chat"
     with pytest.raises(IndexNotReadyError):
         pinned.index()
+
+
+def test_the_catalog_is_read_without_the_models_that_a_search_needs(own_home: Path, tmp_path: Path) -> None:
+    """The release names models that do not exist."""
+    built = SmallIndex(tmp_path)
+    built.publish({"i1": Category.TOPS})
+    (own_home / "index").mkdir(parents=True)
+    built.uri.rename(own_home / "index" / "sample")
+    assert [row.item_id for row in registry_assets().index(searched=False).current().catalog().rows] == ["i1"]
+    with pytest.raises(AuraError):
+        registry_assets().index()
 
 
 def test_a_champion_of_the_registry_is_fetched_once(own_home: Path, tmp_path: Path) -> None:
