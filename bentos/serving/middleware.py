@@ -110,7 +110,7 @@ class BodyLimit:
         if announced.isdecimal() and int(announced) > limit:
             await error_response(BodyTooLargeError(limit, announced))(scope, receive, send)
             return
-        is_json = "json" in headers.get("content-type", "")
+        is_json = "json" in headers.get("content-type", "").lower()
         received = commas = 0
 
         async def receive_counted() -> Message:
