@@ -21,7 +21,9 @@ class OutfitItem(RequestBody):
     item_id: Annotated[Text, Field(max_length=200)] | None = None
     category: Category | None = None
     title: Text = Field(default="", max_length=300)
-    image_base64: str | None = Field(default=None, description="JPEG, PNG or WEBP of the garment alone, base64")
+    image_base64: str | None = Field(
+        default=None, description="a picture of the garment alone, as the base64 of its file"
+    )
 
     @model_validator(mode="after")
     def _described(self) -> Self:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import bentoml
@@ -20,13 +19,10 @@ from bentos.outfit_recommendation.schemas import (
 )
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets, open_assets
-from bentos.serving.base64_text import bytes_of_base64
 from bentos.serving.bentoml_options import service_options
+from bentos.serving.decoders import ImageDecoder
 from bentos.serving.docs_page import root_page
 from bentos.serving.errors import raise_failure
-from bentos.serving.images import decode
-from bentos.serving.messages import RgbImage
-from bentos.serving.settings import ServingSettings
 
 PATH = "/api/v1/outfit-recommendation"
 app = make_app(
@@ -49,12 +45,17 @@ class OutfitRecommendation:
         die_with_parent()
         self._assets = assets or open_assets()
         self._runner: Runner = runner or self.runner.to_async
+        self._decoder = ImageDecoder(self._assets.serving)
         apply_settings(app, self._assets.serving)
+
+    @bentoml.on_shutdown
+    def end_decoders(self) -> None:
+        self._decoder.close()
 
     @app.post("/recommend")
     async def recommend(self, request: RecommendRequest) -> Recommendation:
         """Catalog items that complete the outfit, per wanted category."""
-        items = await asyncio.to_thread(_garments, request.items, self._assets.serving)
+        items = await _garments(request.items, self._decoder)
         wanted = CompleteOutfit(items=items, targets=request.targets, k=request.k)
         found = raise_failure(await self._runner.recommend(request=wanted))
         return Recommendation(targets=found.targets, model=found.model)
@@ -62,7 +63,7 @@ class OutfitRecommendation:
     @app.post("/evaluate")
     async def evaluate(self, request: EvaluateRequest) -> OutfitEvaluation:
         """How well the garments go together, and which of them helps or hurts."""
-        items = await asyncio.to_thread(_garments, request.items, self._assets.serving)
+        items = await _garments(request.items, self._decoder)
         [answer] = await self._runner.evaluate(outfits=[JudgeOutfit(items=items)])
         judged = raise_failure(answer)
         return OutfitEvaluation(score=judged.score, items=judged.items, model=judged.model)
@@ -77,15 +78,13 @@ class OutfitRecommendation:
         )  # fmt: skip
 
 
-def _garments(items: Sequence[OutfitItem], limits: ServingSettings) -> list[Garment]:
+async def _garments(items: Sequence[OutfitItem], decoder: ImageDecoder) -> list[Garment]:
     """The caller's items with their images decoded and checked."""
-    return [_garment(item, limits, f"items.{position}.image_base64") for position, item in enumerate(items)]
+    return [await _garment(item, decoder, f"items.{position}.image_base64") for position, item in enumerate(items)]
 
 
-def _garment(item: OutfitItem, limits: ServingSettings, where: str) -> Garment:
-    image = None
-    if item.image_base64:
-        image = RgbImage.of(decode(bytes_of_base64(item.image_base64, limits, where), limits, where))
+async def _garment(item: OutfitItem, decoder: ImageDecoder, where: str) -> Garment:
+    image = (await decoder.decode_base64(item.image_base64, where)).pixels if item.image_base64 else None
     return Garment(item_id=item.item_id, category=item.category, title=item.title, image=image)
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import bentoml
 from fastapi import Query, Request
 
+from aura.pictures import FORMATS
 from aura.supervision import die_with_parent
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets, open_assets
 from bentos.serving.bentoml_options import service_options
+from bentos.serving.decoders import ImageDecoder
 from bentos.serving.docs_page import root_page
 from bentos.serving.errors import raise_failure
-from bentos.serving.images import decode
-from bentos.serving.messages import RgbImage
 from bentos.serving.uploads import upload_schema, uploaded
 from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, Runner
 from bentos.visual_analysis.model import RUNNER_SECONDS, DetectorRunner
@@ -38,9 +37,14 @@ class VisualAnalysis:
         die_with_parent()
         self._assets = assets or open_assets()
         self._runner: Runner = runner or self.runner.to_async
+        self._decoder = ImageDecoder(self._assets.serving)
         apply_settings(app, self._assets.serving)
 
-    @app.post("/analyze", openapi_extra=upload_schema("image", "JPEG, PNG or WEBP"))
+    @bentoml.on_shutdown
+    def end_decoders(self) -> None:
+        self._decoder.close()
+
+    @app.post("/analyze", openapi_extra=upload_schema("image", ", ".join(FORMATS)))
     async def analyze(
         self,
         upload: Request,
@@ -51,18 +55,12 @@ class VisualAnalysis:
         similar: Annotated[int, Query(ge=0, le=10, description="catalog items per garment")] = 0,
     ) -> Analysis:
         """Garments of one photo with category, confidence and box; on request with similar catalog items."""
-        limits = self._assets.serving
-        content = await uploaded(upload, "image", limits)
-
-        def decoded() -> RgbImage:
-            return RgbImage.of(decode(content, limits))
-
-        # Decoding a large photo takes long; other requests go on meanwhile.
-        photo = await asyncio.to_thread(decoded)
-        request = AnalyzeRequest(photo=photo, threshold=threshold, similar=similar)
+        photo = await self._decoder.decode(await uploaded(upload, "image", self._assets.serving))
+        request = AnalyzeRequest(photo=photo.pixels, threshold=threshold, similar=similar)
         [answer] = await self._runner.analyze(requests=[request])
         found = raise_failure(answer)
-        return Analysis(width=photo.width_px, height=photo.height_px, garments=found.garments, model=found.model)
+        garments = [garment.model_copy(update={"box": photo.as_sent(garment.box)}) for garment in found.garments]
+        return Analysis(width=photo.width_px, height=photo.height_px, garments=garments, model=found.model)
 
     @app.get("/health")
     async def health(self) -> Health:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from aura.errors import DataError
-from aura.pictures import turned_upright
+from aura.pictures import PictureError, read_picture
 from aura.prepared_rows import CatalogRow, good_rows, scan_rows
 from aura.problems import Problems
 
@@ -37,7 +37,7 @@ def read_catalog(folder: Path) -> list[CatalogRow]:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """The picture, decoded and turned upright.
+    """The picture, decoded, upright, RGB.
 
     Raises:
         DataError: it is missing or broken.
@@ -46,13 +46,12 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def decode_picture(file: Path | BinaryIO, name: str) -> Image.Image:
-    """The picture in a file, decoded and turned upright; `name` is for the error.
+    """The picture in a file, decoded, upright, RGB; `name` is for the error.
 
     Raises:
         DataError: it is missing or broken.
     """
     try:
-        with Image.open(file) as image:
-            return turned_upright(image).copy()
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
-        raise DataError(f"cannot read the picture {name}: {error}", hint="run the stage prepare again") from error
+        return read_picture(file, name).image
+    except PictureError as error:
+        raise DataError(f"cannot read the picture {error.message}", hint="run the stage prepare again") from error
