@@ -36,36 +36,34 @@ class Body(RequestBody):
     text: str = ""
 
 
-@app.get("/thing")
-async def get_thing() -> dict[str, int]:
-    return {"a": 1}
-
-
-@app.post("/text")
-async def take_text(body: Body) -> int:
-    return len(body.text)
-
-
-@app.post("/file", openapi_extra=upload_schema("image", "JPEG"))
-async def take_file(request: Request) -> int:
-    return len(await uploaded(request, "image", LIMITS))
-
-
-@app.websocket("/ws")
-async def talk(websocket: WebSocket) -> None:
-    await websocket.accept()
-    await websocket.send_text("hello")
-
-
-answer_unknown_paths(app)
-
-
 @bentoml.service(name="test_manners")
 @bentoml.asgi_app(app, path=PATH)
 @bentoml.asgi_app(root_page(PATH), path="/")
 class Manners:
+    """Its endpoints are methods, as those of our services are: BentoML moves them into a router of their own."""
+
     def __init__(self) -> None:
         apply_settings(app, LIMITS)
+
+    @app.get("/thing")
+    async def get_thing(self) -> dict[str, int]:
+        return {"a": 1}
+
+    @app.post("/text")
+    async def take_text(self, body: Body) -> int:
+        return len(body.text)
+
+    @app.post("/file", openapi_extra=upload_schema("image", "JPEG"))
+    async def take_file(self, request: Request) -> int:
+        return len(await uploaded(request, "image", LIMITS))
+
+    @app.websocket("/ws")
+    async def talk(self, websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text("hello")
+
+
+answer_unknown_paths(app)
 
 
 @pytest.fixture(scope="module")
