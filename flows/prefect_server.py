@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from aura.paths import home
 from aura.supervision import watched, watched_environment
+from flows.logs import open_log
 from flows.processes import free_port, stop, wait_until_healthy
 
 
@@ -36,11 +37,10 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     }
     os.environ.update(quiet)
     log = home() / "logs" / "prefect-server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     command = watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-    with log.open("w", encoding="utf-8") as stream:
+    with open_log(log) as stream:
         server = subprocess.Popen(
             command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=watched_environment()
         )

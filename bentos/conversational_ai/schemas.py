@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from bentos.conversational_ai.messages import ChatMessage, Passage
+from bentos.serving import health
 from bentos.serving.messages import ModelVersion
 from bentos.serving.request_body import RequestBody, Text
 from inference.chat.passages import DEFAULT_PASSAGES
@@ -114,11 +115,8 @@ class SocketRequest(RequestBody):
     passages: int = Field(default=DEFAULT_PASSAGES, ge=0, le=5)
 
 
-class Health(BaseModel):
-    """The service can answer; which versions it answers from."""
+class Health(health.Health):
+    """The service can answer; from which versions, and what it answers without."""
 
-    status: str = "ok"
-    profile: str
-    model: ModelVersion
     index_version: str
     question_tokens: int = Field(description="most tokens of a question; a longer one is refused")

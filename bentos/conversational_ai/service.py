@@ -15,7 +15,6 @@ from fastapi import Request, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
 from aura.errors import AuraError, BusyError, InvalidRequestError
-from aura.supervision import die_with_parent
 from bentos.conversational_ai.limits import ConcurrencyLimit
 from bentos.conversational_ai.messages import ChatMessage, Finished, RetrieveRequest, Runner, Started, Token
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
@@ -30,12 +29,15 @@ from bentos.conversational_ai.schemas import (
 )
 from bentos.conversational_ai.stream import find_passages, generated
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
-from bentos.serving.assets import Assets, open_assets
+from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.disconnect import while_connected
 from bentos.serving.docs_page import root_page
 from bentos.serving.error_text import bounded, validation_text
-from bentos.serving.errors import BodyTooLargeError, error_detail, raise_failure
+from bentos.serving.errors import BodyTooLargeError, NotReadyBody, error_detail, raise_failure
+from bentos.serving.health import Readiness
+from bentos.serving.metrics import metrics_app
+from bentos.serving.process import HttpPart, start_process
 from bentos.serving.request_log import logger
 
 PATH = "/api/v1/conversational-ai"
@@ -48,17 +50,18 @@ _GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
 
 @bentoml.service(name="conversational_ai", **service_options(RUNNER_SECONDS))
 @bentoml.asgi_app(app, path=PATH)
+@bentoml.asgi_app(metrics_app, path="/")
 @bentoml.asgi_app(root_page(PATH), path="/")
-class ConversationalAI:
+class ConversationalAI(HttpPart):
     """Endpoints under `/api/v1/conversational-ai`."""
 
     runner = bentoml.depends(ChatRunner)
 
     def __init__(self, assets: Assets | None = None, runner: Runner | None = None) -> None:
         """BentoML passes nothing: then the assets and the runner are those of this process."""
-        die_with_parent()
-        self._assets = assets or open_assets()
+        self._assets = assets or start_process()
         self._runner: Runner = runner or self.runner.to_async
+        self._readiness = Readiness(lambda: self._runner.status())
         serving = self._assets.serving
         apply_settings(app, serving)
         self._conversations = ConcurrencyLimit(serving.max_conversations, "conversations are open")
@@ -77,13 +80,13 @@ class ConversationalAI:
         found = raise_failure(await self._runner.retrieve(request=RetrieveRequest(query=request.query, k=request.k)))
         return RagAnswer(passages=found.passages, index_version=found.index_version)
 
-    @app.get("/health")
+    @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
-        """Answers when the runner does."""
-        status = await self._runner.status()
+        """Ready, or degraded and why; at once."""
+        status = await self._readiness.status()
         return Health(
-            profile=self._assets.profile, model=status.model, index_version=status.index_version,
-            question_tokens=status.question_tokens,
+            profile=self._assets.profile, model=status.model, reasons=status.degraded,
+            index_version=status.index_version, question_tokens=status.question_tokens,
         )  # fmt: skip
 
     @app.websocket("/ws/chat")

@@ -47,6 +47,17 @@ class ServedCatalog:
         """Number of the release that is recommended from; empty while there is none."""
         return "" if self._search is None else str(self._search.version)
 
+    @property
+    def degraded(self) -> list[str]:
+        """What is not answered from the release that is served, if so, in words for callers."""
+        if self._index is None or self._newest is None or self._search is None:
+            return ["nothing is recommended, and no item_id is known: there is no index yet"]
+        if self._newest is not self._search.catalog:
+            return [
+                f"recommendations come from index release {self.version}; {self._newest.version} is not embedded yet"
+            ]
+        return self._index.degraded
+
     def search(self) -> CatalogSearch:
         """What is recommended from now; use one from the beginning of an answer to its end.
 

@@ -1,4 +1,4 @@
-"""Middleware of every service: request ids, the error body for unhandled exceptions, limits on request bodies, HEAD.
+"""Middleware of every service: request ids, a log line per request, error bodies, limits on bodies, HEAD.
 
 The request id is asgi-correlation-id's: it takes the caller's `x-request-id` or makes one, answers with it, and keeps it in a
 context variable, for WebSockets too. All are plain ASGI middleware: behind Starlette's `BaseHTTPMiddleware` a handler never
@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bentos.serving.access import AccessLog
 from bentos.serving.errors import BodyTooLargeError, error_response
 from bentos.serving.origins import Origins
 from bentos.serving.request_log import logger
@@ -30,11 +31,12 @@ conversation nor an outfit with all its images comes near."""
 def add_middleware(
     app: FastAPI, max_body_bytes: Callable[[Scope], int], cors_origins: Callable[[], Collection[str]]
 ) -> None:
-    """Add all; the last one added sees a request first."""
+    """Add all of them; the last one added sees a request first."""
     app.add_middleware(BodyLimit, limit_bytes=max_body_bytes)
     app.add_middleware(UnhandledErrors)
     app.add_middleware(Head)
     app.add_middleware(Origins, allowed=cors_origins)
+    app.add_middleware(AccessLog)
     app.add_middleware(CorrelationIdMiddleware, header_name="x-request-id", validator=is_usable_id)
 
 

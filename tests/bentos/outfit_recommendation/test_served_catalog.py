@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
 import time
@@ -100,9 +101,11 @@ def test_an_id_that_a_search_finds_is_known_at_once_and_recommended_when_all_are
     found = small_index.served().current().catalog().rows
     assert [known(runner, row.item_id) for row in found] == [True, True]
     assert recommended(runner) == {"old", "kept"}, "half of the new release is not mixed with the old one"
+    assert "release 1; 2 is not embedded yet" in asyncio.run(runner.status()).degraded[0]
     assert known(runner, "old"), "it is still recommended"
     network.may_embed.set()
     until(lambda: recommended(runner) == {"new", "kept"})
+    assert asyncio.run(runner.status()).degraded == []
     assert not known(runner, "old")
     assert network.embedded == ["kept", "old", "new"], "what was embedded before is not embedded again"
 
@@ -146,5 +149,6 @@ def test_own_garments_are_judged_before_there_is_an_index(assets: StubAssets, ne
     refused = runner.recommend(CompleteOutfit(items=[SHIRT], targets=[], k=1))
     assert isinstance(refused, Failure)
     assert refused.code == "index_not_ready"
+    assert "no index yet" in asyncio.run(runner.status()).degraded[0]
     assets.served_index = served
     assert recommended(runner) == {"old", "kept"}
