@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from inference.outfits.model import OutfitModel
 from inference.retrieval.released_catalog import ReleasedCatalog
 
 _BATCH = 64
+logger = logging.getLogger(__name__)
 
 
 class CatalogSearch:
@@ -67,8 +70,8 @@ class CatalogSearch:
     def _embed(self, model: OutfitModel, model_hash: str, before: CatalogSearch | None) -> np.ndarray:
         catalog = self.catalog
         file = cache_dir() / "catalog-embeddings" / f"{value_hash([model_hash, catalog.hashes])[:32]}.npy"
-        if file.is_file():
-            return np.asarray(np.load(file))
+        if (known := _read(file)) is not None:
+            return known
         vectors = {} if before is None else dict(zip(before.catalog.hashes, before.vectors, strict=True))
         missing = [row for row, content in enumerate(catalog.hashes) if content not in vectors]
         for start in range(0, len(missing), _BATCH):
@@ -85,3 +88,12 @@ class CatalogSearch:
     @staticmethod
     def _items(catalog: ReleasedCatalog, rows: Sequence[CatalogRow]) -> list[Item]:
         return [item_of(row, picture) for row, picture in zip(rows, catalog.pictures(rows), strict=True)]
+
+
+def _read(file: Path) -> np.ndarray | None:
+    """Embeddings from the cache; None when they are missing or damaged, so that they are made again."""
+    try:
+        return np.asarray(np.load(file)) if file.is_file() else None
+    except (OSError, ValueError, EOFError) as error:
+        logger.warning("made again: the embeddings of the catalog in %s are damaged: %s", file, error)
+        return None
