@@ -15,6 +15,7 @@ from PIL import Image
 
 from aura.prepared_rows import CatalogRow
 from inference.retrieval.catalog import decode_picture
+from inference.retrieval.integrity import rows_of
 from inference.retrieval.tables import PICTURE
 
 _COLUMNS = ("item_id", "category", "title", "description", "attributes", "image")
@@ -34,7 +35,7 @@ class ReleasedCatalog:
         table: the catalog's table at the release's version.
         """
         self.version = version
-        stored = table.search().select([*_COLUMNS, "content_hash"]).limit(None).to_list()
+        stored = rows_of(table.search().select([*_COLUMNS, "content_hash"]).limit(None)).to_pylist()
         stored.sort(key=lambda row: row["item_id"])
         self.hashes: list[str] = [row.pop("content_hash") for row in stored]
         self.rows = [CatalogRow.model_validate(row | {"attributes": json.loads(row["attributes"])}) for row in stored]
@@ -49,8 +50,11 @@ class ReleasedCatalog:
 
         Raises:
             DataError: a picture is broken.
+            IndexNotReadyError: a file of the index is missing or damaged.
         """
         wanted = col("item_id").isin([row.item_id for row in rows])
-        found = self._table.search().where(wanted).select(["item_id", PICTURE]).limit(None).to_list() if rows else []
+        if not rows:
+            return []
+        found = rows_of(self._table.search().where(wanted).select(["item_id", PICTURE]).limit(None)).to_pylist()
         files = {row["item_id"]: row[PICTURE] for row in found}
         return [decode_picture(io.BytesIO(files[row.item_id]), row.image) for row in rows]
