@@ -1,4 +1,4 @@
-"""Build a Bento of each service with its champions, index and catalog inside, start it and test its answers: the `package` stage.
+"""Build a Bento of each service with its champions and the index inside, start it and test its answers: the `package` stage.
 
 The Bento's version is the hash of its contents, so that packing the same contents again finds it in the store.
 """
@@ -37,10 +37,10 @@ from inference.retrieval.releases import served_release, writer_lock
 _INDEX_WAIT_SECONDS = 600.0
 
 
-def pack(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
+def pack(service: Service, params: Path, champions: Path, index: Path) -> str:
     """Build the Bento unless the store has it; returns its tag."""
     _refuse_without_champions(service, champions)
-    version = _version(service, params, champions, data, index)
+    version = _version(service, params, champions, index)
     tag = f"{service.name}:{version}"
     if _whole(tag):
         return tag
@@ -49,7 +49,7 @@ def pack(service: Service, params: Path, champions: Path, data: Path, index: Pat
     with tempfile.TemporaryDirectory(prefix="aura-bento-") as name:
         staging = Path(name)
         bento_contents.copy_sources(repo_root(), staging)
-        _pin(service, staging / bento_contents.PINNED, params, champions, data, index)
+        _pin(service, staging / bento_contents.PINNED, params, champions, index)
         bento_contents.build(service, version, staging)
     write_text(_mark(tag), "")
     return tag
@@ -139,31 +139,27 @@ def bento_environment() -> dict[str, str]:
     }
 
 
-def _version(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
+def _version(service: Service, params: Path, champions: Path, index: Path) -> str:
     contents = [service.target, bento_contents.contents_hash(repo_root()), read_resolved(params)["serving"]]
     contents += [content_hash(champions / model) for model in service.models]
-    contents += [content_hash(data / "catalog")] if service.catalog else []
-    contents += [content_hash(index)] if service.index else []
+    contents.append(content_hash(index))
     return value_hash(contents)[:16]
 
 
-def _pin(service: Service, pinned: Path, params: Path, champions: Path, data: Path, index: Path) -> None:
+def _pin(service: Service, pinned: Path, params: Path, champions: Path, index: Path) -> None:
     values = read_resolved(params)
     manifest = read_json(champions / "champions.json", "the champions' manifest")
     for model in service.models:
         shutil.copytree(champions / model, pinned / "champions" / model)
     write_json(pinned / "champions" / "champions.json", {model: manifest[model] for model in service.models})
-    if service.catalog:
-        shutil.copytree(data / "catalog", pinned / "catalog")
-    if service.index:
-        shutil.copytree(index, pinned / "index")
+    shutil.copytree(index, pinned / "index")
     kept = {"profile": values["profile"], "serving": values["serving"], "tracking": {"enabled": False}}
     write_text(pinned / "params.yaml", yaml.safe_dump(kept, sort_keys=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="flows.package", description=(__doc__ or "").splitlines()[0])
-    for name in ("--params", "--champions", "--data", "--out"):
+    for name in ("--params", "--champions", "--out"):
         parser.add_argument(name, type=Path, required=True)
     options = parser.parse_args(arguments)
     die_with_parent()
@@ -193,7 +189,7 @@ def _pack_all(options: argparse.Namespace, index: Path) -> tuple[dict[str, str],
     problems: list[AuraError] = []
     for service in SERVICES.values():
         try:
-            tags[service.name] = pack(service, options.params, options.champions, options.data, index)
+            tags[service.name] = pack(service, options.params, options.champions, index)
         except ServiceError as error:
             problems.append(error)
     return tags, problems

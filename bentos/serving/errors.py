@@ -27,6 +27,7 @@ from aura.errors import (
     RegistryError,
     error_from_dict,
 )
+from bentos.serving.error_text import bounded, validation_text
 from bentos.serving.messages import Message, RunnerRequest
 from bentos.serving.request_log import logger
 
@@ -38,7 +39,9 @@ _SEE_DOCS = "see the docs page of this service"
 _OVERLOADED = (429, 503, 504)
 """429 and 504 are BentoML's concurrency limit and timeout; 503 is its batching queue, for a request that would not be
 answered within `max_latency_ms`."""
-_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_CODES = {
+    403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type",
+}  # fmt: skip
 """Codes of the errors that FastAPI and Starlette raise themselves, by status."""
 
 P = ParamSpec("P")
@@ -79,8 +82,8 @@ class NotReadyError(AuraError):
 class BodyTooLargeError(HTTPException):
     """The body is longer than allowed. An HTTPException, because FastAPI turns any other error of a body into a 400."""
 
-    def __init__(self, limit_bytes: int, received: str) -> None:
-        super().__init__(413, f"the request has {received} bytes; at most {limit_bytes} are allowed")
+    def __init__(self, limit: int, received: str, unit: str = "bytes") -> None:
+        super().__init__(413, f"the request has {received} {unit}; at most {limit} are allowed")
 
 
 STATUS: dict[type[Exception], int] = {
@@ -157,7 +160,7 @@ def answer_or_failure(
 def failure_of(error: Exception) -> Failure:
     """The error as an answer of a runner; it is logged there."""
     if isinstance(error, AuraError):
-        logger.info("%s: %s", error.code, error.message)
+        logger.info("%s: %s", error.code, bounded(error.message))
         return Failure.of(error)
     logger.error("failed in the runner", exc_info=error)
     return Failure.of(_internal())
@@ -178,22 +181,24 @@ def error_detail(error: Exception) -> ErrorDetail:
     """The body's content for any exception; an unexpected one reveals nothing about the inside."""
     request_id = correlation_id.get() or ""
     if isinstance(error, RequestValidationError):
-        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        problems = validation_text(error.errors())
         return ErrorDetail(code="invalid_request", message=problems, hint=_SEE_DOCS, request_id=request_id)
     if isinstance(error, HTTPException):
         hint = "send less; scale pictures down first" if isinstance(error, BodyTooLargeError) else _SEE_DOCS
         code = _CODES.get(error.status_code, "invalid_request" if error.status_code < 500 else "internal")
-        return ErrorDetail(code=code, message=str(error.detail), hint=hint, request_id=request_id)
+        return ErrorDetail(code=code, message=bounded(str(error.detail)), hint=hint, request_id=request_id)
     known = _as_aura_error(error)
-    return ErrorDetail(code=known.code, message=known.message, hint=known.hint, request_id=request_id)
+    return ErrorDetail(code=known.code, message=bounded(known.message), hint=bounded(known.hint), request_id=request_id)
 
 
 def error_response(error: Exception) -> Response:
-    """The response to an error; with status 503 it says when to try again."""
+    """The response to an error; with status 503 it says when to try again, with 405 what is allowed."""
     status = error_status(error)
     if isinstance(error, ClientDisconnect):
         return Response(status_code=status)
-    headers = {"retry-after": RETRY_SECONDS} if status == 503 else None
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if status == 503:
+        headers["retry-after"] = RETRY_SECONDS
     body = ErrorBody(error=error_detail(error))
     if isinstance(error, NotReadyError):
         body = NotReadyBody(error=body.error, reasons=[error.message])
