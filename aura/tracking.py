@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _PARAM_MAX_CHARS = 500
+PICTURES = "pictures"
+"""Folder of the pictures among the artifacts of a run."""
+_KIND = "mlflow.experimentKind"
+_MODEL_TRAINING = "custom_model_development"
+"""Kind of an experiment. Without one, MLflow's page takes it for an application of language models: traces, no curves."""
 
 
 class TrackingSettings(Section):
@@ -69,13 +74,15 @@ def store_exists(settings: TrackingSettings) -> bool:
 
 
 def experiment_id(client: MlflowClient, settings: TrackingSettings, name: str) -> str:
-    """Id of the experiment, made when missing; local stores keep artifacts under the home folder."""
+    """Id of the experiment, made when missing and marked as model training; local stores keep artifacts under the home folder."""
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
+        if not experiment.tags.get(_KIND):  # made by an older version; what a person chose on the page stays
+            client.set_experiment_tag(experiment.experiment_id, _KIND, _MODEL_TRAINING)
         return str(experiment.experiment_id)
     # A server decides where artifacts go; a bare SQLite store would put them into the working directory.
     location = None if settings.uri else (home() / "mlflow" / "artifacts" / name.replace("/", "-")).as_uri()
-    return str(client.create_experiment(name, artifact_location=location))
+    return str(client.create_experiment(name, artifact_location=location, tags={_KIND: _MODEL_TRAINING}))
 
 
 def run_is_active(client: MlflowClient, run_id: str) -> bool:
@@ -155,7 +162,7 @@ class MlflowTracker:
             self._client.log_metric(self.run_id, key, float(value), step=step or 0)
 
     def log_picture(self, path: Path) -> None:
-        self._client.log_artifact(self.run_id, str(path), "pictures")
+        self._client.log_artifact(self.run_id, str(path), PICTURES)
 
     def set_tags(self, values: Mapping[str, str]) -> None:
         for key, value in values.items():

@@ -17,6 +17,33 @@ from aura.supervision import watched, watched_environment
 from flows.processes import free_port, stop, wait_until_healthy
 
 
+def api_url(port: int) -> str:
+    """Address of the API of a server started here."""
+    return f"http://127.0.0.1:{port}/api"
+
+
+def server_command(port: int) -> list[str]:
+    """Command of a server on the home folder's store; give it `server_environment(port)`."""
+    return watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+
+
+def server_environment(port: int) -> dict[str, str]:
+    """Environment of a server on `port`.
+
+    Its page must be told where its API is: Prefect reads that from the settings, not from `--port`, and calls 4200 otherwise.
+    """
+    return watched_environment() | _quiet() | {"PREFECT_SERVER_UI_API_URL": api_url(port)}
+
+
+def _quiet() -> dict[str, str]:
+    return {
+        "PREFECT_HOME": str(home() / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "INFO"),
+    }
+
+
 @contextmanager
 def prefect_api(start_seconds: float) -> Iterator[str]:
     """URL of a Prefect API, with the environment of this process pointing to it.
@@ -28,22 +55,16 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     if configured:
         yield configured
         return
-    quiet = {
-        "PREFECT_HOME": str(home() / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "INFO"),
-    }
-    os.environ.update(quiet)
+    os.environ.update(_quiet())
     log = home() / "logs" / "prefect-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    command = watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+    url = api_url(port)
     with log.open("w", encoding="utf-8") as stream:
         server = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=watched_environment()
-        )
+            server_command(port), stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
+            env=server_environment(port),
+        )  # fmt: skip
     try:
         wait_until_healthy(f"{url}/health", server, log, start_seconds)
         os.environ["PREFECT_API_URL"] = url

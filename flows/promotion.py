@@ -20,6 +20,7 @@ from aura.errors import DamagedArtifactError, StageError, StageInterruptedError,
 from aura.lineage import value_hash
 from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, ModelVersion, Registry
 from flows.gate import Verdict, judge
+from flows.model_card import version_page
 from flows.workspace import Workspace
 from training.models import MODELS
 
@@ -79,6 +80,7 @@ def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Out
         if verdict.promote:
             registry.promote(model, version.version)
         reasons, label = verdict.reasons, verdict.label
+        registry.publish(version, version_page(MODELS[model], version.version, comparison, verdict, champion_before))
         registry.tag(version, {"verdict": label, "reasons": "; ".join(reasons), JUDGED: "true"})
     serving = registry.at(model, CHAMPION)
     champion = verdict.champion

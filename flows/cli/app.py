@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from aura.errors import AuraError, SettingsError
-from flows.cli import data, index, models, serve, status
+from flows.cli import data, index, models, serve, status, ui
 from flows.cli.options import ProfileOption, SetOption
 from flows.profile import load_profile
 from training.models import MODELS
@@ -30,7 +30,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(index.app, name="index")
 app.command("serve")(serve.serve)
 app.command("status")(status.status)
-app.command("ui")(serve.ui)
+app.command("ui")(ui.ui)
 
 
 @app.command()

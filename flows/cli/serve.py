@@ -1,4 +1,4 @@
-"""`aura serve` and `aura ui`: run the services, or the MLflow and Prefect pages, until Ctrl+C."""
+"""`aura serve`: run the services until Ctrl+C."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from rich.console import Console
 from aura.artifact import write_text
 from aura.errors import ServiceError
 from aura.paths import home, profile_paths, repo_root
-from aura.supervision import watched, watched_environment
-from aura.tracking import tracking_uri
+from aura.supervision import watched
 from flows.cli.options import ProfileOption, SetOption
 from flows.profile import load_profile
 from flows.services import SERVICES
@@ -70,44 +69,6 @@ def serve(
         _watch(running)
     except KeyboardInterrupt:
         console.print("stopping")
-    finally:
-        _stop_all([process for _, process, _, _ in running])
-
-
-def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
-    """Start the MLflow and Prefect pages for what local runs have left, and stop them with Ctrl+C."""
-    from flows.processes import free_port, wait_until_healthy
-
-    settings = load_profile(profile, overrides or ())
-    ports = {"mlflow": free_port(), "prefect": free_port()}
-    uri = tracking_uri(settings.tracking)
-    served_elsewhere = uri.startswith(("http://", "https://"))
-    environment = watched_environment() | {
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PREFECT_HOME": str(home() / "prefect"), "DO_NOT_TRACK": "1",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    }  # fmt: skip
-    commands = {
-        "mlflow": ["mlflow", "server", "--workers", "1", "--backend-store-uri", uri],
-        "prefect": ["prefect", "server", "start"],
-    }
-    if served_elsewhere:
-        del commands["mlflow"]
-        typer.echo(f"mlflow: {uri}")
-    running: list[tuple[str, subprocess.Popen[bytes], Path, str]] = []
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it as Ctrl+C does
-    try:
-        for name, command in commands.items():
-            log = home() / "logs" / f"ui-{name}.log"
-            whole = watched(*command, "--host", "127.0.0.1", "--port", str(ports[name]))
-            running.append((name, _start(whole, log, environment), log, f"http://127.0.0.1:{ports[name]}"))
-        for name, process, log, url in running:
-            health = f"{url}/health" if name == "mlflow" else f"{url}/api/health"
-            wait_until_healthy(health, process, log, settings.serving.start_timeout_seconds)
-            typer.echo(f"{name}: {url}")
-        typer.echo("Ctrl+C stops them.")
-        _watch(running)
-    except KeyboardInterrupt:
-        typer.echo("stopping")
     finally:
         _stop_all([process for _, process, _, _ in running])
 
