@@ -31,6 +31,8 @@ MAX_DESCRIPTION_CHARS = 5000
 _CANDIDATE = "candidate_id"
 _VERSIONS = "mlflow.modelVersions"
 """Tag of a logged model by which MLflow's pages link the versions made from it."""
+_DESCRIPTION = "mlflow.note.content"
+"""Tag of a run that its page shows as its description."""
 _CUT = "\n\n(cut: see `lineage/comparison.json` of the source run)\n"
 
 
@@ -70,6 +72,7 @@ def publish(client: MlflowClient, version: ModelVersion, page: VersionPage) -> N
     ]
     client.log_batch(version.run_id, metrics=metrics)
     client.update_run(version.run_id, name=page.title)
+    client.set_tag(version.run_id, _DESCRIPTION, description)
     client.update_model_version(version.name, version.version, description)
 
 

@@ -39,43 +39,42 @@ def version_page(
 
 
 def _card(spec: ModelSpec, comparison: Mapping[str, Any], verdict: Verdict, champion: str) -> str:
-    new, old = comparison["challenger"], comparison["champion"] or {}
+    new, old = comparison["challenger"], comparison["champion"]
     names = sorted(new["metrics"], key=lambda name: (name != verdict.metric, name))
+    before = old["metrics"] if old else {}
     rows = [
-        [
-            f"**{name}**" if name == verdict.metric else name,
-            _number(new["metrics"][name]),
-            _number(old.get("metrics", {}).get(name)),
-            spec.metrics.get(name, ""),
-        ]
+        [f"**{name}**" if name == verdict.metric else name, _number(new["metrics"][name]), _number(before.get(name)),
+         spec.metrics.get(name, "")]
         for name in names
-    ]
+    ]  # fmt: skip
     cases = f" ({new['n']} cases)" if "n" in new else ""
     sections = [
-        f"**{verdict.label}**: {'; '.join(verdict.reasons)}",
+        # The list of versions shows the first words alone.
+        f"{verdict.metric} {_number(verdict.challenger)}, {verdict.label}: {'; '.join(verdict.reasons)}",
         f"## Metrics on the {_SPLIT} split{cases}",
-        _table(["metric", "this version", champion, "what it says"], rows, right=(1, 2)),
+        _table(["metric", "this version", champion if old else "", "what it says"], rows),
     ]
     for kind, values in new["slices"].items():
         sizes = new.get("slice_sizes", {}).get(kind, {})
-        before = old.get("slices", {}).get(kind, {})
+        before = old["slices"].get(kind, {}) if old else {}
+        rows = [
+            [name, _number(values[name]), _number(before.get(name)), str(sizes.get(name, "-"))]
+            for name in sorted(values, key=lambda name: (values[name], name))  # the weakest first
+        ]
         sections += [
             f"## {spec.slice_metric or 'slices'} per {kind}",
-            _table(
-                [kind, "cases", "this version", champion],
-                [
-                    [name, str(sizes.get(name, "-")), _number(values[name]), _number(before.get(name))]
-                    for name in sorted(values, key=lambda name: (values[name], name))  # the weakest first
-                ],
-                right=(1, 2, 3),
-            ),
+            _table([kind, "this version", champion if old else "", "cases"], rows),
         ]
     return "\n\n".join(sections)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
-    rule = ["--:" if column in right else ":--" for column in range(len(header))]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in (header, rule, *rows))
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown table; a column without a header is left out."""
+    lines = [
+        [cell.replace("|", "/") for name, cell in zip(header, row, strict=True) if name]
+        for row in (header, ["---"] * len(header), *rows)
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _number(value: float | None) -> str:

@@ -32,7 +32,8 @@ def server_environment(port: int) -> dict[str, str]:
 
     Its page must be told where its API is: Prefect reads that from the settings, not from `--port`, and calls 4200 otherwise.
     """
-    return watched_environment() | _quiet() | {"PREFECT_SERVER_UI_API_URL": api_url(port)}
+    page = {"PREFECT_SERVER_UI_API_URL": api_url(port), "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false"}
+    return watched_environment() | _quiet() | page
 
 
 def _quiet() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,5 +57,4 @@ def served_pages(home: Path, log: Path) -> Iterator[dict[str, str]]:
 
 def addresses(output: str) -> dict[str, str]:
     """What `aura ui` printed: page to address."""
-    lines = (line.split(": ", 1) for line in output.splitlines() if ": http" in line)
-    return {name: address.strip() for name, address in lines}
+    return dict(re.findall(r"^(\w+): +(http\S+)$", output, re.MULTILINE))

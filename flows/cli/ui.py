@@ -20,7 +20,7 @@ from flows.cli.options import ProfileOption, SetOption
 from flows.profile import load_profile
 
 _RUNS = "/#/experiments?workflowType=machine_learning"
-"""MLflow's list of experiments as model training: at its root the page opens for applications of language models."""
+"""MLflow's list of experiments as model training, also on a server that knows nothing of `flows.mlflow_page`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +76,12 @@ def _mlflow_page(tracking: TrackingSettings) -> Page:
     if uri.startswith(("http://", "https://")):
         return Page(name="mlflow", address=f"{uri.rstrip('/')}{_RUNS}")
     port = free_port()
-    server = ("mlflow", "server", "--workers", "1", "--backend-store-uri", uri, "--host", "127.0.0.1")
+    server = ("mlflow", "server", "--app-name", "aura", "--workers", "1", "--backend-store-uri", uri)
     return Page(
         name="mlflow",
         address=f"http://127.0.0.1:{port}{_RUNS}",
         health=f"http://127.0.0.1:{port}/health",
-        command=tuple(watched(*server, "--port", str(port))),
+        command=tuple(watched(*server, "--host", "127.0.0.1", "--port", str(port))),
         environment=watched_environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "1"},
     )
 

@@ -47,6 +47,7 @@ def test_description_metrics_and_logged_model_are_written_once_however_often_it_
     assert f"run_uuid={version.run_id}" in description
     run = client.get_run(version.run_id)
     assert run.info.run_name == "detection v1"
+    assert run.data.tags["mlflow.note.content"] == description
     assert run.data.metrics == {"test/ap50": 0.5, "test/topic/a_b": 1.0}
     assert len(client.get_metric_history(version.run_id, "test/ap50")) == 1
     (model,) = client.search_logged_models([run.info.experiment_id])

@@ -48,14 +48,15 @@ def test_mlflows_page_of_a_champion_has_its_figures_and_pictures(
     # The night that promoted it is the first that ended.
     outcome = results(nights)[0]["models"][model]
     page.goto(f"{pages['mlflow'].split('#')[0]}#/models/sample.{model}/versions/{outcome['version']}")
-    card = page.get_by_test_id("model-version-description-section")
-    expect(card).to_contain_text(f"{outcome['verdict']}: {outcome['reasons'][0]}")
+    card = page.get_by_test_id("note-editor-preview-content")
+    expect(card).to_contain_text(f"{outcome['challenger']:.4f}, {outcome['verdict']}: {outcome['reasons'][0]}")
     deciding = card.locator("tr:has(strong)")
     expect(deciding.get_by_role("cell").nth(0)).to_have_text(outcome["metric"])
     expect(deciding.get_by_role("cell").nth(1)).to_have_text(f"{outcome['challenger']:.4f}")
-    for picture in card.get_by_role("img").all():
+    pictures = card.locator("img")
+    expect(pictures.first).to_be_visible()
+    for picture in pictures.all():
         page.wait_for_function("image => image.naturalWidth > 100", arg=picture.element_handle())
-    expect(card.get_by_role("img").first).to_be_visible()
 
 
 def test_mlflows_page_opens_on_the_trainings(page: Page, pages: dict[str, str]) -> None:

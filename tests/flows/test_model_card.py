@@ -28,11 +28,11 @@ def card(champion: dict[str, Any] | None, before: ModelVersion | None) -> list[s
 
 def test_it_says_the_verdict_and_puts_the_deciding_metric_first() -> None:
     lines = card(None, None)
-    assert lines[0] == "**promoted**: one; two"
+    assert lines[0] == "ap50 0.5000, promoted: one; two"
     assert "## Metrics on the test split (60 cases)" in lines
-    header = lines.index("| metric | this version | champion | what it says |")
-    assert lines[header + 2].startswith("| **ap50** | 0.5000 | - | mean average precision at IoU 0.5; ")
-    assert lines[header + 3].startswith("| ap | 0.2500 | - | ")
+    header = lines.index("| metric | this version | what it says |")
+    assert lines[header + 2].startswith("| **ap50** | 0.5000 | mean average precision at IoU 0.5; ")
+    assert lines[header + 3].startswith("| ap | 0.2500 | ")
 
 
 def test_the_champion_is_named_where_it_is_what_the_comparison_was_made_with() -> None:
@@ -47,7 +47,7 @@ def test_the_champion_is_named_where_it_is_what_the_comparison_was_made_with() -
 def test_slices_stand_with_the_weakest_first_and_cannot_break_the_table() -> None:
     lines = card(None, None)
     at = lines.index("## ap50 per category")
-    assert lines[at + 4 : at + 6] == ["| tops/tees | - | 0.1250 | - |", "| shoes | 31 | 0.9000 | - |"]
+    assert lines[at + 4 : at + 6] == ["| tops/tees | 0.1250 | - |", "| shoes | 0.9000 | 31 |"]
 
 
 def test_metrics_are_logged_in_sections_of_charts() -> None:

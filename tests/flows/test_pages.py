@@ -78,23 +78,23 @@ def test_it_opens_as_model_training_and_lists_the_runs_by_version(page: Page, ml
     page.get_by_role("link", name="sample/detection").click()
     expect(page.get_by_role("link", name="detection v2").first).to_be_visible()
     expect(page.get_by_text("Runs", exact=True).first).to_be_visible()
-    expect(page.get_by_text("Traces", exact=True)).to_have_count(0)
+    expect(page.get_by_text("Agent versions")).to_have_count(0)
 
 
 def test_an_experiment_opens_as_model_training_for_someone_with_a_link(page: Page, mlflow: str) -> None:
     page.goto(f"{mlflow.split('#')[0]}#/experiments/1")
     expect(page.get_by_role("link", name="detection v2").first).to_be_visible()
-    expect(page.get_by_text("Traces", exact=True)).to_have_count(0)
+    expect(page.get_by_text("Agent versions")).to_have_count(0)
 
 
 def test_the_page_of_a_version_has_verdict_figures_slices_and_pictures(page: Page, mlflow: str) -> None:
     page.goto(f"{mlflow.split('#')[0]}#/models/sample.detection/versions/2")
-    card = page.get_by_test_id("model-version-description-section")
-    expect(card).to_contain_text("promoted: ap50 rises from 0.414 to 0.524")
+    card = page.get_by_test_id("note-editor-preview-content")
+    expect(card).to_contain_text(f"ap50 {AP50[1]}, promoted: ap50 rises from 0.414 to 0.524")
     row = card.get_by_role("row").filter(has_text="ap50").filter(has_text="mean average precision at IoU 0.5")
     expect(row.get_by_role("cell")).to_have_text(["ap50", AP50[1], AP50[0], re.compile("higher is better")])
-    expect(card.get_by_role("row").filter(has_text="shoes").get_by_role("cell").nth(1)).to_have_text("31")
-    picture = card.get_by_role("img", name="boxes")
+    expect(card.get_by_role("row").filter(has_text="shoes").get_by_role("cell").nth(3)).to_have_text("31")
+    picture = card.locator("img")
     expect(picture).to_be_visible()
     page.wait_for_function("image => image.naturalWidth === 60", arg=picture.element_handle())
 
@@ -102,10 +102,12 @@ def test_the_page_of_a_version_has_verdict_figures_slices_and_pictures(page: Pag
 def test_two_nights_stand_side_by_side(page: Page, mlflow: str) -> None:
     page.goto(f"{mlflow.split('#')[0]}#/experiments/1")
     for name in ("detection v1", "detection v2"):
-        page.get_by_role("row").filter(has_text=name).get_by_role("checkbox").first.check()
+        # By force: the box lies under the row's own layer of the table.
+        page.get_by_role("row").filter(has_text=name).get_by_role("checkbox").first.check(force=True)
     page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("link", name="test/ap50", exact=True)).to_be_visible()
     for figure in AP50:
-        expect(page.get_by_text(figure).first).to_be_visible()
+        expect(page.get_by_text(f"{float(figure):.3f}", exact=True).first).to_be_visible()
 
 
 def test_the_models_of_an_experiment_show_what_they_were_judged_by(page: Page, mlflow: str) -> None:

@@ -132,8 +132,8 @@ def test_a_judged_version_shows_its_verdict_and_figures_on_mlflows_page(
     outcome = judge_candidate(workspace, registry, "outfits")
     client = MlflowClient(registry.uri)
     version = client.get_model_version(registry.name("outfits"), "1")
-    assert version.description.startswith(f"**rejected**: {outcome.reasons[0]}")
-    assert "| **fitb** | 0.6000 | - | share of blanks filled rightly" in version.description
+    assert version.description.startswith(f"fitb 0.6000, rejected: {outcome.reasons[0]}")
+    assert "| **fitb** | 0.6000 | share of blanks filled rightly" in version.description
     run = client.get_run(version.run_id)
     assert (run.info.run_name, run.data.metrics) == ("outfits v1", {"test/fitb": 0.6})
 
