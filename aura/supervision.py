@@ -34,10 +34,14 @@ def die_with_parent() -> None:
     Does nothing without that variable.
     """
     pid = os.environ.get(RUN_PID)
-    if not pid:
-        return
+    if pid:
+        die_with(int(pid))
+
+
+def die_with(pid: int) -> None:
+    """End this process, and what it has started, within about a second after another process has ended."""
     try:
-        parent = psutil.Process(int(pid))
+        parent = psutil.Process(pid)
     except psutil.NoSuchProcess:
         os._exit(3)
     threading.Thread(target=_watch, args=(parent,), daemon=True, name="run-watch").start()

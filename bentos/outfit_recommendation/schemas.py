@@ -22,7 +22,9 @@ class OutfitItem(BaseModel):
     item_id: str | None = None
     category: Category | None = None
     title: str = Field(default="", max_length=300)
-    image_base64: str | None = Field(default=None, description="JPEG, PNG or WEBP of the garment alone, base64")
+    image_base64: str | None = Field(
+        default=None, description="a picture of the garment alone, as the base64 of its file"
+    )
 
     @model_validator(mode="after")
     def _described(self) -> Self:

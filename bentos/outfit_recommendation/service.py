@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import bentoml
@@ -21,10 +20,8 @@ from bentos.outfit_recommendation.schemas import (
 from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
 from bentos.serving.assets import Assets, open_assets
 from bentos.serving.bentoml_options import service_options
+from bentos.serving.decoders import ImageDecoder
 from bentos.serving.errors import raise_failure
-from bentos.serving.images import decode_base64
-from bentos.serving.messages import RgbImage
-from bentos.serving.settings import ServingSettings
 
 app = make_app("Aura outfit recommendation", "Scores outfits and finds what completes them.")
 
@@ -41,12 +38,17 @@ class OutfitRecommendation:
         die_with_parent()
         self._assets = assets or open_assets()
         self._runner: Runner = runner or self.runner.to_async
+        self._decoder = ImageDecoder(self._assets.serving)
         apply_limits(app, self._assets.serving)
+
+    @bentoml.on_shutdown
+    def end_decoders(self) -> None:
+        self._decoder.close()
 
     @app.post("/recommend")
     async def recommend(self, request: RecommendRequest) -> Recommendation:
         """Catalog items that complete the outfit, per wanted category."""
-        items = await asyncio.to_thread(_garments, request.items, self._assets.serving)
+        items = await _garments(request.items, self._decoder)
         wanted = CompleteOutfit(items=items, targets=request.targets, k=request.k)
         found = raise_failure(await self._runner.recommend(request=wanted))
         return Recommendation(targets=found.targets, model=found.model)
@@ -54,7 +56,7 @@ class OutfitRecommendation:
     @app.post("/evaluate")
     async def evaluate(self, request: EvaluateRequest) -> OutfitEvaluation:
         """How well the garments go together, and which of them helps or hurts."""
-        items = await asyncio.to_thread(_garments, request.items, self._assets.serving)
+        items = await _garments(request.items, self._decoder)
         [answer] = await self._runner.evaluate(outfits=[JudgeOutfit(items=items)])
         judged = raise_failure(answer)
         return OutfitEvaluation(score=judged.score, items=judged.items, model=judged.model)
@@ -66,13 +68,13 @@ class OutfitRecommendation:
         return Health(profile=self._assets.profile, model=status.model, catalog_items=status.catalog_items)
 
 
-def _garments(items: Sequence[OutfitItem], limits: ServingSettings) -> list[Garment]:
+async def _garments(items: Sequence[OutfitItem], decoder: ImageDecoder) -> list[Garment]:
     """The caller's items with their images decoded and checked."""
-    return [_garment(item, limits, f"items.{position}.image_base64") for position, item in enumerate(items)]
+    return [await _garment(item, decoder, f"items.{position}.image_base64") for position, item in enumerate(items)]
 
 
-def _garment(item: OutfitItem, limits: ServingSettings, where: str) -> Garment:
-    image = RgbImage.of(decode_base64(item.image_base64, limits, where)) if item.image_base64 else None
+async def _garment(item: OutfitItem, decoder: ImageDecoder, where: str) -> Garment:
+    image = (await decoder.decode_base64(item.image_base64, where)).pixels if item.image_base64 else None
     return Garment(item_id=item.item_id, category=item.category, title=item.title, image=image)
 
 

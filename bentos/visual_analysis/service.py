@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import bentoml
 from fastapi import File, Query, UploadFile
 
+from aura.pictures import FORMATS
 from aura.supervision import die_with_parent
 from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
 from bentos.serving.assets import Assets, open_assets
 from bentos.serving.bentoml_options import service_options
+from bentos.serving.decoders import ImageDecoder
 from bentos.serving.errors import raise_failure
-from bentos.serving.images import decode, refuse_large
-from bentos.serving.messages import RgbImage
+from bentos.serving.images import refuse_large
 from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, Runner
 from bentos.visual_analysis.model import RUNNER_SECONDS, DetectorRunner
 from bentos.visual_analysis.schemas import Analysis, Health
@@ -34,12 +34,17 @@ class VisualAnalysis:
         die_with_parent()
         self._assets = assets or open_assets()
         self._runner: Runner = runner or self.runner.to_async
+        self._decoder = ImageDecoder(self._assets.serving)
         apply_limits(app, self._assets.serving)
+
+    @bentoml.on_shutdown
+    def end_decoders(self) -> None:
+        self._decoder.close()
 
     @app.post("/analyze")
     async def analyze(
         self,
-        image: Annotated[UploadFile, File(description="JPEG, PNG or WEBP")],
+        image: Annotated[UploadFile, File(description=", ".join(FORMATS))],
         threshold: Annotated[
             float | None,
             Query(ge=LEAST_SCORE, le=1, description="least confidence; without it, the best one of each category"),
@@ -47,19 +52,13 @@ class VisualAnalysis:
         similar: Annotated[int, Query(ge=0, le=10, description="catalog items per garment")] = 0,
     ) -> Analysis:
         """Garments of one photo with category, confidence and box; on request with similar catalog items."""
-        limits = self._assets.serving
-        refuse_large(image.size, limits)
-        content = await image.read()
-
-        def decoded() -> RgbImage:
-            return RgbImage.of(decode(content, limits))
-
-        # Decoding a large photo takes long; other requests go on meanwhile.
-        photo = await asyncio.to_thread(decoded)
-        request = AnalyzeRequest(photo=photo, threshold=threshold, similar=similar)
+        refuse_large(image.size, self._assets.serving)
+        photo = await self._decoder.decode(await image.read())
+        request = AnalyzeRequest(photo=photo.pixels, threshold=threshold, similar=similar)
         [answer] = await self._runner.analyze(requests=[request])
         found = raise_failure(answer)
-        return Analysis(width=photo.width_px, height=photo.height_px, garments=found.garments, model=found.model)
+        garments = [garment.model_copy(update={"box": photo.as_sent(garment.box)}) for garment in found.garments]
+        return Analysis(width=photo.width_px, height=photo.height_px, garments=garments, model=found.model)
 
     @app.get("/health")
     async def health(self) -> Health:

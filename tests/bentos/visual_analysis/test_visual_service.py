@@ -139,6 +139,18 @@ def test_a_photo_crosses_the_door_once_and_decoded(
     assert [crop.size for crop in index.crops] == [(10, 10), (1, 1)], "a box of less than a pixel is looked up too"
 
 
+def test_boxes_of_a_large_photo_are_those_of_the_photo_that_was_sent(client: TestClient, detector: Detector) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (6000, 4000)).save(file, "JPEG")
+    answer = client.post("/analyze", files={"image": ("a.jpg", file.getvalue())}).json()
+    [[seen]] = detector.batches
+    assert seen.size == (2048, 1365)
+    assert (answer["width"], answer["height"]) == (6000, 4000)
+    # The stand-in finds a box at 1, 2, 11, 12 of the pixels that it gets.
+    scale = 6000 / 2048, 4000 / 1365
+    assert answer["garments"][0]["box"] == pytest.approx([1 * scale[0], 2 * scale[1], 11 * scale[0], 12 * scale[1]])
+
+
 def test_a_finished_answer_needs_no_second_call(client: TestClient) -> None:
     assert client.get("/health").json() == {"status": "ok", "profile": "sample", "model": MODEL}
     assert analyze(client, similar=1).json()["model"] == MODEL
