@@ -6,8 +6,8 @@ is started through this module, which watches on its behalf:
 
     python -m aura.supervision bentoml serve ...
 
-Workers of such a server watch too (the services in `bentos/` do): they have their own sessions, and outlive a server that
-is killed.
+Workers of such a server watch the server (the services in `bentos/` do): they have their own sessions, and would outlive a
+server that is killed.
 """
 
 from __future__ import annotations
@@ -104,5 +104,7 @@ def watched_environment() -> dict[str, str]:
 
 if __name__ == "__main__":
     die_with_parent()
+    # What a server starts ends with the server: workers that outlived it would keep its port from the one that follows it.
+    os.environ[RUN_PID] = str(os.getpid())
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from aura.paths import home
 from aura.supervision import watched, watched_environment
+from flows.logs import open_log
 from flows.processes import free_port, stop, wait_until_healthy
 
 
@@ -58,10 +59,9 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
         return
     os.environ.update(_quiet())
     log = home() / "logs" / "prefect-server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     port = free_port()
     url = api_url(port)
-    with log.open("w", encoding="utf-8") as stream:
+    with open_log(log) as stream:
         server = subprocess.Popen(
             server_command(port), stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
             env=server_environment(port),

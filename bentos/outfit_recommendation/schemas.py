@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import ItemShare, RecommendedItem
+from bentos.serving import health
 from bentos.serving.messages import ModelVersion
 
 MAX_ITEMS = 12
@@ -68,10 +69,7 @@ class OutfitEvaluation(BaseModel):
     model: ModelVersion
 
 
-class Health(BaseModel):
-    """The service can answer; which versions it answers from."""
+class Health(health.Health):
+    """The service can answer; from which versions, and what it answers without."""
 
-    status: str = "ok"
-    profile: str
-    model: ModelVersion
     catalog_items: int

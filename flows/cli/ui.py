@@ -109,9 +109,10 @@ def page_root(api: str) -> str:
 
 
 def _start(page: Page) -> tuple[subprocess.Popen[bytes], Path]:
+    from flows.logs import open_log
+
     log = home() / "logs" / f"ui-{page.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", encoding="utf-8") as stream:
+    with open_log(log) as stream:
         process = subprocess.Popen(
             page.command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=page.environment,
             cwd=repo_root(),
