@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aura.creation import creating
 from aura.paths import home
 from aura.supervision import watched, watched_environment
 from flows.logs import open_log
@@ -51,7 +52,12 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     """URL of a Prefect API, with the environment of this process pointing to it.
 
     Args:
-        start_seconds: seconds within which a server started here must answer.
+        start_seconds: seconds within which a server started here must answer, and for which it waits for another one that is
+            starting in the same home.
+
+    Raises:
+        StartError: it ended, or did not answer in time.
+        BusyError: the other one has been starting for that long.
     """
     configured = os.environ.get("PREFECT_API_URL")
     if configured:
@@ -61,19 +67,22 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     log = home() / "logs" / "prefect-server.log"
     port = free_port()
     url = api_url(port)
-    with open_log(log) as stream:
-        server = subprocess.Popen(
-            server_command(port), stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
-            env=server_environment(port),
-        )  # fmt: skip
+    server: subprocess.Popen[bytes] | None = None
     try:
-        wait_until_healthy(f"{url}/health", server, log, start_seconds)
+        with creating(home() / "prefect" / "prefect.db", start_seconds):
+            with open_log(log) as stream:
+                server = subprocess.Popen(
+                    server_command(port), stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
+                    env=server_environment(port),
+                )  # fmt: skip
+            wait_until_healthy(f"{url}/health", server, log, start_seconds)
         os.environ["PREFECT_API_URL"] = url
         yield url
     finally:
         _send_last_logs()
         os.environ.pop("PREFECT_API_URL", None)
-        stop(server)
+        if server is not None:
+            stop(server)
 
 
 def _send_last_logs() -> None:

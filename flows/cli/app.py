@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from aura.errors import AuraError, SettingsError
+from aura.paths import check_temporary_folder, home
 from flows.cli import data, index, models, serve, status, ui
 from flows.cli.options import ProfileOption, SetOption
 from flows.profile import load_profile
@@ -42,6 +43,7 @@ def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> N
     from flows.prefect_server import prefect_api
 
     settings = load_profile(profile, overrides or ())  # before the server starts, so that a wrong setting fails at once
+    check_temporary_folder()
     console = Console()
     with prefect_api(settings.night.prefect_start_seconds):
         # Imported here: Prefect reads its environment when it is imported.
@@ -126,6 +128,8 @@ def main() -> None:
     """Run the command line; an `AuraError` becomes two readable lines and exit code 2."""
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     try:
+        if os.environ.get("AURA_HOME"):  # a relative one would be another folder for every process started from here
+            os.environ["AURA_HOME"] = str(home())
         app()
     except AuraError as error:
         console = Console(stderr=True)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from aura.artifact import write_text
 from aura.errors import ServiceError
-from aura.paths import home, profile_paths
+from aura.paths import check_temporary_folder, home, profile_paths
 from aura.supervision import watched
 from flows.cli.options import ProfileOption, SetOption
 from flows.profile import Profile, load_profile
@@ -39,6 +39,7 @@ def serve(
     from flows.package import bento_environment
 
     settings = load_profile(profile, overrides or ())
+    check_temporary_folder()
     registry = Registry(settings.tracking, settings.profile)
     chosen = [_known(name, list(SERVICES)) for name in only] if only else list(SERVICES)
     console = Console()
