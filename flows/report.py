@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from aura.artifact import write_json, write_text
+from flows.gate import interval
 from flows.promotion import Outcome
 from flows.stages import StageResult
 
@@ -72,6 +73,35 @@ def _index_line(index: dict[str, Any]) -> str:
     return f"release {index['version'] or '-'}, {index['verdict']}; {metrics}"
 
 
+def _judging_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    """The differences that the verdicts rest on: whole half first, then the controls, then the slices."""
+    rows = []
+    for outcome in outcomes:
+        judging = outcome.judging
+        for beside, differences in {"champion": judging.get("champion"), **judging.get("controls", {})}.items():
+            for name, difference in (differences or {}).items():
+                cases = judging["sizes"].get(name, judging["cases"])
+                unit = "" if name in judging["sizes"] else f" {judging['unit']}"
+                rows.append(
+                    f"| {outcome.model} | {name} | {beside} | {interval(difference)} | {difference['finding']} "
+                    f"| {_number(difference['detectable'])} | {cases}{unit} |"
+                )
+    if not rows:
+        return []
+    return [
+        "## Judging",
+        "",
+        "Challenger less champion, and less each control that needs no training, on the half of the test split that the figures "
+        "above do not come from: paired bootstrap, 95 % interval. A true gain of the size in the sixth column is found four "
+        "times in five.",
+        "",
+        "| model | metric | beside | difference | finding | detectable | cases |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
 def to_markdown(report: NightReport, folder: Path) -> str:
     """Report as Markdown; picture links are relative to `folder`."""
     lines = [f"# Night of {report.title}", ""]
@@ -96,6 +126,7 @@ def to_markdown(report: NightReport, folder: Path) -> str:
         for outcome in report.outcomes
     ]
     lines += ["", *(f"- {outcome.model}: {'; '.join(outcome.reasons)}" for outcome in report.outcomes), ""]
+    lines += _judging_lines(report.outcomes)
     lines += ["## Index", "", _index_line(report.index), "", "## Bentos", ""]
     lines += [f"- {service}: `{tag}`, answered" for service, tag in report.bentos.items()] or ["none built"]
     lines += ["", "## Stages", "", "| stage | seconds | |", "|---|---|---|"]

@@ -20,19 +20,21 @@ from training.settings import RunSettings, TrainerSettings
 
 
 class GateRule(Section):
-    """When a challenger of one model is good enough. For every metric named here, higher is better."""
+    """When a challenger of one model takes the champion's place. For every metric named here, higher is better."""
 
     metric: str
-    floor: float = 0.0
-    """Smallest value of `metric` that may serve at all: what is worth serving depends on the data, so a profile sets it."""
-    min_gain: float = Field(default=0.01, ge=0)
-    """Gain over the champion, relative to the champion's value, below which the champion stays."""
-    max_slice_drop: float = Field(default=0.3, gt=0)
-    """Largest absolute fall of the metric in one slice (category, photo type)."""
-    min_slice_size: int = Field(default=20, ge=1)
-    """Test cases below which a slice is not compared: chance decides a slice of six boxes."""
     compare: str = ""
     """Metric that challenger and champion are compared by, when it is not `metric`."""
+    beat_controls: bool = True
+    """Whether a model must be better, by more than chance, than every control that needs no training."""
+    floor: float | None = None
+    """Value of `metric` below which nothing serves, whatever the controls reach."""
+    min_gain: float = Field(default=0.01, ge=0)
+    """Gain over the champion, relative to the champion's value, that is not worth a change, however certain it is."""
+    max_slice_drop: float = Field(default=0.3, gt=0)
+    """Largest absolute fall of the metric in one slice (category, topic)."""
+    min_slice_size: int = Field(default=20, ge=1)
+    """Test cases below which a slice has no vote: chance decides a slice of six boxes."""
 
 
 @dataclass(frozen=True, kw_only=True)

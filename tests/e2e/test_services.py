@@ -64,8 +64,8 @@ def test_health_names_the_version_that_answers(vision: httpx.Client, outfits: ht
 
 def test_metrics_of_a_service_are_its_own(urls: dict[str, str], nights: Nights) -> None:
     for name, url in urls.items():
-        assert httpx.get(f"{url}/health", timeout=10).status_code == 200
-        metrics = httpx.get(httpx.URL(url).join("/metrics"), timeout=10).text
+        assert httpx.get(f"{url}/health", timeout=60).status_code == 200
+        metrics = httpx.get(httpx.URL(url).join("/metrics"), timeout=60).text
         counted = set(re.findall(r'aura_requests_total{[^}]*route="/api/v1/([\w-]+)/', metrics))
         runners = set(re.findall(r'runner_name="(\w+)"', metrics))
         assert (counted, runners) == ({name.replace("_", "-")}, {f"{name}_model"})

@@ -22,6 +22,8 @@ from flows.workspace import Workspace
 from inference.outfits.smoke_test import SMOKE_TEST
 from inference.smoke_test import record
 from tests.inference.outfits.conftest import embedder, saved, towers
+from tests.training.paired_cases import mean_of
+from training.evaluate import judging
 
 __all__ = ["embedder", "saved", "towers"]  # fixtures
 
@@ -43,11 +45,12 @@ def register(registry: Registry, folder: Path, candidate: str) -> ModelVersion:
 
 def write_metrics(workspace: Workspace, candidate: str, champion: str | None, fitb: float = 0.6) -> None:
     metrics = {"metrics": {"fitb": fitb}, "slices": {}}
+    model = mean_of([fitb] * 4, metric="fitb", unit="outfits")
     write_json(
         workspace.folder / "metrics" / "test" / "outfits.json",
         {
             "candidate_id": candidate, "champion_candidate_id": champion, "seconds": 1.0, "challenger": metrics,
-            "champion": metrics if champion else None,
+            "champion": metrics if champion else None, "judging": judging(model, model if champion else None, {}, seed=7),
         },
     )  # fmt: skip
     write_json(workspace.folder / "metrics" / "train" / "outfits.json", {"seconds": 2.0})

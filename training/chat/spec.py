@@ -16,7 +16,7 @@ from training.spec import GateRule, ModelSpec
 class ChatGate(GateRule):
     """When an adapter is good enough."""
 
-    metric: Literal["loss_reduction", "loss_reduction_low"] = "loss_reduction"
+    metric: Literal["loss_reduction"] = "loss_reduction"
     compare: Literal["char_probability", "loss_reduction"] = "char_probability"
     """`loss_reduction` is relative to the base and prompt of each artifact; artifacts of different bases can only be
     compared by the probability of the text."""

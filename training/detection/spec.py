@@ -14,7 +14,7 @@ from training.spec import GateRule, ModelSpec
 class DetectionGate(GateRule):
     """When a detector is good enough."""
 
-    metric: Literal["ap50", "ap", "precision_served", "recall_served"] = "ap50"
+    metric: Literal["ap50"] = "ap50"
 
 
 def _train(settings: DetectionSettings, context: TrainContext) -> dict[str, float]:

@@ -21,6 +21,7 @@ from inference.chat.model import ChatModel
 from inference.chat.prompt import PromptBuilder
 from inference.chat.scoring import answer_nats
 from tests.training.chat.conftest import new_context
+from training import paired
 from training.chat.data import ChatDataModule, read_cases
 from training.chat.evaluate import evaluate
 from training.chat.module import ChatModule
@@ -127,7 +128,7 @@ def test_the_curve_survives_a_resume_with_the_checkpoint() -> None:
 
 
 def test_evaluation_compares_both_on_the_test_split(
-    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings
+    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, _ = artifact
     result = evaluate(folder / "out", prepared, settings, seed=7)
@@ -140,6 +141,15 @@ def test_evaluation_compares_both_on_the_test_split(
     assert set(result.slices["topic"]) == {"seasons"}
     assert result.slice_sizes == {"topic": {"seasons": 4}, "turn": {"first": 6}}
     assert evaluate(folder / "out", prepared, settings, seed=7) == result
+    # So few conversations are not parted.
+    assert result.judged.values["char_probability"] == pytest.approx(metrics["char_probability"])
+    assert result.judged.values["loss_reduction"] == pytest.approx(metrics["loss_reduction"])
+    assert result.judged.sizes == {"topic seasons": 4, "turn first": 6}
+    assert result.controls["base"].values["loss_reduction"] == 0
+    monkeypatch.setattr(paired, "_MIN_HALF", 1)
+    parted = evaluate(folder / "out", prepared, settings, seed=7)
+    assert 0 < len(parted.judged.cases) < len(result.judged.cases)
+    assert parted.n < result.n
 
 
 def test_what_compares_artifacts_is_the_probability_per_character_of_the_answers(
