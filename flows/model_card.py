@@ -29,11 +29,12 @@ def version_page(
         description=_card(
             spec, comparison, verdict, f"champion (v{champion.version})" if champion and known else "champion"
         ),
-        metrics={f"{_SPLIT}/{name}": value for name, value in challenger["metrics"].items()}
+        metrics={f"{_SPLIT}/{name}": value for name, value in challenger["metrics"].items() if value is not None}
         | {
             f"{_SPLIT}/{kind}/{name.replace('/', '_')}": value
             for kind, values in challenger["slices"].items()
             for name, value in values.items()
+            if value is not None
         },
     )
 
@@ -51,7 +52,7 @@ def _card(spec: ModelSpec, comparison: Mapping[str, Any], verdict: Verdict, cham
     sections = [
         # The list of versions shows the first words alone.
         f"{verdict.metric} {_number(verdict.challenger)}, {verdict.label}: {'; '.join(verdict.reasons)}",
-        f"## Metrics on the {_SPLIT} split{cases}",
+        f"## Metrics on the reported half of the test split{cases}",
         _table(["metric", "this version", champion if old else "", "what it says"], rows),
     ]
     for kind, values in new["slices"].items():
@@ -59,7 +60,7 @@ def _card(spec: ModelSpec, comparison: Mapping[str, Any], verdict: Verdict, cham
         before = old["slices"].get(kind, {}) if old else {}
         rows = [
             [name, _number(values[name]), _number(before.get(name)), str(sizes.get(name, "-"))]
-            for name in sorted(values, key=lambda name: (values[name], name))  # the weakest first
+            for name in sorted(values, key=lambda name: (values[name] or 0.0, name))  # the weakest first
         ]
         sections += [
             f"## {spec.slice_metric or 'slices'} per {kind}",

@@ -29,7 +29,7 @@ def card(champion: dict[str, Any] | None, before: ModelVersion | None) -> list[s
 def test_it_says_the_verdict_and_puts_the_deciding_metric_first() -> None:
     lines = card(None, None)
     assert lines[0] == "ap50 0.5000, promoted: one; two"
-    assert "## Metrics on the test split (60 cases)" in lines
+    assert "## Metrics on the reported half of the test split (60 cases)" in lines
     header = lines.index("| metric | this version | what it says |")
     assert lines[header + 2].startswith("| **ap50** | 0.5000 | mean average precision at IoU 0.5; ")
     assert lines[header + 3].startswith("| ap | 0.2500 | ")
