@@ -29,12 +29,14 @@ from aura.artifact import content_hash, replace_dir
 from aura.errors import DamagedArtifactError, RegistryError, RegistryUnavailableError
 from aura.scratch import scratch_folder
 from aura.tracking import TrackingSettings, experiment_id, run_is_active, tracking_uri
+from aura.version_page import VersionPage, publish
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ARTIFACT_HASH = "artifact_hash"
 """Tag of a version: hash of the files that were registered, and that every copy of it must have."""
 _ARTIFACT_PATH = "model"
 _ANSWER_SECONDS = 10.0
+_ALIASES = "`champion` serves, `previous` served before it, `challenger` is the newest candidate."
 _DAMAGED = (
     "roll back or promote another version (`aura models list`), or delete this one on MLflow's page: the next night then "
     "registers its candidate again"
@@ -140,7 +142,7 @@ class Registry:
                 self._client.log_artifacts(run_id, str(attachments), "lineage")
             source = f"{self._client.get_run(run_id).info.artifact_uri}/{_ARTIFACT_PATH}"
             if not self._client.search_registered_models(f"name='{self.name(model)}'"):
-                self._client.create_registered_model(self.name(model))
+                self._client.create_registered_model(self.name(model), description=_ALIASES)
             made = self._client.create_model_version(
                 self.name(model), source=source, run_id=run_id, tags={**tags, ARTIFACT_HASH: content_hash(artifact)}
             )
@@ -150,6 +152,11 @@ class Registry:
         with self._reachable():
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.name(version.model), version.version, key, value)
+
+    def publish(self, version: ModelVersion, page: VersionPage) -> None:
+        """Write what MLflow's pages show of a version; it can be repeated."""
+        with self._reachable():
+            publish(self._client, self._client.get_model_version(self.name(version.model), version.version), page)
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
         with self._reachable():
@@ -265,7 +272,9 @@ class Registry:
 
     def _new_run(self, model: str) -> str:
         experiment = experiment_id(self._client, self._settings, f"{self._namespace}/{model}")
-        return str(self._client.create_run(experiment, run_name=f"{model}-import").info.run_id)
+        run_id = str(self._client.create_run(experiment, run_name=f"{model}-import").info.run_id)
+        self._client.set_terminated(run_id)  # it only holds files: on MLflow's page it would be running for ever
+        return run_id
 
     def _aliases(self, model: str) -> dict[str, list[str]]:
         """Version number to aliases; searching versions does not return them."""

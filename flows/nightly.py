@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -115,7 +116,8 @@ def _keep_pictures(workspace: Workspace, name: str) -> list[Path]:
 
 def _publish(report: NightReport, workspace: Workspace) -> None:
     write_report(report, workspace.paths.reports, night_tag(report.started))
+    # Without the pictures: they are files of this machine, which Prefect's page cannot show.
     create_markdown_artifact(
-        key=f"nightly-{report.profile}", markdown=to_markdown(report, workspace.paths.reports),
+        key=f"nightly-{report.profile}", markdown=to_markdown(replace(report, pictures=()), workspace.paths.reports),
         description="Report of the night",
     )  # fmt: skip

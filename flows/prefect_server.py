@@ -19,6 +19,34 @@ from flows.logs import open_log
 from flows.processes import free_port, stop, wait_until_healthy
 
 
+def api_url(port: int) -> str:
+    """Address of the API of a server started here."""
+    return f"http://127.0.0.1:{port}/api"
+
+
+def server_command(port: int) -> list[str]:
+    """Command of a server on the home folder's store; give it `server_environment(port)`."""
+    return watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+
+
+def server_environment(port: int) -> dict[str, str]:
+    """Environment of a server on `port`.
+
+    Its page must be told where its API is: Prefect reads that from the settings, not from `--port`, and calls 4200 otherwise.
+    """
+    page = {"PREFECT_SERVER_UI_API_URL": api_url(port), "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false"}
+    return watched_environment() | _quiet() | page
+
+
+def _quiet() -> dict[str, str]:
+    return {
+        "PREFECT_HOME": str(home() / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "INFO"),
+    }
+
+
 @contextmanager
 def prefect_api(start_seconds: float) -> Iterator[str]:
     """URL of a Prefect API, with the environment of this process pointing to it.
@@ -35,24 +63,18 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     if configured:
         yield configured
         return
-    quiet = {
-        "PREFECT_HOME": str(home() / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "INFO"),
-    }
-    os.environ.update(quiet)
+    os.environ.update(_quiet())
     log = home() / "logs" / "prefect-server.log"
     port = free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    command = watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+    url = api_url(port)
     server: subprocess.Popen[bytes] | None = None
     try:
         with creating(home() / "prefect" / "prefect.db", start_seconds):
             with open_log(log) as stream:
                 server = subprocess.Popen(
-                    command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=watched_environment()
-                )
+                    server_command(port), stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
+                    env=server_environment(port),
+                )  # fmt: skip
             wait_until_healthy(f"{url}/health", server, log, start_seconds)
         os.environ["PREFECT_API_URL"] = url
         yield url

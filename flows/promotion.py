@@ -23,6 +23,7 @@ from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, ModelVersion, Reg
 from aura.scratch import scratch_folder
 from aura.tracking import recorded_run
 from flows.gate import Verdict, judge
+from flows.model_card import version_page
 from flows.workspace import Workspace
 from training.models import MODELS
 
@@ -87,6 +88,7 @@ def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Out
         if verdict.promote:
             registry.promote(model, version.version)
         reasons, label = verdict.reasons, verdict.label
+        registry.publish(version, version_page(MODELS[model], version.version, comparison, verdict, champion_before))
         registry.tag(version, {"verdict": label, "reasons": "; ".join(reasons), JUDGED: "true"})
     serving = registry.at(model, CHAMPION)
     champion = verdict.champion

@@ -7,7 +7,7 @@ so its module imports nothing heavy: training and evaluation are imported by the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class ModelSpec:
         data_folders: folders below the prepared data that training and evaluation read.
         train: trains into `TrainContext.out_dir` and returns validation metrics.
         evaluate: (artifact directory, prepared data, settings, seed) -> metrics on the test split.
+        metrics: each metric of `evaluate` to what it says, with its range or unit and which way is better.
+        slice_metric: the metric whose values `Evaluation.slices` holds.
         gate: the gate's rule, whose floor a profile sets.
         smoke_test: fixed inputs that every copy of an artifact must answer as the trained model did.
     """
@@ -58,6 +60,8 @@ class ModelSpec:
     evaluate: Callable[[Path, Path, Any, int], Evaluation]
     gate: type[GateRule]
     smoke_test: SmokeTest
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    slice_metric: str = ""
 
     @property
     def entries(self) -> tuple[str, ...]:

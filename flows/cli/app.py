@@ -13,7 +13,7 @@ from rich.console import Console
 
 from aura.errors import AuraError, SettingsError
 from aura.paths import check_temporary_folder, home
-from flows.cli import data, index, models, serve, status
+from flows.cli import data, index, models, serve, status, ui
 from flows.cli.options import ProfileOption, SetOption
 from flows.profile import load_profile
 from training.models import MODELS
@@ -31,7 +31,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(index.app, name="index")
 app.command("serve")(serve.serve)
 app.command("status")(status.status)
-app.command("ui")(serve.ui)
+app.command("ui")(ui.ui)
 
 
 @app.command()

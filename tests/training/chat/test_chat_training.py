@@ -28,6 +28,7 @@ from training.chat.module import ChatModule
 from training.chat.plots import CurveRecorder, LossCurve
 from training.chat.qlora import build_model
 from training.chat.settings import ChatSettings
+from training.chat.spec import SPEC
 from training.chat.train import train
 from training.context import TrainContext
 from training.trainer import build_trainer, resume_path
@@ -133,6 +134,7 @@ def test_evaluation_compares_both_on_the_test_split(
     result = evaluate(folder / "out", prepared, settings, seed=7)
     assert result.n == 8
     metrics = result.metrics
+    assert set(metrics) == set(SPEC.metrics)
     assert metrics["loss_reduction"] == pytest.approx(1 - metrics["answer_loss"] / metrics["base_answer_loss"])
     assert metrics["loss_reduction_low"] <= metrics["loss_reduction"] <= metrics["loss_reduction_high"]
     assert set(result.slices) == {"topic", "turn"}

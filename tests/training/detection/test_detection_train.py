@@ -24,6 +24,7 @@ from training.detection.data import DetectionData
 from training.detection.evaluate import evaluate
 from training.detection.module import DetectionModule
 from training.detection.settings import DetectionSettings
+from training.detection.spec import SPEC
 from training.detection.train import train
 from training.detection.warm_start import initial_model
 
@@ -83,6 +84,7 @@ def test_a_training_writes_artifact_plots_and_metrics(
 
     result = evaluate(context.out_dir, context.data_dir, quick, seed=1)
     assert result.n == 6
+    assert set(result.metrics) == set(SPEC.metrics)
     assert set(result.slices["category"]) == {"tops", "shoes", "bags"}
     assert result.slices["photo type"] == {"photo": result.metrics["ap50"]}
     assert result.slice_sizes["photo type"] == {"photo": 6}

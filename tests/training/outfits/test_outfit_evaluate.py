@@ -27,6 +27,7 @@ from training.outfits import train as whole_training
 from training.outfits.data import OutfitTables, open_item, read_tables
 from training.outfits.evaluate import CachedOutfitModel, evaluate
 from training.outfits.module import CachedNetwork
+from training.outfits.spec import SPEC
 from training.paired import differences
 
 _QUESTIONS = 2000
@@ -146,6 +147,7 @@ def test_images_are_closed(untrained: Path, tables: OutfitTables, monkeypatch: p
 
 def test_what_no_training_outfit_holds_has_a_metric_of_its_own(untrained: Path, prepared: Path) -> None:
     result = evaluate(untrained, prepared, quick_settings(max_questions=_QUESTIONS), seed=7)
+    assert set(result.metrics) == set(SPEC.metrics)
     # Tops and bottoms have one outfit each, shoes are shared with the training outfits.
     assert result.metrics["unseen_questions"] == 2 * COUNTS["test"]
     clothes = [result.slices["category"][name] for name in ("tops", "bottoms")]
