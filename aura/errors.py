@@ -6,6 +6,7 @@ services turn them into one error body. A programmer's mistake is a `ValueError`
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +55,19 @@ def _kinds(kind: type[AuraError]) -> Iterator[type[AuraError]]:
         yield from _kinds(derived)
 
 
+def told_storage_error(error: OSError) -> StorageError | None:
+    """What to tell of a file that cannot be written or read; None for an error of another kind."""
+    path, reason = error.filename or "a file", error.strerror or str(error)
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageError(f"no space is left for {path}: {reason}", hint="free some space on that disk and run again")
+    if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}:
+        return StorageError(
+            f"{path} cannot be used: {reason}",
+            hint="give this account the right to read and write there, or set AURA_HOME to a folder where it has it",
+        )
+    return None
+
+
 class SettingsError(AuraError):
     """A profile, an override or an environment variable is wrong. Lists every problem at once."""
 
@@ -71,6 +85,12 @@ class SnapshotStoreUnavailableError(DataError):
 
     code = "snapshot_store_unavailable"
     transient = True
+
+
+class GitError(DataError):
+    """Git is not installed, or did not do what it was asked to."""
+
+    code = "git_failed"
 
 
 class ForeignFolderError(AuraError):
@@ -115,6 +135,19 @@ class RegistryUnavailableError(RegistryError):
 
     code = "registry_unavailable"
     transient = True
+
+
+class PrefectUnavailableError(AuraError):
+    """The Prefect server does not answer, or answers with an error of its own."""
+
+    code = "prefect_unavailable"
+    transient = True
+
+
+class StorageError(AuraError):
+    """A file or folder cannot be written: no right, no space, or no folder."""
+
+    code = "storage"
 
 
 class IndexNotReadyError(AuraError):

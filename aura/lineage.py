@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from aura.errors import GitError
+from aura.git import git
 from aura.paths import repo_root
+
+COMMIT_FILE = "COMMIT"
+"""File of a copy of the checkout with what `git_commit` said there."""
 
 
 def git_commit() -> str:
     """Commit of the checkout, with `-dirty` when tracked files differ; `unknown` outside a checkout."""
+    recorded = repo_root() / COMMIT_FILE
+    if recorded.is_file():
+        return recorded.read_text(encoding="utf-8").strip()
     try:
-        commit = _git("rev-parse", "HEAD")
-        return f"{commit}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit
-    except (subprocess.CalledProcessError, FileNotFoundError):
+        commit = git(repo_root(), "rev-parse", "HEAD").strip()
+        return f"{commit}-dirty" if git(repo_root(), "status", "--porcelain", "--untracked-files=no") else commit
+    except GitError:
         return "unknown"
 
 
@@ -44,10 +51,3 @@ def file_tree_hash(folder: Path, pattern: str = "*") -> str:
     for file in sorted(path for path in folder.rglob(pattern) if path.is_file()):
         digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(repo_root()), *arguments], check=True, capture_output=True, text=True, timeout=30
-    )
-    return done.stdout.strip()

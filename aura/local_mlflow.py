@@ -60,7 +60,7 @@ def make_ready(uri: str, database: Path) -> None:
     with creating(database, _CREATION_SECONDS):
         from mlflow import MlflowClient
 
-        client = MlflowClient(uri)
+        client = MlflowClient(uri, registry_uri=uri)  # not what MLFLOW_REGISTRY_URI names
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
 

@@ -11,31 +11,30 @@ import errno
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import httpx
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 
 from aura.artifact import content_hash, replace_dir
-from aura.errors import DamagedArtifactError, RegistryError, RegistryUnavailableError
+from aura.errors import DamagedArtifactError, RegistryError
+from aura.mlflow_errors import opening, reachable, require_writable
 from aura.scratch import scratch_folder
-from aura.tracking import TrackingSettings, experiment_id, run_is_active, tracking_uri
+from aura.tracking import TrackingSettings, experiment_id, run_is_active, store_address, tracking_uri
 from aura.version_page import VersionPage, publish
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ARTIFACT_HASH = "artifact_hash"
 """Tag of a version: hash of the files that were registered, and that every copy of it must have."""
 _ARTIFACT_PATH = "model"
-_ANSWER_SECONDS = 10.0
 _ALIASES = "`champion` serves, `previous` served before it, `challenger` is the newest candidate."
 _DAMAGED = (
     "roll back or promote another version (`aura models list`), or delete this one on MLflow's page: the next night then "
@@ -76,10 +75,14 @@ class Registry:
             )
         # Artifacts are a few files; a progress bar per fetch would fill a night's log.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        self.uri = tracking_uri(settings)
+        # Only what does not pass by itself is told here; a server may be away for a moment.
+        with opening(store_address(settings)):
+            require_writable(store_address(settings))
+            self.uri = tracking_uri(settings)
+            # One store for both, whatever MLFLOW_REGISTRY_URI says: versions point to runs.
+            self._client = MlflowClient(self.uri, registry_uri=self.uri)
         self._settings = settings
         self._namespace = settings.prefix(profile)
-        self._client = MlflowClient(self.uri)
 
     def name(self, model: str) -> str:
         """Registered name of a model, for example `sample.detection`."""
@@ -241,9 +244,9 @@ class Registry:
     def _copy(self, version: ModelVersion, folder: Path) -> Path:
         """What the store has of a version's files, unchecked, in a folder below `folder`."""
         with self._reachable():
-            # Not `runs:/...`: behind that address MLflow calls whatever goes wrong a path that does not exist.
-            uri = f"{self._client.get_run(version.run_id).info.artifact_uri}/{_ARTIFACT_PATH}"
             try:
+                # Not `runs:/...`: behind that address MLflow calls whatever goes wrong a path that does not exist.
+                uri = f"{self._client.get_run(version.run_id).info.artifact_uri}/{_ARTIFACT_PATH}"
                 return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
             except (MlflowException, OSError) as error:
                 if not _is_missing(error):
@@ -267,6 +270,8 @@ class Registry:
         if not artifact.is_dir() or content_hash(artifact) != version.tags.get(ARTIFACT_HASH):
             return False
         with self._reachable():
+            if not run_is_active(self._client, version.run_id):  # `mlflow gc` took it, and nothing can be put there
+                return False
             self._client.log_artifacts(version.run_id, str(artifact), _ARTIFACT_PATH)
         return True
 
@@ -292,29 +297,8 @@ class Registry:
             aliases=sorted(aliases.get(str(found.version), [])),
         )  # fmt: skip
 
-    @contextmanager
-    def _reachable(self) -> Iterator[None]:
-        hint = "check that the server runs and that tracking.uri is right"
-        if self.uri.startswith(("http://", "https://")):
-            # MLflow's client retries each call for four minutes, and a night makes a dozen calls before it can report.
-            # This request only asks whether a server answers: certificate and status are checked by MLflow's client.
-            try:
-                httpx.head(self.uri, timeout=_ANSWER_SECONDS, verify=False)
-            except httpx.InvalidURL as error:
-                raise RegistryError(f"{self.uri} is no address of an MLflow server: {error}", hint=hint) from error
-            except (httpx.ConnectError, httpx.TimeoutException) as error:
-                raise RegistryUnavailableError(f"no MLflow server answers at {self.uri}: {error}", hint=hint) from error
-            except httpx.TransportError:
-                pass  # a server is there, and refuses this request
-        try:
-            yield
-        except MlflowException as error:
-            # A server that is restarted or overloaded, or a locked database: MLflow's client gave up after its own retries.
-            unavailable = error.error_code in {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
-            kind = RegistryUnavailableError if unavailable else RegistryError
-            raise kind(f"the MLflow registry at {self.uri} answered: {error.message}", hint=hint) from error
-        except RequestException as error:
-            raise RegistryUnavailableError(f"the artifact store of {self.uri} failed: {error}", hint=hint) from error
+    def _reachable(self) -> AbstractContextManager[None]:
+        return reachable(self.uri)
 
 
 def _is_missing(error: Exception) -> bool:

@@ -7,6 +7,7 @@ A resumed training continues its run, whose id lies beside the checkpoint.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +15,7 @@ from aura.artifact import read_json, write_json
 from aura.errors import ArtifactError
 from aura.local_mlflow import artifact_location, artifact_root, database_file, follow_move, is_database, make_ready
 from aura.paths import home
+from aura.proxies import exempt_loopback
 from aura.settings import Place, Section
 
 if TYPE_CHECKING:
@@ -59,7 +61,15 @@ class Tracker(Protocol):
     def lightning_logger(self) -> Any:
         """A Lightning logger for `Trainer(logger=...)`."""
 
+    def told(self) -> AbstractContextManager[None]:
+        """Turns what the store raises, also through the Lightning logger, into a RegistryError that says what to do."""
+
     def finish(self, status: str = "FINISHED") -> None: ...
+
+
+def store_address(settings: TrackingSettings) -> str:
+    """The configured URI, or SQLite under the home folder."""
+    return settings.uri or f"sqlite:///{home() / 'mlflow' / 'mlflow.db'}"
 
 
 def tracking_uri(settings: TrackingSettings) -> str:
@@ -68,7 +78,8 @@ def tracking_uri(settings: TrackingSettings) -> str:
     Raises:
         BusyError: another process has been creating the store for two minutes.
     """
-    uri = settings.uri or f"sqlite:///{home() / 'mlflow' / 'mlflow.db'}"
+    exempt_loopback()  # MLflow's client may be made for it
+    uri = store_address(settings)
     if (database := database_file(uri)) is not None:
         make_ready(uri, database)
         if not settings.uri:
@@ -118,10 +129,17 @@ def recorded_run(folder: Path) -> str | None:
 
 
 def open_tracker(settings: TrackingSettings, *, experiment: str, run_name: str, folder: Path) -> Tracker:
-    """Tracker for a training whose checkpoints lie in `folder`; continues the run whose id is recorded there, if any."""
+    """Tracker for a training whose checkpoints lie in `folder`; continues the run whose id is recorded there, if any.
+
+    Raises:
+        RegistryError: the store cannot be used, or is away.
+    """
     if not settings.enabled:
         return LocalTracker(folder)
-    return MlflowTracker(settings, experiment=experiment, run_name=run_name, folder=folder)
+    from aura.mlflow_errors import opening
+
+    with opening(store_address(settings)):
+        return MlflowTracker(settings, experiment=experiment, run_name=run_name, folder=folder)
 
 
 class LocalTracker:
@@ -150,6 +168,9 @@ class LocalTracker:
 
         return CSVLogger(self._folder, name="csv", version=0)
 
+    def told(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def finish(self, status: str = "FINISHED") -> None:
         write_json(self._folder / "status.json", {"status": status})
 
@@ -160,8 +181,11 @@ class MlflowTracker:
     def __init__(self, settings: TrackingSettings, *, experiment: str, run_name: str, folder: Path) -> None:
         from mlflow import MlflowClient
 
+        from aura.mlflow_errors import require_writable
+
+        require_writable(store_address(settings))
         self._uri = tracking_uri(settings)
-        self._client = MlflowClient(self._uri)
+        self._client = MlflowClient(self._uri, registry_uri=self._uri)
         self._experiment = experiment
         known = recorded_run(folder)
         self.run_id: str | None = known
@@ -194,6 +218,11 @@ class MlflowTracker:
         return MLFlowLogger(
             experiment_name=self._experiment, tracking_uri=self._uri, run_id=self.run_id, log_model=False
         )
+
+    def told(self) -> AbstractContextManager[None]:
+        from aura.mlflow_errors import told
+
+        return told(self._uri)
 
     def finish(self, status: str = "FINISHED") -> None:
         self._client.set_terminated(self.run_id, status)

@@ -106,7 +106,9 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
 
 
 def _post(url: str, **request: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = httpx.post(url, timeout=_TIMEOUT_SECONDS, **request).raise_for_status().json()
+    answer: dict[str, Any] = (
+        httpx.post(url, timeout=_TIMEOUT_SECONDS, trust_env=False, **request).raise_for_status().json()
+    )
     return answer
 
 
@@ -135,7 +137,7 @@ def _block(lines: Any) -> str:
 
 def _conversation(url: str) -> list[str]:
     lines = []
-    with connect(url.replace("http", "ws", 1) + "/ws/chat", open_timeout=30) as socket:
+    with connect(url.replace("http", "ws", 1) + "/ws/chat", open_timeout=30, proxy=None) as socket:
         for question in _CONVERSATION:
             sent = json.dumps({"content": question})
             socket.send(sent)

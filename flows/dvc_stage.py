@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from dvc.lock import LockError
     from dvc.repo import Repo
 
+    from flows.dvc_command import isolate_libgit2
+
+    isolate_libgit2()
     try:
         with Repo() as repo:
             repo.scm_context.quiet = True  # the night adds files to Git itself

@@ -1,20 +1,21 @@
-"""Fingerprints of the inputs that lie outside the working copy: code, raw data, knowledge pages.
+"""Fingerprints of the inputs that lie outside the working copy: code with its libraries and weights, raw data, knowledge pages.
 
 `params.yaml` holds them under `inputs`, and `dvc.yaml` names them as parameters of its stages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from aura.fingerprints import code_fingerprint
-from aura.lineage import file_tree_hash
+from aura.lineage import file_tree_hash, value_hash
 from aura.paths import repo_root
 from dataprep.importers import SYNTHETIC
 from flows.bento_contents import contents_hash
 from flows.services import SERVICES
+from inference.references import weights_behind
 from training.models import MODELS
 
 ENTRIES: dict[str, tuple[str, ...]] = {
@@ -26,22 +27,31 @@ ENTRIES: dict[str, tuple[str, ...]] = {
 }
 """Stage to the modules that it runs."""
 
+WEIGHTS: dict[str, str] = {
+    **{f"{stage}_{model}": model for model in MODELS for stage in ("train", "evaluate")},
+    "index": "retrieval",
+}
+"""Stage to the section of the profile that names the pretrained models that it loads."""
 
-def inputs(sources: Sequence[str], raw: Path) -> dict[str, Any]:
+
+def inputs(profile: Mapping[str, Any], raw: Path) -> dict[str, Any]:
     """Fingerprints of all inputs.
 
     Args:
-        sources: names of the raw sources that the profile reads.
-        raw: folder that they lie in.
+        profile: values of the resolved profile.
+        raw: folder that the raw sources lie in.
     """
     manifests = {}
-    for source in sources:
+    for source in profile["data"]["sources"]:
         manifest = raw / source / "source.json"
         manifests[source] = file_tree_hash(manifest.parent, "source.json") if manifest.is_file() else ""
     if SYNTHETIC in manifests:
         manifests[SYNTHETIC] = "drawn"  # settings and code alone decide its content
     return {
-        "code": {stage: code_fingerprint(entries) for stage, entries in ENTRIES.items()},
+        "code": {
+            stage: value_hash([code_fingerprint(entries), weights_behind(profile.get(WEIGHTS.get(stage, ""), {}))])
+            for stage, entries in ENTRIES.items()
+        },
         # All of it, also what changes no answer: a Bento holds these files.
         "packing": contents_hash(repo_root()),
         "knowledge": file_tree_hash(repo_root() / "data" / "knowledge"),

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 from tenacity import RetryError, retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from aura.proxies import direct
+
 _ATTEMPTS = 4
 _TIMEOUT_SECONDS = 10.0
 
@@ -26,11 +28,12 @@ def beat(url: str, logger: Logger | LoggerAdapter[Any]) -> bool:
         retry=retry_if_exception_type(httpx.HTTPError),
     )
     def call() -> None:
-        httpx.get(url, timeout=_TIMEOUT_SECONDS, follow_redirects=True).raise_for_status()
+        httpx.get(url, timeout=_TIMEOUT_SECONDS, follow_redirects=True, **direct(url)).raise_for_status()
 
     try:
         call()
-    except (RetryError, httpx.InvalidURL) as error:
+    except (RetryError, httpx.InvalidURL, ValueError, ImportError, OSError) as error:
+        # The last three: the environment names a proxy or certificates that cannot be used.
         # The address is not logged: it could be used to silence the alarm.
         cause = error.last_attempt.exception() if isinstance(error, RetryError) else error
         logger.warning("the call of night.heartbeat_url failed (%s); its alarm will ring", type(cause).__name__)

@@ -11,17 +11,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import httpx
 from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.settings import PREFECT_API_URL
 
 from aura.artifact import read_json
-from aura.errors import AuraError, DeadlineError
+from aura.errors import AuraError, DeadlineError, told_storage_error
 from aura.registry import Registry
+from flows.fingerprints import WEIGHTS
 from flows.package import bentos_current
+from flows.prefect_errors import prefect_error
 from flows.promotion import Champions, Outcome, failed, fetch_champions, judge_candidate, judged_against_another
 from flows.snapshots import record
 from flows.stages import StageResult, run_stage
 from flows.workspace import Workspace
+from inference.references import unpinned
 from inference.retrieval.releases import served_release
 from training.models import MODELS
 
@@ -156,8 +161,12 @@ class Night:
             self.problems[name] = str(error)
             get_run_logger().error("%s failed: %s", name, error)
         except OSError as error:  # for example a full disk: no traceback needed
-            self.problems[name] = f"{type(error).__name__}: {error}"
-            get_run_logger().error("%s failed: %s", name, error)
+            self.problems[name] = str(told_storage_error(error) or f"{type(error).__name__}: {error}")
+            get_run_logger().error("%s failed: %s", name, self.problems[name])
+        except httpx.HTTPError as error:  # Prefect's client; the other clients have errors of ours
+            told = prefect_error(error, PREFECT_API_URL.value())
+            self.problems[name] = str(told or f"{type(error).__name__}: {error}")
+            get_run_logger().error("%s failed: %s", name, self.problems[name])
         except Exception as error:  # a bug: the report must name it, and the other steps run
             self.problems[name] = f"{type(error).__name__}: {error}"
             get_run_logger().exception("%s failed", name)
@@ -179,6 +188,9 @@ class Step:
 
 def _set_up(night: Night) -> None:
     night.workspace.set_up()
+    profile = night.workspace.profile.model_dump(mode="json")
+    for reference in unpinned([profile.get(section) for section in WEIGHTS.values()]):
+        get_run_logger().warning("%s: its weights change when the hub's do; name its commit: NAME@COMMIT", reference)
 
 
 def _champions(night: Night) -> None:

@@ -6,17 +6,20 @@ steps are in `flows.night_steps`. A night with problems ends as failed, with a r
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
 
 from aura.errors import AuraError
 from aura.lineage import git_commit
@@ -24,6 +27,7 @@ from aura.paths import check_temporary_folder, profile_paths
 from aura.registry import Registry
 from flows.heartbeat import beat
 from flows.night_steps import STEPS, Night
+from flows.prefect_errors import prefect_error
 from flows.profile import load_profile
 from flows.report import REPORT, NightReport, to_markdown, write_report
 from flows.snapshots import night_tag
@@ -42,9 +46,46 @@ class NightError(AuraError):
         self.report = report
 
 
+class _ToldInWords(logging.Filter):
+    """Leaves the trace out of a log line about an error that is told in words: one of ours, or Prefect's server is away."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], AuraError | httpx.HTTPError):
+            record.exc_info = None
+        return True
+
+
+_told_in_words = _ToldInWords()
+_reports: list[NightReport] = []
+"""Reports of the nights of this process: the work is done before Prefect hears of its end, and Prefect may be away then."""
+
+
+def run(profile: str, overrides: list[str]) -> NightReport:
+    """A night that a person waits for: its report, also when it has problems.
+
+    Raises:
+        PrefectUnavailableError: Prefect's server failed before there was a report.
+        AuraError: as `nightly`, but for `NightError`.
+    """
+    _reports.clear()
+    try:
+        return nightly(profile=profile, overrides=overrides)
+    except NightError as error:
+        return error.report
+    except AuraError:
+        raise
+    except Exception as error:
+        told = prefect_error(error, PREFECT_API_URL.value())
+        if told is None:
+            raise
+        if not _reports:
+            raise told from error
+        return replace(_reports[-1], problems=_reports[-1].problems | {"Prefect": str(told)})
+
+
 def _flow_run_name() -> str:
     parameters = flow_run.parameters
-    return f"{parameters.get('profile', 'sample')} {datetime.now():%Y-%m-%d %H:%M}"
+    return f"{parameters.get('profile', 'sample')} {datetime.now(UTC):%Y-%m-%d %H:%M}"
 
 
 @flow(name="nightly", flow_run_name=_flow_run_name, validate_parameters=False, persist_result=False)
@@ -56,7 +97,9 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
         SettingsError: the profile or an override is wrong.
         NightError: a step failed; the others ran, and the report was written.
     """
-    began, moment = time.monotonic(), datetime.now().astimezone()
+    began, moment = time.monotonic(), datetime.now(UTC)
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_told_in_words)
     settings = load_profile(profile, overrides or ())
     check_temporary_folder()
     workspace = Workspace(profile_paths(settings.profile), settings)
@@ -74,6 +117,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
             links=_links(workspace, registry, moment), problems=night.problems,
             pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, night.tag)) or [],
         )  # fmt: skip
+        _reports.append(report)
         # On a full disk the terminal still shows the whole table, with this problem in it.
         night.guarded("report", lambda: _publish(report, workspace))
     if report.problems:

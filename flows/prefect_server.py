@@ -16,6 +16,7 @@ from aura.creation import creating
 from aura.paths import home
 from aura.supervision import watched, watched_environment
 from flows.logs import open_log
+from flows.prefect_errors import wait_for_server
 from flows.processes import free_port, stop, wait_until_healthy
 
 
@@ -61,6 +62,7 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     """
     configured = os.environ.get("PREFECT_API_URL")
     if configured:
+        wait_for_server(configured)
         yield configured
         return
     os.environ.update(_quiet())
@@ -79,7 +81,8 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
         os.environ["PREFECT_API_URL"] = url
         yield url
     finally:
-        _send_last_logs()
+        if server.poll() is None:
+            _send_last_logs()
         os.environ.pop("PREFECT_API_URL", None)
         if server is not None:
             stop(server)

@@ -41,7 +41,7 @@ def require_free(host: str, port: int, what: str, setting: str) -> None:
 
 
 def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
-    """Wait until a GET answers 200.
+    """Wait until a GET of our own server answers 200; no proxy of the environment comes between.
 
     Raises:
         StartError: the process ended, or did not answer in time; carries the end of its log.
@@ -56,7 +56,7 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, se
     def answers() -> None:
         if process.poll() is not None:
             raise StartError(f"the server for {url} ended with code {process.returncode}:\n{last_lines(log)}")
-        httpx.get(url, timeout=5).raise_for_status()
+        httpx.get(url, timeout=5, trust_env=False).raise_for_status()
 
     try:
         answers()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,8 @@ class NightReport:
 
     @property
     def title(self) -> str:
-        """When the night began, for people."""
-        return f"{self.started:%Y-%m-%d %H:%M}"
+        """When the night began, for people; in UTC, as the schedule and the night's tag."""
+        return f"{self.started.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
     @property
     def idle(self) -> list[str]:

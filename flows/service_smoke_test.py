@@ -62,7 +62,7 @@ def conversational_ai(url: str) -> str:
     if not passages or not text:
         raise ServiceError(f"rag/query answered {len(passages)} passages, chat answered {text!r}")
     kinds: list[str] = []
-    with connect(url.replace("http", "ws", 1) + "/ws/chat", open_timeout=30) as socket:
+    with connect(url.replace("http", "ws", 1) + "/ws/chat", open_timeout=30, proxy=None) as socket:
         socket.send(json.dumps({"content": _QUESTION}))
         while not kinds or kinds[-1] not in ("done", "error"):
             kinds.append(json.loads(socket.recv(timeout=_TIMEOUT_SECONDS))["type"])

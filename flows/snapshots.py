@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ class Night:
 
 
 def night_tag(moment: datetime) -> str:
-    return f"night-{moment:%Y%m%d-%H%M%S}"
+    """Name of the night that began at a moment with a time zone; in UTC, as the schedule: summer time repeats no name."""
+    return f"night-{moment.astimezone(UTC):%Y%m%d-%H%M%S}"
 
 
 def record(workspace: Workspace, tag: str) -> str:

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Timer
 from typing import Any
@@ -73,7 +73,7 @@ def _run(
     command = watched("flows.dvc_stage", stage, *options)
     process = subprocess.Popen(
         command, cwd=workspace.folder, env=workspace.environment() | {ERROR_FILE: str(error_file)},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
     )  # fmt: skip
     expired = Event()
 
@@ -85,7 +85,7 @@ def _run(
     timer.start()
     try:
         with log.open("a", encoding="utf-8") as stream:
-            stream.write(f"== {datetime.now():%Y-%m-%d %H:%M:%S} {stage}\n")
+            stream.write(f"== {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {stage}\n")
             for line in process.stdout or ():
                 stream.write(line)
                 stream.flush()

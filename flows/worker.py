@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -21,33 +20,16 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
-from tenacity import RetryError, retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from aura.errors import StartError
 from aura.paths import home
 from flows.alerts import DEPLOYMENT
+from flows.prefect_errors import wait_for_server
 from flows.run_lock import LOCK, RunLock
 
 POOL = "nights"
 _SERVER_SECONDS = 60.0
+"""The server may be starting: on a box that boots, both begin at once."""
 _HOLD_A_SLOT = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
-
-
-def _wait_for_server() -> None:
-    """The server may be starting: on a box that boots, both begin at once."""
-    url = PREFECT_API_URL.value()
-
-    @retry(stop=stop_after_delay(_SERVER_SECONDS), wait=wait_fixed(1), retry=retry_if_exception_type(httpx.HTTPError))
-    def answers() -> None:
-        httpx.get(f"{url}/health", timeout=_SERVER_SECONDS).raise_for_status()
-
-    try:
-        answers()
-    except RetryError as error:
-        raise StartError(
-            f"no Prefect server answers at {url}: {error.last_attempt.exception()}",
-            hint="start it (`prefect server start`, or the unit aura-prefect-server), or correct PREFECT_API_URL",
-        ) from error
 
 
 def end_dead_runs() -> list[str]:
@@ -61,7 +43,7 @@ def end_dead_runs() -> list[str]:
     Raises:
         StartError: the server does not answer.
     """
-    _wait_for_server()
+    wait_for_server(PREFECT_API_URL.value(), _SERVER_SECONDS)
     folders = [lock.parent for lock in (home() / "pipelines").glob(f"*/{LOCK}")]
     alive = {RunLock(folder, folder.name).holders_run() for folder in folders}
     states = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_HOLD_A_SLOT)))

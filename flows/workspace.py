@@ -21,8 +21,10 @@ from configobj import ConfigObj, ConfigObjError
 
 from aura.artifact import write_text
 from aura.errors import DataError, SettingsError, SnapshotStoreUnavailableError
+from aura.git import git, git_environment
 from aura.paths import ProfilePaths, repo_root
 from aura.supervision import RUN_PID, watched
+from flows.code_copy import copy_code
 from flows.fingerprints import inputs
 from flows.profile import Profile
 from flows.run_lock import HOLDER, LOCK, RunLock
@@ -42,6 +44,7 @@ class Workspace:
         self.paths, self.profile = paths, profile
         self.folder = paths.workspace
         self.definition = definition or repo_root() / "dvc.yaml"
+        self._code = repo_root()
 
     @property
     def lock(self) -> RunLock:
@@ -49,7 +52,8 @@ class Workspace:
         return RunLock(self.folder, self.profile.profile)
 
     def set_up(self) -> None:
-        """Make or refresh the working copy; call it under the lock."""
+        """Make or refresh the working copy, and fix the code that stages run from now on; call it under the lock."""
+        self._code = copy_code(self.paths.home / "code" / self.profile.profile)
         self.git("init", "--quiet", "--initial-branch=nights")  # also repairs an interrupted init
         if not (self.folder / ".dvc" / "config").is_file():
             shutil.rmtree(self.folder / ".dvc", ignore_errors=True)
@@ -115,25 +119,20 @@ class Workspace:
             self.git("checkout", "--quiet", "HEAD", "--", "dvc.lock")
 
     def params(self) -> dict[str, Any]:
-        """The resolved profile plus fingerprints of what lies outside the working copy: code, raw data, knowledge."""
+        """The resolved profile plus fingerprints of what lies outside the working copy: code, raw data, knowledge, weights."""
         values = self.profile.model_dump(mode="json")
-        values["inputs"] = inputs(self.profile.data.sources, self.paths.home / "raw")
+        values["inputs"] = inputs(values, self.paths.home / "raw")
         return values
 
     def environment(self) -> dict[str, str]:
         """Environment of a stage: this interpreter first on the path, and the id of the run with which the stage ends.
 
-        Settings in the environment are left out, because `params.yaml` has the resolved ones. Git's variables are left out
-        too: a run inside a git hook would otherwise commit to the repository of that hook.
+        Settings in the environment are left out, because `params.yaml` has the resolved ones.
         """
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not (name.startswith("AURA_") and "__" in name) and not name.startswith("GIT_")
-        }
-        return kept | {
+        kept = {name: value for name, value in os.environ.items() if not (name.startswith("AURA_") and "__" in name)}
+        return git_environment(kept) | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(repo_root()), os.environ.get("PYTHONPATH", "")])),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(self._code), os.environ.get("PYTHONPATH", "")])),
             "AURA_HOME": str(self.paths.home),
             "AURA_PROFILE": self.profile.profile,
             "PYTHONUNBUFFERED": "1",
@@ -141,31 +140,35 @@ class Workspace:
         }
 
     def dvc(self, *arguments: str) -> str:
-        """Run a DVC command to its end and return its output."""
-        return self._run(watched("dvc", *arguments))
+        """Run a DVC command to its end and return its output.
 
-    def git(self, *arguments: str) -> str:
-        identity = ["-c", "user.name=aura", "-c", "user.email=aura@localhost", "-c", "commit.gpgsign=false"]
-        return self._run(["git", *identity, *arguments])
-
-    def _run(self, command: list[str]) -> str:
+        Raises:
+            SnapshotStoreUnavailableError: the command reaches the remote and failed, or took too long.
+            DataError: another command failed.
+        """
         limit = self.profile.night.stage_timeout_minutes * 60
+        command = f"`dvc {' '.join(arguments[-4:])}`"
         try:
             done = subprocess.run(
-                command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=limit
-            )
+                watched("flows.dvc_command", *arguments), cwd=self.folder, env=self.environment(), stdin=subprocess.DEVNULL,
+                capture_output=True, text=True, errors="replace", timeout=limit,
+            )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise SnapshotStoreUnavailableError(
-                f"`{' '.join(command[-4:])}` did not end within {limit / 60:.0f} minutes in {self.folder}",
+                f"{command} did not end within {limit / 60:.0f} minutes in {self.folder}",
                 hint="see whether the DVC remote answers, or raise night.stage_timeout_minutes",
             ) from error
         if done.returncode:
             # A remote has a dozen ways to be away, and DVC tells all of them in words.
-            reaches_remote = any(word in command for word in ("push", "pull"))
+            reaches_remote = any(word in arguments for word in ("push", "pull", "gc"))
             kind = SnapshotStoreUnavailableError if reaches_remote else DataError
             raise kind(
-                f"`{' '.join(command[-4:])}` failed in {self.folder}:\n{(done.stderr or done.stdout).strip()[-2000:]}",
+                f"{command} failed in {self.folder}:\n{(done.stderr or done.stdout).strip()[-2000:]}",
                 hint="repair that folder with git and dvc, or move it aside: the next run makes a new one, without the "
                 "history of nights, which is in its .git",
             )
         return done.stdout
+
+    def git(self, *arguments: str) -> str:
+        """Run a Git command in the working copy; raises as `aura.git.git` does."""
+        return git(self.folder, *arguments)

@@ -16,7 +16,7 @@ from transformers import AutoImageProcessor, AutoModel
 from aura.errors import ArtifactError, HubUnavailableError
 from inference.hub import hub_is_away
 from inference.image_encoder import WHITE, FloatArray, square
-from inference.references import DESCRIPTOR_REFERENCE
+from inference.references import DESCRIPTOR_REFERENCE, split_revision
 
 _BATCH_IMAGES = 32
 _HINT = f"use {DESCRIPTOR_REFERENCE}, a folder with a saved model, or a hub name (network)"
@@ -26,7 +26,8 @@ class HubImageEncoder:
     """Frozen image tower of any model with `get_image_features` or a pooler.
 
     Args:
-        reference: hub name (for example `google/siglip-base-patch16-224`) or a folder with a saved model.
+        reference: hub name (for example `google/siglip-base-patch16-224`), with `@revision` if need be, or a folder with
+            a saved model.
         device: torch device, for example `cpu` or `cuda:0`; `auto`: the GPU where there is one.
 
     Raises:
@@ -40,8 +41,11 @@ class HubImageEncoder:
         self._device = torch.device(device)
         try:
             # One backend by name: the torchvision and PIL resizers differ, and vectors of both must not meet.
-            self._processor = AutoImageProcessor.from_pretrained(reference, backend="pil")
-            self._model = AutoModel.from_pretrained(reference, dtype=torch.float32).to(self._device).eval()
+            name, revision = split_revision(reference)
+            source = {"pretrained_model_name_or_path": name, "revision": revision or "main"}
+            self._processor = AutoImageProcessor.from_pretrained(**source, backend="pil")
+            model = AutoModel.from_pretrained(**source, dtype=torch.float32)
+            self._model = model.to(self._device).eval()
         except (OSError, ValueError) as error:
             kind = HubUnavailableError if hub_is_away(error) else ArtifactError
             raise kind(f"no image encoder at {reference!r}: {error}", hint=_HINT) from error

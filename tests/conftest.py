@@ -8,10 +8,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from aura.proxies import exempt_loopback
+
 # Tests in parallel get a core each: more threads than cores wait for each other in spinning loops.
 os.environ["OMP_NUM_THREADS"] = "1" if "PYTEST_XDIST_WORKER" in os.environ else os.environ.get("OMP_NUM_THREADS", "2")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+exempt_loopback()  # the tests' own calls, on a developer's machine behind a proxy
 # The same examples every time and no time limit for one: a run on a busy machine must not differ from another.
 hypothesis.settings.register_profile("aura", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("aura")

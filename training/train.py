@@ -12,13 +12,14 @@ import argparse
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aura.artifact import content_hash, write_json, write_text
 from aura.error_file import report_error
-from aura.errors import AuraError, DataError
+from aura.errors import AuraError, DataError, RegistryError
 from aura.fingerprints import code_fingerprint
 from aura.lineage import git_commit, value_hash
 from aura.output_folders import (
@@ -33,6 +34,7 @@ from aura.output_folders import (
 from aura.settings import add_settings_options, chosen_settings
 from aura.supervision import die_with_parent
 from aura.tracking import Tracker, TrackingSettings, open_tracker
+from inference.references import weights_behind
 from inference.smoke_test import record
 from training.context import TrainContext
 from training.device import training_device
@@ -59,6 +61,7 @@ def run(
 
     Raises:
         DataError: the prepared data is missing.
+        RegistryError: MLflow cannot be used, or was away for longer than its client waits (four minutes).
         ForeignFolderError: an output would take the place of a folder that no training made.
         SettingsError: an output would take the place of another one, or of an input.
     """
@@ -78,18 +81,21 @@ def run(
         data_dir=folders.data, out_dir=building, checkpoint_dir=checkpoints, plots_dir=folders.plots,
         base_dir=folders.base, tracker=tracker, seed=common.seed,
     )  # fmt: skip
-    tracker.set_tags({key: str(value) for key, value in lineage.items()})
-    tracker.log_params(_flat(resolved))
-    try:
-        metrics = spec.train(settings, context)
-        _complete_artifact(building, spec.name, metrics, lineage)
-        write_json(building / "params.json", resolved)
-        record(spec.smoke_test, building, training_device(settings))
-        replace_output(building, folders.out, MODEL)
-        _report(tracker, metrics, folders.plots)
-    except BaseException:
-        tracker.finish("FAILED")
-        raise
+    with tracker.told():
+        tracker.set_tags({key: str(value) for key, value in lineage.items()})
+        tracker.log_params(_flat(resolved))
+        try:
+            metrics = spec.train(settings, context)
+            _complete_artifact(building, spec.name, metrics, lineage)
+            write_json(building / "params.json", resolved)
+            record(spec.smoke_test, building, training_device(settings))
+            replace_output(building, folders.out, MODEL)
+            _report(tracker, metrics, folders.plots)
+        except BaseException:
+            # What ended the training is worth more than that it cannot be marked.
+            with suppress(RegistryError), tracker.told():
+                tracker.finish("FAILED")
+            raise
     return metrics | {"seconds": round(time.monotonic() - began, 1)}
 
 
@@ -116,6 +122,7 @@ def _lineage(spec: ModelSpec, settings: TrainerSettings, common: RunSettings, fo
         "data_hash": value_hash([content_hash(folders.data / name) for name in spec.data_folders]),
         "settings_hash": value_hash(settings.model_dump(mode="json")),
         "code_hash": code_fingerprint(spec.entries),
+        "weights": value_hash(weights_behind(settings.model_dump(mode="json"))),
         "base": content_hash(folders.base) if folders.base else "",
         "seed": common.seed,
     }

@@ -11,10 +11,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aura.errors import AuraError, SettingsError
+from aura.errors import AuraError, SettingsError, told_storage_error
 from aura.paths import check_temporary_folder, home
+from aura.proxies import exempt_loopback
 from flows.cli import data, index, models, serve, status, ui
 from flows.cli.options import ProfileOption, SetOption
+from flows.prefect_errors import wait_for_server
 from flows.profile import load_profile
 from training.models import MODELS
 
@@ -47,15 +49,13 @@ def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> N
     console = Console()
     with prefect_api(settings.night.prefect_start_seconds):
         # Imported here: Prefect reads its environment when it is imported.
-        from flows.nightly import NightError
-        from flows.nightly import nightly as flow
+        from flows.nightly import run
         from flows.report import print_report
 
-        try:
-            print_report(flow(profile=profile, overrides=overrides or []), console)
-        except NightError as error:
-            print_report(error.report, console)
-            raise typer.Exit(1) from error
+        report = run(profile, overrides or [])
+        print_report(report, console)
+    if report.problems:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -67,7 +67,7 @@ def alerts(
     within_hours: Annotated[float, typer.Option(help="a night must end well at least once in so many hours")] = 26.0,
 ) -> None:
     """Let the Prefect server (`PREFECT_API_URL`) send a message when a night fails or is missing."""
-    _require_server("alerts come from the server that runs the schedule")
+    wait_for_server(_given_server("alerts come from the server that runs the schedule"))
     from flows.alerts import set_up_alerts
 
     for name in set_up_alerts(url, within_hours):
@@ -80,7 +80,7 @@ def worker() -> None:
 
     First it tells the server which nights died with this machine; then it becomes `prefect worker start`.
     """
-    _require_server("the worker asks it which nights are due")
+    _given_server("the worker asks it which nights are due")
     from flows.worker import POOL, end_dead_runs
 
     for name in end_dead_runs():
@@ -89,11 +89,13 @@ def worker() -> None:
     os.execv(sys.executable, [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"])
 
 
-def _require_server(reason: str) -> None:
-    if not os.environ.get("PREFECT_API_URL"):
+def _given_server(reason: str) -> str:
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
         raise SettingsError(
             f"PREFECT_API_URL is not set: {reason}", hint="export PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
+    return url
 
 
 @app.command()
@@ -125,20 +127,31 @@ def train(
 
 
 def main() -> None:
-    """Run the command line; an `AuraError` becomes two readable lines and exit code 2."""
+    """Run the command line; an `AuraError`, or a place that cannot be written, becomes two readable lines and exit code 2."""
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    exempt_loopback()
     try:
         if os.environ.get("AURA_HOME"):  # a relative one would be another folder for every process started from here
             os.environ["AURA_HOME"] = str(home())
         app()
     except AuraError as error:
-        console = Console(stderr=True)
-        console.print(f"[bold red]error[/] ({error.code}): ", end="")
-        console.print(error.message, markup=False, highlight=False, soft_wrap=True)
-        if error.hint:
-            console.print("[bold]hint[/]: ", end="")
-            console.print(error.hint, markup=False, highlight=False, soft_wrap=True)
+        _show(error)
         sys.exit(2)
+    except OSError as error:
+        told = told_storage_error(error)
+        if told is None:
+            raise
+        _show(told)
+        sys.exit(2)
+
+
+def _show(error: AuraError) -> None:
+    console = Console(stderr=True)
+    console.print(f"[bold red]error[/] ({error.code}): ", end="")
+    console.print(error.message, markup=False, highlight=False, soft_wrap=True)
+    if error.hint:
+        console.print("[bold]hint[/]: ", end="")
+        console.print(error.hint, markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from aura.errors import ArtifactError
 from aura.settings import Section
 from inference.chat.prompt import PROMPT_VERSION, ROLES
 from inference.chat.settings import GenerationSettings, LoraSettings, PromptSettings
+from inference.references import split_revision
 
 WEIGHTS = "adapter_model.safetensors"
 _ADAPTER_CONFIG = "adapter_config.json"
@@ -45,7 +46,8 @@ def write_chat_artifact(folder: Path, model: PeftModel, config: ChatConfig, prom
     state = get_peft_model_state_dict(model, save_embedding_layers=False)
     save_file({name: state[name].detach().float().cpu().contiguous() for name in sorted(state)}, folder / WEIGHTS)
     values = model.peft_config["default"].to_dict()
-    values |= {"base_model_name_or_path": config.base, "inference_mode": True}
+    name, revision = split_revision(config.base)
+    values |= {"base_model_name_or_path": name, "revision": revision, "inference_mode": True}
     # PEFT keeps the targets in a set, whose order differs from one process to the next.
     values["target_modules"] = sorted(values["target_modules"])
     write_json(folder / _ADAPTER_CONFIG, values)

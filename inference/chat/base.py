@@ -1,8 +1,8 @@
 """Base language models: from a wheel that pip installed, a folder, or the hub.
 
-A reference is `wheel:<distribution>` (a GGUF file inside an installed wheel), a path, or a hub name. transformers loads a
-GGUF by de-quantising it, which takes half a minute, and refuses to save the result; so the weights are copied into a
-fresh model of the same config and saved once into the cache.
+References: `inference.references`; a wheel holds one GGUF file. transformers loads a GGUF by de-quantising it, which takes
+half a minute, and refuses to save the result; so the weights are copied into a fresh model of the same config and saved once
+into the cache.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from transformers.utils import logging as transformers_logging
 from aura.errors import ArtifactError, BusyError, HubUnavailableError
 from aura.scratch import scratch_folder
 from inference.hub import hub_is_away
+from inference.references import WHEEL, split_revision
 
 logger = logging.getLogger(__name__)
-WHEEL = "wheel:"
+
 _LOCK_WAIT_S = 600
 _SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 _HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer*"]
@@ -53,7 +54,8 @@ def resolve_base(reference: str, cache_dir: Path) -> Path:
     if (folder / "config.json").is_file():
         return folder
     try:
-        return Path(snapshot_download(reference, allow_patterns=_HUB_FILES))
+        name, revision = split_revision(reference)
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         kind = HubUnavailableError if hub_is_away(error) else ArtifactError
         raise kind(

@@ -24,6 +24,7 @@ from aura.errors import HubUnavailableError, SettingsError
 from inference.detection.backbone import CompactConfig
 from inference.detection.shape import TinyShape
 from inference.hub import hub_is_away
+from inference.references import split_revision
 
 _CLASS_PRIOR = 0.01
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -83,14 +84,15 @@ def _logit(probability: float) -> float:
 
 
 def load_pretrained(reference: str, labels: tuple[str, ...]) -> PreTrainedModel:
-    """A DETR of transformers by hub name or path, its class head replaced where the labels differ.
+    """A DETR of transformers by hub name (`@revision` if need be) or path, its class head replaced where the labels differ.
 
     Raises:
         SettingsError: nothing usable is at `reference`.
     """
+    name, revision = split_revision(reference)
     try:
         return AutoModelForObjectDetection.from_pretrained(
-            reference, ignore_mismatched_sizes=True, **label_maps(labels)
+            name, revision=revision or "main", ignore_mismatched_sizes=True, **label_maps(labels)
         )
     except (OSError, ValueError, ImportError) as error:
         if hub_is_away(error):
@@ -110,8 +112,9 @@ def pretrained_normalisation(reference: str) -> tuple[tuple[float, ...], tuple[f
     Raises:
         SettingsError: the reference has no image processor.
     """
+    name, revision = split_revision(reference)
     try:
-        values, _ = ImageProcessingMixin.get_image_processor_dict(reference)
+        values, _ = ImageProcessingMixin.get_image_processor_dict(name, revision=revision or "main")
     except (OSError, ValueError) as error:
         raise SettingsError(
             f"detection.base={reference!r} does not say how its images are normalised: {str(error).splitlines()[0]}",

@@ -24,9 +24,12 @@ from rich.table import Table as ConsoleTable
 from aura.artifact import write_json
 from aura.error_file import report_error
 from aura.errors import AuraError, IndexNotReadyError
+from aura.fingerprints import libraries_behind
+from aura.lineage import value_hash
 from aura.settings import add_settings_options, chosen_settings, validate
 from aura.supervision import die_with_parent
 from inference.image_encoder import ImageEncoder
+from inference.references import weights_behind
 from inference.retrieval.catalog import read_catalog
 from inference.retrieval.chunks import read_pages
 from inference.retrieval.integrity import KEYS, mend, set_aside
@@ -119,11 +122,15 @@ def build_index(
     queries = read_queries(queries_path, {page.slug for page in pages})
     items = read_catalog(catalog_dir)
     images = image_embedder or image_embedder_for(settings.image_embedder)
+    # Vectors of two versions of a model or of its libraries must not meet in one table.
+    made_with = value_hash([libraries_behind(["inference.retrieval.build"]), weights_behind(settings.model_dump())])
     with writer_lock(str(uri), settings.writer_wait_s):
         connection = _whole_tables(str(uri))
         repair_tags(connection)
-        knowledge = sync_table(connection, knowledge_source(pages, settings.chunk_max_words, embedder), settings)
-        catalog = sync_table(connection, catalog_source(items, catalog_dir, embedder, images), settings)
+        knowledge = sync_table(
+            connection, knowledge_source(pages, settings.chunk_max_words, embedder, made_with), settings
+        )
+        catalog = sync_table(connection, catalog_source(items, catalog_dir, embedder, images, made_with), settings)
         releases = read_releases(connection)
         candidate = Release(
             number=1 + max((release.number for release in releases.values()), default=0),

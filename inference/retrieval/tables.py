@@ -4,8 +4,8 @@ A catalog row holds the bytes of its picture, so that a release of the index is 
 folder that a night may be rewriting.
 
 `content_hash` covers everything a row was made from: texts, fields, the picture's bytes, the references of the
-embedding models and the format below. So a changed page, a changed picture and another model are one and the same
-case, and a build that was killed between two models still knows which rows it has done.
+embedding models, the versions of weights and libraries, and the format below. So a changed page, a changed picture and
+another model are one and the same case, and a build that was killed between two models still knows which rows it has done.
 """
 
 from __future__ import annotations
@@ -77,8 +77,13 @@ class TableSource:
         return [field.name for field in self.schema if pa.types.is_fixed_size_list(field.type)]
 
 
-def knowledge_source(pages: Sequence[Page], max_words: int, embedder: TextEmbedderLike) -> TableSource:
+def knowledge_source(
+    pages: Sequence[Page], max_words: int, embedder: TextEmbedderLike, made_with: str = ""
+) -> TableSource:
     """Chunks of all pages.
+
+    Args:
+        made_with: hash of the versions with which vectors and indices are made; another one means that every row is made again.
 
     Raises:
         DataError: two chunks would have one id (two pages whose names differ only in what an id leaves out).
@@ -95,7 +100,7 @@ def knowledge_source(pages: Sequence[Page], max_words: int, embedder: TextEmbedd
                 **{name: getattr(page, name) for name in FACETS},
                 SEARCH_TEXT: chunk.search_text,
             }
-            rows.append(row | {"content_hash": _hash(row, embedder.reference)})
+            rows.append(row | {"content_hash": _hash(row, embedder.reference, made_with)})
     _refuse_duplicates(rows, "chunk_id")
     return TableSource(
         name=KNOWLEDGE,
@@ -107,9 +112,13 @@ def knowledge_source(pages: Sequence[Page], max_words: int, embedder: TextEmbedd
 
 
 def catalog_source(
-    items: Sequence[CatalogRow], folder: Path, text_embedder: TextEmbedderLike, image_embedder: ImageEncoder
+    items: Sequence[CatalogRow],
+    folder: Path,
+    text_embedder: TextEmbedderLike,
+    image_embedder: ImageEncoder,
+    made_with: str = "",
 ) -> TableSource:
-    """Catalog items; attributes are stored as JSON because each source has its own.
+    """Catalog items; attributes are stored as JSON because each source has its own. `made_with`: see `knowledge_source`.
 
     Raises:
         DataError: a picture vanished; from `embed`: a picture is broken.
@@ -126,7 +135,8 @@ def catalog_source(
             SEARCH_TEXT: item.search_text,
         }
         picture = hashlib.sha256((folder / item.image).read_bytes()).hexdigest()
-        rows.append(row | {"content_hash": _hash(row, picture, text_embedder.reference, image_embedder.reference)})
+        models = (text_embedder.reference, image_embedder.reference)
+        rows.append(row | {"content_hash": _hash(row, picture, *models, made_with)})
     _refuse_duplicates(rows, "item_id")
 
     def embed(batch: Sequence[Row]) -> Mapping[str, Columns]:

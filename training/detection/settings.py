@@ -37,7 +37,8 @@ class DetectionSettings(TrainerSettings):
     """How the detector is made and trained."""
 
     base: ModelReference = ""
-    """Hub name or path of a pretrained DETR, for example `facebook/detr-resnet-50`; empty: `tiny`, from scratch."""
+    """Hub name (with `@revision`) or path of a pretrained DETR, for example `facebook/detr-resnet-50`; empty: `tiny`, from
+    scratch."""
     tiny: TinyShape = TinyShape()
     image_height: int = Field(default=128, ge=32, multiple_of=32)
     """Height of the canvas in px."""
