@@ -81,7 +81,7 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
         os.environ["PREFECT_API_URL"] = url
         yield url
     finally:
-        if server.poll() is None:
+        if server is not None and server.poll() is None:
             _send_last_logs()
         os.environ.pop("PREFECT_API_URL", None)
         if server is not None:

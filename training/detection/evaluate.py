@@ -104,7 +104,7 @@ def _judged(rankings: Sequence[Ranking], photos: Sequence[Photo], labels: tuple[
 
 
 def _rows(values: Sequence[Value], chosen: np.ndarray) -> list[Value]:
-    return [values[row] for row in np.flatnonzero(chosen)]
+    return [values[row] for row in np.flatnonzero(chosen).tolist()]
 
 
 def _rows_per_type(photos: Sequence[Photo]) -> dict[str, list[int]]:

@@ -113,7 +113,7 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed
 
 
 def _ids(outfits: Sequence[OutfitRow], chosen: np.ndarray) -> set[str]:
-    return {outfits[row].outfit_id for row in np.flatnonzero(chosen)}
+    return {outfits[row].outfit_id for row in np.flatnonzero(chosen).tolist()}
 
 
 def _judged_model(model: CachedOutfitModel, judging: QuestionSet) -> JudgedCases:
