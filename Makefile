@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 AURA_VENV ?= .venv
+VAR := $(or $(AURA_HOME),var)
 BIN := $(AURA_VENV)/bin
 LOCK := requirements.lock
 STAMP := $(AURA_VENV)/.installed-$(shell sha256sum $(LOCK) pyproject.toml | sha256sum | cut -c1-16)
@@ -62,5 +63,6 @@ lock: ## Write the lock file from the environment (see CONTRIBUTING.md)
 bench: setup ## Measure speed and quality side by side (see benchmarks/)
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-clean: ## Remove what runs produced (var/), not the environment
-	@rm -rf var
+clean: ## Remove what can be made again; models, nights, reports and imported photos stay
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache "$(VAR)/cache"
+	@echo "Caches are gone. Models, nights, reports and photos stay in $(VAR); 'aura tidy' removes those that nothing needs."

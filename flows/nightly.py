@@ -20,6 +20,7 @@ from prefect.runtime import flow_run
 from aura.errors import AuraError
 from aura.lineage import git_commit
 from aura.paths import profile_paths
+from aura.private_home import keep_private
 from aura.registry import Registry
 from flows.heartbeat import beat
 from flows.night_steps import STEPS, Night
@@ -55,6 +56,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
         SettingsError: the profile or an override is wrong.
         NightError: a step failed; the others ran, and the report was written.
     """
+    keep_private()  # a worker of Prefect's runs this without the `aura` command
     began, moment = time.monotonic(), datetime.now().astimezone()
     settings = load_profile(profile, overrides or ())
     workspace = Workspace(profile_paths(settings.profile), settings)
@@ -70,6 +72,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
             index=night.results.get("index") or {}, bentos=night.results.get("package") or {},
             snapshot=night.results.get("record") or "not recorded", git_commit=git_commit(),
             links=_links(workspace, registry, moment), problems=night.problems,
+            removed=night.results.get("retention") or [],
             pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, night.tag)) or [],
         )  # fmt: skip
         # On a full disk the terminal still shows the whole table, with this problem in it.

@@ -7,6 +7,7 @@ the library reads its environment at import.
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,10 +17,12 @@ from aura.paths import home
 from aura.supervision import watched, watched_environment
 from flows.processes import free_port, stop, wait_until_healthy
 
+_SERVERS_PASSWORD, _CLIENTS_PASSWORD = "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"
+
 
 @contextmanager
 def prefect_api(start_seconds: float) -> Iterator[str]:
-    """URL of a Prefect API, with the environment of this process pointing to it.
+    """URL of a Prefect API, with the environment of this process pointing to it; one started here answers this account alone.
 
     Args:
         start_seconds: seconds within which a server started here must answer.
@@ -31,10 +34,12 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     quiet = {
         "PREFECT_HOME": str(home() / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # keeps 90 days; without it every run
         "DO_NOT_TRACK": "1",
         "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "INFO"),
     }
     os.environ.update(quiet)
+    password = f"aura:{secrets.token_urlsafe(32)}"  # other accounts of this machine reach the port too
     log = home() / "logs" / "prefect-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -42,15 +47,17 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     command = watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
     with log.open("w", encoding="utf-8") as stream:
         server = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=watched_environment()
-        )
+            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
+            env=watched_environment() | dict.fromkeys((_SERVERS_PASSWORD, _CLIENTS_PASSWORD), password),
+        )  # fmt: skip
     try:
         wait_until_healthy(f"{url}/health", server, log, start_seconds)
-        os.environ["PREFECT_API_URL"] = url
+        os.environ |= {"PREFECT_API_URL": url, _CLIENTS_PASSWORD: password}
         yield url
     finally:
         _send_last_logs()
-        os.environ.pop("PREFECT_API_URL", None)
+        for name in ("PREFECT_API_URL", _CLIENTS_PASSWORD):
+            os.environ.pop(name, None)
         stop(server)
 
 

@@ -25,7 +25,7 @@ from flows.profile import Profile
 from flows.run_lock import HOLDER, LOCK, RunLock
 
 # Written by every run, useless to later runs.
-_GITIGNORE = f"/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/{LOCK}\n/{HOLDER}\n"
+_GITIGNORE = f"/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/{LOCK}\n/{HOLDER}\n/.removing.json\n"
 
 
 class Workspace:
@@ -111,7 +111,7 @@ class Workspace:
             ) from error
         if done.returncode:
             # A remote has a dozen ways to be away, and DVC tells all of them in words.
-            reaches_remote = any(word in command for word in ("push", "pull"))
+            reaches_remote = any(word in command for word in ("push", "pull", "gc"))
             kind = SnapshotStoreUnavailableError if reaches_remote else DataError
             raise kind(
                 f"`{' '.join(command[-4:])}` failed in {self.folder}:\n{(done.stderr or done.stdout).strip()[-2000:]}",

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from aura.artifact import content_hash, read_json, replace_dir
 from aura.errors import AuraError, IndexNotReadyError, RegistryError
+from aura.in_use import hold
 from aura.paths import home, profile_paths, repo_root
+from aura.private_home import keep_private
 from aura.settings import read_profile, read_resolved, validate
 from aura.tracking import TrackingSettings
 from bentos.serving.messages import ModelVersion
@@ -114,6 +116,7 @@ def open_assets() -> Assets:
     pinned = repo_root() / "pinned"
     if (pinned / "params.yaml").is_file():
         return PinnedAssets(pinned)
+    keep_private()  # the copies below the home folder
     params = os.environ.get("AURA_PARAMS")
     values = read_resolved(Path(params)) if params else read_profile(os.environ.get("AURA_PROFILE", "sample"))
     return RegistryAssets(
@@ -176,7 +179,10 @@ class RegistryAssets:
 
     def _fetched(self, registry: Registry, version: RegisteredVersion) -> Path:
         """Folder with a whole copy of a version's artifact, named by the candidate: version 1 differs between registries."""
-        return registry.fetch(version, self._copies / version.model / version.tags["candidate_id"][:_HASH_CHARS])
+        folder = self._copies / version.model / version.tags["candidate_id"][:_HASH_CHARS]
+        while not hold(registry.fetch(version, folder)):
+            pass  # a night's end removed it between the two
+        return folder
 
 
 def copied_catalog(source: Path, folder: Path) -> Path:
@@ -193,7 +199,7 @@ def copied_catalog(source: Path, folder: Path) -> Path:
     try:
         name = content_hash(source)[:_HASH_CHARS]
         target = folder / f"catalog-{name}"
-        if target.is_dir():
+        if hold(target):
             return target
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".catalog-") as building:
@@ -201,6 +207,7 @@ def copied_catalog(source: Path, folder: Path) -> Path:
             if content_hash(copy)[:_HASH_CHARS] != name:
                 raise _changing(source)
             replace_dir(copy, target)
+        hold(target)
     except OSError as error:  # a file vanished during the copy; shutil.Error is an OSError
         raise _changing(source) from error
     return target

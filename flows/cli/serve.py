@@ -61,7 +61,7 @@ def serve(
             service = SERVICES[name]
             log = profile_paths(settings.profile).logs / f"serve-{name}.log"
             address = ("--host", settings.serving.host, "--port", str(service.port(settings.serving)))
-            command = watched("bentoml", "serve", service.target, *address)
+            command = watched("flows.bento_server", "serve", service.target, *address)
             running.append((name, _start(command, log, environment), log, service.url(settings.serving)))
         for name, process, log, url in running:
             wait_until_healthy(SERVICES[name].health_url(url), process, log, settings.serving.start_timeout_seconds)
