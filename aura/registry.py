@@ -243,7 +243,7 @@ class Registry:
             try:
                 return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
             except (MlflowException, OSError) as error:
-                if not _is_missing(error):
+                if not _is_missing(error) and FILES_REMOVED not in version.tags:
                     raise
                 raise self._damaged(
                     version,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from aura.paths import repo_root
 from aura.supervision import family_of, watched
@@ -16,15 +19,22 @@ from flows.package import bento_environment
 from flows.processes import free_port, stop, wait_until_healthy
 
 
+@pytest.fixture
+def own_temp() -> Iterator[Path]:
+    """A folder for temporary files that everybody can enter, with a path that leaves room for a socket's name."""
+    with tempfile.TemporaryDirectory(prefix="t-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 def _entered_by_others(socket: Path, top: Path) -> bool:
     """Whether another account that reaches `top` can reach a socket below it."""
     return all(stat.S_IMODE(folder.stat().st_mode) & stat.S_IXOTH for folder in socket.parents if top in folder.parents)
 
 
-def test_only_the_services_port_is_open_and_no_socket_is_open_to_other_accounts(tmp_path: Path) -> None:
+def test_only_the_services_port_is_open_and_no_socket_is_open_to_other_accounts(tmp_path: Path, own_temp: Path) -> None:
     port, log = free_port(), tmp_path / "log"
-    own_temp = tmp_path / "t"
-    own_temp.mkdir(mode=0o755)
     command = watched(
         "flows.bento_server", "serve", "tests.flows.tiny_service:Tiny", "--host", "127.0.0.1", "--port", str(port)
     )
