@@ -73,6 +73,12 @@ class SnapshotStoreUnavailableError(DataError):
     transient = True
 
 
+class ForeignFolderError(AuraError):
+    """An output would take the place of a folder that Aura did not make."""
+
+    code = "foreign_folder"
+
+
 class ArtifactError(AuraError):
     """A model directory is missing, incomplete or corrupt."""
 

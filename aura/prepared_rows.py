@@ -1,6 +1,6 @@
 """Rows of the tables that `prepare` writes and every later stage reads, and the reader and writer of JSON Lines.
 
-    detection/<split>.json     COCO: `images` of `ImageRow`, `annotations` of `BoxRow`, `categories`
+    detection/<split>.json     COCO: `images` of `ImageRow`, `annotations` of `BoxRow`, `categories` of `CategoryRow`
     outfits/items.jsonl        `ItemRow`
     outfits/<split>.jsonl      `OutfitRow`
     chat/<split>.jsonl         `DialogueRow`
@@ -8,13 +8,15 @@
     knowledge/queries.jsonl    `QueryRow`
 
 Raw sources have the same rows. A JSON Lines file is read as bytes, line by line: a line feed alone ends a row, so a text
-may hold U+2028, U+2029, U+0085 and whatever else Unicode calls a line break. Blank lines are skipped and counted.
+may hold U+2028, U+2029, U+0085 and whatever else Unicode calls a line break. Blank lines are skipped and counted. The mark
+that Windows puts at the beginning of a text in UTF-8 is no part of it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +66,15 @@ class BoxRow(Row):
     bbox: tuple[float, float, float, float]
     area: float = Field(gt=0)
     iscrowd: Literal[0] = 0
+    """A region of several garments is refused: as a box it would teach the detector that they are one."""
+
+
+class CategoryRow(Row):
+    """One category of a COCO file; its name is one of Aura's, which an importer finds with `aura.taxonomy.category_of`."""
+
+    id: int = Field(ge=0)
+    name: Category
+    supercategory: str = ""
 
 
 class ItemRow(Row):
@@ -166,16 +177,18 @@ def scan_rows(
     """Numbered rows of a JSON Lines file, broken ones among them; the first line is row 1.
 
     Raises:
-        DataError: the file is missing.
+        DataError: the file is missing or cannot be opened.
     """
     try:
         stream = path.open("rb")
     except FileNotFoundError as error:
         raise DataError(f"{path.name} is missing: no {path}", hint=hint) from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}", hint=hint) from error
     with stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
-                yield number, _checked(schema.model_validate_json, line)
+                yield number, _checked(schema.model_validate_json, line.removeprefix(BOM_UTF8) if number == 1 else line)
 
 
 def check_rows(values: Iterable[Any], schema: type[RowType]) -> Iterator[tuple[int, RowType | BrokenRow]]:
@@ -211,7 +224,19 @@ def _checked(validate: Callable[[Any], RowType], value: Any) -> RowType | Broken
     try:
         return validate(value)
     except ValidationError as error:
-        return BrokenRow("; ".join(_explained(problem) for problem in error.errors(include_url=False)))
+        return BrokenRow(
+            _not_utf8(value) or "; ".join(_explained(problem) for problem in error.errors(include_url=False))
+        )
+
+
+def _not_utf8(value: Any) -> str:
+    """What is wrong with the bytes of a line, if it is their encoding."""
+    if isinstance(value, bytes):
+        try:
+            value.decode()
+        except UnicodeDecodeError as error:
+            return f"not JSON in UTF-8 (byte {value[error.start]:#04x} at position {error.start + 1}); convert the file"
+    return ""
 
 
 def _explained(problem: Any) -> str:

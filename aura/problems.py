@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
 
 from aura.errors import DataError
 
@@ -25,6 +26,14 @@ class Problems:
             if key in seen:
                 self.add(where, f"{key!r} appears twice")
             seen.add(key)
+
+    @contextmanager
+    def collect(self, where: str) -> Iterator[None]:
+        """Take a DataError that ends the block as a problem, so that what comes after the block is checked too."""
+        try:
+            yield
+        except DataError as error:
+            self.add(where, f"{error.message} ({error.hint})" if error.hint else error.message)
 
     def raise_if_any(self, what: str, hint: str) -> None:
         """Raise when something was found.

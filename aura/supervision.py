@@ -6,8 +6,8 @@ is started through this module, which watches on its behalf:
 
     python -m aura.supervision bentoml serve ...
 
-Workers of such a server watch too (the services in `bentos/` do): they have their own sessions, and outlive a server that
-is killed.
+Workers of such a server watch the server (the services in `bentos/` do): they have their own sessions, and would outlive a
+server that is killed.
 """
 
 from __future__ import annotations
@@ -34,10 +34,14 @@ def die_with_parent() -> None:
     Does nothing without that variable.
     """
     pid = os.environ.get(RUN_PID)
-    if not pid:
-        return
+    if pid:
+        die_with(int(pid))
+
+
+def die_with(pid: int) -> None:
+    """End this process, and what it has started, within about a second after another process has ended."""
     try:
-        parent = psutil.Process(int(pid))
+        parent = psutil.Process(pid)
     except psutil.NoSuchProcess:
         os._exit(3)
     threading.Thread(target=_watch, args=(parent,), daemon=True, name="run-watch").start()
@@ -100,5 +104,7 @@ def watched_environment() -> dict[str, str]:
 
 if __name__ == "__main__":
     die_with_parent()
+    # What a server starts ends with the server: workers that outlived it would keep its port from the one that follows it.
+    os.environ[RUN_PID] = str(os.getpid())
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

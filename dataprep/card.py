@@ -12,11 +12,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
 
 from aura.artifact import write_text
+from aura.output_folders import PREPARED_DATA
 from aura.prepared_rows import SPLITS, CatalogRow, ItemRow, OutfitRow, read_rows
 from aura.taxonomy import CATEGORIES
+from dataprep.images import open_rgb
 from dataprep.raw_source import Manifest
 from dataprep.settings import DataSettings, SourceName
 
@@ -50,7 +51,14 @@ def _text(
         " / ".join(f"{share:g}" for share in (shares.train, shares.val, shares.test))
         for shares in (settings.split, settings.dialogue_split)
     )
-    lines = ["# Data card", "", "## Sources", "", "| source | licence | holds | left out |", "|---|---|---|---|"]
+    lines = [
+        PREPARED_DATA.first_line,
+        "",
+        "## Sources",
+        "",
+        "| source | licence | holds | left out |",
+        "|---|---|---|---|",
+    ]
     for source, manifest in manifests.items():
         holds = ", ".join(f"{number} {table}" for table, number in manifest.counts.items())
         skipped = ", ".join(f"{number} {reason}" for reason, number in manifest.skipped.items()) or "nothing"
@@ -139,8 +147,7 @@ def _catalog(folder: Path, target: Path) -> None:
 
 
 def _show(axis: Axes, path: Path) -> None:
-    with Image.open(path) as image:
-        axis.imshow(image.convert("RGB"))
+    axis.imshow(open_rgb(path, upright=True))
 
 
 def _short(title: str, line: int = 20) -> str:

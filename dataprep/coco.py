@@ -9,9 +9,12 @@ from typing import Any
 
 from aura.artifact import write_json
 from aura.errors import DataError
+from aura.prepared_rows import CategoryRow, check_rows, good_rows
+from aura.problems import Problems
 from aura.taxonomy import CATEGORIES, category_id
 
 _IMPORT_AGAIN = "import the source again: aura data import"
+_TABLES = ("images", "annotations", "categories")
 
 
 def write_coco(path: Path, images: Sequence[dict[str, Any]], annotations: Sequence[dict[str, Any]]) -> None:
@@ -28,8 +31,18 @@ def read_coco(path: Path) -> dict[str, list[Any]]:
     """
     try:
         tables: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8"))
-        if all(isinstance(tables[name], list) for name in ("images", "annotations")):
+        if all(isinstance(tables[name], list) for name in _TABLES):
             return tables
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"cannot read {path}: {error!r}", hint=_IMPORT_AGAIN) from error
-    raise DataError(f"{path} lacks its tables", hint=_IMPORT_AGAIN)
+    raise DataError(f"{path} lacks its tables: {', '.join(_TABLES)}", hint=_IMPORT_AGAIN)
+
+
+def check_categories(values: Sequence[Any], where: str, problems: Problems) -> None:
+    """Collect what differs from Aura's categories: an id that means another garment would train without an error."""
+    for number, row in good_rows(check_rows(values, CategoryRow), f"{where}/categories", problems):
+        if row.id != category_id(row.name):
+            problems.add(
+                f"{where}/categories, row {number}",
+                f"{row.name} has the id {row.id}; it must be {category_id(row.name)}",
+            )

@@ -10,18 +10,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 import scipy.ndimage
 from PIL import Image
 
 from aura.errors import DataError
 from aura.taxonomy import IGNORED_LABELS, Category, category_of
 from dataprep.colours import Colours, name_colours
-from dataprep.images import link_or_copy, open_rgb, square
+from dataprep.images import link_or_copy, open_rgb, square, stored_name
+from dataprep.matlab import read_whole_numbers
 from dataprep.settings import ImportSettings
 
 _ISLAND_FRACTION = 0.1
@@ -78,8 +77,14 @@ class Garment:
 
 @dataclass
 class PhotoResult:
-    """What one photo gives; `problem` says why it gives nothing, `left_out` what was left out of it."""
+    """What one photo gives; `problem` says why it gives nothing, `left_out` what was left out of it.
 
+    Attributes:
+        file: name of the original.
+        name: what its copies and rows are called.
+    """
+
+    file: str
     name: str
     problem: str = ""
     width: int = 0
@@ -90,14 +95,15 @@ class PhotoResult:
 
 def read_photo(work: PhotoWork) -> PhotoResult:
     """Read and scale one photo, cut its garments out, store all pictures."""
-    result = PhotoResult(work.photo.stem)
+    result = PhotoResult(work.photo.name, stored_name(work.photo.stem))
     try:
         image = open_rgb(work.photo)
     except DataError:
         result.problem = "photo is not readable"
         return result
-    mask = _read_mask(work.mask)
-    if mask is None:
+    try:
+        mask = _read_mask(work.mask)
+    except DataError:
         result.problem = "mask is not readable"
         return result
     if mask.shape != (image.height, image.width):
@@ -138,23 +144,24 @@ def with_article(label: str, colours: str) -> str:
     return f"{'An' if colours[0] in 'aeiou' else 'A'} {colours} {label}"
 
 
-def _read_mask(path: Path) -> npt.NDArray[np.integer[Any]] | None:
-    """Label numbers (height, width), or None when the file holds none."""
-    try:
-        mask = np.asarray(scipy.io.loadmat(path)["groundtruth"])
-    except Exception:  # SciPy raises many kinds of errors for a damaged file
-        return None
-    if mask.ndim != 2 or not mask.size or not np.issubdtype(mask.dtype, np.integer):
-        return None
-    return mask if mask.min() >= 0 and mask.max() <= _MAX_LABEL else None
+def _read_mask(path: Path) -> npt.NDArray[np.int32]:
+    """Label numbers (height, width).
+
+    Raises:
+        DataError: the file holds none.
+    """
+    mask = read_whole_numbers(path, "groundtruth")
+    if mask.ndim != 2 or not mask.size or mask.min() < 0 or mask.max() > _MAX_LABEL:
+        raise DataError(f"{path.name} holds no label numbers")
+    return mask.astype(np.int32)
 
 
 def _labelled(
-    mask: npt.NDArray[np.integer[Any]], labels: tuple[str, ...], result: PhotoResult
+    mask: npt.NDArray[np.int32], labels: tuple[str, ...], result: PhotoResult
 ) -> list[tuple[str, Category, tuple[slice, slice]]]:
     """Label, category and bounding slices of each garment label in a mask; the others are recorded in `result`."""
     found = []
-    for value, bounds in enumerate(scipy.ndimage.find_objects(mask.astype(np.int32)), start=1):
+    for value, bounds in enumerate(scipy.ndimage.find_objects(mask), start=1):
         if bounds is None:
             continue
         if value >= len(labels):

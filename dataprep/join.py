@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from PIL import Image, UnidentifiedImageError
 
 from aura.errors import DataError
 from aura.prepared_rows import (
@@ -25,8 +23,8 @@ from aura.prepared_rows import (
     write_rows,
 )
 from aura.problems import Problems
-from dataprep.coco import read_coco, write_coco
-from dataprep.images import link_or_copy
+from dataprep.coco import check_categories, read_coco, write_coco
+from dataprep.images import link_or_copy, upright_size
 from dataprep.importers import Table, sources_with
 from dataprep.settings import DataSettings
 from dataprep.splits import split_of
@@ -34,7 +32,12 @@ from dataprep.splits import split_of
 _BOX_SLACK_PX = 0.51
 """How far a box may reach over the edge of its photo: rounding to whole pixels on both sides."""
 _IMPORT_AGAIN = "import the source again: aura data import"
+_MAX_NAME_BYTES = 255
+"""Of a file's name, in every common file system."""
 _MIN_OUTFIT_ITEMS = 2
+_MIN_PHOTOS, _MIN_BOXES = 2, 1
+"""Per split of the detection set: a metric of less is undefined, or says nothing."""
+_MORE_DATA = "import more data, or change data.split or data.split_seed"
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,8 @@ def join_detection(sources: RawSources, out: Path) -> dict[str, dict[str, int]]:
             photo_count += 1
             name, group = f"{source}-{row.file_name}", f"{source}/{row.group}"
             if not _link_image(
-                folder / "images" / row.file_name, out / "images" / name, f"{source}/detection", sources.problems,
-                expected_size=(row.width, row.height),
+                folder / "images" / row.file_name, out / "images" / name, out / "images", f"{source}/detection",
+                sources.problems, expected_size=(row.width, row.height),
             ):  # fmt: skip
                 continue
             split = sources.split_of(group)
@@ -91,6 +94,12 @@ def join_detection(sources: RawSources, out: Path) -> dict[str, dict[str, int]]:
                     box.model_dump() | {"id": len(boxes[split]) + 1, "image_id": photo_count, "bbox": list(box.bbox)}
                 )
     for split in SPLITS:
+        if len(images[split]) < _MIN_PHOTOS or len(boxes[split]) < _MIN_BOXES:
+            sources.problems.add(
+                f"detection, {split} split",
+                f"{len(images[split])} photos with {len(boxes[split])} boxes; at least {_MIN_PHOTOS} photos and "
+                f"{_MIN_BOXES} box are needed: {_MORE_DATA}",
+            )
         write_coco(out / f"{split}.json", images[split], boxes[split])
     return {split: {"images": len(images[split]), "boxes": len(boxes[split])} for split in SPLITS}
 
@@ -98,6 +107,7 @@ def join_detection(sources: RawSources, out: Path) -> dict[str, dict[str, int]]:
 def _photos(path: Path, where: str, problems: Problems) -> tuple[list[ImageRow], dict[int, list[BoxRow]]]:
     """Photos of a COCO file, and the boxes of each by the photo's id."""
     tables = read_coco(path)
+    check_categories(tables["categories"], where, problems)
     rows = [row for _, row in good_rows(check_rows(tables["images"], ImageRow), f"{where}/images", problems)]
     problems.unique((row.id for row in rows), f"{where}/images")
     boxes_of: dict[int, list[BoxRow]] = {row.id: [] for row in rows}
@@ -141,6 +151,7 @@ def join_outfits(sources: RawSources, out: Path) -> dict[str, int]:
                 sources.problems.add(f"{where}, {outfit.outfit_id}", f"unknown items {', '.join(unknown)}")
             group = f"{source}/{outfit.group}"
             outfits[sources.split_of(group)].append(outfit.model_copy(update={"group": group}))
+    _refuse_empty_splits("outfits", outfits, _MORE_DATA, sources.problems)
     return counts | {split: write_rows(out / f"{split}.jsonl", outfits[split]) for split in SPLITS}
 
 
@@ -156,7 +167,7 @@ def _items(
             known[source].add(item.item_id)
             if not item.title or not item.image:
                 sources.problems.add(f"{where}, row {number}", "title and image must not be empty")
-            elif _link_image(folder / item.image, out / item.image, where, sources.problems):
+            elif _link_image(folder / item.image, out / item.image, out / "images", where, sources.problems):
                 written.append(item.item_id)
                 yield item
     sources.problems.unique(written, "items of all sources")
@@ -176,7 +187,7 @@ def _catalog_items(sources: RawSources, out: Path) -> Iterator[CatalogRow]:
         for number, item in good_rows(rows, where, sources.problems):
             if not item.title or not item.description:
                 sources.problems.add(f"{where}, row {number}", "title and description must not be empty")
-            elif _link_image(folder / item.image, out / item.image, where, sources.problems):
+            elif _link_image(folder / item.image, out / item.image, out / "images", where, sources.problems):
                 written.append(item.item_id)
                 yield item
     sources.problems.unique(written, "catalogs of all sources")
@@ -205,21 +216,32 @@ def join_dialogues(
             splits[split].append(row.model_copy(update={"group": group}))
     problems.unique(ids, "dialogue ids")
     problems.unique(questions, "first questions of dialogues")
+    _refuse_empty_splits("dialogues", splits, "write more, or change data.dialogue_split or data.split_seed", problems)
     return {split: write_rows(out / f"{split}.jsonl", rows) for split, rows in splits.items()}
 
 
+def _refuse_empty_splits(what: str, splits: Mapping[Split, Sequence[object]], remedy: str, problems: Problems) -> None:
+    """Collect splits without a row, unless there is none in any: a source may have photos alone."""
+    if any(splits.values()):
+        for split, rows in splits.items():
+            if not rows:
+                problems.add(f"{what}, {split} split", f"is empty: {remedy}")
+
+
 def _link_image(
-    source: Path, target: Path, where: str, problems: Problems, expected_size: tuple[int, int] | None = None
-) -> bool:
-    """Check an image's header and link or copy the image; False, with a problem recorded, when it cannot be used."""
-    try:
-        with Image.open(source) as image:
-            size = image.size
-    except FileNotFoundError:
-        problems.add(where, f"picture {source.name} is missing")
+    source: Path, target: Path, images: Path, where: str, problems: Problems,
+    expected_size: tuple[int, int] | None = None,
+) -> bool:  # fmt: skip
+    """Check an image and link or copy it; False, with a problem recorded, when it cannot be used."""
+    if target.parent != images or len(target.name.encode()) > _MAX_NAME_BYTES:
+        problems.add(
+            where, f"{source.name[:80]!r} is not the name of a file in images/, of at most {_MAX_NAME_BYTES} bytes"
+        )
         return False
-    except (OSError, UnidentifiedImageError):
-        problems.add(where, f"picture {source.name} is not readable")
+    try:
+        size = upright_size(source)
+    except DataError as error:
+        problems.add(where, error.message)
         return False
     if expected_size is not None and size != expected_size:
         problems.add(

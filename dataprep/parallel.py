@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 from aura.errors import DataError
-from aura.supervision import RUN_PID, die_with_parent
+from aura.supervision import die_with
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -43,5 +43,4 @@ def in_processes(function: Callable[[Work], Result], work: Sequence[Work], worke
 def _follow(parent: int) -> None:
     # The parent handles a keyboard interrupt; the worker watches the parent, because a killed parent cannot stop it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ[RUN_PID] = str(parent)
-    die_with_parent()
+    die_with(parent)

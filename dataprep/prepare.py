@@ -16,9 +16,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from aura.artifact import content_hash, replace_dir
+from aura.artifact import content_hash
 from aura.error_file import report_error
 from aura.errors import AuraError
+from aura.output_folders import PREPARED_DATA, refuse_foreign, refuse_overlap, replace_output
 from aura.paths import home, repo_root
 from aura.problems import Problems
 from aura.settings import add_settings_options, chosen_settings, validate
@@ -41,7 +42,11 @@ def prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_dir
     Raises:
         BusyError: a source is being imported.
         DataError: a source is missing, or lists every row that is wrong.
+        ForeignFolderError: `out_dir` is there, and holds no prepared data.
+        SettingsError: a raw source or the knowledge base lies in `out_dir`.
     """
+    refuse_overlap({"--out": out_dir}, {"--raw": raw_root, "the knowledge base": knowledge_dir})
+    refuse_foreign({out_dir: PREPARED_DATA})
     with ExitStack() as locks:
         for source in sorted(settings.sources):
             locks.enter_context(locked(raw_root / source, wait_seconds=_LOCK_WAIT_SECONDS))
@@ -60,16 +65,22 @@ def _prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_di
     problems = Problems()
     sources = RawSources(settings, raw_root, problems)
     counts: dict[str, Any] = {}
-    counts["detection"] = join_detection(sources, building / "detection")
-    counts["outfits"] = join_outfits(sources, building / "outfits")
-    counts["catalog"] = join_catalog(sources, building / "catalog")
-    slugs = copy_knowledge(knowledge_dir, building / "knowledge")
-    counts["knowledge"] = {"pages": len(slugs)}
-    counts["chat"] = join_dialogues(settings, knowledge_dir, slugs, building / "chat", problems)
-    problems.raise_if_any("the raw data", hint="import the source again, or correct the rows named above")
+    with problems.collect("detection"):
+        counts["detection"] = join_detection(sources, building / "detection")
+    with problems.collect("outfits"):
+        counts["outfits"] = join_outfits(sources, building / "outfits")
+    with problems.collect("catalog"):
+        counts["catalog"] = join_catalog(sources, building / "catalog")
+    with problems.collect("knowledge"):
+        slugs = copy_knowledge(knowledge_dir, building / "knowledge")
+        counts["knowledge"] = {"pages": len(slugs)}
+        counts["chat"] = join_dialogues(settings, knowledge_dir, slugs, building / "chat", problems)
+    problems.raise_if_any(
+        "the raw data", hint="import the source again (aura data import), or correct what is named above"
+    )
     hashes = {folder.name: content_hash(folder) for folder in sorted(building.iterdir())}
     write_card(building, settings, manifests, counts, hashes)
-    replace_dir(building, out_dir)
+    replace_output(building, out_dir, PREPARED_DATA)
     return counts
 
 

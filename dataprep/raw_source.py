@@ -12,6 +12,7 @@ Folders are replaced whole, files in them are never written again: preparation l
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections import Counter
@@ -26,11 +27,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
 from rich.progress import track
 
-from aura.artifact import content_hash, read_json, recover_dir, replace_dir, write_json
+from aura.artifact import content_hash, read_json, recover_dir, write_json
 from aura.errors import BusyError, DataError
+from aura.output_folders import RAW_SOURCE, refuse_foreign, replace_output
 from dataprep.settings import ImportSettings
 
-MANIFEST = "source.json"
+MANIFEST = RAW_SOURCE.file
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MAX_EXAMPLES = 5
 
 
@@ -83,11 +86,17 @@ class ImportReport:
 
     def skip(self, reason: str, name: str, *, whole_file: bool) -> None:
         """Record that a file (`whole_file`) or a part of it is left out."""
+        # Bytes of a file's name that are not UTF-8 cannot be printed or written to a table.
+        name = os.fsencode(name).decode("utf-8", "backslashreplace")
         self.unusable += whole_file
         self.skipped[reason] += 1
         names = self.examples.setdefault(reason, [])
         if len(names) < _MAX_EXAMPLES and name not in names:
             names.append(name)
+
+    def skip_twin(self, name: str) -> None:
+        """Record a file that differs from one that is taken in the end of its name only."""
+        self.skip("another file has the same name", name, whole_file=False)
 
     def to_text(self) -> str:
         """For a terminal: a line of counts, then a line per reason."""
@@ -148,25 +157,27 @@ def writing(raw_dir: Path, report: ImportReport, settings: ImportSettings) -> It
 
     Raises:
         BusyError: another import or preparation is using the source.
+        ForeignFolderError: the folder is there, and holds no source.
         DataError: the disk is full or not writable.
     """
     building = raw_dir.with_name(f".{raw_dir.name}.importing")
     try:
         with locked(raw_dir, wait_seconds=1):
             recover_dir(raw_dir)
+            refuse_foreign({raw_dir: RAW_SOURCE})
             # Left by a killed import.
             shutil.rmtree(building, ignore_errors=True)
             try:
                 building.mkdir(parents=True)
                 yield building
                 _manifest(building, report, settings).write(building)
-                replace_dir(building, raw_dir)
+                replace_output(building, raw_dir, RAW_SOURCE)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
+        remedy = "free some space" if error.errno in _NO_SPACE else "make the folder writable"
         raise DataError(
-            f"cannot write below {raw_dir.parent}: {error}",
-            hint="free some space, or move AURA_HOME, and import again",
+            f"cannot write below {raw_dir.parent}: {error}", hint=f"{remedy}, or move AURA_HOME, and import again"
         ) from error
 
 

@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 
 from aura.artifact import read_json
 from aura.paths import profile_paths
-from aura.pictures import upright_rgb
+from aura.pictures import read_picture
 from flows.profile import load_profile
 from flows.services import SERVICES
 
@@ -77,7 +77,7 @@ def metric_tables(folder: Path) -> str:
 
 def transcript(urls: dict[str, str], photo_path: Path) -> str:
     """Requests and answers of all endpoints, the longer answers cut to their first rows."""
-    photo = upright_rgb(Image.open(photo_path))
+    photo = read_picture(photo_path, photo_path.name).image
     seen = _post(urls["visual_analysis"] + "/analyze?similar=1", files={"image": photo_path.open("rb")})
     garments = seen["garments"][:4]
     items = [{"category": garment["category"], "image_base64": _cut(photo, garment["box"])} for garment in garments]

@@ -20,13 +20,14 @@ import yaml
 
 from aura.artifact import content_hash, read_json, write_json, write_text
 from aura.error_file import report_error
-from aura.errors import AuraError, ServiceError
+from aura.errors import AuraError, ServiceError, StartError
 from aura.lineage import value_hash
 from aura.paths import home, profile_paths, repo_root
 from aura.settings import read_resolved, validate
 from aura.supervision import die_with_parent, watched, watched_environment
 from bentos.serving.settings import ServingSettings
 from flows import bento_contents
+from flows.logs import open_log
 from flows.processes import free_port, stop, wait_until_healthy
 from flows.recorded_answers import check_recorded_answers
 from flows.services import SERVICES, Service
@@ -110,12 +111,14 @@ def prove(service: Service, tag: str, profile: str, champions: Path, start_secon
     began = time.monotonic()
     port = free_port()
     log = profile_paths(profile).logs / f"bento-{service.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = watched("flows.bento_server", "serve", tag, "--host", "127.0.0.1", "--port", str(port))
-    with log.open("w", encoding="utf-8") as stream:
+    # By its folder, not its tag: with the store as its home it would empty the metrics of whatever else serves from there.
+    command = watched("flows.bento_server", "serve", str(bento_folder(tag)), "--host", "127.0.0.1", "--port", str(port))
+    own_home = tempfile.TemporaryDirectory(prefix="aura-proof-")
+    with open_log(log) as stream:
         server = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=bento_environment()
-        )
+            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
+            env=bento_environment() | {"BENTOML_HOME": own_home.name},
+        )  # fmt: skip
     try:
         url = f"http://127.0.0.1:{port}{service.path}"
         wait_until_healthy(service.health_url(url), server, log, start_seconds)
@@ -132,6 +135,7 @@ def prove(service: Service, tag: str, profile: str, champions: Path, start_secon
         raise
     finally:
         stop(server)
+        own_home.cleanup()
 
 
 def bento_environment() -> dict[str, str]:
@@ -181,19 +185,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with writer_lock(str(index), _INDEX_WAIT_SECONDS):
             release = served_release(index)
             tags, problems = _pack_all(options, index)
-        bentos = _prove_all(tags, profile, options.champions, serving.start_timeout_seconds)
+        bentos, failed = _prove_all(tags, profile, options.champions, serving.start_timeout_seconds)
+        problems += failed
         if problems:
-            raise problems[0] if len(problems) == 1 else ServiceError("\n".join(map(str, problems)))
+            raise _one_error(problems)
     except AuraError as error:
         return report_error(error)
     write_json(options.out, {"bentos": bentos, "index_release": release})
     return 0
 
 
-def _pack_all(options: argparse.Namespace, index: Path) -> tuple[dict[str, str], list[ServiceError]]:
+def _pack_all(options: argparse.Namespace, index: Path) -> tuple[dict[str, str], list[AuraError]]:
     """Tags of the services that could be packed, and the errors of those that could not."""
     tags: dict[str, str] = {}
-    problems: list[ServiceError] = []
+    problems: list[AuraError] = []
     for service in SERVICES.values():
         try:
             tags[service.name] = pack(service, options.params, options.champions, options.data, index)
@@ -202,17 +207,36 @@ def _pack_all(options: argparse.Namespace, index: Path) -> tuple[dict[str, str],
     return tags, problems
 
 
-def _prove_all(tags: dict[str, str], profile: str, champions: Path, start_seconds: float) -> dict[str, dict[str, Any]]:
-    """What each Bento answered. All start at once, as in `aura serve`: most of a start is imports, which use one core."""
+def _prove_all(
+    tags: dict[str, str], profile: str, champions: Path, start_seconds: float
+) -> tuple[dict[str, dict[str, Any]], list[AuraError]]:
+    """What each Bento answered, and the errors of those that failed.
+
+    All start at once, as in `aura serve`: most of a start is imports, which use one core.
+    """
     with ThreadPoolExecutor(max_workers=len(SERVICES)) as threads:
         proofs = {
             name: threads.submit(prove, SERVICES[name], tag, profile, champions, start_seconds)
             for name, tag in tags.items()
         }
-    bentos = {name: proof.result() for name, proof in proofs.items()}
-    for proof in bentos.values():
-        print(f"{proof['tag']} answered after {proof['start_seconds']:.0f} s: {proof['answer']}")
-    return bentos
+    bentos: dict[str, dict[str, Any]] = {}
+    problems: list[AuraError] = []
+    for name, proof in proofs.items():
+        try:
+            bento = bentos[name] = proof.result()
+        except AuraError as error:
+            problems.append(error)
+        else:
+            print(f"{bento['tag']} answered after {bento['start_seconds']:.0f} s: {bento['answer']}")
+    return bentos, problems
+
+
+def _one_error(problems: Sequence[AuraError]) -> AuraError:
+    """All problems as one error, which another run may mend only if it may mend each."""
+    if len(problems) == 1:
+        return problems[0]
+    kind = StartError if all(problem.transient for problem in problems) else ServiceError
+    return kind("\n".join(map(str, problems)))
 
 
 if __name__ == "__main__":

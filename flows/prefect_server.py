@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 from aura.paths import home
 from aura.supervision import watched, watched_environment
+from flows.logs import open_log
 from flows.processes import free_port, stop, wait_until_healthy
 
 _SERVERS_PASSWORD, _CLIENTS_PASSWORD = "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"
@@ -41,11 +42,10 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     os.environ.update(quiet)
     password = f"aura:{secrets.token_urlsafe(32)}"  # other accounts of this machine reach the port too
     log = home() / "logs" / "prefect-server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     command = watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-    with log.open("w", encoding="utf-8") as stream:
+    with open_log(log) as stream:
         server = subprocess.Popen(
             command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
             env=watched_environment() | dict.fromkeys((_SERVERS_PASSWORD, _CLIENTS_PASSWORD), password),

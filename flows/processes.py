@@ -13,6 +13,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from aura.errors import ServiceError, StartError
 from aura.supervision import end_by_force, family_of
+from flows.logs import last_lines
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -54,14 +55,15 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, se
     )
     def answers() -> None:
         if process.poll() is not None:
-            raise StartError(f"the server for {url} ended with code {process.returncode}:\n{_tail(log)}")
+            raise StartError(f"the server for {url} ended with code {process.returncode}:\n{last_lines(log)}")
         httpx.get(url, timeout=5).raise_for_status()
 
     try:
         answers()
     except httpx.HTTPError as error:
         raise StartError(
-            f"{url} did not answer within {seconds:.0f} seconds ({error}):\n{_tail(log)}", hint=f"the whole log: {log}"
+            f"{url} did not answer within {seconds:.0f} seconds ({error}):\n{last_lines(log)}",
+            hint=f"the whole log: {log}",
         ) from error
 
 
@@ -75,7 +77,3 @@ def stop(process: subprocess.Popen[bytes], seconds: float = 20) -> None:
     os.killpg(process.pid, signal.SIGTERM)
     end_by_force(family, after_seconds=seconds)
     process.wait()
-
-
-def _tail(log: Path, lines: int = 15) -> str:
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

@@ -16,11 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aura.artifact import content_hash, replace_dir, write_json, write_text
+from aura.artifact import content_hash, write_json, write_text
 from aura.error_file import report_error
 from aura.errors import AuraError, DataError
 from aura.fingerprints import code_fingerprint
 from aura.lineage import git_commit, value_hash
+from aura.output_folders import (
+    CHECKPOINTS,
+    MODEL,
+    PLOTS,
+    fresh_folder,
+    refuse_foreign,
+    refuse_overlap,
+    replace_output,
+)
 from aura.settings import add_settings_options, chosen_settings
 from aura.supervision import die_with_parent
 from aura.tracking import Tracker, TrackingSettings, open_tracker
@@ -50,8 +59,11 @@ def run(
 
     Raises:
         DataError: the prepared data is missing.
+        ForeignFolderError: an output would take the place of a folder that no training made.
+        SettingsError: an output would take the place of another one, or of an input.
     """
     began = time.monotonic()
+    _check_outputs(folders)
     lineage = _lineage(spec, settings, common, folders)
     checkpoints = _checkpoint_folder(folders.checkpoints, str(lineage["candidate_id"]))
     tracker = open_tracker(
@@ -59,9 +71,9 @@ def run(
         run_name=f"{spec.name}-{str(lineage['candidate_id'])[:8]}",
     )  # fmt: skip
     building = folders.out.with_name(f".{folders.out.name}.building")
-    for folder in (building, folders.plots):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    fresh_folder(folders.plots, PLOTS)
     context = TrainContext(
         data_dir=folders.data, out_dir=building, checkpoint_dir=checkpoints, plots_dir=folders.plots,
         base_dir=folders.base, tracker=tracker, seed=common.seed,
@@ -73,12 +85,22 @@ def run(
         _complete_artifact(building, spec.name, metrics, lineage)
         write_json(building / "params.json", resolved)
         record(spec.smoke_test, building, training_device(settings))
-        replace_dir(building, folders.out)
+        replace_output(building, folders.out, MODEL)
         _report(tracker, metrics, folders.plots)
     except BaseException:
         tracker.finish("FAILED")
         raise
     return metrics | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def _check_outputs(folders: Folders) -> None:
+    """Now: after hours of training it would be too late."""
+    refuse_overlap(
+        {"--out": folders.out, "--pictures": folders.plots},
+        {"--checkpoints": folders.checkpoints, "--data": folders.data}
+        | ({"--base": folders.base} if folders.base else {}),
+    )
+    refuse_foreign({folders.out: MODEL, folders.plots: PLOTS})
 
 
 def _lineage(spec: ModelSpec, settings: TrainerSettings, common: RunSettings, folders: Folders) -> dict[str, Any]:
@@ -104,8 +126,9 @@ def _checkpoint_folder(root: Path, candidate_id: str) -> Path:
     """Folder of this training's checkpoints; those of trainings with other inputs are removed."""
     folder = root / candidate_id[:16]
     folder.mkdir(parents=True, exist_ok=True)
+    CHECKPOINTS.put_on(folder)
     for other in root.iterdir():
-        if other != folder:
+        if other != folder and CHECKPOINTS.is_on(other):
             shutil.rmtree(other)
     return folder
 

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from pydantic import Field, TypeAdapter
 
 from bentos.serving.errors import Failure
-from bentos.serving.messages import Message, RunnerAnswer, RunnerRequest
+from bentos.serving.messages import Message, RunnerAnswer, RunnerRequest, Status
 
 
 class ChatMessage(Message):
@@ -83,7 +83,7 @@ class Stopped(RunnerAnswer):
     was_running: bool
 
 
-class RunnerStatus(RunnerAnswer):
+class RunnerStatus(Status):
     """The runner can answer."""
 
     index_version: str

@@ -12,7 +12,6 @@ import bentoml
 from asgi_correlation_id import correlation_id
 
 from aura.errors import AuraError
-from aura.supervision import die_with_parent
 from bentos.conversational_ai.limits import GenerationLock
 from bentos.conversational_ai.messages import (
     Finished,
@@ -26,9 +25,10 @@ from bentos.conversational_ai.messages import (
     Token,
     event_line,
 )
-from bentos.serving.assets import Assets, open_assets
+from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import runner_options
 from bentos.serving.errors import Failure, answer_or_failure, failure_of
+from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
 from inference.chat.passages import passage_text
 
@@ -50,12 +50,11 @@ class ChatRunner:
         self, assets: Assets | None = None, load_model: Callable[[Path, str], ChatModel] | None = None
     ) -> None:
         """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
-        die_with_parent()
+        assets = assets or start_process()
         if load_model is None:
             from inference.chat.model import ChatModel
 
             load_model = ChatModel.load
-        assets = assets or open_assets()
         champion = assets.champion("chat")
         self._version = champion.version
         self._model = load_model(champion.folder, assets.serving.device)
@@ -66,7 +65,9 @@ class ChatRunner:
     @bentoml.api
     async def status(self) -> RunnerStatus:
         """Async, so that it does not wait for a search."""
-        return RunnerStatus(model=self._version, index_version=self._index.version)
+        return RunnerStatus(
+            model=self._version, index_version=self._index.version, degraded=self._index.degraded
+        )  # fmt: skip
 
     @bentoml.api
     def retrieve(self, request: RetrieveRequest) -> FoundPassages | Failure:
@@ -104,6 +105,8 @@ class ChatRunner:
         except Exception:
             logger.exception("an answer broke off")
             raise
+        else:
+            logger.info("GenerateRequest answered")
         finally:
             self._wanted.discard(request.answer_id)
 

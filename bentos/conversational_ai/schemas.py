@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bentos.conversational_ai.messages import ChatMessage, Passage
+from bentos.serving import health
 from bentos.serving.messages import ModelVersion
 from inference.chat.passages import DEFAULT_PASSAGES
 
@@ -102,10 +103,7 @@ class SocketRequest(BaseModel):
     passages: int = Field(default=DEFAULT_PASSAGES, ge=0, le=5)
 
 
-class Health(BaseModel):
-    """The service can answer; which versions it answers from."""
+class Health(health.Health):
+    """The service can answer; from which versions, and what it answers without."""
 
-    status: str = "ok"
-    profile: str
-    model: ModelVersion
     index_version: str

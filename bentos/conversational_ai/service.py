@@ -15,7 +15,6 @@ from fastapi import Request, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
 from aura.errors import AuraError, BusyError, InvalidRequestError
-from aura.supervision import die_with_parent
 from bentos.conversational_ai.limits import ConcurrencyLimit
 from bentos.conversational_ai.messages import ChatMessage, Finished, Passage, RetrieveRequest, Runner, Token
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
@@ -30,10 +29,13 @@ from bentos.conversational_ai.schemas import (
 )
 from bentos.conversational_ai.stream import find_passages, generated
 from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
-from bentos.serving.assets import Assets, open_assets
+from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.disconnect import while_connected
-from bentos.serving.errors import error_detail, raise_failure
+from bentos.serving.errors import NotReadyBody, error_detail, raise_failure
+from bentos.serving.health import Readiness
+from bentos.serving.metrics import metrics_app
+from bentos.serving.process import HttpPart, start_process
 from bentos.serving.request_log import logger
 
 app = make_app("Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.")
@@ -45,16 +47,17 @@ _GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
 
 @bentoml.service(name="conversational_ai", **service_options(RUNNER_SECONDS))
 @bentoml.asgi_app(app, path="/api/v1/conversational-ai")
-class ConversationalAI:
+@bentoml.asgi_app(metrics_app, path="/")
+class ConversationalAI(HttpPart):
     """Endpoints under `/api/v1/conversational-ai`."""
 
     runner = bentoml.depends(ChatRunner)
 
     def __init__(self, assets: Assets | None = None, runner: Runner | None = None) -> None:
         """BentoML passes nothing: then the assets and the runner are those of this process."""
-        die_with_parent()
-        self._assets = assets or open_assets()
+        self._assets = assets or start_process()
         self._runner: Runner = runner or self.runner.to_async
+        self._readiness = Readiness(lambda: self._runner.status())
         serving = self._assets.serving
         apply_limits(app, serving)
         self._conversations = ConcurrencyLimit(serving.max_conversations, "conversations are open")
@@ -73,11 +76,14 @@ class ConversationalAI:
         found = raise_failure(await self._runner.retrieve(request=RetrieveRequest(query=request.query, k=request.k)))
         return RagAnswer(passages=found.passages, index_version=found.index_version)
 
-    @app.get("/health")
+    @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
-        """Answers when the runner does."""
-        status = await self._runner.status()
-        return Health(profile=self._assets.profile, model=status.model, index_version=status.index_version)
+        """Ready, or degraded and why; at once."""
+        status = await self._readiness.status()
+        return Health(
+            profile=self._assets.profile, model=status.model, reasons=status.degraded,
+            index_version=status.index_version,
+        )  # fmt: skip
 
     @app.websocket("/ws/chat")
     async def socket(self, websocket: WebSocket) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from aura.taxonomy import Category
 from bentos.serving.errors import Failure
-from bentos.serving.messages import Message, RgbImage, RunnerAnswer, RunnerRequest
+from bentos.serving.messages import Message, RgbImage, RunnerAnswer, RunnerRequest, Status
 
 
 class Garment(Message):
@@ -68,7 +68,7 @@ class Completions(RunnerAnswer):
     targets: dict[Category, list[RecommendedItem]]
 
 
-class RunnerStatus(RunnerAnswer):
+class RunnerStatus(Status):
     """The runner can answer."""
 
     catalog_items: int

@@ -10,7 +10,6 @@ import bentoml
 
 from aura.artifact import content_hash
 from aura.errors import InvalidRequestError
-from aura.supervision import die_with_parent
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import (
     CompleteOutfit,
@@ -22,9 +21,10 @@ from bentos.outfit_recommendation.messages import (
     RecommendedItem,
     RunnerStatus,
 )
-from bentos.serving.assets import Assets, open_assets
+from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import runner_options
 from bentos.serving.errors import Failure, answer_or_failure
+from bentos.serving.process import start_process
 from inference.outfits.missing_categories import missing_categories
 
 if TYPE_CHECKING:  # the service never needs torch
@@ -42,14 +42,13 @@ class OutfitRunner:
         self, assets: Assets | None = None, load_model: Callable[[Path, str], OutfitModel] | None = None
     ) -> None:
         """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
-        die_with_parent()
+        assets = assets or start_process()
         from inference.outfits.catalog_search import CatalogSearch
 
         if load_model is None:
             from inference.outfits.model import OutfitModel
 
             load_model = OutfitModel.load
-        assets = assets or open_assets()
         champion = assets.champion("outfits")
         self._version = champion.version
         self._model = load_model(champion.folder, assets.serving.device)

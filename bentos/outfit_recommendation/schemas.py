@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import ItemShare, RecommendedItem
+from bentos.serving import health
 from bentos.serving.messages import ModelVersion
 
 MAX_ITEMS = 12
@@ -22,7 +23,9 @@ class OutfitItem(BaseModel):
     item_id: str | None = None
     category: Category | None = None
     title: str = Field(default="", max_length=300)
-    image_base64: str | None = Field(default=None, description="JPEG, PNG or WEBP of the garment alone, base64")
+    image_base64: str | None = Field(
+        default=None, description="a picture of the garment alone, as the base64 of its file"
+    )
 
     @model_validator(mode="after")
     def _described(self) -> Self:
@@ -66,10 +69,7 @@ class OutfitEvaluation(BaseModel):
     model: ModelVersion
 
 
-class Health(BaseModel):
-    """The service can answer; which versions it answers from."""
+class Health(health.Health):
+    """The service can answer; from which versions, and what it answers without."""
 
-    status: str = "ok"
-    profile: str
-    model: ModelVersion
     catalog_items: int

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import bentoml
 
-from aura.supervision import die_with_parent
 from bentos.outfit_recommendation.messages import CompleteOutfit, Garment, JudgeOutfit, Runner
 from bentos.outfit_recommendation.model import RUNNER_SECONDS, OutfitRunner
 from bentos.outfit_recommendation.schemas import (
@@ -19,34 +17,41 @@ from bentos.outfit_recommendation.schemas import (
     RecommendRequest,
 )
 from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
-from bentos.serving.assets import Assets, open_assets
+from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import service_options
-from bentos.serving.errors import raise_failure
-from bentos.serving.images import decode_base64
-from bentos.serving.messages import RgbImage
-from bentos.serving.settings import ServingSettings
+from bentos.serving.decoders import ImageDecoder
+from bentos.serving.errors import NotReadyBody, raise_failure
+from bentos.serving.health import Readiness
+from bentos.serving.metrics import metrics_app
+from bentos.serving.process import HttpPart, start_process
 
 app = make_app("Aura outfit recommendation", "Scores outfits and finds what completes them.")
 
 
 @bentoml.service(name="outfit_recommendation", **service_options(RUNNER_SECONDS))
 @bentoml.asgi_app(app, path="/api/v1/outfit-recommendation")
-class OutfitRecommendation:
+@bentoml.asgi_app(metrics_app, path="/")
+class OutfitRecommendation(HttpPart):
     """Endpoints under `/api/v1/outfit-recommendation`."""
 
     runner = bentoml.depends(OutfitRunner)
 
     def __init__(self, assets: Assets | None = None, runner: Runner | None = None) -> None:
         """BentoML passes nothing: then the assets and the runner are those of this process."""
-        die_with_parent()
-        self._assets = assets or open_assets()
+        self._assets = assets or start_process()
         self._runner: Runner = runner or self.runner.to_async
+        self._readiness = Readiness(lambda: self._runner.status())
+        self._decoder = ImageDecoder(self._assets.serving)
         apply_limits(app, self._assets.serving)
+
+    @bentoml.on_shutdown
+    def end_decoders(self) -> None:
+        self._decoder.close()
 
     @app.post("/recommend")
     async def recommend(self, request: RecommendRequest) -> Recommendation:
         """Catalog items that complete the outfit, per wanted category."""
-        items = await asyncio.to_thread(_garments, request.items, self._assets.serving)
+        items = await _garments(request.items, self._decoder)
         wanted = CompleteOutfit(items=items, targets=request.targets, k=request.k)
         found = raise_failure(await self._runner.recommend(request=wanted))
         return Recommendation(targets=found.targets, model=found.model)
@@ -54,25 +59,28 @@ class OutfitRecommendation:
     @app.post("/evaluate")
     async def evaluate(self, request: EvaluateRequest) -> OutfitEvaluation:
         """How well the garments go together, and which of them helps or hurts."""
-        items = await asyncio.to_thread(_garments, request.items, self._assets.serving)
+        items = await _garments(request.items, self._decoder)
         [answer] = await self._runner.evaluate(outfits=[JudgeOutfit(items=items)])
         judged = raise_failure(answer)
         return OutfitEvaluation(score=judged.score, items=judged.items, model=judged.model)
 
-    @app.get("/health")
+    @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
-        """Answers when the runner does."""
-        status = await self._runner.status()
-        return Health(profile=self._assets.profile, model=status.model, catalog_items=status.catalog_items)
+        """Ready, or degraded and why; at once."""
+        status = await self._readiness.status()
+        return Health(
+            profile=self._assets.profile, model=status.model, reasons=status.degraded,
+            catalog_items=status.catalog_items,
+        )  # fmt: skip
 
 
-def _garments(items: Sequence[OutfitItem], limits: ServingSettings) -> list[Garment]:
+async def _garments(items: Sequence[OutfitItem], decoder: ImageDecoder) -> list[Garment]:
     """The caller's items with their images decoded and checked."""
-    return [_garment(item, limits, f"items.{position}.image_base64") for position, item in enumerate(items)]
+    return [await _garment(item, decoder, f"items.{position}.image_base64") for position, item in enumerate(items)]
 
 
-def _garment(item: OutfitItem, limits: ServingSettings, where: str) -> Garment:
-    image = RgbImage.of(decode_base64(item.image_base64, limits, where)) if item.image_base64 else None
+async def _garment(item: OutfitItem, decoder: ImageDecoder, where: str) -> Garment:
+    image = (await decoder.decode_base64(item.image_base64, where)).pixels if item.image_base64 else None
     return Garment(item_id=item.item_id, category=item.category, title=item.title, image=image)
 
 

@@ -54,11 +54,17 @@ class ServedIndex:
     def __init__(self, index: Index, *, follow: bool) -> None:
         self._index = index
         self._follow = follow
+        self._cannot_follow = False
 
     @property
     def version(self) -> str:
         """Number of the release that the last search was answered from."""
         return str(self._index.version)
+
+    @property
+    def degraded(self) -> list[str]:
+        """That searches are not answered from the release that is served, if so."""
+        return [f"searches stay at index release {self.version}: a newer one cannot be opened"] * self._cannot_follow
 
     def current(self) -> Index:
         """The index at the served release, or at the release that it holds when the served one cannot be opened."""
@@ -66,7 +72,9 @@ class ServedIndex:
             try:
                 if self._index.refresh():
                     logger.info("the index is at release %d now", self._index.version)
+                self._cannot_follow = False
             except (AuraError, *_LANCE_ERRORS) as error:
+                self._cannot_follow = True
                 logger.warning("cannot follow the index, staying with release %d: %s", self._index.version, error)
         return self._index
 

@@ -12,9 +12,17 @@ their callers wait for ever (reproduced with BentoML 1.4.39; `/health` alone mak
 """
 
 
+_NO_ACCESS_LOG = {"access": {"enabled": False}}
+"""BentoML's access log does not know the request id: `bentos/serving/access.py` logs the requests, and `answer_or_failure` the
+calls of a runner."""
+
+
 def runner_options(timeout_seconds: int) -> dict[str, Any]:
     """Options of a runner with one worker and `timeout_seconds` per call."""
-    return {"workers": 1, "traffic": {"timeout": timeout_seconds}, "runner_connection": KEEP_CONNECTIONS}
+    return {
+        "workers": 1, "traffic": {"timeout": timeout_seconds}, "runner_connection": KEEP_CONNECTIONS,
+        "logging": _NO_ACCESS_LOG,
+    }  # fmt: skip
 
 
 def service_options(runner_timeout_seconds: int) -> dict[str, Any]:
@@ -22,5 +30,10 @@ def service_options(runner_timeout_seconds: int) -> dict[str, Any]:
 
     With equal timeouts the service's clock ends first, and BentoML answers in its own words instead of the error body. A
     request makes up to three calls to the runner, one after the other.
+
+    `bentos/serving/metrics.py` counts the requests, and `HttpPart` asks the runner for the readiness, each in BentoML's place.
     """
-    return {"traffic": {"timeout": 4 * runner_timeout_seconds}}
+    return {
+        "traffic": {"timeout": 4 * runner_timeout_seconds}, "metrics": {"enabled": False},
+        "runner_probe": {"enabled": False}, "logging": _NO_ACCESS_LOG,
+    }  # fmt: skip

@@ -7,7 +7,7 @@ again with its class, which `STATUS` maps to an HTTP status.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, Literal, ParamSpec, Self, TypeVar
 
 import aiohttp
 from asgi_correlation_id import correlation_id
@@ -62,6 +62,22 @@ class OverloadedError(AuraError):
         super().__init__(message, hint=hint)
 
 
+class NotReadyError(AuraError):
+    """The service is live, but cannot answer: its runner does not.
+
+    Args:
+        runner_does: verb of a sentence about the process with the model.
+    """
+
+    code = "not_ready"
+
+    def __init__(self, runner_does: str) -> None:
+        super().__init__(
+            f"the process with the model {runner_does}",
+            hint=f"try again in {RETRY_SECONDS} seconds; the log of the service says what happens",
+        )
+
+
 class BodyTooLargeError(HTTPException):
     """The body is longer than allowed. An HTTPException, because FastAPI turns any other error of a body into a 400."""
 
@@ -78,6 +94,7 @@ STATUS: dict[type[Exception], int] = {
     RegistryError: 503,
     BusyError: 503,
     OverloadedError: 503,
+    NotReadyError: 503,
     Exception: 500,
 }
 """HTTP status by error class, looked up along the class hierarchy. FastAPI's HTTP exceptions have their own status."""
@@ -113,6 +130,13 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
+class NotReadyBody(ErrorBody):
+    """Body of a health check whose status is 503."""
+
+    state: Literal["live"] = "live"
+    reasons: list[str]
+
+
 class Failure(Message):
     """An error as a runner answers it."""
 
@@ -140,9 +164,11 @@ def answer_or_failure(
     """
     correlation_id.set(request.request_id)
     try:
-        return work(request, *args, **kwargs)
+        answer = work(request, *args, **kwargs)
     except Exception as error:
         return failure_of(error)
+    logger.info("%s answered", type(request).__name__)
+    return answer
 
 
 def failure_of(error: Exception) -> Failure:
@@ -186,7 +212,10 @@ def error_response(error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
         return Response(status_code=status)
     headers = {"retry-after": RETRY_SECONDS} if status == 503 else None
-    return JSONResponse(ErrorBody(error=error_detail(error)).model_dump(), status_code=status, headers=headers)
+    body = ErrorBody(error=error_detail(error))
+    if isinstance(error, NotReadyError):
+        body = NotReadyBody(error=body.error, reasons=[error.message])
+    return JSONResponse(body.model_dump(), status_code=status, headers=headers)
 
 
 def error_status(error: Exception) -> int:

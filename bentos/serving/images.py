@@ -1,23 +1,44 @@
-"""Images that callers send: bytes of a file in, a checked RGB image out."""
+"""Images that callers send: bytes of a file in, a checked upright RGB image out. `bentos.serving.decoders` runs this."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import io
-import warnings
-
-from PIL import Image, UnidentifiedImageError
+from dataclasses import dataclass
 
 from aura.errors import InvalidRequestError
-from aura.pictures import upright_rgb
+from aura.pictures import FORMATS, Picture, PictureError, PictureTooLargeError, read_picture
+from bentos.serving.messages import RgbImage
 from bentos.serving.settings import ServingSettings
 
-FORMATS = ("JPEG", "PNG", "WEBP")
+
+@dataclass(frozen=True, kw_only=True)
+class SentImage:
+    """An image as a caller sent it.
+
+    Attributes:
+        pixels: reduced where the image is larger than `ServingSettings.decoded_side_px`.
+        width_px, height_px: size of the whole upright image.
+    """
+
+    pixels: RgbImage
+    width_px: int
+    height_px: int
+
+    @classmethod
+    def of(cls, picture: Picture) -> SentImage:
+        return cls(pixels=RgbImage.of(picture.image), width_px=picture.width_px, height_px=picture.height_px)
+
+    def as_sent(self, box_xyxy_px: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        """A box in `pixels` -> the same box in the whole image."""
+        across, down = self.width_px / self.pixels.width_px, self.height_px / self.pixels.height_px
+        x0, y0, x1, y1 = box_xyxy_px
+        return x0 * across, y0 * down, x1 * across, y1 * down
 
 
-def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Image.Image:
-    """Decode an image file, upright (EXIF) and RGB.
+def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Picture:
+    """Decode an image file: upright (EXIF), RGB, its long side at most `limits.decoded_side_px`.
 
     Raises:
         InvalidRequestError: empty, too large, not an image, or broken; `where` names the field.
@@ -26,24 +47,19 @@ def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Ima
         raise InvalidRequestError(f"{where} is empty", hint=f"send the bytes of a {', '.join(FORMATS)} file")
     refuse_large(len(content), limits, where)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is stricter
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
-        if image.width * image.height > limits.max_image_pixels:
-            raise InvalidRequestError(
-                f"{where} has {image.width} x {image.height} pixels; at most {limits.max_image_pixels} are allowed",
-                hint="scale it down first",
-            )
-        return upright_rgb(image)
-    except Image.DecompressionBombError as error:  # Pillow's own limit comes before ours and is never below it
-        raise InvalidRequestError(
-            f"{where} has far too many pixels; at most {limits.max_image_pixels} are allowed",
-            hint="scale it down first",
-        ) from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        picture = read_picture(
+            io.BytesIO(content), where, least_px=limits.decoded_side_px,
+            max_pixels=limits.max_image_pixels, max_side_px=limits.max_image_side_px,
+        )  # fmt: skip
+    except PictureTooLargeError as error:
+        raise InvalidRequestError(error.message, hint=error.hint) from error
+    except PictureError as error:
         raise InvalidRequestError(
             f"{where} is not a readable {', '.join(FORMATS)} picture", hint="check that the whole file was sent"
         ) from error
+    # A model sees fewer pixels than this, and a runner gets several images at once.
+    picture.image.thumbnail((limits.decoded_side_px, limits.decoded_side_px))
+    return picture
 
 
 def refuse_large(size: int | None, limits: ServingSettings, where: str = "image") -> None:
@@ -58,18 +74,17 @@ def refuse_large(size: int | None, limits: ServingSettings, where: str = "image"
         )
 
 
-def decode_base64(text: str, limits: ServingSettings, where: str) -> Image.Image:
-    """Decode an image sent as base64 in JSON, with or without a `data:` prefix.
+def bytes_of_base64(text: str, limits: ServingSettings, where: str) -> bytes:
+    """The file that was sent as base64 in JSON, with or without a `data:` prefix.
 
     Raises:
-        InvalidRequestError: too large, not base64, or not an image.
+        InvalidRequestError: too large, or not base64.
     """
     encoded = text.rpartition(",")[2]
     refuse_large(len(encoded) * 3 // 4 - encoded[-2:].count("="), limits, where)
     try:
-        content = base64.b64decode(encoded, validate=True)
+        return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidRequestError(
             f"{where} is not base64", hint="encode the file's bytes as standard base64"
         ) from error
-    return decode(content, limits, where)

@@ -42,6 +42,13 @@ class RunnerAnswer(Message):
     """Version that made this answer; the runner may hold another one by now."""
 
 
+class Status(RunnerAnswer):
+    """The runner can answer."""
+
+    degraded: list[str] = Field(default_factory=list)
+    """What it answers without, in words for callers."""
+
+
 class RgbImage(Message):
     """Pixels of a decoded, upright image."""
 

@@ -1,4 +1,4 @@
-"""Middleware of every service: request ids, the error body for unhandled exceptions, a limit on request bodies.
+"""Middleware of every service: request ids, a log line per request, the error body for unhandled exceptions, a limit on bodies.
 
 The request id is asgi-correlation-id's: it takes the caller's `x-request-id` or makes one, answers with it, and keeps it in a
 context variable, for WebSockets too. All are plain ASGI middleware: behind Starlette's `BaseHTTPMiddleware` a handler never
@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bentos.serving.access import AccessLog
 from bentos.serving.errors import BodyTooLargeError, error_response
 from bentos.serving.request_log import logger
 
@@ -22,9 +23,10 @@ _USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def add_middleware(app: FastAPI, max_body_bytes: Callable[[], int]) -> None:
-    """Add all three; the last one added sees a request first."""
+    """Add all of them; the last one added sees a request first."""
     app.add_middleware(BodyLimit, limit_bytes=max_body_bytes)
     app.add_middleware(UnhandledErrors)
+    app.add_middleware(AccessLog)
     app.add_middleware(CorrelationIdMiddleware, header_name="x-request-id", validator=is_usable_id)
 
 

@@ -1,19 +1,52 @@
-"""The services' log, in which every line names the request that it is about."""
+"""The services' log: JSON lines, each with the id of the request that it is about.
+
+BentoML configures the logging of each of its processes with a text format, and drops what is below WARNING where the logger is
+not its own. `log_json_lines` replaces that configuration. The lines are python-json-logger's and the id is asgi-correlation-id's;
+BentoML itself and the middleware need both libraries already.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
+import logging.config
 from typing import Any
 
-from asgi_correlation_id import correlation_id
+from asgi_correlation_id import CorrelationIdFilter
+from pythonjsonlogger.json import JsonFormatter
+
+logger = logging.getLogger("aura.services")
+
+_FIELDS = ("levelname", "name", "process", "correlation_id", "message")
+_NAMES = {"levelname": "level", "name": "logger", "correlation_id": "request_id"}
 
 
-class _NamesTheRequest(logging.LoggerAdapter[logging.Logger]):
-    # Not a filter and a format: BentoML configures the handlers of its processes itself.
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        request_id = correlation_id.get()
-        return (f"request {request_id}: {msg}" if request_id else msg), kwargs
+def json_formatter() -> logging.Formatter:
+    """One JSON object per record: timestamp (UTC), level, logger, process, request_id, message, and what the call adds."""
+    return JsonFormatter(_FIELDS, rename_fields=_NAMES, timestamp=True, json_ensure_ascii=False)
 
 
-logger = _NamesTheRequest(logging.getLogger("aura.services"))
+def log_json_lines() -> None:
+    """Write the log of this process to its standard output as JSON lines, from INFO on for the services and BentoML."""
+    through_root: dict[str, Any] = {"handlers": [], "propagate": True}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "filters": {"request": {"()": CorrelationIdFilter}},
+            "formatters": {"json": {"()": json_formatter}},
+            "handlers": {
+                "output": {
+                    "class": "logging.StreamHandler", "stream": "ext://sys.stdout",
+                    "formatter": "json", "filters": ["request"],
+                }
+            },
+            "root": {"level": "WARNING", "handlers": ["output"]},
+            "loggers": {
+                "aura": {"level": "INFO"},
+                "bentoml": through_root | {"level": "INFO"},
+                "circus": through_root | {"level": "WARNING"},
+                "uvicorn.error": through_root | {"level": "WARNING"},
+            },
+        }
+    )  # fmt: skip
+    logging.captureWarnings(True)

@@ -27,6 +27,15 @@ class ServingSettings(Section):
     """Size limit in bytes per image file."""
     max_image_pixels: int = Field(default=40_000_000, gt=0, le=178_956_970)
     """Width times height per image. Pillow itself opens nothing larger than the upper bound."""
+    max_image_side_px: int = Field(default=20_000, gt=0)
+    """Width, and height, per image: a picture of 1 x 40,000,000 pixels costs more than its pixels."""
+    decoded_side_px: int = Field(default=2048, ge=64)
+    """Long side in pixels of what a model gets; a larger image is reduced while it is decoded. Boxes in answers are those of
+    the image that was sent."""
+    decoders: int = Field(default=2, ge=1)
+    """Processes per worker that decode images; further images wait."""
+    decode_seconds: int = Field(default=20, ge=1)
+    """Seconds of decoding per image; the image is refused then."""
     max_new_tokens: int = Field(default=160, ge=1)
     """Tokens per chat answer where the request names no number."""
     chat_timeout_seconds: float = Field(default=120.0, gt=0, le=540)

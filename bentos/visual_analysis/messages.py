@@ -8,7 +8,7 @@ from pydantic import Field
 
 from aura.taxonomy import Category
 from bentos.serving.errors import Failure
-from bentos.serving.messages import Message, RgbImage, RunnerAnswer, RunnerRequest
+from bentos.serving.messages import Message, RgbImage, RunnerAnswer, RunnerRequest, Status
 
 LEAST_SCORE = 0.05
 """Confidence below which a box is noise: every query of a DETR gives a box."""
@@ -48,7 +48,7 @@ class FoundGarments(RunnerAnswer):
     garments: list[Garment]
 
 
-class RunnerStatus(RunnerAnswer):
+class RunnerStatus(Status):
     """The runner can answer."""
 
 

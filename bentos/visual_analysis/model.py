@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import bentoml
 
 from aura.errors import AuraError
-from aura.supervision import die_with_parent
-from bentos.serving.assets import Assets, ServedIndex, open_assets
+from bentos.serving.assets import Assets, ServedIndex
 from bentos.serving.bentoml_options import runner_options
 from bentos.serving.errors import Failure, answer_or_failure
+from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
 from bentos.visual_analysis.messages import (
     LEAST_SCORE,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the service never needs torch
     from inference.retrieval.search import Index
 
 RUNNER_SECONDS = 60
+_NO_INDEX = "photos are analysed without similar items: no index is served yet"
 
 
 @bentoml.service(name="visual_analysis_model", **runner_options(RUNNER_SECONDS))
@@ -40,12 +41,11 @@ class DetectorRunner:
         self, assets: Assets | None = None, load_detector: Callable[[Path, str], Detector] | None = None
     ) -> None:
         """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
-        die_with_parent()
+        self._assets = assets or start_process()
         if load_detector is None:
             from inference.detection.detector import Detector
 
             load_detector = Detector.load
-        self._assets = assets or open_assets()
         champion = self._assets.champion("detection")
         self._version = champion.version
         self._detector = load_detector(champion.folder, self._assets.serving.device)
@@ -59,7 +59,8 @@ class DetectorRunner:
     @bentoml.api
     async def status(self) -> RunnerStatus:
         """Async, so that it does not wait for the detector."""
-        return RunnerStatus(model=self._version)
+        degraded = self._index.degraded if self._index else [_NO_INDEX]
+        return RunnerStatus(model=self._version, degraded=degraded)
 
     @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
     def analyze(self, requests: list[AnalyzeRequest]) -> list[FoundGarments | Failure]:

@@ -15,11 +15,3 @@ class Analysis(BaseModel):
     height: int
     garments: list[Garment]
     model: ModelVersion = Field(description="name and registered version of the model that answered")
-
-
-class Health(BaseModel):
-    """The service can answer; which versions it answers from."""
-
-    status: str = "ok"
-    profile: str
-    model: ModelVersion

@@ -2,44 +2,52 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import bentoml
 from fastapi import File, Query, UploadFile
 
-from aura.supervision import die_with_parent
+from aura.pictures import FORMATS
 from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
-from bentos.serving.assets import Assets, open_assets
+from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import service_options
-from bentos.serving.errors import raise_failure
-from bentos.serving.images import decode, refuse_large
-from bentos.serving.messages import RgbImage
+from bentos.serving.decoders import ImageDecoder
+from bentos.serving.errors import NotReadyBody, raise_failure
+from bentos.serving.health import Health, Readiness
+from bentos.serving.images import refuse_large
+from bentos.serving.metrics import metrics_app
+from bentos.serving.process import HttpPart, start_process
 from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, Runner
 from bentos.visual_analysis.model import RUNNER_SECONDS, DetectorRunner
-from bentos.visual_analysis.schemas import Analysis, Health
+from bentos.visual_analysis.schemas import Analysis
 
 app = make_app("Aura visual analysis", "Finds garments in photos.")
 
 
 @bentoml.service(name="visual_analysis", **service_options(RUNNER_SECONDS))
 @bentoml.asgi_app(app, path="/api/v1/visual-analysis")
-class VisualAnalysis:
+@bentoml.asgi_app(metrics_app, path="/")
+class VisualAnalysis(HttpPart):
     """Endpoints under `/api/v1/visual-analysis`."""
 
     runner = bentoml.depends(DetectorRunner)
 
     def __init__(self, assets: Assets | None = None, runner: Runner | None = None) -> None:
         """BentoML passes nothing: then the assets and the runner are those of this process."""
-        die_with_parent()
-        self._assets = assets or open_assets()
+        self._assets = assets or start_process()
         self._runner: Runner = runner or self.runner.to_async
+        self._readiness = Readiness(lambda: self._runner.status())
+        self._decoder = ImageDecoder(self._assets.serving)
         apply_limits(app, self._assets.serving)
+
+    @bentoml.on_shutdown
+    def end_decoders(self) -> None:
+        self._decoder.close()
 
     @app.post("/analyze")
     async def analyze(
         self,
-        image: Annotated[UploadFile, File(description="JPEG, PNG or WEBP")],
+        image: Annotated[UploadFile, File(description=", ".join(FORMATS))],
         threshold: Annotated[
             float | None,
             Query(ge=LEAST_SCORE, le=1, description="least confidence; without it, the best one of each category"),
@@ -47,24 +55,19 @@ class VisualAnalysis:
         similar: Annotated[int, Query(ge=0, le=10, description="catalog items per garment")] = 0,
     ) -> Analysis:
         """Garments of one photo with category, confidence and box; on request with similar catalog items."""
-        limits = self._assets.serving
-        refuse_large(image.size, limits)
-        content = await image.read()
-
-        def decoded() -> RgbImage:
-            return RgbImage.of(decode(content, limits))
-
-        # Decoding a large photo takes long; other requests go on meanwhile.
-        photo = await asyncio.to_thread(decoded)
-        request = AnalyzeRequest(photo=photo, threshold=threshold, similar=similar)
+        refuse_large(image.size, self._assets.serving)
+        photo = await self._decoder.decode(await image.read())
+        request = AnalyzeRequest(photo=photo.pixels, threshold=threshold, similar=similar)
         [answer] = await self._runner.analyze(requests=[request])
         found = raise_failure(answer)
-        return Analysis(width=photo.width_px, height=photo.height_px, garments=found.garments, model=found.model)
+        garments = [garment.model_copy(update={"box": photo.as_sent(garment.box)}) for garment in found.garments]
+        return Analysis(width=photo.width_px, height=photo.height_px, garments=garments, model=found.model)
 
-    @app.get("/health")
+    @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
-        """Answers when the runner does."""
-        return Health(profile=self._assets.profile, model=(await self._runner.status()).model)
+        """Ready, or degraded and why; at once."""
+        status = await self._readiness.status()
+        return Health(profile=self._assets.profile, model=status.model, reasons=status.degraded)
 
 
 answer_unknown_paths(app)

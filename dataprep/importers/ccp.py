@@ -2,8 +2,9 @@
 
 Rules. Refused: a missing layout, an unreadable list of labels, or more unusable photos than `max_bad_fraction`. Left out
 and counted: a photo without a mask or a mask without a photo, an unreadable photo or mask, a mask whose size differs from
-its photo; within a photo, a label that is not in the taxonomy or not in the list, and a garment that is a speck. A photo
-with few garments trains the detector but is no outfit; a cut-out of a few pixels is part of an outfit but no catalog item.
+its photo, a second file that differs in the end of its name only; within a photo, a label that is not in the taxonomy or
+not in the list, and a garment that is a speck. A photo with few garments trains the detector but is no outfit; a cut-out of a
+few pixels is part of an outfit but no catalog item.
 """
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import scipy.io
-
 from aura.errors import DataError
 from aura.prepared_rows import CatalogRow, ItemRow, OutfitRow, write_rows
 from aura.taxonomy import CATEGORIES, category_id
 from dataprep.coco import write_coco
 from dataprep.garments import Garment, PhotoResult, PhotoWork, read_photo, with_article
+from dataprep.images import files_by_stem
+from dataprep.matlab import read_texts
 from dataprep.parallel import in_processes
 from dataprep.raw_source import ImportReport, check_layout, progress, writing
 from dataprep.settings import DataSettings, ImportSettings
 from inference.outfits.items import MAX_OUTFIT_ITEMS
 
 _LABELS, _MASKS, _PHOTOS = "label_list.mat", "annotations/pixel-level/", "photos/"
-_SHAPE = "photos/*.jpg, annotations/pixel-level/*.mat and label_list.mat"
+_SHAPE = "photos/*.jpg (or .png, .webp, .avif, .heic), annotations/pixel-level/*.mat and label_list.mat"
 
 
 def import_ccp(path: Path, raw_dir: Path, settings: DataSettings) -> ImportReport:
@@ -49,10 +50,10 @@ def import_ccp(path: Path, raw_dir: Path, settings: DataSettings) -> ImportRepor
         ]
         for photo in progress(in_processes(read_photo, work, settings.imports.workers), "Reading photos", len(work)):
             if photo.problem:
-                report.skip(photo.problem, f"{photo.name}.jpg", whole_file=True)
+                report.skip(photo.problem, photo.file, whole_file=True)
                 continue
             for reason in photo.left_out:
-                report.skip(reason, f"{photo.name}.jpg", whole_file=False)
+                report.skip(reason, photo.file, whole_file=False)
             tables.add(photo)
         report.refuse_if_bad(total, settings.imports.max_bad_fraction)
         tables.write(folder)
@@ -132,17 +133,17 @@ def _pairs(path: Path, report: ImportReport) -> tuple[list[tuple[Path, Path]], i
     Raises:
         DataError: there are no photos, or no masks at all.
     """
-    photos = {photo.stem: photo for photo in sorted((path / _PHOTOS).glob("*.jpg"))}
-    masks = {mask.stem: mask for mask in sorted((path / _MASKS).glob("*.mat"))}
+    photos = files_by_stem(path / _PHOTOS, report.skip_twin)
+    masks = files_by_stem(path / _MASKS, report.skip_twin, (".mat",))
     if not photos or not masks:
         raise DataError(
-            f"{path} holds {len(photos)} photos (*.jpg) and {len(masks)} masks (*.mat)",
+            f"{path} holds {len(photos)} photos (*.jpg and others) and {len(masks)} masks (*.mat)",
             hint=f"give the folder that has {_SHAPE}",
         )
     for stem in sorted(photos.keys() - masks.keys()):
-        report.skip("photo has no mask", f"{stem}.jpg", whole_file=True)
+        report.skip("photo has no mask", photos[stem].name, whole_file=True)
     for stem in sorted(masks.keys() - photos.keys()):
-        report.skip("mask has no photo", f"{stem}.mat", whole_file=True)
+        report.skip("mask has no photo", masks[stem].name, whole_file=True)
     return [(photos[stem], masks[stem]) for stem in photos if stem in masks], len(photos.keys() | masks.keys())
 
 
@@ -153,12 +154,9 @@ def _read_labels(file: Path) -> tuple[str, ...]:
         DataError: the file holds no list of labels.
     """
     try:
-        cells = scipy.io.loadmat(file)["label_list"].ravel()
-        labels = tuple(str(cell[0]).strip().lower() for cell in cells)
-    except Exception as error:  # SciPy raises many kinds of errors for a damaged file
-        raise DataError(
-            f"{file} is not a list of labels in MATLAB's format ({error})", hint="download the file again"
-        ) from error
+        labels = tuple(text.strip().lower() for text in read_texts(file, "label_list"))
+    except DataError as error:
+        raise DataError(f"{file} is not a list of labels: {error.message}", hint="download the file again") from error
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise DataError(f"{file} lists {len(labels)} labels, or a label twice", hint="download the file again")
     return labels

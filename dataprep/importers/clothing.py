@@ -23,13 +23,13 @@ from aura.prepared_rows import CatalogRow, write_rows
 from aura.taxonomy import CATEGORIES, IGNORED_LABELS, category_of
 from dataprep.colours import Colours, difference, group, name_colours, to_lab
 from dataprep.garments import with_article
-from dataprep.images import open_rgb, square
+from dataprep.images import files_by_stem, normalised, open_rgb, square
 from dataprep.parallel import in_processes
 from dataprep.raw_source import ImportReport, check_layout, progress, writing
 from dataprep.settings import DataSettings, ImportSettings
 
 _COLUMNS = ("image", "sender_id", "label", "kids")
-_SHAPE = "images.csv and images/*.jpg"
+_SHAPE = "images.csv and images/*.jpg (or .png, .webp, .avif, .heic)"
 _SHOP_NAMES = {
     "body": "bodysuit",
     "longsleeve": "long-sleeved top",
@@ -42,7 +42,7 @@ _SHOP_NAMES = {
 
 @dataclass(frozen=True)
 class _PhotoWork:
-    source: Path
+    source: Path | None
     target: Path
     settings: ImportSettings
 
@@ -57,12 +57,13 @@ def import_clothing(path: Path, raw_dir: Path, settings: DataSettings) -> Import
     check_layout(path, ("images.csv", "images/"), _SHAPE)
     report = ImportReport("clothing", "CC0", "github.com/alexeygrigorev/clothing-dataset")
     rows, total = _read_table(path / "images.csv", report)
+    photos = files_by_stem(path / "images", report.skip_twin)
     catalog: list[CatalogRow] = []
     with writing(raw_dir, report, settings.imports) as folder:
         (folder / "catalog" / "images").mkdir(parents=True)
         work = [
             _PhotoWork(
-                path / "images" / f"{row['image']}.jpg",
+                photos.get(normalised(row["image"])),
                 folder / "catalog" / "images" / f"{_item_id(row)}.jpg",
                 settings.imports,
             )
@@ -147,7 +148,7 @@ def _catalog_row(row: dict[str, str], colours: Colours) -> CatalogRow:
 
 def _read_photo(work: _PhotoWork) -> Colours | str:
     """Store the photo as a square and name its colours; a text says why it cannot be used."""
-    if not work.source.is_file():
+    if work.source is None:
         return "photo is missing"
     try:
         image = open_rgb(work.source, upright=True, draft_px=work.settings.item_px * 2)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
@@ -19,8 +21,11 @@ from aura.paths import home, profile_paths, repo_root
 from aura.supervision import watched, watched_environment
 from aura.tracking import tracking_uri
 from flows.cli.options import ProfileOption, SetOption
-from flows.profile import load_profile
-from flows.services import SERVICES
+from flows.profile import Profile, load_profile
+from flows.services import SERVICES, Service
+
+if TYPE_CHECKING:
+    from flows.keep_running import Server
 
 
 def serve(
@@ -30,48 +35,98 @@ def serve(
         list[str] | None, typer.Option("--only", help="start this service alone; repeat the option for more")
     ] = None,
 ) -> None:
-    """Start the services from the champions, and stop them together with Ctrl+C."""
+    """Start the services from the champions, and stop them together with Ctrl+C.
 
+    A service that cannot start is named and left out; one that ends is started again. The others live on.
+    """
     from aura.registry import CHAMPION, Registry
+    from flows.keep_running import KeepRunning
     from flows.package import bento_environment
-    from flows.processes import require_free, wait_until_healthy
 
     settings = load_profile(profile, overrides or ())
     registry = Registry(settings.tracking, settings.profile)
     chosen = [_known(name, list(SERVICES)) for name in only] if only else list(SERVICES)
-    missing = sorted(
-        {model for name in chosen for model in SERVICES[name].models if registry.at(model, CHAMPION) is None}
-    )
-    if missing:
-        raise ServiceError(
-            f"profile {settings.profile!r} has no champion yet for: {', '.join(missing)}",
-            hint=f"run `aura nightly --profile {profile}` first",
-        )
-    for name in chosen:
-        require_free(settings.serving.host, SERVICES[name].port(settings.serving), name, SERVICES[name].port_setting)
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    startable = _startable(chosen, profile, settings, lambda model: registry.at(model, CHAMPION) is not None, say)
     # Resolved here, so that every setting reaches the services as this command understood it.
     params = home() / "serving" / settings.profile / "params.yaml"
     write_text(params, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=True, allow_unicode=True))
     environment = bento_environment() | {"AURA_PARAMS": str(params)}
-    console = Console()
-    running: list[tuple[str, subprocess.Popen[bytes], Path, str]] = []
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it as Ctrl+C does
-    try:
-        for name in chosen:
-            service = SERVICES[name]
-            log = profile_paths(settings.profile).logs / f"serve-{name}.log"
-            address = ("--host", settings.serving.host, "--port", str(service.port(settings.serving)))
-            command = watched("flows.bento_server", "serve", service.target, *address)
-            running.append((name, _start(command, log, environment), log, service.url(settings.serving)))
-        for name, process, log, url in running:
-            wait_until_healthy(SERVICES[name].health_url(url), process, log, settings.serving.start_timeout_seconds)
-            console.print(f"[green]{name}[/] {url}/docs", highlight=False)
-        console.print("Ctrl+C stops them.")
-        _watch(running)
-    except KeyboardInterrupt:
-        console.print("stopping")
-    finally:
-        _stop_all([process for _, process, _, _ in running])
+    with tempfile.TemporaryDirectory(prefix="aura-serve-") as homes:
+        # BentoML empties the metrics in its home when it starts: each service has one of its own.
+        services = [
+            _server(service, settings, environment | {"BENTOML_HOME": f"{homes}/{service.name}"})
+            for service in startable
+        ]
+        running = KeepRunning(services, settings.serving.start_timeout_seconds, say)
+        try:
+            running.start()
+            say("Ctrl+C stops them.")
+            running.wait()
+        except KeyboardInterrupt:
+            say("stopping")
+        finally:
+            running.stop()
+
+
+def _startable(
+    chosen: Sequence[str],
+    profile: str,
+    settings: Profile,
+    has_champion: Callable[[str], bool],
+    say: Callable[[str], None],
+) -> list[Service]:
+    """Services that can start; the others are named, and left out.
+
+    Raises:
+        ServiceError: none can.
+    """
+    from flows.processes import require_free
+
+    services = [SERVICES[name] for name in chosen]
+    missing = {service.name: [model for model in service.models if not has_champion(model)] for service in services}
+    if all(missing.values()):
+        raise _no_champion(profile, settings, sorted({model for models in missing.values() for model in models}))
+    problems: dict[str, ServiceError] = {}
+    for service in services:
+        try:
+            if missing[service.name]:
+                raise _no_champion(profile, settings, missing[service.name])
+            require_free(settings.serving.host, service.port(settings.serving), service.name, service.port_setting)
+        except ServiceError as error:
+            problems[service.name] = error
+    if len(problems) == len(services):
+        raise ServiceError(
+            "\n".join(problem.message for problem in problems.values()),
+            hint="; ".join(dict.fromkeys(problem.hint for problem in problems.values())),
+        )
+    for name, problem in problems.items():
+        say(f"{name} is left out: {problem}")
+    return [service for service in services if service.name not in problems]
+
+
+def _no_champion(profile: str, settings: Profile, models: Sequence[str]) -> ServiceError:
+    return ServiceError(
+        f"profile {settings.profile!r} has no champion yet for: {', '.join(models)}",
+        hint=f"run `aura nightly --profile {profile}` first",
+    )
+
+
+def _server(service: Service, settings: Profile, environment: dict[str, str]) -> Server:
+    from flows.keep_running import Server
+
+    url = service.url(settings.serving)
+    address = ("--host", settings.serving.host, "--port", str(service.port(settings.serving)))
+    return Server(
+        name=service.name, command=watched("flows.bento_server", "serve", service.target, *address), environment=environment,
+        log=profile_paths(settings.profile).logs / f"serve-{service.name}.log",
+        health_url=service.health_url(url), page=f"{url}/docs",
+    )  # fmt: skip
 
 
 def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
@@ -113,9 +168,9 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
 
 
 def _start(command: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    from flows.logs import open_log
 
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", encoding="utf-8") as stream:
+    with open_log(log) as stream:
         return subprocess.Popen(
             command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=environment, cwd=repo_root()
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from aura.errors import DataError
-from aura.pictures import turned_upright
+from aura.pictures import PictureError, read_picture
 from aura.prepared_rows import CatalogRow, good_rows, scan_rows
 from aura.problems import Problems
 
@@ -36,13 +36,12 @@ def read_catalog(folder: Path) -> list[CatalogRow]:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """The picture, decoded and turned upright.
+    """The picture, decoded, upright, RGB.
 
     Raises:
         DataError: it is missing or broken.
     """
     try:
-        with Image.open(path) as image:
-            return turned_upright(image).copy()
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
-        raise DataError(f"cannot read the picture {path.name}: {error}", hint="run the stage prepare again") from error
+        return read_picture(path, path.name).image
+    except PictureError as error:
+        raise DataError(f"cannot read the picture {error.message}", hint="run the stage prepare again") from error

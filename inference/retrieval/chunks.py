@@ -154,7 +154,7 @@ def _sections(page: Page) -> list[tuple[str, str]]:
     """(heading, text) in order; text before the first `##` belongs to the page's title."""
     sections: list[tuple[str, list[str]]] = [(page.title, [])]
     in_code = False
-    for line in page.body.splitlines():
+    for line in page.body.split("\n"):  # not splitlines: a text may hold U+2028
         if line.lstrip().startswith("```"):
             in_code = not in_code
         match = None if in_code else _HEADING.match(line)

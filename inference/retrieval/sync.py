@@ -21,7 +21,7 @@ from lancedb.table import Table
 from rich.console import Console
 from rich.progress import track
 
-from aura.errors import DataError
+from aura.errors import DataError, ForeignFolderError
 from inference.retrieval.settings import RetrievalSettings
 from inference.retrieval.tables import FULL_TEXT, SEARCH_TEXT, Row, TableSource, embedded
 
@@ -56,6 +56,7 @@ def sync_table(connection: lancedb.DBConnection, source: TableSource, settings: 
 
     Raises:
         DataError: the table holds an id twice afterwards, which means that a writer ignored the lock.
+        ForeignFolderError: somebody else has a table of this name there.
     """
     table = _open(connection, source)
     stored = _stored_hashes(table, source.key)
@@ -105,6 +106,11 @@ def _open(connection: lancedb.DBConnection, source: TableSource) -> Table:
         # Missing, or a folder that a killed first build left without a manifest; both become an empty table.
         return connection.create_table(source.name, schema=source.schema)
     if table.schema != source.schema:
+        if "content_hash" not in table.schema.names:
+            raise ForeignFolderError(
+                f"Aura did not make the table {source.name!r} in {connection.uri}, and would replace it",
+                hint="give the index a database of its own",
+            )
         return connection.create_table(source.name, schema=source.schema, mode="overwrite")
     return table
 

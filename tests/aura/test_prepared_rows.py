@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aura.errors import DataError
+from aura.paths import repo_root
 from aura.prepared_rows import (
     BoxRow,
     BrokenRow,
@@ -125,6 +127,40 @@ def test_a_broken_row_is_named_by_file_number_and_field(line: bytes, problem: st
     assert problem in caught.value.message
     assert "1 problem(s)" in caught.value.message
     assert "aura data prepare" in caught.value.hint
+
+
+def test_a_file_in_another_encoding_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    text = json.dumps(ITEM | {"title": "Röcke"}, ensure_ascii=False)
+    path.write_text(f"{json.dumps(ITEM)}\n{text}\n", encoding="latin-1")
+    with pytest.raises(DataError, match=r"row 2: not JSON in UTF-8 \(byte 0xf6 at position \d+\); convert the file"):
+        read_rows(path, ItemRow)
+    path.write_text(text, encoding="utf-16")
+    with pytest.raises(DataError, match=r"row 1: not JSON in UTF-8 \(byte 0xff at position 1\)"):
+        read_rows(path, ItemRow)
+
+
+def test_the_mark_of_a_text_from_windows_is_no_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text(f"{json.dumps(ITEM)}\r\n{json.dumps(ITEM)}\r\n", encoding="utf-8-sig", newline="")
+    assert [row.item_id for row in read_rows(path, ItemRow)] == ["a", "a"]
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").mkdir()
+    with pytest.raises(DataError, match=r"cannot read .*items\.jsonl"):
+        read_rows(tmp_path / "items.jsonl", ItemRow)
+
+
+def test_no_reader_of_texts_cuts_them_at_what_unicode_calls_a_line_break() -> None:
+    """What is drawn or printed may be cut anywhere; rows and pages may not."""
+    cutting = {
+        path.relative_to(repo_root()).as_posix()
+        for folder in ("aura", "bentos", "dataprep", "inference/retrieval", "inference/chat", "training")
+        for path in (repo_root() / folder).rglob("*.py")
+        if re.search(r"(?<!__doc__ or \"\"\))\.splitlines\(", path.read_text(encoding="utf-8"))
+    }
+    assert cutting == {"training/chat/plots.py"}
 
 
 def test_every_broken_row_and_field_is_named(tmp_path: Path) -> None:

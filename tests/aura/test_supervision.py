@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from aura.paths import repo_root
+from aura.supervision import watched, watched_environment
 from flows.processes import stop
 
 _STAGE = "import time; from aura.supervision import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
@@ -77,3 +79,23 @@ def test_a_stopped_server_takes_workers_in_sessions_of_their_own_along() -> None
     assert process.poll() is not None
     psutil.wait_procs([started], timeout=10)
     assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_worker_ends_with_its_server_though_the_run_lives_on(tmp_path: Path) -> None:
+    """A worker that outlived its server would keep the port from the server that is started in its place."""
+    (tmp_path / "server_with_worker.py").write_text(
+        "import subprocess, sys\n"
+        f"worker = subprocess.Popen([sys.executable, '-c', {_STAGE!r}], start_new_session=True, stdout=subprocess.PIPE)\n"
+        "worker.stdout.readline()\n"
+        "print(worker.pid, flush=True)\n"
+        "worker.wait()\n",
+        encoding="utf-8",
+    )
+    environment = watched_environment() | {"PYTHONPATH": os.pathsep.join((str(tmp_path), str(repo_root())))}
+    server = subprocess.Popen(watched("server_with_worker"), stdout=subprocess.PIPE, env=environment)
+    assert server.stdout is not None
+    worker = psutil.Process(int(server.stdout.readline()))
+    server.kill()
+    server.wait()
+    psutil.wait_procs([worker], timeout=30)
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE

@@ -41,4 +41,5 @@ def write_lines(path: Path, rows: Sequence[Any]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    # A line feed alone ends a row: `str.splitlines` would cut a text at U+2028.
+    return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]

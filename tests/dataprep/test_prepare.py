@@ -197,7 +197,7 @@ def test_a_killed_preparation_leaves_the_old_data(tmp_path: Path, knowledge: Pat
     # A dress and shoes are no outfit; there is data to prepare all the same.
     import_ccp(write_ccp(tmp_path / "ccp", {f"{number:04d}": WORN[:3] for number in range(1, 31)}), raw / "ccp", tiny)
     data.mkdir()
-    (data / "card.md").write_text("old")
+    (data / "card.md").write_text("# Data card\nold")
     # Nobody writes to the pipe: whoever reads this page stands still, after photos, outfits and catalog.
     os.mkfifo(knowledge / "zips.md")
     with running(prepare, settings, raw, knowledge, data) as process:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from aura.artifact import content_hash
-from aura.errors import DataError
+from aura.errors import DataError, ForeignFolderError, SettingsError
 from dataprep.prepare import prepare
 from dataprep.settings import DataSettings
 from tests.dataprep.knowledge_pages import dialogue, read_lines, write_lines
@@ -29,6 +29,7 @@ def out(tmp_path: Path) -> Path:
     """Data of an earlier preparation."""
     (tmp_path / "data" / "detection").mkdir(parents=True)
     (tmp_path / "data" / "detection" / "train.json").write_text("old")
+    (tmp_path / "data" / "card.md").write_text("# Data card\n")
     return tmp_path / "data"
 
 
@@ -108,6 +109,19 @@ def test_everything_wrong_is_told_at_once(sample: Path, knowledge: Path, complai
         assert part in error.message, part
     assert error.message.startswith("17 problem(s) in the raw data:")
     assert error.hint
+
+
+def test_a_file_that_is_missing_hides_no_other_problem(
+    sample: Path, knowledge: Path, complaint: Callable[[], DataError]
+) -> None:
+    (sample / "detection" / "annotations.json").unlink()
+    (sample / "outfits" / "outfits.jsonl").unlink()
+    edit_rows(sample / "catalog" / "catalog.jsonl", lambda rows: rows[0].pop("title"))
+    (knowledge / "wool.md").write_text("no front matter")
+    message = complaint().message
+    assert message.startswith("4 problem(s) in the raw data:")
+    for part in ("annotations.json", "outfits.jsonl is missing", "row 1: title: Field required", "wool.md: does not"):
+        assert part in message, part
 
 
 def test_the_first_twenty_are_shown_and_all_are_counted(sample: Path, complaint: Callable[[], DataError]) -> None:
@@ -207,3 +221,77 @@ def test_an_item_of_two_sources_is_named(sample: Path, knowledge: Path, tmp_path
     (other.parent / "source.json").write_text(json.dumps({"name": "clothing"}))
     with pytest.raises(DataError, match=f"catalogs of all sources: '{row['item_id']}' appears twice"):
         prepare(tiny.model_copy(update={"sources": ["sample", "clothing"]}), sample.parent, knowledge, tmp_path / "out")
+
+
+def test_categories_that_are_not_ours_are_named(sample: Path, complaint: Callable[[], DataError]) -> None:
+    def rename(table: dict[str, Any]) -> None:
+        table["categories"][1]["name"] = "capes"
+        table["categories"][2]["id"], table["categories"][3]["id"] = 3, 2
+        del table["categories"][4]["name"]
+
+    edit_coco(sample, rename)
+    message = complaint().message
+    assert "sample/detection/categories, row 2: name: Input should be 'tops', 'bottoms'" in message
+    assert "(got 'capes')" in message
+    assert "sample/detection/categories, row 3: outerwear has the id 3; it must be 2" in message
+    assert "sample/detection/categories, row 4: all-body has the id 2; it must be 3" in message
+    assert "sample/detection/categories, row 5: name: Field required" in message
+    assert message.startswith("4 problem(s)")
+
+
+def test_a_crowd_is_no_garment(sample: Path, complaint: Callable[[], DataError]) -> None:
+    edit_coco(sample, lambda table: table["annotations"][0].update(iscrowd=1))
+    assert "sample/detection/annotations, row 1: iscrowd: Input should be 0 (got 1)" in complaint().message
+
+
+def test_splits_that_nothing_could_be_learnt_from_are_named(
+    sample: Path, knowledge: Path, complaint: Callable[[], DataError]
+) -> None:
+    def keep_one_group(table: dict[str, Any]) -> None:
+        table["images"] = [row | {"group": "all"} for row in table["images"]]
+
+    edit_coco(sample, keep_one_group)
+    edit_rows(sample / "outfits" / "outfits.jsonl", lambda rows: [row.update(group="all") for row in rows])
+    edit_rows(knowledge / "dialogues" / "all.jsonl", lambda rows: [row.update(group="all") for row in rows])
+    message = complaint().message
+    assert message.count("0 photos with 0 boxes; at least 2 photos and 1 box are needed: import more data") == 2
+    for table in ("outfits", "dialogues"):
+        assert message.count(f"  - {table}, ") == 2
+    assert message.startswith("6 problem(s)")
+
+
+def test_a_split_without_boxes_is_named(sample: Path, complaint: Callable[[], DataError]) -> None:
+    edit_coco(sample, lambda table: table["annotations"].clear())
+    assert complaint().message.count(" photos with 0 boxes; at least 2 photos and 1 box are needed") == 3
+
+
+def test_a_picture_that_would_fail_in_the_training_is_named(sample: Path, complaint: Callable[[], DataError]) -> None:
+    rows = read_lines(sample / "catalog" / "catalog.jsonl")
+    whole = (sample / "catalog" / rows[0]["image"]).read_bytes()
+    (sample / "catalog" / rows[0]["image"]).unlink()
+    # Its header is whole, and says the right size.
+    (sample / "catalog" / rows[0]["image"]).write_bytes(whole[: len(whole) * 2 // 3])
+    assert f"picture {Path(rows[0]['image']).name} is not readable" in complaint().message
+
+
+@pytest.mark.parametrize("name", ["../000001.jpg", "a/b.jpg", "x" * 300 + ".jpg"])
+def test_a_picture_elsewhere_or_of_a_long_name_is_named(
+    name: str, sample: Path, complaint: Callable[[], DataError]
+) -> None:
+    edit_coco(sample, lambda table: table["images"][0].update(file_name=name))
+    edit_rows(sample / "catalog" / "catalog.jsonl", lambda rows: rows[0].update(image=f"images/{name}"))
+    message = complaint().message
+    assert message.count("is not the name of a file in images/, of at most 255 bytes") == 2
+
+
+def test_a_folder_that_is_not_prepared_data_stays(
+    sample: Path, knowledge: Path, tmp_path: Path, tiny: DataSettings
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "wedding.jpg").write_bytes(b"the only copy")
+    with pytest.raises(ForeignFolderError, match="photos"):
+        prepare(tiny, sample.parent, knowledge, photos)
+    with pytest.raises(SettingsError, match=r"--out .* would be replaced with --raw"):
+        prepare(tiny, sample.parent, knowledge, sample.parent)
+    assert [path.name for path in photos.iterdir()] == ["wedding.jpg"]

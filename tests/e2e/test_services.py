@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -57,8 +58,18 @@ def test_each_service_answers_something_real(urls: dict[str, str], service: str)
 def test_health_names_the_version_that_answers(vision: httpx.Client, outfits: httpx.Client, talk: httpx.Client) -> None:
     for client in (vision, outfits, talk):
         health = client.get("/health").json()
-        assert health["profile"] == "sample"
+        assert (health["state"], health["reasons"], health["profile"]) == ("ready", [], "sample")
         assert health["model"]["version"] == "1"
+
+
+def test_metrics_of_a_service_are_its_own(urls: dict[str, str], nights: Nights) -> None:
+    for name, url in urls.items():
+        assert httpx.get(f"{url}/health", timeout=10).status_code == 200
+        metrics = httpx.get(httpx.URL(url).join("/metrics"), timeout=10).text
+        counted = set(re.findall(r'aura_requests_total{[^}]*route="/api/v1/([\w-]+)/', metrics))
+        runners = set(re.findall(r'runner_name="(\w+)"', metrics))
+        assert (counted, runners) == ({name.replace("_", "-")}, {f"{name}_model"})
+    assert not (nights.world.home / "bentoml" / "prometheus_multiproc_dir").exists(), "proofs and services shared it"
 
 
 def test_garments_lie_inside_the_photo(vision: httpx.Client) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from aura.artifact import write_json, write_text
 from aura.paths import home, profile_paths
 from flows import bento_contents, package
-from flows.package import bentos_current
+from flows.package import bento_environment, bentos_current, prove
 from flows.profile import load_profile
 from flows.services import SERVICES
 from flows.workspace import Workspace
@@ -67,3 +70,37 @@ def test_settings_of_the_environment_do_not_reach_a_stage_twice(monkeypatch: pyt
     assert workspace.params()["detection"]["max_epochs"] == 5
     assert "AURA_DETECTION__MAX_EPOCHS" not in workspace.environment()
     assert "AURA_HOME" in workspace.environment()
+
+
+_TINY = """
+import bentoml
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@bentoml.service(name="tiny")
+@bentoml.asgi_app(app, path="/api/v1/tiny")
+class Tiny:
+    @app.get("/health")
+    def health(self) -> str:
+        return "up"
+"""
+
+
+def test_a_proof_leaves_what_runs_beside_it_its_metrics_and_keeps_its_log(tmp_path: Path) -> None:
+    write_text(tmp_path / "source" / "service.py", _TINY)
+    build = "import bentoml; bentoml.bentos.build('service:Tiny', version='1', python={'lock_packages': False})"
+    subprocess.run(
+        [sys.executable, "-c", build], env=bento_environment(), cwd=tmp_path / "source", check=True, capture_output=True
+    )
+    counted = home() / "bentoml" / "prometheus_multiproc_dir" / "counter_1.db"
+    log = profile_paths("sample").logs / "bento-tiny.log"
+    for file in (counted, log):
+        write_text(file, "before\n")
+    tiny = replace(SERVICES["visual_analysis"], name="tiny", models=(), smoke_test=lambda url: f"asked {url}")
+    proof = prove(tiny, "tiny:1", "sample", tmp_path, start_seconds=240)
+    assert proof["answer"].startswith("asked http://127.0.0.1:")
+    assert counted.is_file(), "BentoML empties the metrics in the home that it starts with"
+    assert log.read_text(encoding="utf-8").startswith("before\n")
+    assert len(log.read_text(encoding="utf-8").splitlines()) > 1

@@ -176,3 +176,63 @@ def test_missing_data_is_named_before_the_training(tmp_path: Path, data: Path) -
     )
     with pytest.raises(DataError, match="prepared data lacks numbers"):
         train.run(TOY, settings, common, folders, {})
+
+
+@pytest.mark.parametrize("option", ["--out", "--pictures"])
+def test_a_folder_that_no_training_made_is_refused_before_the_training(
+    option: str, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "wedding.jpg").write_bytes(b"the only copy")
+    stages = Stages(tmp_path, data, "")
+    monkeypatch.setattr(
+        stages, "_options", lambda: ["--params", str(stages.params), "--data", str(data), option, str(photos)]
+    )
+    name = "photos" if option == "--out" else "challenger"
+    assert stages.train(name) == 2
+    assert f"{photos} (not " in capsys.readouterr().err
+    assert [path.name for path in photos.iterdir()] == ["wedding.jpg"]
+    assert not (tmp_path / f".{name}.building").exists(), "nothing was begun"
+
+
+def test_checkpoints_of_other_trainings_are_removed_and_nothing_else(tmp_path: Path, data: Path) -> None:
+    checkpoints = tmp_path / "challenger.checkpoints"
+    (checkpoints / "mine").mkdir(parents=True)
+    (checkpoints / "mine" / "last.ckpt").write_bytes(b"weeks of work")
+    (checkpoints / "notes.txt").write_text("mine")
+    assert Stages(tmp_path, data, "toy: {shrinkage: 0.8}").train() == 0
+    [first] = [path for path in checkpoints.iterdir() if path.name not in ("mine", "notes.txt")]
+    assert Stages(tmp_path, data, "toy: {shrinkage: 0.1}").train() == 0
+    left = {path.name for path in checkpoints.iterdir()}
+    assert {"mine", "notes.txt"} < left
+    assert first.name not in left
+    assert len(left) == 3
+    assert (checkpoints / "mine" / "last.ckpt").read_bytes() == b"weeks of work"
+
+
+def test_one_folder_for_two_outputs_or_an_input_is_refused(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = Stages(tmp_path, data, "")
+    both = [
+        "--params",
+        str(stages.params),
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path),
+        "--pictures",
+        str(tmp_path / "p"),
+    ]
+    assert train.main([TOY.name, *both]) == 2
+    message = capsys.readouterr().err
+    assert f"--out {tmp_path} would be replaced with --data {data} in it" in message
+    assert f"--out {tmp_path} would be replaced with --pictures {tmp_path / 'p'} in it" in message
+    assert (data / "numbers" / "train.json").is_file()
+
+
+def test_a_training_replaces_what_an_earlier_one_made(tmp_path: Path, data: Path) -> None:
+    for shrinkage in (0.8, 0.1):
+        assert Stages(tmp_path, data, f"toy: {{shrinkage: {shrinkage}}}").train() == 0
+    assert _mean(tmp_path / "challenger") == pytest.approx(0.45)

@@ -16,11 +16,12 @@ from PIL import Image
 
 from aura.artifact import read_json
 from aura.errors import DataError
-from aura.pictures import upright_rgb
-from aura.prepared_rows import PREPARE_AGAIN, BoxRow, ImageRow, check_rows, good_rows
+from aura.pictures import PictureError, read_picture
+from aura.prepared_rows import PREPARE_AGAIN, BoxRow, CategoryRow, ImageRow, check_rows, good_rows
 from aura.problems import Problems
 from training.row_table import RowCodec, RowTable
 
+_MORE_DATA = "import more data, or change the split fractions"
 _TABLES = ("images", "annotations", "categories")
 _FEATURES = Features(
     {
@@ -60,7 +61,8 @@ def read_split(data_dir: Path, split: str) -> tuple[RowTable[Photo], tuple[str, 
     The photos lie in a mapped table: the JSON text and its Python objects are let go when this returns.
 
     Raises:
-        DataError: the file is missing or broken, holds no photo, or refers to an unknown category or photo.
+        DataError: the file is missing or broken, holds no photo or no box, or refers to an unknown category or photo; or it
+            has categories that are not Aura's, which no artifact could hold.
     """
     path = data_dir / "detection" / f"{split}.json"
     if not path.is_file():
@@ -69,13 +71,25 @@ def read_split(data_dir: Path, split: str) -> tuple[RowTable[Photo], tuple[str, 
     missing = [name for name in _TABLES if not isinstance(tables, dict) or not isinstance(tables.get(name), list)]
     if missing:
         raise DataError(f"{path} is not in COCO's form: no {', '.join(missing)}", hint=PREPARE_AGAIN)
-    categories = sorted(tables["categories"], key=lambda category: category["id"])
-    class_of = {category["id"]: index for index, category in enumerate(categories)}
+    categories = _categories(path, tables["categories"])
+    class_of = {category.id: index for index, category in enumerate(categories)}
     folder = path.parent / "images"
     photos = RowTable.write(_photos(path, tables, class_of, folder), _codec(folder))
     if not photos:
-        raise DataError(f"{path} holds no photo", hint="import more data, or change the split fractions")
-    return photos, tuple(str(category["name"]) for category in categories)
+        raise DataError(f"{path} holds no photo", hint=_MORE_DATA)
+    if not any(len(photo.labels) for photo in photos):
+        raise DataError(f"{path} holds no box: nothing could be learnt or judged", hint=_MORE_DATA)
+    return photos, tuple(category.name.value for category in categories)
+
+
+def _categories(path: Path, values: list[Any]) -> list[CategoryRow]:
+    """The categories in class order."""
+    problems = Problems()
+    rows = [row for _, row in good_rows(check_rows(values, CategoryRow), "categories", problems)]
+    problems.unique((row.id for row in rows), "categories, ids")
+    problems.unique((row.name.value for row in rows), "categories, names")
+    problems.raise_if_any(str(path), hint=PREPARE_AGAIN)
+    return sorted(rows, key=lambda row: row.id)
 
 
 def _photos(path: Path, tables: dict[str, list[Any]], class_of: Mapping[int, int], folder: Path) -> Iterator[Photo]:
@@ -131,10 +145,9 @@ def read_photo(photo: Photo) -> Image.Image:
         DataError: the file is missing or broken, or its size is not the one annotated.
     """
     try:
-        with Image.open(photo.path) as image:
-            upright = upright_rgb(image)
-    except OSError as error:
-        raise DataError(f"cannot read {photo.path}: {error}", hint=PREPARE_AGAIN) from error
+        upright = read_picture(photo.path, str(photo.path)).image
+    except PictureError as error:
+        raise DataError(error.message, hint=PREPARE_AGAIN) from error
     if upright.size != (photo.width, photo.height):
         raise DataError(
             f"{photo.path} is {upright.size[0]} x {upright.size[1]} px, its annotation says {photo.width} x {photo.height}",

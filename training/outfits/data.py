@@ -13,12 +13,12 @@ from pathlib import Path
 import lightning
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from aura.errors import DataError
-from aura.pictures import turned_upright
+from aura.pictures import PictureError, read_picture
 from aura.prepared_rows import PREPARE_AGAIN, SPLITS, ItemRow, OutfitRow, Split, iter_rows, read_rows
 from inference.outfits.items import MAX_OUTFIT_ITEMS, Item
 from inference.outfits.model import pad_members
@@ -43,12 +43,10 @@ def _open_image(row: ItemRow) -> Image.Image | None:
     if not row.image:
         return None
     try:
-        with Image.open(row.image) as opened:
-            # Transparency and depth stay: `inference.outfits.items` decides what they become, as in serving.
-            return turned_upright(opened)
-    except (OSError, UnidentifiedImageError) as error:
+        return read_picture(Path(row.image), row.image).image
+    except PictureError as error:
         raise DataError(
-            f"the picture of item {row.item_id!r} cannot be read: {row.image} ({error})", hint=PREPARE_AGAIN
+            f"the picture of item {row.item_id!r} cannot be read: {error.message}", hint=PREPARE_AGAIN
         ) from error
 
 

@@ -196,7 +196,7 @@ def test_one_outfit_that_cannot_be_judged_does_not_cost_the_batch(runner: Any) -
 
 def test_health_says_how_many_items_there_are_to_choose_from(client: TestClient) -> None:
     assert client.get("/health").json() == {
-        "status": "ok", "profile": "sample", "model": {"name": "outfits", "version": "1"},
+        "state": "ready", "reasons": [], "profile": "sample", "model": {"name": "outfits", "version": "1"},
         "catalog_items": len(CATEGORIES),
     }  # fmt: skip
 

@@ -9,6 +9,7 @@ import pytest
 
 from bentos.conversational_ai.service import ChatRunner, ConversationalAI
 from bentos.outfit_recommendation.service import OutfitRecommendation, OutfitRunner
+from bentos.serving.process import HttpPart
 from bentos.visual_analysis.service import DetectorRunner, VisualAnalysis
 
 CALLS_PER_REQUEST = 3
@@ -32,3 +33,13 @@ def test_the_client_of_a_runner_keeps_its_connections(_service: Any, runner: Any
     """After the default of 100 requests BentoML closes those in use too, and answers under way break off."""
     assert runner.config["runner_connection"]["max_requests"] > 1e9
     assert runner.config["runner_connection"]["max_age"] > 1e8
+
+
+@pytest.mark.parametrize(("service", "runner"), SERVICES)
+def test_every_service_has_what_an_operator_needs(service: Any, runner: Any) -> None:
+    """`test_served.py` shows what each of them does."""
+    assert issubclass(service.inner, HttpPart), "readiness, and dead processes that are replaced in containers"
+    assert "/metrics" in service.schema()["paths"]
+    assert not service.config["metrics"]["enabled"], "BentoML's are labelled by path"
+    for part in (service, runner):
+        assert not part.config["logging"]["access"]["enabled"], "BentoML's access log has no request id"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -116,11 +116,13 @@ def test_what_is_too_long_is_not_taken_in(headers: list[tuple[bytes, bytes]], ta
 
 
 def test_the_request_id_goes_to_the_runner_and_into_the_log(
-    client: TestClient, caplog: pytest.LogCaptureFixture
+    client: TestClient, logged: Callable[[], list[tuple[str | None, str]]]
 ) -> None:
     for path in ("/id", "/thread-id"):
         response = client.get(path, headers={"x-request-id": "abc-1"})
         assert (response.json(), response.headers["x-request-id"]) == ("abc-1", "abc-1")
-    assert "request abc-1: working" in caplog.text
+    assert ("abc-1", "working") in logged()
+    assert ("abc-1", "GET /id 200") in logged()
     with client.websocket_connect("/ws/id", headers={"x-request-id": "abc-2"}) as socket:
         assert socket.receive_text() == "abc-2"
+    assert ("abc-2", "WEBSOCKET /ws/id 101") in logged()

@@ -88,6 +88,17 @@ def test_what_is_held_answers_when_it_cannot_be_followed(
     assert str(failure) in caplog.text
 
 
+def test_an_index_that_cannot_be_followed_degrades_the_service_until_it_can() -> None:
+    index: Any = Index(OSError("no disk"))
+    served = ServedIndex(index, follow=True)
+    assert served.degraded == []
+    served.current()
+    assert served.degraded == ["searches stay at index release 1: a newer one cannot be opened"]
+    index._failure = None
+    served.current()
+    assert served.degraded == []
+
+
 @both
 def test_a_pinned_index_is_not_followed(runner: str) -> None:
     index = Index(None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import zlib
 from contextlib import suppress
 
@@ -12,18 +11,22 @@ from hypothesis import given, settings
 from PIL import Image
 
 from aura.errors import InvalidRequestError
-from bentos.serving.images import decode, decode_base64
+from bentos.serving.images import SentImage, bytes_of_base64
+from bentos.serving.images import decode as decode_picture
 from bentos.serving.messages import RgbImage
 from bentos.serving.settings import ServingSettings
 from tests.damaged_exif import DAMAGED_JPEGS
+from tests.pictures import HEIC, as_bytes, grey_png
 
 LIMITS = ServingSettings()
 
 
-def as_bytes(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Image.Image:
+    return decode_picture(content, limits, where).image
+
+
+def decode_base64(text: str, limits: ServingSettings, where: str) -> Image.Image:
+    return decode(bytes_of_base64(text, limits, where), limits, where)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +60,31 @@ def test_limits_are_checked_before_the_pixels_are_decoded() -> None:
         decode(content, ServingSettings(max_image_pixels=100))
     with pytest.raises(InvalidRequestError, match="bytes; at most 10"):
         decode(content, ServingSettings(max_image_bytes=10))
+
+
+def test_a_picture_of_a_phone_and_one_of_a_browser_are_taken() -> None:
+    assert decode(HEIC, LIMITS).size == (48, 32)
+    assert decode(as_bytes(Image.new("RGB", (30, 20)), "AVIF"), LIMITS).size == (30, 20)
+
+
+def test_a_line_of_pixels_is_refused_however_few_they_are() -> None:
+    with pytest.raises(
+        InvalidRequestError, match="photo has 1 x 30000 pixels; a side may have at most 20000"
+    ) as caught:
+        decode(grey_png(1, 30_000, 9, bits=8), LIMITS, "photo")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("size", [(1500, 1000), (1000, 1500), (8000, 10)])
+def test_a_large_picture_is_reduced_and_knows_its_size(size: tuple[int, int]) -> None:
+    for kind in ("JPEG", "PNG", "WEBP"):
+        sent = SentImage.of(
+            decode_picture(as_bytes(Image.new("RGB", size, "red"), kind), ServingSettings(decoded_side_px=300))
+        )
+        assert (sent.width_px, sent.height_px) == size
+        assert max(sent.pixels.width_px, sent.pixels.height_px) == 300
+        whole = (0.0, 0.0, float(sent.pixels.width_px), float(sent.pixels.height_px))
+        assert sent.as_sent(whole) == (0, 0, *size)
 
 
 def test_a_picture_that_would_fill_the_memory_is_refused() -> None:

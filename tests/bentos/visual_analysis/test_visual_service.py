@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -139,24 +140,38 @@ def test_a_photo_crosses_the_door_once_and_decoded(
     assert [crop.size for crop in index.crops] == [(10, 10), (1, 1)], "a box of less than a pixel is looked up too"
 
 
+def test_boxes_of_a_large_photo_are_those_of_the_photo_that_was_sent(client: TestClient, detector: Detector) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (6000, 4000)).save(file, "JPEG")
+    answer = client.post("/analyze", files={"image": ("a.jpg", file.getvalue())}).json()
+    [[seen]] = detector.batches
+    assert seen.size == (2048, 1365)
+    assert (answer["width"], answer["height"]) == (6000, 4000)
+    # The stand-in finds a box at 1, 2, 11, 12 of the pixels that it gets.
+    scale = 6000 / 2048, 4000 / 1365
+    assert answer["garments"][0]["box"] == pytest.approx([1 * scale[0], 2 * scale[1], 11 * scale[0], 12 * scale[1]])
+
+
 def test_a_finished_answer_needs_no_second_call(client: TestClient) -> None:
-    assert client.get("/health").json() == {"status": "ok", "profile": "sample", "model": MODEL}
+    assert client.get("/health").json() == {"state": "ready", "reasons": [], "profile": "sample", "model": MODEL}
     assert analyze(client, similar=1).json()["model"] == MODEL
     assert client.get("/health").status_code == 503
 
 
-def test_photos_are_detected_as_one_batch_and_fail_alone(detector: Detector, caplog: pytest.LogCaptureFixture) -> None:
+def test_photos_are_detected_as_one_batch_and_fail_alone(
+    detector: Detector, logged: Callable[[], list[tuple[str | None, str]]]
+) -> None:
     runner = runner_with(detector, IndexNotReadyError("no index yet"))
     photo = RgbImage.of(PHOTO)
     requests = [
         AnalyzeRequest(request_id=f"abc-{similar}", photo=photo, threshold=None, similar=similar) for similar in (0, 1)
     ]
-    with caplog.at_level("INFO"):
-        plain, failed = runner.analyze(requests)
+    plain, failed = runner.analyze(requests)
     assert len(plain.garments) == 1
     assert failed.code == "index_not_ready"
     assert [len(batch) for batch in detector.batches] == [2]
-    assert "request abc-1: index_not_ready: no index yet" in caplog.text
+    assert ("abc-1", "index_not_ready: no index yet") in logged()
+    assert ("abc-0", "AnalyzeRequest answered") in logged()
 
 
 def test_an_index_that_comes_later_is_found_without_a_restart(detector: Detector, index: Any) -> None:
@@ -164,8 +179,22 @@ def test_an_index_that_comes_later_is_found_without_a_restart(detector: Detector
     runner = DetectorRunner.inner(assets, lambda *_: detector)
     request = AnalyzeRequest(photo=RgbImage.of(PHOTO), threshold=None, similar=1)
     assert runner.analyze([request])[0].code == "index_not_ready"
+    assert asyncio.run(runner.status()).degraded == [
+        "photos are analysed without similar items: no index is served yet"
+    ]
     assets.served_index = ServedIndex(index, follow=False)
     assert len(runner.analyze([request])[0].garments[0].similar) == 1
+    assert asyncio.run(runner.status()).degraded == []
+
+
+def test_a_service_without_its_index_is_degraded_and_says_why(detector: Detector) -> None:
+    runner = Client(runner_with(detector, IndexNotReadyError("no index yet")))
+    set_current_service(VisualAnalysis.inner(StubAssets(), runner))
+    with TestClient(app) as client:
+        health = client.get("/health")
+    set_current_service(None)
+    assert (health.status_code, health.json()["state"]) == (200, "degraded")
+    assert "no index" in health.json()["reasons"][0]
 
 
 def test_a_full_queue_is_busy_for_a_while(client: TestClient, runner_client: Client) -> None:

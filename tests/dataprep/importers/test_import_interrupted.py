@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from aura.artifact import content_hash
-from aura.errors import BusyError
+from aura.errors import BusyError, ForeignFolderError
 from dataprep.importers.ccp import import_ccp
 from dataprep.raw_source import read_manifest
 from dataprep.settings import DataSettings
@@ -131,3 +131,14 @@ def test_a_crash_between_the_two_renames_is_repaired(original: Path, raw: Path) 
     assert read_manifest(raw).counts["images"] == 3
     assert content_hash(raw) == before
     assert_next_import_succeeds(original, raw)
+
+
+def test_originals_that_lie_where_the_source_belongs_stay(original: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw" / "own"
+    shutil.copytree(original, raw)
+    before = content_hash(raw)
+    with pytest.raises(ForeignFolderError, match="own"):
+        import_ccp(original, raw, SETTINGS)
+    with pytest.raises(ForeignFolderError, match="own"):
+        import_ccp(raw, raw, SETTINGS)
+    assert content_hash(raw) == before

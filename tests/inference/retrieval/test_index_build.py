@@ -13,7 +13,7 @@ import lancedb
 import pytest
 import yaml
 
-from aura.errors import BusyError, DataError
+from aura.errors import BusyError, DataError, ForeignFolderError
 from inference.retrieval.build import IndexReport, build_index, main
 from inference.retrieval.releases import read_releases, writer_lock
 from inference.retrieval.search import Index
@@ -253,3 +253,11 @@ def test_settings_have_working_defaults() -> None:
     settings = RetrievalSettings()
     assert settings.search.candidates >= 10
     assert settings.judge.tolerance < 0.1
+
+
+def test_a_table_of_somebody_else_is_not_replaced(corpus: Path, build: Build) -> None:
+    connection = lancedb.connect(corpus / "index")
+    connection.create_table("catalog", [{"vintage": 1961, "price": 900.0}])
+    with pytest.raises(ForeignFolderError, match="Aura did not make the table 'catalog'"):
+        build()
+    assert connection.open_table("catalog").to_arrow().to_pylist() == [{"vintage": 1961, "price": 900.0}]

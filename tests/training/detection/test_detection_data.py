@@ -131,9 +131,31 @@ def test_an_empty_split_is_refused(own_data: Path) -> None:
 def test_splits_with_other_categories_are_refused(own_data: Path) -> None:
     path = own_data / "detection" / "val.json"
     content = json.loads(path.read_text())
-    content["categories"][0]["name"] = "capes"
+    first, second = content["categories"][:2]
+    first["name"], second["name"] = second["name"], first["name"]
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match="disagree"):
+        _data(own_data)
+
+
+def test_categories_that_no_artifact_could_hold_are_named_before_the_training(own_data: Path) -> None:
+    path = own_data / "detection" / "train.json"
+    content = json.loads(path.read_text())
+    content["categories"][0]["name"], content["categories"][1]["name"] = "capes", "kilts"
+    content["categories"][3]["id"] = content["categories"][2]["id"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError) as caught:
+        _data(own_data)
+    assert "categories, row 1: name: Input should be 'tops', 'bottoms'" in caught.value.message
+    assert "(got 'kilts')" in caught.value.message
+    assert "categories, ids: 2 appears twice" in caught.value.message
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_without_a_box_is_refused_before_the_training(own_data: Path, split: str) -> None:
+    path = own_data / "detection" / f"{split}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"annotations": []}))
+    with pytest.raises(DataError, match=rf"{split}\.json holds no box"):
         _data(own_data)
 
 

@@ -1,0 +1,51 @@
+"""The processes of a service: what each does first, what replaces one that died, when the service is ready."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import bentoml
+
+from aura.supervision import die_with_parent
+from bentos.serving.assets import Assets, open_assets
+from bentos.serving.errors import NotReadyError
+from bentos.serving.health import Readiness
+from bentos.serving.request_log import log_json_lines
+
+
+def start_process() -> Assets:
+    """Begin a process of a service: it ends with the run that started it, and logs JSON lines; returns its assets.
+
+    Raises:
+        SettingsError: what `open_assets` raises.
+    """
+    die_with_parent()
+    log_json_lines()
+    return open_assets()
+
+
+class HttpPart:
+    """Base of every class with the endpoints of a service; it sets `_readiness`."""
+
+    _readiness: Readiness[Any]
+
+    @bentoml.on_deployment
+    def prepare_supervisor() -> None:
+        """Let BentoML's supervisor start processes again, in containers too; called there before it starts any.
+
+        The processes inherit its environment. With `BENTOML_CONTAINERIZED`, which BentoML's images set, a process that died
+        is not started again, on the assumption that the container ends with it. But the supervisor lives on, and a service
+        without its runner would do so for ever.
+        """
+        os.environ.pop("BENTOML_CONTAINERIZED", None)
+        os.environ.setdefault("TQDM_DISABLE", "1")  # a progress bar is no JSON line
+        log_json_lines()
+
+    async def __is_ready__(self) -> bool:
+        """Answer of `/readyz`."""
+        try:
+            await self._readiness.status()
+        except NotReadyError:
+            return False
+        return True

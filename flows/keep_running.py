@@ -1,0 +1,158 @@
+"""Servers side by side, each on its own: one that cannot start, or ends, is started again, and the others live on."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+import httpx
+
+from aura.errors import StartError
+from aura.paths import repo_root
+from flows.logs import last_lines, open_log, rotate
+from flows.processes import stop
+
+_LOOK_SECONDS = 0.5
+_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5.0, 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A server to keep running.
+
+    Attributes:
+        health_url: answers a GET with 2xx when the server can work.
+        page: address that people are told.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: dict[str, str]
+    log: Path
+    health_url: str
+    page: str
+
+
+class _Keeper(Thread):
+    """Runs one server, again and again, until `stopping`.
+
+    Attributes:
+        tried: set when the first start has succeeded or failed.
+        problem: why it failed; empty when it succeeded.
+    """
+
+    def __init__(
+        self, server: Server, start_seconds: float, say: Callable[[str], None], pause_seconds: float, stopping: Event
+    ) -> None:
+        super().__init__(name=server.name)
+        self.tried = Event()
+        self.problem = ""
+        self._server, self._start_seconds, self._say = server, start_seconds, say
+        self._pause_seconds, self._stopping = pause_seconds, stopping
+
+    def run(self) -> None:
+        pause = self._pause_seconds
+        while not self._stopping.is_set():
+            if self._run_once():
+                pause = self._pause_seconds
+            self._stopping.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        self.tried.set()
+
+    def _run_once(self) -> bool:
+        """Run the server until it ends or all are stopped; returns whether it answered meanwhile."""
+        server = self._server
+        try:
+            with open_log(server.log) as log:
+                process = subprocess.Popen(
+                    server.command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                    env=server.environment, cwd=repo_root(),
+                )  # fmt: skip
+        except OSError as error:
+            self._failed(f"cannot start: {error}")
+            return False
+        answered = reported = False
+        expected_at = time.monotonic() + self._start_seconds
+        try:
+            while process.poll() is None and not self._stopping.wait(_LOOK_SECONDS):
+                with suppress(OSError):  # a full disk must not end the server whose log it is
+                    rotate(server.log)
+                if answered:
+                    continue
+                if _answers(server.health_url):
+                    answered = True
+                    self._say(f"{server.name}: {server.page}")
+                    self.tried.set()
+                elif not reported and time.monotonic() > expected_at:
+                    reported = True
+                    self._failed(f"has not answered within {self._start_seconds:.0f} seconds, and goes on starting")
+            if not self._stopping.is_set():
+                self._failed(f"ended with code {process.returncode}, and is started again")
+        finally:
+            stop(process)
+        return answered
+
+    def _failed(self, what: str) -> None:
+        message = f"{self._server.name} {what}. The end of {self._server.log}:\n{last_lines(self._server.log)}"
+        if not self.tried.is_set():
+            self.problem = message
+        self._say(message)
+        self.tried.set()
+
+
+class KeepRunning:
+    """Starts servers, and starts them again when they end, until `stop`.
+
+    Args:
+        start_seconds: seconds within which a server is expected to answer; a slower one is reported, and goes on starting.
+        say: takes a text for people.
+        pause_seconds: seconds before a server that ended is started again; doubled each time that it ends without having
+            answered, up to five minutes.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        start_seconds: float,
+        say: Callable[[str], None],
+        pause_seconds: float = _PAUSE_SECONDS,
+    ) -> None:
+        self._stopping = Event()
+        self._keepers = [_Keeper(server, start_seconds, say, pause_seconds, self._stopping) for server in servers]
+
+    def start(self) -> None:
+        """Start all servers; returns when each has answered, or is known not to.
+
+        Raises:
+            StartError: none of them answers.
+        """
+        for keeper in self._keepers:
+            keeper.start()
+        for keeper in self._keepers:
+            keeper.tried.wait()
+        if all(keeper.problem for keeper in self._keepers):
+            names = ", ".join(keeper.name for keeper in self._keepers)
+            raise StartError(f"nothing answers of: {names}", hint="the logs named above say why")
+
+    def wait(self) -> None:
+        """Wait until all servers are stopped; Ctrl+C ends it with a KeyboardInterrupt."""
+        self._stopping.wait()
+
+    def stop(self) -> None:
+        """Stop all servers with everything that they started."""
+        self._stopping.set()
+        for keeper in self._keepers:
+            if keeper.is_alive():
+                keeper.join()
+
+
+def _answers(health_url: str) -> bool:
+    try:
+        return httpx.get(health_url, timeout=5, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
