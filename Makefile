@@ -1,11 +1,15 @@
-# Everything a person runs. `make help` lists it. AURA_VENV moves the environment, AURA_HOME what runs produce.
+# Everything a person runs. `make help` lists it. AURA_VENV moves the environment, AURA_HOME what runs produce. AURA_LOCK says
+# what is installed: `cuda` (everything, from PyPI), `cpu` (Linux, with a CPU-only torch) or `serve` (what a Bento needs).
 SHELL := /bin/bash
 PYTHON ?= python3
 AURA_VENV ?= .venv
 VAR := $(or $(AURA_HOME),var)
 BIN := $(AURA_VENV)/bin
-LOCK := requirements.lock
-STAMP := $(AURA_VENV)/.installed-$(shell sha256sum $(LOCK) pyproject.toml | sha256sum | cut -c1-16)
+AURA_LOCK ?= cuda
+LOCK_FILE := requirements-$(AURA_LOCK).lock
+$(if $(wildcard $(LOCK_FILE)),,$(error AURA_LOCK is cuda, cpu or serve, not $(AURA_LOCK)))
+STAMP := $(AURA_VENV)/.installed-$(shell sha256sum $(LOCK_FILE) pyproject.toml | sha256sum | cut -c1-16)
+PYTHONS := 3.11 3.12 3.13
 export PATH := $(abspath $(BIN)):$(PATH)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
@@ -16,14 +20,35 @@ PROFILE ?= $(or $(AURA_PROFILE),sample)
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## Make the environment from the lock file
+setup: $(STAMP) ## Make the environment from a lock file (AURA_LOCK: cuda, cpu or serve)
 
-# --no-deps: the lock file is complete, and one wheel asks for a compiled library that Aura does not use.
-$(STAMP): $(LOCK) pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(AURA_VENV)
-	@echo "Installing $$(grep -c == $(LOCK)) packages into $(AURA_VENV) (several GB the first time)"
-	@$(BIN)/python -m pip install --quiet --no-deps --requirement $(LOCK)
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+# $(call supported,COMMAND): stop in words unless the interpreter is one that the lock files were compiled for.
+supported = version=$$($(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
+  && case " $(PYTHONS) " in *" $$version "*) ;; *) false ;; esac \
+  || { echo "Aura runs on Python $(PYTHONS); $(1) is $${version:-not there}. Name one, and a new folder if $(AURA_VENV) has another:" \
+  "make setup PYTHON=python3.12 AURA_VENV=.venv-3.12" >&2; exit 2; }
+
+# Made again where an environment was left without pip, as by a Python without ensurepip.
+$(BIN)/pip:
+	@$(call supported,$(PYTHON))
+	@$(PYTHON) -m venv $(AURA_VENV) || { echo "$(PYTHON) cannot make an environment with pip: install its venv package \
+	(Debian: python3-venv) and run make again" >&2; exit 2; }
+
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-deps
+LOCKED_TORCH := $(shell sed -nE 's/^(torch|torchvision)==([^ ]*).*/\1==\2+cpu/p' requirements-cuda.lock)
+
+# --no-deps: a lock file is complete, and one wheel asks for libraries that Aura does not use. setuptools first: the one package
+# without a wheel, antlr4-python3-runtime of OmegaConf, is built with it and not with what the registry has at the moment.
+$(STAMP): $(LOCK_FILE) pyproject.toml | $(BIN)/pip
+	@$(call supported,$(BIN)/python)
+	@echo "Installing $$(grep -c == $(LOCK_FILE)) packages into $(AURA_VENV) (README.md says how many GB and minutes)"
+ifeq ($(AURA_LOCK),cpu)
+	@$(PIP_INSTALL) $(LOCKED_TORCH) || { echo "No CPU-only torch here. PyPI has none for Linux: name PyTorch's own index in \
+	PIP_EXTRA_INDEX_URL, or take AURA_LOCK=cuda, which runs without a GPU as well" >&2; exit 2; }
+endif
+	@$(PIP_INSTALL) --require-hashes --requirement <(sed -n '/^setuptools==/,/[^\]$$/p' $(LOCK_FILE))
+	@$(PIP_INSTALL) --require-hashes --no-build-isolation --use-pep517 --requirement $(LOCK_FILE)
+	@$(PIP_INSTALL) --no-build-isolation --editable .
 	@rm -f $(AURA_VENV)/.installed-* && touch $@
 
 nightly: setup ## Run one night (PROFILE=sample); the first on a bare machine takes minutes
@@ -53,12 +78,17 @@ format: setup ## Format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: ## Write the lock file from the environment (see CONTRIBUTING.md)
-	@echo "# Exact versions; made by 'make lock'. Install with pip install --no-deps -r requirements.lock" > $(LOCK).new
-	@$(BIN)/python -m pip freeze --all --exclude-editable | sed -E '/^(pip|aura-ai-platform)==/d' \
-	  | sed -E 's/^((nvidia|cuda|triton)[a-z0-9-]*==.*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/' \
-	  | sed -E '/^nvidia-ml-py/s/ ;.*//' >> $(LOCK).new
-	@mv $(LOCK).new $(LOCK)
+# uv reads the registry's metadata for every Python and platform at once, and keeps what a lock file already holds.
+UV ?= $(or $(wildcard $(BIN)/uv),uv)
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --fork-strategy fewest \
+  --custom-compile-command "make lock" $(UPGRADE)
+CUDA_LIBRARIES = $(shell sed -nE '/^nvidia-ml-py/d; s/^((nvidia|cuda|triton)[a-z0-9-]*)==.*/\1/p' requirements-cuda.lock)
+
+lock: ## Compile the lock files from pyproject.toml (UPGRADE="--upgrade-package NAME", see CONTRIBUTING.md)
+	@$(COMPILE) pyproject.toml --extra dev --output-file requirements-cuda.lock
+	@$(COMPILE) pyproject.toml --extra dev --constraints requirements-cuda.lock --output-file requirements-cpu.lock \
+	  $(foreach name,torch torchvision $(CUDA_LIBRARIES),--no-emit-package $(name))
+	@$(COMPILE) --group serve --constraints requirements-cuda.lock --output-file requirements-serve.lock
 
 bench: setup ## Measure speed and quality side by side (see benchmarks/)
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

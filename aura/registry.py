@@ -28,6 +28,7 @@ from requests import RequestException
 
 from aura.artifact import content_hash, replace_dir
 from aura.errors import DamagedArtifactError, RegistryError, RegistryUnavailableError
+from aura.scratch import scratch_folder
 from aura.tracking import TrackingSettings, experiment_id, run_is_active, tracking_uri
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -222,9 +223,8 @@ class Registry:
         """
         version = self.with_hash(version)
         expected = version.tags[ARTIFACT_HASH]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
-            copy = self._copy(version, Path(folder))
+        with scratch_folder(target.parent, ".download-") as folder:
+            copy = self._copy(version, folder)
             found = content_hash(copy)
             if found != expected:
                 raise self._damaged(

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator
 from yaml import YAMLError
 
 from aura.errors import SettingsError
@@ -55,6 +56,38 @@ SectionType = TypeVar("SectionType", bound=Section)
 
 Uri = str
 """An address or a path."""
+
+_SQLITE_RELATIVE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/:].*)")
+"""Three slashes before the path: relative. `:memory:` is no path."""
+_NO_PATHS = ("file:", "databricks")
+"""Beginnings of addresses without `://`."""
+
+
+def _whole_address(uri: str) -> str:
+    """A relative path made whole: each process of a night has another current folder, and would read it against that."""
+    if relative := _SQLITE_RELATIVE.fullmatch(uri):
+        return f"{relative[1]}{Path(relative[2]).absolute()}"
+    if not uri or "://" in uri or uri.startswith(_NO_PATHS):
+        return uri
+    return str(Path(uri).expanduser().absolute())
+
+
+Place = Annotated[Uri, AfterValidator(_whole_address)]
+"""A `Uri` where something is stored; a relative path is read against the current folder of the command."""
+
+
+def _whole_reference(reference: str) -> str:
+    if reference.startswith((".", "~")):
+        return str(Path(reference).expanduser().absolute())
+    if reference and not reference.startswith("/") and Path(reference).is_dir():
+        raise ValueError(
+            f"is a folder here, and could be the hub's name of a model; for the folder write ./{reference}"
+        )
+    return reference
+
+
+ModelReference = Annotated[str, AfterValidator(_whole_reference)]
+"""Hub name of a model, `wheel:...`, or the path of a folder: absolute, or beginning with `./`, `../` or `~`."""
 
 
 def profile_names() -> list[str]:

@@ -11,20 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aura.artifact import read_json, write_json
+from aura.errors import ArtifactError
+from aura.local_mlflow import artifact_location, artifact_root, database_file, follow_move, is_database, make_ready
 from aura.paths import home
-from aura.settings import Section, Uri
+from aura.settings import Place, Section
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _PARAM_MAX_CHARS = 500
+_RUN_FILE = "run.json"
 
 
 class TrackingSettings(Section):
     """Where runs and models are recorded."""
 
     enabled: bool = True
-    uri: Uri = ""
+    uri: Place = ""
     """MLflow tracking and registry URI; empty: SQLite under the home folder. `MLFLOW_TRACKING_URI` is not read."""
     namespace: str = ""
     """Prefix of experiment and model names, so that profiles do not compete; empty: the profile's name."""
@@ -55,12 +58,17 @@ class Tracker(Protocol):
 
 
 def tracking_uri(settings: TrackingSettings) -> str:
-    """The configured URI, or SQLite under the home folder (created here)."""
-    if settings.uri:
-        return settings.uri
-    folder = home() / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder / 'mlflow.db'}"
+    """The configured URI, or SQLite under the home folder; a local store is created here, and follows its home if that moved.
+
+    Raises:
+        BusyError: another process has been creating the store for two minutes.
+    """
+    uri = settings.uri or f"sqlite:///{home() / 'mlflow' / 'mlflow.db'}"
+    if (database := database_file(uri)) is not None:
+        make_ready(uri, database)
+        if not settings.uri:
+            follow_move(database)
+    return uri
 
 
 def store_exists(settings: TrackingSettings) -> bool:
@@ -73,8 +81,9 @@ def experiment_id(client: MlflowClient, settings: TrackingSettings, name: str) -
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
         return str(experiment.experiment_id)
-    # A server decides where artifacts go; a bare SQLite store would put them into the working directory.
-    location = None if settings.uri else (home() / "mlflow" / "artifacts" / name.replace("/", "-")).as_uri()
+    # A server decides where artifacts go; behind a bare database MLflow would take the working directory of each process.
+    uri = tracking_uri(settings)
+    location = artifact_location(artifact_root(uri), name) if is_database(uri) else None
     return str(client.create_experiment(name, artifact_location=location))
 
 
@@ -88,6 +97,17 @@ def run_is_active(client: MlflowClient, run_id: str) -> bool:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return False
         raise
+
+
+def recorded_run(folder: Path) -> str | None:
+    """Id of the MLflow run that was recorded beside the checkpoints in `folder`; None without one, or when it is unreadable.
+
+    A training without its run is continued in a new one, which is better than one that fails every night.
+    """
+    try:
+        return str(read_json(folder / _RUN_FILE, "the id of the MLflow run")["run_id"])
+    except (ArtifactError, KeyError, TypeError):
+        return None
 
 
 def open_tracker(settings: TrackingSettings, *, experiment: str, run_name: str, folder: Path) -> Tracker:
@@ -136,15 +156,14 @@ class MlflowTracker:
         self._uri = tracking_uri(settings)
         self._client = MlflowClient(self._uri)
         self._experiment = experiment
-        run_file = folder / "run.json"
-        known = str(read_json(run_file, "the id of the MLflow run")["run_id"]) if run_file.is_file() else ""
+        known = recorded_run(folder)
         self.run_id: str | None = known
         if known and run_is_active(self._client, known):
             self._client.update_run(known, status="RUNNING")
         else:
             run = self._client.create_run(experiment_id(self._client, settings, experiment), run_name=run_name)
             self.run_id = str(run.info.run_id)
-            write_json(run_file, {"run_id": self.run_id, "experiment": experiment})
+            write_json(folder / _RUN_FILE, {"run_id": self.run_id, "experiment": experiment})
 
     def log_params(self, values: Mapping[str, Any]) -> None:
         for key, value in values.items():

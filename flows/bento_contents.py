@@ -12,7 +12,9 @@ from flows.services import Service
 
 SOURCES = ("aura", "inference", "bentos")
 """Python packages of the repository."""
-FILES = ("requirements.lock", "pyproject.toml")
+LOCK = "requirements-serve.lock"
+"""What a Bento installs: the services' part of the versions that the checkout runs with."""
+FILES = (LOCK, "pyproject.toml")
 """Files of the repository besides code."""
 PINNED = "pinned"
 """Folder with settings, champions, index and catalog."""
@@ -21,8 +23,9 @@ BUILD_OPTIONS: dict[str, Any] = {
     "labels": {"project": "aura"},
     "description": "Part of Aura; see the docs page of the running service.\n",
     "include": [*(f"{folder}/**" for folder in (*SOURCES, PINNED)), *FILES],
-    # The lock file is complete.
-    "python": {"requirements_txt": "requirements.lock", "pip_args": "--no-deps", "lock_packages": False},
+    # The lock file is complete. pip and uv check its hashes without an option; with one, uv would refuse the line without a
+    # hash that BentoML adds for itself.
+    "python": {"requirements_txt": LOCK, "pip_args": "--no-deps", "lock_packages": False},
 }
 """Options of `bentoml.bentos.build` that all services share."""
 

@@ -19,7 +19,7 @@ from prefect.runtime import flow_run
 
 from aura.errors import AuraError
 from aura.lineage import git_commit
-from aura.paths import profile_paths
+from aura.paths import check_temporary_folder, profile_paths
 from aura.private_home import keep_private
 from aura.registry import Registry
 from flows.heartbeat import beat
@@ -59,6 +59,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
     keep_private()  # a worker of Prefect's runs this without the `aura` command
     began, moment = time.monotonic(), datetime.now().astimezone()
     settings = load_profile(profile, overrides or ())
+    check_temporary_folder()
     workspace = Workspace(profile_paths(settings.profile), settings)
     with workspace.lock.held(str(flow_run.id)) as died:
         _mark_killed_run(died)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aura.creation import creating
 from aura.paths import home
 from aura.supervision import watched, watched_environment
 from flows.logs import open_log
@@ -26,7 +27,12 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     """URL of a Prefect API, with the environment of this process pointing to it; one started here answers this account alone.
 
     Args:
-        start_seconds: seconds within which a server started here must answer.
+        start_seconds: seconds within which a server started here must answer, and for which it waits for another one that is
+            starting in the same home.
+
+    Raises:
+        StartError: it ended, or did not answer in time.
+        BusyError: the other one has been starting for that long.
     """
     configured = os.environ.get("PREFECT_API_URL")
     if configured:
@@ -45,20 +51,23 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     command = watched("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-    with open_log(log) as stream:
-        server = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
-            env=watched_environment() | dict.fromkeys((_SERVERS_PASSWORD, _CLIENTS_PASSWORD), password),
-        )  # fmt: skip
+    server: subprocess.Popen[bytes] | None = None
     try:
-        wait_until_healthy(f"{url}/health", server, log, start_seconds)
+        with creating(home() / "prefect" / "prefect.db", start_seconds):
+            with open_log(log) as stream:
+                server = subprocess.Popen(
+                    command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
+                    env=watched_environment() | dict.fromkeys((_SERVERS_PASSWORD, _CLIENTS_PASSWORD), password),
+                )  # fmt: skip
+            wait_until_healthy(f"{url}/health", server, log, start_seconds)
         os.environ |= {"PREFECT_API_URL": url, _CLIENTS_PASSWORD: password}
         yield url
     finally:
         _send_last_logs()
         for name in ("PREFECT_API_URL", _CLIENTS_PASSWORD):
             os.environ.pop(name, None)
-        stop(server)
+        if server is not None:
+            stop(server)
 
 
 def _send_last_logs() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import Field, SecretStr, create_model, model_validator
 
-from aura.settings import Section, Uri, read_profile, validate
+from aura.settings import Place, Section, read_profile, validate
 from aura.tracking import TrackingSettings
 from bentos.serving.settings import ServingSettings
 from dataprep.settings import DataSettings
@@ -41,7 +41,7 @@ class NightSettings(Section):
     """Minutes for a registered copy to load and answer its smoke test."""
     prefect_start_seconds: float = Field(default=90.0, gt=0)
     """Seconds for the Prefect server of a night that was given none to answer."""
-    remote: Uri = ""
+    remote: Place = ""
     """DVC remote that snapshots are pushed to; empty: a folder under the home folder."""
     keep_nights: int = Field(default=14, ge=1)
     """Newest recorded nights that can be restored, and newest reports; older ones stay where a version that is kept, the

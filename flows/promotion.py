@@ -6,6 +6,7 @@ does not undo an operator's rollback.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 import sys
@@ -16,13 +17,16 @@ from typing import Any
 
 from aura.artifact import content_hash, read_json, replace_dir, write_json
 from aura.error_file import ERROR_FILE, read_error
-from aura.errors import DamagedArtifactError, StageError, StageInterruptedError, WrongAnswerError
+from aura.errors import ArtifactError, DamagedArtifactError, StageError, StageInterruptedError, WrongAnswerError
 from aura.lineage import value_hash
 from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, ModelVersion, Registry
+from aura.scratch import scratch_folder
+from aura.tracking import recorded_run
 from flows.gate import Verdict, judge
 from flows.workspace import Workspace
 from training.models import MODELS
 
+logger = logging.getLogger(__name__)
 JUDGED = "judged"
 """Tag of a version whose verdict stands."""
 
@@ -139,10 +143,8 @@ def fetch_champions(workspace: Workspace, registry: Registry) -> Champions:
     """
     folder = workspace.folder / "champions"
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".stored-*"):  # by a run that was killed
-        shutil.rmtree(left)
     manifest = folder / "champions.json"
-    have = read_json(manifest, "the champions' manifest") if manifest.is_file() else {}
+    have = _manifest(manifest)
     want: dict[str, dict[str, str]] = {}
     problems: dict[str, str] = {}
     put_back: list[str] = []
@@ -164,8 +166,8 @@ def fetch_champions(workspace: Workspace, registry: Registry) -> Champions:
         if have.get(model) != identity:
             write_json(manifest, {name: entry for name, entry in have.items() if name != model})
         try:
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".stored-") as name:
-                stored, restored = _stored_copy(workspace, registry, champion, Path(name) / model)
+            with scratch_folder(folder, ".stored-") as scratch:
+                stored, restored = _stored_copy(workspace, registry, champion, scratch / model)
                 if not (folder / model).is_dir() or content_hash(folder / model) != identity["content_hash"]:
                     replace_dir(stored, folder / model)
         except DamagedArtifactError as error:
@@ -175,11 +177,22 @@ def fetch_champions(workspace: Workspace, registry: Registry) -> Champions:
         want[model] = identity
     for model in set(MODELS) - set(want):
         shutil.rmtree(folder / model, ignore_errors=True)
-    if not manifest.is_file() or read_json(manifest, "the champions' manifest") != want:
+    if not manifest.is_file() or _manifest(manifest) != want:
         write_json(manifest, want)
     return Champions(
         versions={model: entry["version"] for model, entry in want.items()}, problems=problems, put_back=put_back
     )
+
+
+def _manifest(file: Path) -> dict[str, dict[str, str]]:
+    """Content of `champions.json`; empty when it is missing or broken: every copy is then checked against the registry."""
+    try:
+        found = read_json(file, "the champions' manifest")
+    except ArtifactError as error:
+        if file.is_file():
+            logger.warning("made again from the registry: %s", error.message)
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _stored_copy(workspace: Workspace, registry: Registry, champion: ModelVersion, target: Path) -> tuple[Path, bool]:
@@ -227,8 +240,7 @@ def _register(
 
 def _run_id(workspace: Workspace, model: str, candidate_id: str) -> str | None:
     """MLflow run of the training, from the file beside its checkpoints."""
-    run_file = workspace.folder / "checkpoints" / model / candidate_id[:16] / "run.json"
-    return str(read_json(run_file, "the id of the MLflow run")["run_id"]) if run_file.is_file() else None
+    return recorded_run(workspace.folder / "checkpoints" / model / candidate_id[:16])
 
 
 def _check_copy(workspace: Workspace, registry: Registry, version: ModelVersion, verdict: Verdict) -> Verdict:

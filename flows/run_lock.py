@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aura.artifact import read_json, write_json
 from aura.errors import ArtifactError, BusyError
@@ -17,6 +18,16 @@ from aura.supervision import ENDED_AFTER_SECONDS
 LOCK, HOLDER = "run.lock", ".holder.json"
 _PROBE_SECONDS = 1.0
 """Seconds that a run waits for the lock, because `RunLock.holder` takes it for a moment to see whether it is free."""
+
+
+class Holder(BaseModel):
+    """Content of `.holder.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int | None = None
+    run_id: str = ""
+    dead_run_id: str = ""
 
 
 class RunLock:
@@ -45,7 +56,7 @@ class RunLock:
             lock.acquire(timeout=_PROBE_SECONDS)
         except filelock.Timeout:
             raise BusyError(
-                f"another run of profile {self._profile!r} is under way (process {self._read().get('pid', 'unknown')})",
+                f"another run of profile {self._profile!r} is under way (process {self._read().pid or 'unknown'})",
                 hint="wait for it (`aura status`), or use another profile or AURA_HOME",
             ) from None
         holder = self._folder / HOLDER
@@ -53,13 +64,14 @@ class RunLock:
             died = ""
             if holder.is_file():
                 left = self._read()
-                died = str(left.get("run_id") or left.get("dead_run_id") or "")
+                died = left.run_id or left.dead_run_id
                 time.sleep(ENDED_AFTER_SECONDS)  # DVC or a stage of that run may still be ending
-            write_json(holder, {"pid": os.getpid(), "run_id": run_id, "dead_run_id": "" if run_id else died})
+            here = Holder(pid=os.getpid(), run_id=run_id, dead_run_id="" if run_id else died)
+            write_json(holder, here.model_dump())
             yield died
         finally:
             if died and not run_id:
-                write_json(holder, {"dead_run_id": died})
+                write_json(holder, Holder(dead_run_id=died).model_dump())
             else:
                 holder.unlink(missing_ok=True)
             lock.release()
@@ -72,17 +84,15 @@ class RunLock:
             with filelock.FileLock(self._folder / LOCK).acquire(timeout=0):
                 return None
         except filelock.Timeout:
-            pid = self._read().get("pid")
-            return None if pid is None else int(str(pid))  # None: the run is just beginning or ending
+            return self._read().pid  # None: the run is just beginning or ending
 
     def holders_run(self) -> str:
         """`run_id` of the run under way on this machine, or empty."""
-        return str(self._read().get("run_id", "")) if self.holder() is not None else ""
+        return self._read().run_id if self.holder() is not None else ""
 
-    def _read(self) -> dict[str, object]:
-        """What the holder wrote about itself; empty before it wrote, or when a power cut left an empty file."""
+    def _read(self) -> Holder:
+        """What the holder wrote about itself; nothing before it wrote, or where a power cut left something else."""
         try:
-            values = read_json(self._folder / HOLDER, "the holder of the run lock")
-        except ArtifactError:
-            return {}
-        return values if isinstance(values, dict) else {}
+            return Holder.model_validate(read_json(self._folder / HOLDER, "the holder of the run lock"))
+        except (ArtifactError, ValidationError):
+            return Holder()

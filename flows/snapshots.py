@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,6 +11,8 @@ from typing import Any
 import yaml
 
 from aura.errors import DataError
+from aura.scratch import scratch_folder
+from flows.recorded_files import differing, set_damaged_aside
 from flows.workspace import Workspace
 
 _TRACKED = (".dvc/config", ".dvcignore", ".gitignore", "dvc.lock", "dvc.yaml", "metrics", "params.yaml")
@@ -87,32 +87,40 @@ def restore(workspace: Workspace, tag: str, target: Path) -> Path:
         )
     if target.exists():
         raise DataError(f"{target} exists already", hint="name a folder that does not exist yet")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    workspace.git("clone", "--quiet", "--branch", tag, str(workspace.folder), str(target.resolve()))
-    try:
-        # `_refuse_incomplete` lists all files that are in neither cache nor remote.
-        workspace.dvc("--cd", str(target.resolve()), "pull", "--quiet", "--allow-missing")
-        _refuse_incomplete(workspace, target)
-    except DataError as error:
-        shutil.rmtree(target)
-        raise DataError(
-            f"{tag} cannot be restored: {error.message}",
-            hint="bring the DVC cache and remote back from a backup, or restore another night (`aura data nights`)",
-        ) from error
+    with scratch_folder(target.resolve().parent, ".restore-") as scratch:
+        clone = scratch / "night"
+        workspace.git("clone", "--quiet", "--branch", tag, str(workspace.folder), str(clone))
+        workspace.use_stores(clone)
+        try:
+            _pull(workspace, clone)
+        except DataError as error:
+            raise DataError(
+                f"{tag} cannot be restored: {error.message}",
+                hint="bring the DVC cache and remote back from a backup, or restore another night (`aura data nights`)",
+            ) from error
+        clone.rename(target)
     return target
 
 
-def _refuse_incomplete(workspace: Workspace, target: Path) -> None:
-    """Raise a DataError unless every file of a restored night is there and has the hash that `dvc.lock` records."""
-    status = json.loads(workspace.dvc("--cd", str(target.resolve()), "data", "status", "--json", "--granular"))
-    wrong = {
-        kind: sorted(map(str, paths))
-        for kind, paths in {**status.get("uncommitted", {}), "not in cache": status.get("not_in_cache", [])}.items()
-        if paths and kind != "unknown"
-    }
-    if wrong:
-        told = "; ".join(f"{kind}: {', '.join(paths[:5])} ({len(paths)} in all)" for kind, paths in wrong.items())
-        raise DataError(f"its snapshots are not what was recorded: {told}")
+def _pull(workspace: Workspace, clone: Path) -> None:
+    """Fill a clone with what its `dvc.lock` records; what is damaged in the cache is taken from the remote.
+
+    Raises:
+        DataError: files are in neither, or are not what was recorded.
+    """
+    cache = workspace.paths.home / "dvc" / "cache"
+    for _ in range(2):  # a folder's list may have to come from the remote before its files can be checked
+        set_damaged_aside(clone, cache)
+        # `--allow-missing`: all missing files are told below, not the first one.
+        workspace.dvc("--cd", str(clone), "pull", "--quiet", "--allow-missing", "--force")
+        wrong = differing(clone, cache)
+        for file in wrong:
+            if not file.is_list:
+                (clone / file.path).unlink(missing_ok=True)
+        if not wrong:
+            return
+    told = ", ".join(file.path for file in wrong[:5])
+    raise DataError(f"{len(wrong)} of its files are not what was recorded: {told}")
 
 
 def forget(workspace: Workspace, forgotten: Sequence[str]) -> None:

@@ -7,17 +7,20 @@ defined once, in the project's `dvc.yaml`, which is copied here before each run.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
+from configobj import ConfigObj, ConfigObjError
 
 from aura.artifact import write_text
-from aura.errors import DataError, SnapshotStoreUnavailableError
+from aura.errors import DataError, SettingsError, SnapshotStoreUnavailableError
 from aura.paths import ProfilePaths, repo_root
 from aura.supervision import RUN_PID, watched
 from flows.fingerprints import inputs
@@ -26,6 +29,10 @@ from flows.run_lock import HOLDER, LOCK, RunLock
 
 # Written by every run, useless to later runs.
 _GITIGNORE = f"/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/{LOCK}\n/{HOLDER}\n/.removing.json\n"
+
+_DVC_CONFIG = "[core]\n    remote = store\n    analytics = false\n    check_update = false\n"
+
+logger = logging.getLogger(__name__)
 
 
 class Workspace:
@@ -55,14 +62,57 @@ class Workspace:
         remote = self.profile.night.remote or str(self.paths.home / "dvc" / "remote")
         if "://" not in remote:
             Path(remote).mkdir(parents=True, exist_ok=True)
-        write_text(
-            self.folder / ".dvc" / "config",
-            f"[core]\n    remote = store\n    analytics = false\n    check_update = false\n"
-            f"['remote \"store\"']\n    url = {remote}\n[cache]\n    dir = {self.paths.home / 'dvc' / 'cache'}\n",
-        )
+        write_text(self.folder / ".dvc" / "config", _DVC_CONFIG)
+        self.use_stores(self.folder)
+        self._mend_dvc_lock()
         write_text(self.folder / ".gitignore", _GITIGNORE)
         write_text(self.folder / "dvc.yaml", self.definition.read_text(encoding="utf-8"))
         write_text(self.folder / "params.yaml", yaml.safe_dump(self.params(), sort_keys=True, allow_unicode=True))
+
+    def use_stores(self, repository: Path) -> None:
+        """Write where the cache and the remote lie into a DVC repository's `config.local`, which is in no commit.
+
+        Places in the home are relative, so that they stay right when the home is moved together with the repository.
+        """
+        folder = repository / ".dvc"
+
+        def place(path: Path) -> str:
+            inside = repository.resolve().is_relative_to(self.paths.home.resolve())
+            return os.path.relpath(path, folder) if inside else str(path)
+
+        stores = self.paths.home / "dvc"
+        values = {
+            "cache": {"dir": place(stores / "cache")},
+            'remote "store"': {"url": self.profile.night.remote or place(stores / "remote")},
+        }
+        # DVC's own reader of this file: it quotes what would be a comment or a list.
+        try:
+            lines = ConfigObj(values).write()
+            unreadable = ConfigObj(lines).dict() != values
+        except ConfigObjError:
+            unreadable = True
+        if unreadable:
+            raise SettingsError(
+                "DVC's configuration cannot hold one of these places: "
+                + ", ".join(str(value) for section in values.values() for value in section.values()),
+                hint="rename it, or set AURA_HOME or night.remote to another",
+            )
+        write_text(folder / "config.local", "\n".join(lines) + "\n")
+
+    def _mend_dvc_lock(self) -> None:
+        """Take the recorded `dvc.lock` where the present one is cut off: DVC does not write it atomically."""
+        file = self.folder / "dvc.lock"
+        if not file.is_file():
+            return
+        with suppress(yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+            stages = yaml.safe_load(file.read_text(encoding="utf-8"))["stages"]
+            if all(stage["cmd"] for stage in stages.values()):
+                return  # a stage whose end is cut off only runs again
+        aside = file.with_name("dvc.lock.damaged")
+        file.replace(aside)
+        logger.warning("dvc.lock was damaged, and is now %s; the last recorded one takes its place", aside)
+        with suppress(DataError):  # no night is recorded: every stage runs again
+            self.git("checkout", "--quiet", "HEAD", "--", "dvc.lock")
 
     def params(self) -> dict[str, Any]:
         """The resolved profile plus fingerprints of what lies outside the working copy: code, raw data, knowledge."""

@@ -178,6 +178,19 @@ class AtomicCheckpoints(TorchCheckpointIO):
         sync(target.parent)
 
 
+class MovableCheckpoint(ModelCheckpoint):
+    """Checkpoints in a folder that may have been moved since: Lightning records their absolute paths, and would look there."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(self.dirpath or "") / Path(path).name) if path else path
+
+        names = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: here(state_dict[name]) for name in names if name in state_dict}
+        best = {here(path): score for path, score in state_dict.get("best_k_models", {}).items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath})
+
+
 def _of_training(metric: str) -> bool:
     return metric.startswith("train/") or metric == "loss"
 
@@ -203,8 +216,8 @@ def build_trainer(
     # At the end of the epoch, not of the validation inside it: only then is the epoch counted as done. Two callbacks,
     # because `save_last` of the first would follow its `save_top_k` and write nothing when an epoch is no improvement.
     saving = {"dirpath": context.checkpoint_dir, "enable_version_counter": False, "save_on_train_epoch_end": True}
-    best = ModelCheckpoint(filename="best", monitor=monitor, mode=mode, save_top_k=1, **saving)
-    last = ModelCheckpoint(filename="last", **saving)
+    best = MovableCheckpoint(filename="best", monitor=monitor, mode=mode, save_top_k=1, **saving)
+    last = MovableCheckpoint(filename="last", **saving)
     return lightning.Trainer(
         max_epochs=settings.max_epochs,
         check_val_every_n_epoch=settings.validate_every_epochs,

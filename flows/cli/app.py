@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from aura.errors import AuraError, SettingsError
+from aura.paths import check_temporary_folder, home
 from aura.private_home import keep_private
 from flows.cli import data, index, models, serve, status
 from flows.cli.options import ProfileOption, SetOption
@@ -43,6 +44,7 @@ def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> N
     from flows.prefect_server import prefect_api
 
     settings = load_profile(profile, overrides or ())  # before the server starts, so that a wrong setting fails at once
+    check_temporary_folder()
     console = Console()
     with prefect_api(settings.night.prefect_start_seconds):
         # Imported here: Prefect reads its environment when it is imported.
@@ -151,6 +153,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     keep_private()
     try:
+        if os.environ.get("AURA_HOME"):  # a relative one would be another folder for every process started from here
+            os.environ["AURA_HOME"] = str(home())
         app()
     except AuraError as error:
         console = Console(stderr=True)

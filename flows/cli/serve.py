@@ -17,7 +17,7 @@ from rich.console import Console
 
 from aura.artifact import write_text
 from aura.errors import ServiceError
-from aura.paths import home, profile_paths, repo_root
+from aura.paths import check_temporary_folder, home, profile_paths, repo_root
 from aura.supervision import watched, watched_environment
 from aura.tracking import tracking_uri
 from flows.cli.options import ProfileOption, SetOption
@@ -44,6 +44,7 @@ def serve(
     from flows.package import bento_environment
 
     settings = load_profile(profile, overrides or ())
+    check_temporary_folder()
     registry = Registry(settings.tracking, settings.profile)
     chosen = [_known(name, list(SERVICES)) for name in only] if only else list(SERVICES)
     console = Console()

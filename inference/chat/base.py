@@ -7,27 +7,31 @@ fresh model of the same config and saved once into the cache.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from aura.errors import ArtifactError, BusyError, HubUnavailableError
+from aura.scratch import scratch_folder
 from inference.hub import hub_is_away
 
+logger = logging.getLogger(__name__)
 WHEEL = "wheel:"
 _LOCK_WAIT_S = 600
+_SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 _HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer*"]
 
 
@@ -97,18 +101,37 @@ def _converted_wheel(reference: str, cache_dir: Path) -> Path:
     gguf, version = _gguf_of(reference)
     name = reference.removeprefix(WHEEL)
     target = cache_dir / f"{name}-{version}"
-    if (target / "config.json").is_file():
+    if _whole(target):
         return target
     cache_dir.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(cache_dir / f".{name}.lock", timeout=_LOCK_WAIT_S):
-            if not (target / "config.json").is_file():
+            if not _whole(target):
+                if target.exists():
+                    aside = target.with_name(f"{target.name}.damaged")
+                    shutil.rmtree(aside, ignore_errors=True)
+                    target.rename(aside)
+                    logger.warning("the converted base model is damaged; it is now %s, and is converted again", aside)
                 _convert(gguf, target)
     except Timeout as error:
         raise BusyError(
             f"another process has been converting {reference} for {_LOCK_WAIT_S} s", hint="wait for it, or end it"
         ) from error
     return target
+
+
+def _whole(folder: Path) -> bool:
+    """Whether a converted base has all its files, and its weights their full length."""
+    weights = list(folder.glob("*.safetensors"))
+    if not weights or not all((folder / name).is_file() for name in _SMALL_FILES):
+        return False
+    try:
+        for file in weights:
+            with safe_open(file, framework="pt"):  # compares the lengths in its header with that of the file
+                pass
+    except (SafetensorError, OSError):
+        return False
+    return True
 
 
 def _gguf_of(reference: str) -> tuple[Path, str]:
@@ -138,9 +161,8 @@ def _convert(gguf: Path, target: Path) -> None:
 
     float16 holds 4- and 8-bit blocks with 16-bit scales almost exactly and halves the file.
     """
-    building = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        with _quiet():
+        with scratch_folder(target.parent, f".{target.name}.") as building, _quiet():
             tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
             loaded = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
             values = loaded.config.to_dict()
@@ -150,14 +172,11 @@ def _convert(gguf: Path, target: Path) -> None:
             fresh.load_state_dict(loaded.state_dict())
             fresh.to(torch.float16).save_pretrained(str(building))
             tokenizer.save_pretrained(str(building))
-        building.chmod(0o755)
-        building.rename(target)
+            building.rename(target)
     except (OSError, ValueError, ImportError, struct.error) as error:
         raise ArtifactError(
             f"{gguf.name} cannot be converted: {error}", hint="pip install gguf, and reinstall the wheel"
         ) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 @contextmanager

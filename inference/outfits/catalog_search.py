@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from inference.outfits.model import OutfitModel
 from inference.retrieval.catalog import open_picture, read_catalog
 
 _BATCH = 64
+logger = logging.getLogger(__name__)
 
 
 class CatalogSearch:
@@ -70,8 +72,8 @@ class CatalogSearch:
     def _embed(self, model: OutfitModel, model_hash: str) -> np.ndarray:
         key = value_hash([model_hash, content_hash(self._folder)])
         file = cache_dir() / "catalog-embeddings" / f"{key[:32]}.npy"
-        if file.is_file():
-            return np.asarray(np.load(file))
+        if (known := _read(file)) is not None:
+            return known
         batches = [
             model.embed_items([self._as_item(record) for record in self._records[start : start + _BATCH]])
             for start in range(0, len(self._records), _BATCH)
@@ -88,3 +90,12 @@ class CatalogSearch:
             item_id=record.item_id, category=record.category, title=record.title, attributes=record.attributes,
             image=open_picture(self._folder / record.image),
         )  # fmt: skip
+
+
+def _read(file: Path) -> np.ndarray | None:
+    """Embeddings from the cache; None when they are missing or damaged, so that they are made again."""
+    try:
+        return np.asarray(np.load(file)) if file.is_file() else None
+    except (OSError, ValueError, EOFError) as error:
+        logger.warning("made again: the embeddings of the catalog in %s are damaged: %s", file, error)
+        return None

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from aura.settings import Section
+from aura.settings import ModelReference, Section
 from inference.references import TEXT_EMBEDDER_REFERENCE
 
 CNN = "cnn"
@@ -15,13 +15,13 @@ CNN = "cnn"
 class NetworkConfig(Section):
     """Sizes of the item encoder and of the set transformer; `paper` is arXiv 2204.04812, section 4."""
 
-    image_tower: str = CNN
+    image_tower: ModelReference = CNN
     """`cnn`: a small CNN trained from scratch; else the reference of a frozen encoder, see `inference.image_encoder`."""
     image_size_px: int = Field(default=64, ge=16, le=512)
     """Side in px of the square image that the CNN sees (paper: 224)."""
     cnn_channels: tuple[int, ...] = Field(default=(24, 48, 96, 128), min_length=1)
     """Output channels of the CNN's stages, each of stride 2."""
-    text_tower: str = TEXT_EMBEDDER_REFERENCE
+    text_tower: ModelReference = TEXT_EMBEDDER_REFERENCE
     """Reference of the frozen sentence encoder: a wheel, a hub name or a path; see `inference.text_embedding`."""
     image_dim: int = Field(default=64, ge=4)
     """Length of the image half of an item vector (paper: 64)."""

@@ -10,6 +10,7 @@ build stays in the tables as the starting point of the next one; readers never s
 from __future__ import annotations
 
 import argparse
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,17 +23,20 @@ from rich.table import Table as ConsoleTable
 
 from aura.artifact import write_json
 from aura.error_file import report_error
-from aura.errors import AuraError
+from aura.errors import AuraError, IndexNotReadyError
 from aura.settings import add_settings_options, chosen_settings, validate
 from aura.supervision import die_with_parent
 from inference.image_encoder import ImageEncoder
 from inference.retrieval.catalog import read_catalog
 from inference.retrieval.chunks import read_pages
+from inference.retrieval.integrity import KEYS, mend, set_aside
 from inference.retrieval.judge import DEPTH, Judgement, judge, objections, read_queries
 from inference.retrieval.releases import (
     PREVIOUS,
     SERVING,
     Release,
+    connect,
+    drop_damaged,
     now,
     publish,
     read_releases,
@@ -50,6 +54,7 @@ class _Named(Protocol):
     def reference(self) -> str: ...
 
 
+logger = logging.getLogger(__name__)
 _Model = TypeVar("_Model", bound=_Named)
 Verdict = Literal["promoted", "rejected", "unchanged", "held"]
 
@@ -115,7 +120,7 @@ def build_index(
     items = read_catalog(catalog_dir)
     images = image_embedder or image_embedder_for(settings.image_embedder)
     with writer_lock(str(uri), settings.writer_wait_s):
-        connection = lancedb.connect(str(uri))
+        connection = _whole_tables(str(uri))
         repair_tags(connection)
         knowledge = sync_table(connection, knowledge_source(pages, settings.chunk_max_words, embedder), settings)
         catalog = sync_table(connection, catalog_source(items, catalog_dir, embedder, images), settings)
@@ -156,6 +161,22 @@ def build_index(
         serving=served,
         seconds=time.monotonic() - started,
     )
+
+
+def _whole_tables(uri: str) -> lancedb.DBConnection:
+    """Connection to tables that can be worked on: damaged ones begin with a release's rows, or with none."""
+    connection = connect(uri)
+    try:
+        releases = drop_damaged(connection)
+        had = bool(read_releases(connection))
+    except IndexNotReadyError as error:
+        logger.warning("%s", error.message)
+        releases, had = {}, True
+    served = {name: {key: release.versions[name] for key, release in releases.items()} for name in KEYS}
+    if (had and not releases) or not mend(connection, uri, served):
+        set_aside(connection, uri)
+        connection = connect(uri)
+    return connection
 
 
 def _reusing(model: _Model, load: Callable[[str], _Model]) -> Callable[[str], _Model]:

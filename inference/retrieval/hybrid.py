@@ -17,6 +17,7 @@ from lancedb.query import MatchQuery
 from lancedb.rerankers.base import Reranker
 from lancedb.table import Table
 
+from inference.retrieval.integrity import rows_of
 from inference.retrieval.settings import SearchSettings
 from inference.retrieval.tables import SEARCH_TEXT, TEXT_VECTOR
 
@@ -58,6 +59,9 @@ def hybrid_rows(
     """Rows of a hybrid search with their `relevance`, best first.
 
     A leg of weight 0 does not run. A query of stop words only has an empty full-text leg, and the vector leg decides.
+
+    Raises:
+        IndexNotReadyError: a file of the table is missing or damaged.
     """
     if table.count_rows() == 0:
         return []
@@ -77,7 +81,7 @@ def hybrid_rows(
     if where is not None:
         search = search.where(where)
     # No column is selected in the search itself: a hybrid one would have to name both legs' scores and cannot.
-    found = search.limit(depth).to_arrow().slice(0, k)
+    found = rows_of(search.limit(depth)).slice(0, k)
     relevance = found[score].to_numpy()
     return [
         row | {"relevance": float(1.0 - value if score == "_distance" else value)}

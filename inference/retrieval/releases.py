@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -27,14 +28,16 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from lancedb.table import Table
 
-from aura.errors import BusyError, IndexNotReadyError
-from aura.paths import home
+from aura.errors import BusyError, ForeignFolderError, IndexNotReadyError
+from aura.paths import held, home
+from inference.retrieval.integrity import KEYS, LANCE_ERRORS, RELEASES, content_digest, damage
 from inference.retrieval.settings import SearchSettings
 from inference.retrieval.tables import CATALOG, KNOWLEDGE
 
 SERVING, PREVIOUS, CANDIDATE = "serving", "previous", "candidate"
-RELEASES = "releases"
 BUILD_HINT = "run `aura index build`"
+
+logger = logging.getLogger(__name__)
 
 _SCHEMA = pa.schema(
     [
@@ -48,13 +51,17 @@ _SCHEMA = pa.schema(
         pa.field("metrics", pa.string()),
         pa.field("built_at", pa.string()),
         pa.field("rolled_back", pa.bool_()),
+        pa.field("digest", pa.string()),
     ]
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """One judged state of the index. `number` counts up from 1 and stays with the release when it is rolled back to."""
+    """One judged state of the index. `number` counts up from 1 and stays with the release when it is rolled back to.
+
+    `digest` is a hash of all rows of both tables; empty in a release from before there were digests.
+    """
 
     number: int
     knowledge_version: int
@@ -65,6 +72,12 @@ class Release:
     metrics: dict[str, float]
     built_at: str
     rolled_back: bool = False
+    digest: str = ""
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Table to its version."""
+        return {KNOWLEDGE: self.knowledge_version, CATALOG: self.catalog_version}
 
     def same_content(self, other: Release) -> bool:
         """Whether both would answer every query alike."""
@@ -80,24 +93,68 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def connect(uri: str) -> lancedb.DBConnection:
+    """Connection for a writer; makes a local folder."""
+    if _is_remote(uri):
+        return lancedb.connect(uri)
+    Path(uri).mkdir(parents=True, exist_ok=True)
+    return lancedb.connect(str(held(Path(uri))))
+
+
 def connect_existing(uri: str) -> lancedb.DBConnection:
-    """Connection for a reader; creates nothing.
+    """Connection for a reader; creates nothing. It goes on reading when the folder is moved.
 
     Raises:
         IndexNotReadyError: a local folder that does not exist.
     """
     if not _is_remote(uri) and not Path(uri).is_dir():
         raise IndexNotReadyError(f"no index at {uri}", hint=BUILD_HINT)
-    return lancedb.connect(uri)
+    return connect(uri)
+
+
+def present(connection: lancedb.DBConnection, uri: str) -> lancedb.DBConnection:
+    """The connection, or another one where the folder at `uri` is no longer that of the connection: deleted and built again.
+
+    When there is no folder at `uri`, it was moved, and is still the connection's.
+    """
+    if not uri or _is_remote(uri) or not Path(uri).is_dir() or str(held(Path(uri))) == str(connection.uri):
+        return connection
+    return connect(uri)
+
+
+def place(connection: lancedb.DBConnection) -> str:
+    """Where the index lies now, for people."""
+    return str(connection.uri) if _is_remote(str(connection.uri)) else str(Path(str(connection.uri)).resolve())
 
 
 def read_releases(connection: lancedb.DBConnection) -> dict[str, Release]:
-    """Releases by name (`serving`, `previous`); empty before the first one."""
+    """Releases by name (`serving`, `previous`); empty before the first one.
+
+    Raises:
+        IndexNotReadyError: the list of releases is damaged.
+        ForeignFolderError: somebody else has a table of that name there.
+    """
     try:
         table = connection.open_table(RELEASES)
     except ValueError:
         return {}
-    return {row.pop("name"): _from_row(row) for row in table.to_arrow().to_pylist()}
+    except LANCE_ERRORS as error:
+        raise _damaged_list(connection, error) from error
+    if "knowledge_version" not in table.schema.names:
+        raise ForeignFolderError(
+            f"Aura did not make the table {RELEASES!r} in {place(connection)}, and would replace it",
+            hint="give the index a database of its own",
+        )
+    try:
+        return {row.pop("name"): _from_row(row) for row in table.to_arrow().to_pylist()}
+    except LANCE_ERRORS as error:
+        raise _damaged_list(connection, error) from error
+
+
+def _damaged_list(connection: lancedb.DBConnection, error: Exception) -> IndexNotReadyError:
+    return IndexNotReadyError(
+        f"the releases of the index at {place(connection)} cannot be read: {error}", hint=BUILD_HINT
+    )
 
 
 def serving_release(connection: lancedb.DBConnection) -> Release:
@@ -108,24 +165,62 @@ def serving_release(connection: lancedb.DBConnection) -> Release:
     """
     releases = read_releases(connection)
     if SERVING not in releases:
-        raise IndexNotReadyError(f"no release of the index is served at {connection.uri}", hint=BUILD_HINT)
+        raise IndexNotReadyError(f"no release of the index is served at {place(connection)}", hint=BUILD_HINT)
     return releases[SERVING]
 
 
 def served_release(uri: str | Path) -> int | None:
-    """Number of the release that readers find at `uri`; None when they find none."""
+    """Number of the release that readers find at `uri`; None when they find none, or one that is damaged."""
     try:
-        return serving_release(connect_existing(str(uri))).number
+        connection = connect_existing(str(uri))
+        release = serving_release(connection)
     except IndexNotReadyError:
         return None
+    return None if damaged(connection, release) else release.number
+
+
+def damaged(connection: lancedb.DBConnection, release: Release) -> str:
+    """Why a release cannot be searched; empty when it can."""
+    for name, version in release.versions.items():
+        try:
+            table = connection.open_table(name)
+            table.checkout(version)
+        except LANCE_ERRORS as error:
+            return f"{name}: {error}"
+        if problem := damage(table, KEYS[name]):
+            return f"{name}: {problem}"
+    return ""
 
 
 def publish(connection: lancedb.DBConnection, release: Release) -> None:
     """Serve `release`; what was served becomes `previous`. The caller holds the writer's lock."""
-    releases = {SERVING: release}
+    releases = {SERVING: replace(release, digest=_digest(connection, release))}
     if (served := read_releases(connection).get(SERVING)) is not None:
         releases[PREVIOUS] = served
     _commit(connection, releases)
+
+
+def drop_damaged(connection: lancedb.DBConnection) -> dict[str, Release]:
+    """Forget releases that cannot be searched, and return the others; serves `previous` where only that one is whole.
+
+    The caller holds the writer's lock.
+
+    Raises:
+        IndexNotReadyError: the list of releases is damaged.
+    """
+    releases = read_releases(connection)
+    whole = {}
+    for name, release in releases.items():
+        if problem := damaged(connection, release):
+            logger.warning("release %d of the index (%s) is damaged: %s", release.number, name, problem)
+        else:
+            whole[name] = release
+    if SERVING not in whole and PREVIOUS in whole:
+        whole = {SERVING: replace(whole[PREVIOUS], rolled_back=False)}
+    if whole and whole != releases:
+        _forget_tags(connection)
+        _commit(connection, whole)
+    return whole
 
 
 def rollback(uri: str | Path, writer_wait_s: float = 10.0) -> Release:
@@ -135,7 +230,7 @@ def rollback(uri: str | Path, writer_wait_s: float = 10.0) -> Release:
     content changes.
 
     Raises:
-        IndexNotReadyError: nothing is served, or there is no release before it.
+        IndexNotReadyError: nothing is served, or there is no release before it, or that one is not what was published.
         BusyError: a build is running.
     """
     connection = connect_existing(str(uri))
@@ -146,9 +241,35 @@ def rollback(uri: str | Path, writer_wait_s: float = 10.0) -> Release:
             raise IndexNotReadyError(
                 f"release {served.number} is the first one: nothing to roll back to", hint=BUILD_HINT
             )
-        restored = replace(previous, rolled_back=False)
-        _commit(connection, {SERVING: restored, PREVIOUS: replace(served, rolled_back=True)})
-    return restored
+        _refuse_changed(connection, previous, served.number)
+        releases = {SERVING: replace(previous, rolled_back=False)}
+        if not damaged(connection, served):
+            releases[PREVIOUS] = replace(served, rolled_back=True)
+        _commit(connection, releases)
+    return releases[SERVING]
+
+
+def _refuse_changed(connection: lancedb.DBConnection, release: Release, served: int) -> None:
+    problem = damaged(connection, release)
+    if not problem and release.digest and _digest(connection, release) != release.digest:
+        problem = "its rows are not those that were published"
+    if problem:
+        raise IndexNotReadyError(
+            f"release {release.number}, which would be served, is damaged: {problem}",
+            hint=f"release {served} stays; {BUILD_HINT} if that is not wanted",
+        )
+
+
+def _digest(connection: lancedb.DBConnection, release: Release) -> str:
+    """Hash of both tables' rows; empty when one cannot be read."""
+    digests = []
+    for table, version in _tables(connection, release):
+        try:
+            table.checkout(version)
+            digests.append(content_digest(table, KEYS[table.name]))
+        except LANCE_ERRORS:
+            return ""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def repair_tags(connection: lancedb.DBConnection) -> None:
@@ -191,8 +312,15 @@ def _is_remote(uri: str) -> bool:
 
 
 def _tables(connection: lancedb.DBConnection, release: Release) -> list[tuple[Table, int]]:
-    versions = {KNOWLEDGE: release.knowledge_version, CATALOG: release.catalog_version}
-    return [(connection.open_table(name), version) for name, version in versions.items()]
+    return [(connection.open_table(name), version) for name, version in release.versions.items()]
+
+
+def _forget_tags(connection: lancedb.DBConnection) -> None:
+    """Delete the tags, which may name versions that are gone; a commit sets them again."""
+    for name in KEYS:
+        table = connection.open_table(name)
+        for tag in table.tags.list():
+            table.tags.delete(tag)
 
 
 def _set_tag(table: Table, tag: str, version: int) -> None:
@@ -206,10 +334,11 @@ def _set_tag(table: Table, tag: str, version: int) -> None:
 def _commit(connection: lancedb.DBConnection, releases: Mapping[str, Release]) -> None:
     for table, version in _tables(connection, releases[SERVING]):
         _set_tag(table, CANDIDATE, version)
-    rows = [_to_row(name, release) for name, release in releases.items()]
-    table = connection.create_table(RELEASES, schema=_SCHEMA, exist_ok=True)
-    table.add(pa.Table.from_pylist(rows, schema=_SCHEMA), mode="overwrite")
-    table.optimize()
+    rows = pa.Table.from_pylist([_to_row(name, release) for name, release in releases.items()], schema=_SCHEMA)
+    mode = (
+        "overwrite" if RELEASES in connection.list_tables().tables else "create"
+    )  # Lance warns of what it cannot find
+    connection.create_table(RELEASES, rows, mode=mode).optimize()
     repair_tags(connection)
 
 

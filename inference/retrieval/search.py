@@ -8,6 +8,7 @@ for ordering one answer only; `similar_items` gives cosine similarity.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,16 +20,29 @@ import lancedb
 from lancedb.table import Table
 from PIL import Image
 
+from aura.errors import IndexNotReadyError
 from aura.prepared_rows import CatalogRow
 from aura.taxonomy import Category
 from inference.image_encoder import ImageEncoder, load_image_encoder
 from inference.retrieval.chunks import FACETS
 from inference.retrieval.filters import Filters, category_condition, check_count, checked_query, facet_condition
 from inference.retrieval.hybrid import hybrid_rows
-from inference.retrieval.releases import Release, connect_existing, serving_release
+from inference.retrieval.integrity import rows_of
+from inference.retrieval.releases import (
+    BUILD_HINT,
+    PREVIOUS,
+    Release,
+    connect_existing,
+    damaged,
+    place,
+    present,
+    read_releases,
+    serving_release,
+)
 from inference.retrieval.tables import CATALOG, IMAGE_VECTOR, KNOWLEDGE, TextEmbedderLike
 from inference.text_embedding import TextEmbedder
 
+logger = logging.getLogger(__name__)
 _PASSAGE_COLUMNS = ["chunk_id", "slug", "title", "heading", "text", *FACETS]
 _ITEM_COLUMNS = ["item_id", "category", "title", "description", "attributes", "image"]
 
@@ -81,7 +95,15 @@ def open_release(
     text_embedders: Callable[[str], TextEmbedderLike],
     image_embedders: Callable[[str], ImageEncoder],
 ) -> Snapshot:
-    """Open both tables at the release's versions."""
+    """Open both tables at the release's versions.
+
+    Raises:
+        IndexNotReadyError: a file of them is missing or damaged.
+    """
+    if problem := damaged(connection, release):
+        raise IndexNotReadyError(
+            f"release {release.number} of the index at {place(connection)} is damaged: {problem}", hint=BUILD_HINT
+        )
     knowledge, catalog = connection.open_table(KNOWLEDGE), connection.open_table(CATALOG)
     knowledge.checkout(release.knowledge_version)
     catalog.checkout(release.catalog_version)
@@ -108,8 +130,11 @@ class Index:
         snapshot: Snapshot,
         text_embedders: Callable[[str], TextEmbedderLike] = text_embedder_for,
         image_embedders: Callable[[str], ImageEncoder] = image_embedder_for,
+        *,
+        uri: str = "",
     ) -> None:
         self._connection = connection
+        self._uri = uri
         self._snapshot = snapshot
         self._text_embedders = text_embedders
         self._image_embedders = image_embedders
@@ -122,16 +147,25 @@ class Index:
         text_embedders: Callable[[str], TextEmbedderLike] = text_embedder_for,
         image_embedders: Callable[[str], ImageEncoder] = image_embedder_for,
     ) -> Index:
-        """Open what is served at `uri`.
+        """Open what is served at `uri`, or the release before where that is damaged.
 
         Raises:
-            IndexNotReadyError: nothing is served there yet.
+            IndexNotReadyError: nothing is served there yet, or both releases are damaged.
             ArtifactError: the release's embedding model cannot be loaded.
         """
         connection = connect_existing(str(uri))
         release = serving_release(connection)
-        snapshot = open_release(connection, release, text_embedders, image_embedders)
-        return cls(connection, snapshot, text_embedders, image_embedders)
+        try:
+            snapshot = open_release(connection, release, text_embedders, image_embedders)
+        except IndexNotReadyError as error:
+            previous = read_releases(connection).get(PREVIOUS)
+            if previous is None:
+                raise
+            snapshot = open_release(connection, previous, text_embedders, image_embedders)
+            logger.warning(
+                "%s; searching release %d, the one before, until a build has mended it", error.message, previous.number
+            )
+        return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri))
 
     @property
     def version(self) -> int:
@@ -148,6 +182,7 @@ class Index:
         Returns True when the reader moved. Searches under way end on the old release.
         """
         with self._refreshing:
+            self._connection = present(self._connection, self._uri)
             release = serving_release(self._connection)
             if release == self._snapshot.release:
                 return False
@@ -211,7 +246,7 @@ class Index:
         search = snapshot.catalog.search(vector, vector_column_name=IMAGE_VECTOR).distance_type("cosine").limit(k)
         if where is not None:
             search = search.where(where)
-        rows = search.select([*_ITEM_COLUMNS, "_distance"]).to_list()
+        rows = rows_of(search.select([*_ITEM_COLUMNS, "_distance"])).to_pylist()
         return [_hit(row | {"relevance": 1.0 - row.pop("_distance")}) for row in rows]
 
 

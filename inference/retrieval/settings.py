@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from aura.settings import Section
+from aura.settings import ModelReference, Section
 from inference.references import DESCRIPTOR_REFERENCE, TEXT_EMBEDDER_REFERENCE
 
 
@@ -43,9 +43,9 @@ class JudgeSettings(Section):
 class RetrievalSettings(Section):
     """Everything that decides what the index holds, when it is served and how it is searched."""
 
-    text_embedder: str = TEXT_EMBEDDER_REFERENCE
+    text_embedder: ModelReference = TEXT_EMBEDDER_REFERENCE
     """Reference of the text embedder; see `inference.text_embedding`."""
-    image_embedder: str = DESCRIPTOR_REFERENCE
+    image_embedder: ModelReference = DESCRIPTOR_REFERENCE
     """Reference of the image encoder, `descriptor:...` or the hub name of a SigLIP model; see `inference.image_encoder`."""
     chunk_max_words: int = Field(default=140, ge=20, le=2000)
     """Words of the longest chunk; 140 English words fit into the 256 word pieces that MiniLM reads."""

@@ -7,6 +7,7 @@ carried on by the next one: rows that are already there with the right hash are 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from rich.console import Console
 from rich.progress import track
 
 from aura.errors import DataError, ForeignFolderError
+from inference.retrieval.integrity import LANCE_ERRORS
+from inference.retrieval.releases import place
 from inference.retrieval.settings import RetrievalSettings
 from inference.retrieval.tables import FULL_TEXT, SEARCH_TEXT, Row, TableSource, embedded
 
@@ -30,6 +33,7 @@ KEEP_VERSIONS = timedelta(days=7)
 
 _CLOCK_MARGIN = timedelta(hours=2)
 _DELETE_BATCH = 500
+logger = logging.getLogger(__name__)
 _Value = TypeVar("_Value")
 
 
@@ -108,7 +112,7 @@ def _open(connection: lancedb.DBConnection, source: TableSource) -> Table:
     if table.schema != source.schema:
         if "content_hash" not in table.schema.names:
             raise ForeignFolderError(
-                f"Aura did not make the table {source.name!r} in {connection.uri}, and would replace it",
+                f"Aura did not make the table {source.name!r} in {place(connection)}, and would replace it",
                 hint="give the index a database of its own",
             )
         return connection.create_table(source.name, schema=source.schema, mode="overwrite")
@@ -133,7 +137,7 @@ def _merge(table: Table, source: TableSource, rows: Sequence[Row], batch_rows: i
 
 
 def _index(table: Table, source: TableSource, vector_index_min_rows: int) -> None:
-    """Build what is missing or does not cover every row.
+    """Build what is missing, cannot be read or does not cover every row.
 
     The full-text index is rebuilt rather than extended: that takes under half a second per 10,000 rows and leaves no
     postings of deleted rows. Vectors are indexed from `vector_index_min_rows` rows on: up to 5,000 a scan is exact and as
@@ -148,8 +152,19 @@ def _index(table: Table, source: TableSource, vector_index_min_rows: int) -> Non
         configurations |= {column: IvfFlat(distance_type="cosine") for column in source.vector_columns}
     for column, configuration in configurations.items():
         statistics = table.index_stats(covered[column]) if column in covered else None
-        if statistics is None or statistics.num_indexed_rows != rows or statistics.num_unindexed_rows:
+        whole = statistics is not None and statistics.num_indexed_rows == rows and not statistics.num_unindexed_rows
+        if not whole or not _readable(table, covered[column]):
             table.create_index(column, config=configuration, replace=True)
+
+
+def _readable(table: Table, index: str) -> bool:
+    """Whether all files of an index are there; its statistics are in the manifest."""
+    try:
+        table.prewarm_index(index)
+    except LANCE_ERRORS as error:
+        logger.warning("the index %s of %s is damaged and made again: %s", index, table.name, error)
+        return False
+    return True
 
 
 def _assert_unique(table: Table, source: TableSource) -> None:

@@ -175,3 +175,13 @@ def test_a_run_that_the_store_has_lost_is_replaced(registry: Registry, artifact:
     lost = registry.register("detection", artifact, run_id="0" * 32, tags={"candidate_id": "a"})
     assert lost.run_id != "0" * 32
     assert registry.find("detection", "a") == lost
+
+
+def test_a_half_deleted_copy_is_fetched_again(registry: Registry, artifact: Path, tmp_path: Path) -> None:
+    version = registry.register("detection", artifact, run_id=None, tags={"candidate_id": "a"})
+    got = registry.fetch(version, tmp_path / "serving" / "got")
+    (got / "config.json").unlink()
+    abandoned = tmp_path / "serving" / ".download-killed"
+    shutil.copytree(got, abandoned)
+    assert content_hash(registry.fetch(version, got)) == content_hash(artifact)
+    assert [path.name for path in got.parent.iterdir()] == ["got"], "what a killed fetch left does not stay"

@@ -10,7 +10,7 @@ import yaml
 
 from aura.errors import SettingsError
 from aura.paths import repo_root
-from aura.settings import Section, Uri, profile_names, read_profile, read_resolved, validate
+from aura.settings import ModelReference, Place, Section, Uri, profile_names, read_profile, read_resolved, validate
 from flows.profile import load_profile, profile_schema
 
 
@@ -209,3 +209,62 @@ def test_a_resolved_file_is_read_as_it_stands(tmp_path: Path, monkeypatch: pytes
             file.write_text(broken, encoding="utf-8")
         with pytest.raises(SettingsError, match=r"params\.yaml"):
             read_resolved(file)
+
+
+class Places(Section):
+    remote: Place = ""
+    base: ModelReference = ""
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("", ""),
+        ("store", "{here}/store"),
+        ("./a #1,b", "{here}/a #1,b"),
+        ("/mnt/store", "/mnt/store"),
+        ("s3://bucket/store", "s3://bucket/store"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("sqlite:///runs.db", "sqlite:///{here}/runs.db"),
+        ("sqlite:////mnt/runs.db", "sqlite:////mnt/runs.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+    ],
+)
+def test_a_relative_place_is_made_whole_where_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, read: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    resolved = validate(Places, {"remote": given}).model_dump()
+    (tmp_path / "stage").mkdir()
+    monkeypatch.chdir(tmp_path / "stage")  # a stage reads what the command resolved
+    assert validate(Places, resolved).remote == read.format(here=tmp_path)
+
+
+def test_a_folder_that_could_be_a_name_on_the_hub_must_be_given_as_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "facebook" / "detr").mkdir(parents=True)
+    assert validate(Places, {"base": "./facebook/detr"}).base == str(tmp_path / "facebook" / "detr")
+    assert validate(Places, {"base": "facebook/detr-resnet-50"}).base == "facebook/detr-resnet-50"
+    assert validate(Places, {"base": "wheel:some-model"}).base == "wheel:some-model"
+    with pytest.raises(SettingsError, match=r"for the folder write \./facebook/detr"):
+        validate(Places, {"base": "facebook/detr"})
+
+
+def test_the_places_of_a_profile_do_not_depend_on_the_folder_of_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    overrides = [
+        "night.remote=store",
+        "tracking.uri=sqlite:///runs.db",
+        "chat.base=./base",
+        "retrieval.text_embedder=./t",
+    ]
+    profile = load_profile("sample", [*overrides, "outfits.network.text_tower=./t"])
+    (tmp_path / "stage").mkdir()
+    monkeypatch.chdir(tmp_path / "stage")
+    assert validate(profile_schema(), profile.model_dump(mode="json")).model_dump() == profile.model_dump()
+    assert profile.night.remote == str(tmp_path / "store")
+    assert profile.tracking.uri == f"sqlite:///{tmp_path}/runs.db"

@@ -16,7 +16,7 @@ from aura.paths import repo_root
 from aura.supervision import watched, watched_environment
 from flows.processes import stop
 
-_STAGE = "import time; from aura.supervision import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
+_STAGE = "import time; from aura.supervision import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(600)"
 _RUN = """
 import os, subprocess, sys
 os.environ["AURA_RUN_PID"] = str(os.getpid())
@@ -65,7 +65,7 @@ def test_kill_nine_of_the_run_ends_what_it_started(script: str) -> None:
 def test_a_stopped_server_takes_workers_in_sessions_of_their_own_along() -> None:
     """As BentoML's workers are: a signal to the process group does not reach them."""
     worker = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
     )
     server = (
         "import subprocess, sys; "
@@ -77,7 +77,7 @@ def test_a_stopped_server_takes_workers_in_sessions_of_their_own_along() -> None
     started = psutil.Process(int(process.stdout.readline()))
     stop(process, seconds=1)
     assert process.poll() is not None
-    psutil.wait_procs([started], timeout=10)
+    psutil.wait_procs([started], timeout=60)
     assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 
 from aura.artifact import read_json
-from aura.tracking import LocalTracker, TrackingSettings, open_tracker, tracking_uri
+from aura.tracking import LocalTracker, TrackingSettings, open_tracker, recorded_run, tracking_uri
 
 
 def test_a_second_attempt_continues_the_run(tmp_path: Path, own_home: Path) -> None:
@@ -47,3 +48,14 @@ def test_with_tracking_off_the_metrics_lie_beside_the_checkpoints(tmp_path: Path
     assert isinstance(tracker, LocalTracker)
     tracker.log_metrics({"loss": 0.5})
     assert read_json(tmp_path / "metrics.json", "metrics")["loss"] == 0.5
+
+
+@pytest.mark.parametrize("left", ["", "{", "[]", "{}"])
+def test_a_training_whose_run_cannot_be_read_is_continued_in_a_new_one(tmp_path: Path, left: str) -> None:
+    settings = TrackingSettings()
+    first = open_tracker(settings, experiment="test/detection", run_name="one", folder=tmp_path)
+    (tmp_path / "run.json").write_text(left, encoding="utf-8")  # as a power cut may leave it
+    assert recorded_run(tmp_path) is None
+    second = open_tracker(settings, experiment="test/detection", run_name="one", folder=tmp_path)
+    assert second.run_id not in (None, first.run_id)
+    assert recorded_run(tmp_path) == second.run_id

@@ -22,7 +22,8 @@ _KEPT = (
 
 @pytest.mark.parametrize("home", ["var", "elsewhere"])
 def test_models_nights_and_photos_stay(tmp_path: Path, home: str) -> None:
-    shutil.copyfile(repo_root() / "Makefile", tmp_path / "Makefile")
+    for file in (repo_root() / "Makefile", *repo_root().glob("requirements*")):  # it looks for its lock file
+        shutil.copyfile(file, tmp_path / file.name)
     again = (tmp_path / ".mypy_cache" / "x", tmp_path / home / "cache" / "converted")
     for file in (*again, *(tmp_path / home / name for name in _KEPT)):
         file.parent.mkdir(parents=True)

@@ -144,7 +144,7 @@ def urls(nights: Nights) -> Iterator[dict[str, str]]:
     ports = dict(setting.removeprefix(prefix).split("=") for setting in world.settings if setting.startswith(prefix))
     yield {name: f"http://127.0.0.1:{ports[name]}/api/v1/{name.replace('_', '-')}" for name in SERVICES}
     process.send_signal(signal.SIGTERM)  # SIGINT is ignored when the tests run in the background of a shell
-    process.wait(timeout=60)
+    process.wait(timeout=300)
     for name in SERVICES:
         with pytest.raises(httpx.HTTPError):
             httpx.get(f"http://127.0.0.1:{ports[name]}/readyz", timeout=2)

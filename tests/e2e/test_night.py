@@ -67,7 +67,7 @@ def test_the_index_is_searched_from_the_command_line(nights: Nights) -> None:
 def test_the_plots_of_the_pipeline_show_every_training(nights: Nights) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "plots", "show", "--json"],
-        cwd=nights.world.home / "pipelines" / "sample", capture_output=True, text=True, timeout=100,
+        cwd=nights.world.home / "pipelines" / "sample", capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     # What DVC says of a column that nothing writes; it ends well all the same.
     assert "could not find" not in done.stderr

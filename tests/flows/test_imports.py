@@ -10,6 +10,7 @@ from aura.fingerprints import PACKAGES
 from aura.paths import repo_root
 
 ALLOWED = {
+    "aura/local_mlflow.py": "training runs without MLflow when tracking is off",
     "aura/tracking.py": "training runs without MLflow when tracking is off",
     "bentos/*/model.py": "the service beside the runner never needs torch",
     "bentos/serving/assets.py": "the service beside the runner never needs torch or MLflow",

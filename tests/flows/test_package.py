@@ -44,7 +44,7 @@ def test_a_bento_counts_when_it_is_there_and_was_finished(monkeypatch: pytest.Mo
 def test_whatever_goes_into_a_bento_changes_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = SERVICES["visual_analysis"]
     files = (
-        "requirements.lock",
+        bento_contents.LOCK,
         "pyproject.toml",
         "champions/detection/config.json",
     )

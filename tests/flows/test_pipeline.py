@@ -186,7 +186,58 @@ def test_nights_are_recorded_and_restored(workspace: Workspace, toy: Path, tmp_p
         restore(workspace, "night-x", tmp_path / "x")
 
 
-@pytest.mark.parametrize("damage", ["gone", "changed"])
+def spoil(file: Path, damage: str) -> None:
+    """`cut`: as a full disk leaves it, read-only as before, which DVC takes for whole."""
+    mode = file.stat().st_mode
+    file.chmod(0o644)
+    if damage == "gone":
+        file.unlink()
+    elif damage == "changed":
+        file.write_text("something else", encoding="utf-8")
+    else:
+        file.write_bytes(file.read_bytes()[:-1])
+        file.chmod(mode)
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed", "cut"])
+@pytest.mark.parametrize("part", ["*", "*.dir", "*[0-9a-f]"])
+def test_what_is_damaged_in_the_cache_is_restored_from_the_remote(
+    workspace: Workspace, tmp_path: Path, part: str, damage: str
+) -> None:
+    run_stage(workspace, "prepare", timeout_seconds=60)
+    record(workspace, "night-20260101-020000")
+    files = [path for path in (workspace.paths.home / "dvc" / "cache").rglob(f"files/md5/*/{part}") if path.is_file()]
+    assert files
+    for file in files:
+        spoil(file, damage)
+    back = restore(workspace, "night-20260101-020000", tmp_path / "back")
+    assert (back / "data" / "toy" / "rows").read_text(encoding="utf-8") == "seed 7"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize(
+    "kept", ["", "schema: '2", "schema: '2.0'\nstages:", "schema: '2.0'\nstages:\n  prepare:\n    cm"]
+)
+def test_a_lock_file_of_dvc_that_was_cut_off_stops_no_night(
+    toy: Path, workspace: Workspace, kept: str, recorded: bool
+) -> None:
+    run_stage(workspace, "prepare", timeout_seconds=60)
+    if recorded:
+        record(workspace, "night-20260101-020000")
+    lock = workspace.folder / "dvc.lock"
+    assert lock.read_text(encoding="utf-8").startswith(kept)
+    lock.write_text(kept, encoding="utf-8")
+    workspace.set_up()
+    assert lock.with_name("dvc.lock.damaged").is_file()
+    run_stage(workspace, "prepare", timeout_seconds=60)
+    again = open_toy(toy, "seed=8")
+    again.set_up()
+    assert run_stage(again, "prepare", timeout_seconds=60).ran
+    assert record(again, "night-20260102-020000") == "night-20260102-020000"
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed", "cut"])
 def test_a_night_whose_snapshots_are_not_what_was_recorded_is_not_restored(
     workspace: Workspace, tmp_path: Path, damage: str
 ) -> None:
@@ -195,8 +246,7 @@ def test_a_night_whose_snapshots_are_not_what_was_recorded_is_not_restored(
     store = workspace.paths.home / "dvc"
     assert restore(workspace, "night-20260101-020000", tmp_path / "whole").is_dir()
     for file in [path for path in store.rglob("files/md5/*/*") if path.is_file()]:
-        file.chmod(0o644)
-        file.unlink() if damage == "gone" else file.write_text("something else", encoding="utf-8")
+        spoil(file, damage)
     with pytest.raises(DataError, match="night-20260101-020000 cannot be restored"):
         restore(workspace, "night-20260101-020000", tmp_path / "broken")
     assert not (tmp_path / "broken").exists()
@@ -237,6 +287,20 @@ def test_a_command_keeps_the_trace_of_a_dead_run_for_the_night_that_can_act_on_i
     write_text(workspace.folder / ".holder.json", "")  # as a power cut leaves it
     with workspace.lock.held("one-more") as died:
         assert died == ""
+
+
+@pytest.mark.parametrize("left", ["", "{", "[]", '{"pid": "none", "run_id": 3}', '{"pid": null}'])
+def test_a_holder_file_that_says_nothing_stops_no_night(toy: Path, left: str) -> None:
+    workspace = open_toy(toy)
+    workspace.folder.mkdir(parents=True)
+    write_text(workspace.folder / ".holder.json", left)
+    with workspace.lock.held("night") as died:
+        assert died == ""
+        write_text(workspace.folder / ".holder.json", left)
+        assert workspace.lock.holder() is None
+        assert workspace.lock.holders_run() == ""
+        with pytest.raises(BusyError, match="process unknown"), workspace.lock.held("another"):
+            pytest.fail("two at once")
 
 
 def test_a_remote_that_does_not_take_snapshots_is_worth_another_try(workspace: Workspace) -> None:

@@ -238,3 +238,24 @@ def test_the_verdict_beside_a_damaged_champion_does_not_call_itself_the_first(
     outcome = judge_candidate(workspace, registry, "outfits")
     assert outcome.verdict == "promoted"
     assert "the champion cannot be judged any more: the files of version 1 are damaged" in outcome.reasons[0]
+
+
+@pytest.mark.parametrize("left", ["", '{"outfits": {"version": "1"', "[]"])
+def test_an_unreadable_manifest_is_made_again_from_the_registry(
+    workspace: Workspace, registry: Registry, tmp_path: Path, left: str
+) -> None:
+    registry.promote("outfits", register(registry, tmp_path, "first").version)
+    fetch_champions(workspace, registry)
+    manifest = workspace.folder / "champions" / "champions.json"
+    whole = manifest.read_text(encoding="utf-8")
+    manifest.write_text(left, encoding="utf-8")
+    assert fetch_champions(workspace, registry).versions == {"outfits": "1"}
+    assert manifest.read_text(encoding="utf-8") == whole
+
+
+def test_a_candidate_whose_run_cannot_be_read_is_registered_all_the_same(
+    workspace: Workspace, registry: Registry, candidate: Candidate
+) -> None:
+    assert candidate.folder.is_dir()
+    write_text(workspace.folder / "checkpoints" / "outfits" / "candidate" / "run.json", "")
+    assert judge_candidate(workspace, registry, "outfits").verdict == "promoted"

@@ -165,6 +165,7 @@ def test_rollback_restore_and_links_find_what_they_need_and_the_rest_is_gone(wor
     world.workspace.git(
         "clone", "--quiet", "--branch", "for-the-fair", str(world.workspace.folder), str(tmp_path / "fair")
     )
+    world.workspace.use_stores(tmp_path / "fair")
     world.workspace.dvc("--cd", str(tmp_path / "fair"), "pull", "--quiet")
     with pytest.raises(DataError, match=f"no night '{world.tag(2)}'"):
         restore(world.workspace, world.tag(2), tmp_path / "restored-2")

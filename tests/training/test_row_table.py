@@ -88,7 +88,7 @@ def test_what_a_killed_process_left_is_removed_and_what_others_use_is_not() -> N
         "table = RowTable.write(ROWS[:2], CODEC); print(table[1][0], flush=True); os._exit(1)"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(repo_root()), *sys.path])}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == "1", done.stderr
     (left,) = _files()
     table = RowTable.write(ROWS[:2], CODEC)
@@ -138,6 +138,6 @@ def test_nothing_is_asked_of_the_network_and_nothing_is_written_outside_the_home
         "HOME": str(user), "TMPDIR": str(user), "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": os.pathsep.join([str(repo_root()), *sys.path]),
     }  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == str(len(ROWS)), done.stderr
     assert [path.name for path in user.rglob("*") if path.is_file()] == []

@@ -267,3 +267,44 @@ def test_a_passing_fault_sets_no_checkpoint_aside(
         with pytest.raises(type(error)):
             resume_path(context(tmp_path))
     assert resume_path(context(tmp_path)) == tmp_path / "checkpoints" / "last.ckpt"
+
+
+def test_a_training_whose_folder_was_moved_meanwhile_ends_as_an_unbroken_one(tmp_path: Path) -> None:
+    _, whole = fit(tmp_path / "whole")
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(tmp_path / "before" / "cut", Killed())
+    (tmp_path / "before").rename(tmp_path / "after")
+    trainer, resumed = fit(tmp_path / "after" / "cut")
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+    assert best_checkpoint(trainer).parent == tmp_path / "after" / "cut" / "checkpoints"
+    assert not (tmp_path / "before").exists()
+
+
+def test_a_moved_training_that_never_improves_again_still_has_its_best_checkpoint(tmp_path: Path) -> None:
+    def run(folder: Path, epochs: int) -> lightning.Trainer:
+        where = context(folder)
+        trainer = build_trainer(
+            TrainerSettings(max_epochs=epochs, accelerator="cpu"), where, monitor="val/loss", mode="min"
+        )
+        trainer.fit(NoBetter(), datamodule=Data(), ckpt_path=resume_path(where), weights_only=False)
+        return trainer
+
+    run(tmp_path / "before", 2)
+    (tmp_path / "before").rename(tmp_path / "after")
+    best = best_checkpoint(run(tmp_path / "after", 4))
+    assert best == tmp_path / "after" / "checkpoints" / "best.ckpt"
+    assert torch.load(best, weights_only=False)["epoch"] == 0
+
+
+@pytest.mark.parametrize("missing", [("best.ckpt",), ("best.ckpt", "last.ckpt"), ("last.ckpt",)])
+def test_a_missing_checkpoint_is_made_again(tmp_path: Path, missing: tuple[str, ...]) -> None:
+    _, whole = fit(tmp_path / "whole")
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(tmp_path / "cut", Killed())
+    for name in missing:
+        (tmp_path / "cut" / "checkpoints" / name).unlink()
+    trainer, resumed = fit(tmp_path / "cut")
+    assert best_checkpoint(trainer).is_file()
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name

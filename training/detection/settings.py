@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from aura.settings import Section
+from aura.settings import ModelReference, Section
 from inference.detection.shape import TinyShape
 from training.settings import TrainerSettings
 
@@ -36,7 +36,7 @@ class AugmentSettings(Section):
 class DetectionSettings(TrainerSettings):
     """How the detector is made and trained."""
 
-    base: str = ""
+    base: ModelReference = ""
     """Hub name or path of a pretrained DETR, for example `facebook/detr-resnet-50`; empty: `tiny`, from scratch."""
     tiny: TinyShape = TinyShape()
     image_height: int = Field(default=128, ge=32, multiple_of=32)

@@ -128,7 +128,7 @@ def frames(socket: Any) -> list[dict[str, Any]]:
 
 
 def until(condition: Any) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)

