@@ -42,10 +42,10 @@ def pack(service: Service, params: Path, champions: Path, index: Path) -> str:
     _refuse_without_champions(service, champions)
     version = _version(service, params, champions, index)
     tag = f"{service.name}:{version}"
-    if _whole(tag):
+    if bento_whole(tag):
         return tag
     # A Bento without its mark is a partial copy of a killed run: BentoML copies into the final folder.
-    shutil.rmtree(_store(tag), ignore_errors=True)
+    shutil.rmtree(bento_folder(tag), ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="aura-bento-") as name:
         staging = Path(name)
         bento_contents.copy_sources(repo_root(), staging)
@@ -64,10 +64,17 @@ def bentos_current(workspace: Workspace) -> bool:
     if packed.get("index_release") != served_release(workspace.paths.index):  # `aura index rollback` moved it
         return False
     tags = [bento["tag"] for bento in packed["bentos"].values()]
-    return all(_whole(tag) for tag in tags)
+    return all(bento_whole(tag) for tag in tags)
 
 
-def _store(tag: str) -> Path:
+def remove_bento(tag: str) -> None:
+    """Remove a Bento from the store; its mark first, so that nobody takes a part of it for the whole."""
+    _mark(tag).unlink(missing_ok=True)
+    shutil.rmtree(bento_folder(tag), ignore_errors=True)
+
+
+def bento_folder(tag: str) -> Path:
+    """Folder of a Bento in the store."""
     return home() / "bentoml" / "bentos" / tag.replace(":", "/")
 
 
@@ -76,8 +83,9 @@ def _mark(tag: str) -> Path:
     return home() / "bentoml" / "whole" / tag.replace(":", "-")
 
 
-def _whole(tag: str) -> bool:
-    return _mark(tag).is_file() and (_store(tag) / "bento.yaml").is_file()
+def bento_whole(tag: str) -> bool:
+    """Whether the store has the Bento, and it was built to its end."""
+    return _mark(tag).is_file() and (bento_folder(tag) / "bento.yaml").is_file()
 
 
 def _refuse_without_champions(service: Service, champions: Path) -> None:
@@ -104,7 +112,7 @@ def prove(service: Service, tag: str, profile: str, champions: Path, start_secon
     port = free_port()
     log = profile_paths(profile).logs / f"bento-{service.name}.log"
     # By its folder, not its tag: with the store as its home it would empty the metrics of whatever else serves from there.
-    command = watched("bentoml", "serve", str(_store(tag)), "--host", "127.0.0.1", "--port", str(port))
+    command = watched("flows.bento_server", "serve", str(bento_folder(tag)), "--host", "127.0.0.1", "--port", str(port))
     own_home = tempfile.TemporaryDirectory(prefix="aura-proof-")
     with open_log(log) as stream:
         server = subprocess.Popen(

@@ -30,6 +30,7 @@ class NightReport:
         index: what `metrics/index.json` says; empty when the index stage failed.
         bentos: service to tag of the Bento that answered.
         links: name to where a person finds it.
+        removed: what the retention removed, one line per kind.
         problems: step to what went wrong.
     """
 
@@ -44,6 +45,7 @@ class NightReport:
     snapshot: str
     git_commit: str
     links: dict[str, str]
+    removed: Sequence[str] = ()
     pictures: Sequence[Path] = ()
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -133,6 +135,8 @@ def to_markdown(report: NightReport, folder: Path) -> str:
     lines += [
         f"| {stage.stage} | {stage.seconds:.0f} | {'' if stage.ran else 'nothing to do'} |" for stage in report.stages
     ]
+    if report.removed:
+        lines += ["", "## Removed", "", *(f"- {line}" for line in report.removed)]
     lines += ["", "## Where to look", "", *(f"- {name}: {target}" for name, target in report.links.items())]
     if report.pictures:
         lines += ["", "## Pictures", ""]
@@ -155,6 +159,7 @@ def to_json(report: NightReport) -> dict[str, Any]:
         "stages": [stage.as_dict() for stage in report.stages],
         "index": report.index,
         "bentos": report.bentos,
+        "removed": list(report.removed),
         "problems": report.problems,
     }
 

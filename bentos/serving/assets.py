@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from aura.artifact import read_json
 from aura.errors import AuraError, RegistryError
+from aura.in_use import hold
 from aura.paths import home, profile_paths, repo_root
+from aura.private_home import keep_private
 from aura.settings import read_profile, read_resolved, validate
 from aura.tracking import TrackingSettings
 from bentos.serving.messages import ModelVersion
@@ -114,6 +116,7 @@ def open_assets() -> Assets:
     pinned = repo_root() / "pinned"
     if (pinned / "params.yaml").is_file():
         return PinnedAssets(pinned)
+    keep_private()  # the copies below the home folder
     params = os.environ.get("AURA_PARAMS")
     values = read_resolved(Path(params)) if params else read_profile(os.environ.get("AURA_PROFILE", "sample"))
     return RegistryAssets(
@@ -170,7 +173,10 @@ class RegistryAssets:
 
     def _fetched(self, registry: Registry, version: RegisteredVersion) -> Path:
         """Folder with a whole copy of a version's artifact, named by the candidate: version 1 differs between registries."""
-        return registry.fetch(version, self._copies / version.model / version.tags["candidate_id"][:_HASH_CHARS])
+        folder = self._copies / version.model / version.tags["candidate_id"][:_HASH_CHARS]
+        while not hold(registry.fetch(version, folder)):
+            pass  # a night's end removed it between the two
+        return folder
 
 
 def _open_index(folder: Path, *, follow: bool, searched: bool) -> ServedIndex:

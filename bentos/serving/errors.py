@@ -25,6 +25,8 @@ from aura.errors import (
     IndexNotReadyError,
     InvalidRequestError,
     RegistryError,
+    ServiceError,
+    ServiceUnavailableError,
     error_from_dict,
 )
 from bentos.serving.error_text import bounded, validation_text
@@ -99,6 +101,21 @@ STATUS: dict[type[Exception], int] = {
     Exception: 500,
 }
 """HTTP status by error class, looked up along the class hierarchy. FastAPI's HTTP exceptions have their own status."""
+
+
+_ABSENT = "the operator must make it available; the service's log says how"
+FOR_CALLERS: dict[type[AuraError], tuple[str, str] | None] = {
+    InvalidRequestError: None,
+    OverloadedError: None,
+    BusyError: None,
+    IndexNotReadyError: ("what this service searches in is not ready yet", _ABSENT),
+    RegistryError: ("there is no model to answer with yet", _ABSENT),
+    ServiceUnavailableError: ("a part of this service is too busy to answer", f"try again in {RETRY_SECONDS} seconds"),
+    ServiceError: ("a part of this service did not answer as it must", "try again; if it goes on, tell the operator"),
+    AuraError: ("the service failed on this request", "tell the operator the request_id; the log has the details"),
+}
+"""Message and hint for callers by error class, looked up along the class hierarchy. An error's own text names paths, addresses
+and commands of this machine: it is for the operator, and goes to the log. None: errors of the class are written for callers."""
 
 
 class ErrorDetail(BaseModel):
@@ -188,7 +205,8 @@ def error_detail(error: Exception) -> ErrorDetail:
         code = _CODES.get(error.status_code, "invalid_request" if error.status_code < 500 else "internal")
         return ErrorDetail(code=code, message=bounded(str(error.detail)), hint=hint, request_id=request_id)
     known = _as_aura_error(error)
-    return ErrorDetail(code=known.code, message=bounded(known.message), hint=bounded(known.hint), request_id=request_id)
+    message, hint = _text_for_callers(known) or (known.message, known.hint)
+    return ErrorDetail(code=known.code, message=bounded(message), hint=bounded(hint), request_id=request_id)
 
 
 def error_response(error: Exception) -> Response:
@@ -226,7 +244,13 @@ async def _on_error(_request: Request, error: Exception) -> Response:
         log("failed in the runner: %r", error)
     elif error_status(error) == 500:
         logger.error("failed: %r", error)
+    elif isinstance(error, AuraError) and _text_for_callers(error) is not None:
+        logger.warning("cannot answer: %r", error)
     return error_response(error)
+
+
+def _text_for_callers(error: AuraError) -> tuple[str, str] | None:
+    return next(FOR_CALLERS[kind] for kind in type(error).__mro__ if kind in FOR_CALLERS)
 
 
 def _as_aura_error(error: Exception) -> AuraError:
@@ -237,6 +261,4 @@ def _as_aura_error(error: Exception) -> AuraError:
 
 
 def _internal() -> AuraError:
-    return AuraError(
-        "the service failed on this request", hint="tell the operator the request_id; the log has the details"
-    )
+    return AuraError("an unexpected error")

@@ -119,7 +119,7 @@ def _server(service: Service, settings: Profile, environment: dict[str, str]) ->
     url = service.url(settings.serving)
     address = ("--host", settings.serving.host, "--port", str(service.port(settings.serving)))
     return Server(
-        name=service.name, command=watched("bentoml", "serve", service.target, *address), environment=environment,
+        name=service.name, command=watched("flows.bento_server", "serve", service.target, *address), environment=environment,
         log=profile_paths(settings.profile).logs / f"serve-{service.name}.log",
         health_url=service.health_url(url), page=f"{url}/docs",
     )  # fmt: skip
