@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 AURA_VENV ?= .venv
+VAR := $(or $(AURA_HOME),var)
 BIN := $(AURA_VENV)/bin
 AURA_LOCK ?= cuda
 LOCK_FILE := requirements-$(AURA_LOCK).lock
@@ -92,5 +93,6 @@ lock: ## Compile the lock files from pyproject.toml (UPGRADE="--upgrade-package 
 bench: setup ## Measure speed and quality side by side (see benchmarks/)
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-clean: ## Remove what runs produced (var/), not the environment
-	@rm -rf var
+clean: ## Remove what can be made again; models, nights, reports and imported photos stay
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache "$(VAR)/cache"
+	@echo "Caches are gone. Models, nights, reports and photos stay in $(VAR); 'aura tidy' removes those that nothing needs."

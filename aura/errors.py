@@ -176,6 +176,12 @@ class StageInterruptedError(StageError):
     transient = True
 
 
+class DiskFullError(AuraError):
+    """The disk has too little free space for what is to be done."""
+
+    code = "disk_full"
+
+
 class DeadlineError(AuraError):
     """The time limit of the night has passed."""
 

@@ -22,6 +22,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from requests import RequestException
 
 from aura.artifact import content_hash, replace_dir
@@ -29,11 +30,16 @@ from aura.errors import DamagedArtifactError, RegistryError
 from aura.mlflow_errors import opening, reachable, require_writable
 from aura.scratch import scratch_folder
 from aura.tracking import TrackingSettings, experiment_id, run_is_active, store_address, tracking_uri
+from aura.version_page import VersionPage, publish
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ARTIFACT_HASH = "artifact_hash"
 """Tag of a version: hash of the files that were registered, and that every copy of it must have."""
+FILES_REMOVED = "files_removed"
+"""Tag of a version whose files were removed to save space: the day. Its metrics, lineage and verdict stay."""
 _ARTIFACT_PATH = "model"
+_REMOVABLE = (_ARTIFACT_PATH, "pictures")
+_ALIASES = "`champion` serves, `previous` served before it, `challenger` is the newest candidate."
 _DAMAGED = (
     "roll back or promote another version (`aura models list`), or delete this one on MLflow's page: the next night then "
     "registers its candidate again"
@@ -143,7 +149,7 @@ class Registry:
                 self._client.log_artifacts(run_id, str(attachments), "lineage")
             source = f"{self._client.get_run(run_id).info.artifact_uri}/{_ARTIFACT_PATH}"
             if not self._client.search_registered_models(f"name='{self.name(model)}'"):
-                self._client.create_registered_model(self.name(model))
+                self._client.create_registered_model(self.name(model), description=_ALIASES)
             made = self._client.create_model_version(
                 self.name(model), source=source, run_id=run_id, tags={**tags, ARTIFACT_HASH: content_hash(artifact)}
             )
@@ -153,6 +159,11 @@ class Registry:
         with self._reachable():
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.name(version.model), version.version, key, value)
+
+    def publish(self, version: ModelVersion, page: VersionPage) -> None:
+        """Write what MLflow's pages show of a version; it can be repeated."""
+        with self._reachable():
+            publish(self._client, self._client.get_model_version(self.name(version.model), version.version), page)
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
         with self._reachable():
@@ -226,10 +237,10 @@ class Registry:
             copy = self._copy(version, folder)
             found = content_hash(copy)
             if found != expected:
-                raise DamagedArtifactError(
+                raise self._damaged(
+                    version,
                     f"the files of version {version.version} of {self.name(version.model)} in the store are not those that "
                     f"were registered (hash {found[:12]}, registered {expected[:12]})",
-                    hint=_DAMAGED,
                 )
             replace_dir(copy, target)
         return target
@@ -242,12 +253,20 @@ class Registry:
                 uri = f"{self._client.get_run(version.run_id).info.artifact_uri}/{_ARTIFACT_PATH}"
                 return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
             except (MlflowException, OSError) as error:
-                if not _is_missing(error):
+                if not _is_missing(error) and FILES_REMOVED not in version.tags:
                     raise
-                raise DamagedArtifactError(
+                raise self._damaged(
+                    version,
                     f"version {version.version} of {self.name(version.model)} cannot be copied from the store: {error}",
-                    hint=_DAMAGED,
                 ) from error
+
+    def _damaged(self, version: ModelVersion, what: str) -> DamagedArtifactError:
+        if day := version.tags.get(FILES_REMOVED):
+            what = (
+                f"the files of version {version.version} of {self.name(version.model)} were removed on {day} to save space: "
+                "it had no alias, and newer ones of its kind were there"
+            )
+        return DamagedArtifactError(what, hint=_DAMAGED)
 
     def verify(self, version: ModelVersion) -> None:
         """Make sure that the store has the files that were registered.
@@ -266,11 +285,28 @@ class Registry:
             if not run_is_active(self._client, version.run_id):  # `mlflow gc` took it, and nothing can be put there
                 return False
             self._client.log_artifacts(version.run_id, str(artifact), _ARTIFACT_PATH)
+            if FILES_REMOVED in version.tags:
+                self._client.delete_model_version_tag(self.name(version.model), version.version, FILES_REMOVED)
         return True
+
+    def mark_files_removed(self, version: ModelVersion) -> None:
+        """Say that a version has no files any more; call it before `remove_files`, so that a kill leaves no half version."""
+        self.tag(version, {FILES_REMOVED: datetime.now(UTC).date().isoformat()})
+
+    def remove_files(self, version: ModelVersion) -> None:
+        """Remove the files and pictures of a version that is marked; can be repeated. Metrics, lineage and tags stay."""
+        with self._reachable():
+            run = self._client.get_run(version.run_id).info
+            repository = get_artifact_repository(run.artifact_uri, tracking_uri=self.uri)
+            there = {entry.path for entry in repository.list_artifacts()}
+            for path in there.intersection(_REMOVABLE):
+                repository.delete_artifacts(path)
 
     def _new_run(self, model: str) -> str:
         experiment = experiment_id(self._client, self._settings, f"{self._namespace}/{model}")
-        return str(self._client.create_run(experiment, run_name=f"{model}-import").info.run_id)
+        run_id = str(self._client.create_run(experiment, run_name=f"{model}-import").info.run_id)
+        self._client.set_terminated(run_id)  # it only holds files: on MLflow's page it would be running for ever
+        return run_id
 
     def _aliases(self, model: str) -> dict[str, list[str]]:
         """Version number to aliases; searching versions does not return them."""

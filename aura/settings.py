@@ -16,16 +16,16 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator
 from yaml import YAMLError
 
 from aura.errors import SettingsError
 from aura.paths import repo_root
+from aura.uri_secrets import refuse_secret, without_secrets
 
 ENV_PREFIX = "AURA_"
 ENV_LEVELS = "__"
@@ -35,6 +35,13 @@ class Section(BaseModel):
     """Base of every settings schema: immutable, and an unknown or ignored key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+
+    @field_validator("*")
+    @classmethod
+    def _no_address_with_a_secret(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            refuse_secret(value)
+        return value
 
     def refuse_ignored(self, keys: Sequence[str], reason: str) -> None:
         """Raise a ValueError if one of `keys`, which have no effect for this reason, is not at its default."""
@@ -47,21 +54,8 @@ class Section(BaseModel):
 SectionType = TypeVar("SectionType", bound=Section)
 
 
-def _without_password(uri: str) -> str:
-    try:
-        password = urlsplit(uri).password
-    except ValueError as error:
-        raise ValueError(f"not a URI: {error}") from None
-    if password:
-        raise ValueError(
-            "holds a password, and settings are logged with every run; leave it to the environment: "
-            "MLFLOW_TRACKING_PASSWORD for a server, PGPASSWORD for PostgreSQL, the provider's own for object stores"
-        )
-    return uri
-
-
-Uri = Annotated[str, AfterValidator(_without_password)]
-"""An address or a path; one with a password is refused, because settings end up in reports and in the registry."""
+Uri = str
+"""An address or a path."""
 
 _SQLITE_RELATIVE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/:].*)")
 """Three slashes before the path: relative. `:memory:` is no path."""
@@ -95,8 +89,6 @@ def _whole_reference(reference: str) -> str:
 ModelReference = Annotated[str, AfterValidator(_whole_reference)]
 """Hub name of a model, `wheel:...`, or the path of a folder: absolute, or beginning with `./`, `../` or `~`."""
 
-_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
-
 
 def profile_names() -> list[str]:
     """Names of the profiles in `configs/`."""
@@ -126,7 +118,8 @@ def read_profile(
         )
         return cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise SettingsError(f"cannot put {profile!r} and the overrides {list(overrides)} together: {error}") from error
+        given = without_secrets(str(list(overrides)))
+        raise SettingsError(f"cannot put {profile!r} and the overrides {given} together: {error}") from error
 
 
 def read_resolved(path: Path) -> dict[str, Any]:
@@ -183,8 +176,7 @@ def _received(value: Any) -> str:
     # A rule about several keys names their values itself; the whole section would only hide it.
     if isinstance(value, Mapping):
         return ""
-    shown = _PASSWORD.sub(r"\1***@", repr(value))
-    return f" (got {shown})"
+    return f" (got {without_secrets(repr(value))})"
 
 
 def _known_keys(schema: type[BaseModel], location: tuple[int | str, ...]) -> str:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 _PARAM_MAX_CHARS = 500
 _RUN_FILE = "run.json"
+PICTURES = "pictures"
+"""Folder of the pictures among the artifacts of a run."""
+_KIND = "mlflow.experimentKind"
+_MODEL_TRAINING = "custom_model_development"
+"""Kind of an experiment. Without one, MLflow's page takes it for an application of language models: traces, no curves."""
 
 
 class TrackingSettings(Section):
@@ -88,14 +93,16 @@ def store_exists(settings: TrackingSettings) -> bool:
 
 
 def experiment_id(client: MlflowClient, settings: TrackingSettings, name: str) -> str:
-    """Id of the experiment, made when missing; local stores keep artifacts under the home folder."""
+    """Id of the experiment, made when missing and marked as model training; local stores keep artifacts under the home folder."""
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
+        if not experiment.tags.get(_KIND):  # made by an older version; what a person chose on the page stays
+            client.set_experiment_tag(experiment.experiment_id, _KIND, _MODEL_TRAINING)
         return str(experiment.experiment_id)
     # A server decides where artifacts go; behind a bare database MLflow would take the working directory of each process.
     uri = tracking_uri(settings)
     location = artifact_location(artifact_root(uri), name) if is_database(uri) else None
-    return str(client.create_experiment(name, artifact_location=location))
+    return str(client.create_experiment(name, artifact_location=location, tags={_KIND: _MODEL_TRAINING}))
 
 
 def run_is_active(client: MlflowClient, run_id: str) -> bool:
@@ -198,7 +205,7 @@ class MlflowTracker:
             self._client.log_metric(self.run_id, key, float(value), step=step or 0)
 
     def log_picture(self, path: Path) -> None:
-        self._client.log_artifact(self.run_id, str(path), "pictures")
+        self._client.log_artifact(self.run_id, str(path), PICTURES)
 
     def set_tags(self, values: Mapping[str, str]) -> None:
         for key, value in values.items():

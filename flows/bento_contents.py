@@ -17,7 +17,7 @@ LOCK = "requirements-serve.lock"
 FILES = (LOCK, "pyproject.toml")
 """Files of the repository besides code."""
 PINNED = "pinned"
-"""Folder with settings, champions, index and catalog."""
+"""Folder with settings, champions and index."""
 
 BUILD_OPTIONS: dict[str, Any] = {
     "labels": {"project": "aura"},

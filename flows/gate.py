@@ -1,18 +1,22 @@
 """The gate: may the challenger take the champion's place?
 
-Four rules, each named in the verdict: an absolute floor, a relative gain over the champion, no slice that falls too far,
-and an infrastructure check (the registered copy loads and answers) that its caller performs. Ties keep the champion.
+Five rules, each named in the verdict. On the judging half of the test split, by the intervals that `training.evaluate` wrote:
+better than every control that needs no training, at or above the operator's floor if there is one, better than the champion by
+more than chance and by a gain that is worth a change, no large slice that falls too far; and the registered copy answers its
+smoke test, which its caller performs. Where the judging half cannot tell, the champion stays.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import create_model
 
 from aura.settings import Section
+from training.paired import Finding
 from training.spec import GateRule, ModelSpec
 
 
@@ -32,12 +36,19 @@ def gate_settings(models: Mapping[str, ModelSpec]) -> type[GateSettings]:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Outcome for one challenger; `reasons` holds one sentence per rule that decided."""
+    """Outcome for one challenger.
+
+    Attributes:
+        challenger, champion: `metric` of each on the reported half, which had no part in the verdict.
+        finding: what the judging half says of challenger and champion; `alone` without a champion.
+        reasons: one sentence per rule that decided.
+    """
 
     promote: bool
     metric: str
     challenger: float
     champion: float | None
+    finding: Finding | Literal["alone"] = "alone"
     reasons: list[str] = field(default_factory=list)
 
     @property
@@ -51,42 +62,84 @@ def judge(comparison: Mapping[str, Any], rule: GateRule) -> Verdict:
     Raises:
         ValueError: the comparison lacks the rule's metric.
     """
-    metrics = comparison["challenger"]["metrics"]
-    if rule.metric not in metrics:
-        raise ValueError(f"the gate asks for {rule.metric!r}; measured: {', '.join(sorted(metrics))}")
-    value = float(metrics[rule.metric])
-    champion = float(comparison["champion"]["metrics"][rule.metric]) if comparison["champion"] else None
-    compared = rule.compare or rule.metric
-    against: list[str] = []
-    # Written so that NaN fails each rule.
-    if not value >= rule.floor:
+    judging, compared = comparison["judging"], rule.compare or rule.metric
+    for metric in (rule.metric, compared):
+        if metric not in judging["challenger"]:
+            raise ValueError(f"the gate asks for {metric!r}; judged: {', '.join(sorted(judging['challenger']))}")
+    value = judging["challenger"][rule.metric]
+    value = float("nan") if value is None else float(value)
+    against = _below_the_floor(judging, rule, value)
+    finding: Finding | Literal["alone"] = "alone"
+    if judging["champion"] is not None:
+        difference = judging["champion"][compared]
+        finding = difference["finding"]
+        if finding != "better" or difference["gain"] <= rule.min_gain * abs(difference["old"]):
+            against.append(_no_gain(judging, compared, difference))
+        against += _fallen_slices(judging, rule)
+    champion = comparison["champion"]["metrics"][rule.metric] if comparison["champion"] else None
+    return Verdict(
+        promote=not against, metric=rule.metric, challenger=float(comparison["challenger"]["metrics"][rule.metric]),
+        champion=None if champion is None else float(champion), finding=finding,
+        reasons=against or [_why_promoted(judging, rule, value, comparison.get("champion_problem"))],
+    )  # fmt: skip
+
+
+def _below_the_floor(judging: Mapping[str, Any], rule: GateRule, value: float) -> list[str]:
+    against = []
+    for name, differences in judging["controls"].items() if rule.beat_controls else ():
+        difference = differences.get(rule.metric)
+        if difference is not None and difference["finding"] != "better":
+            against.append(
+                f"{rule.metric} {value:.3f} is not certainly better than the control {name} ({difference['old']:.3f}): "
+                f"{interval(difference)} on {judging['cases']} {judging['unit']}"
+            )
+    if math.isnan(value):
+        against.append(f"{rule.metric} is not defined on the judging half")
+    elif rule.floor is not None and value < rule.floor:
         against.append(f"{rule.metric} {value:.3f} is below the floor {rule.floor:.3f}")
-    if champion is not None:
-        new, old = float(metrics[compared]), float(comparison["champion"]["metrics"][compared])
-        needed = old + rule.min_gain * abs(old)
-        if not new > needed:
-            against.append(f"{compared} {new:.3f} does not exceed {needed:.3f} (champion {old:.3f} plus margin)")
-        against += _fallen_slices(comparison, rule)
-    reasons = against or [_why_promoted(rule, value, champion, comparison.get("champion_problem"))]
-    return Verdict(promote=not against, metric=rule.metric, challenger=value, champion=champion, reasons=reasons)
+    return against
 
 
-def _fallen_slices(comparison: Mapping[str, Any], rule: GateRule) -> list[str]:
-    fallen = []
-    for kind, before in comparison["champion"]["slices"].items():
-        after = comparison["challenger"]["slices"].get(kind, {})
-        sizes = comparison["challenger"].get("slice_sizes", {}).get(kind, {})
-        for name, value in before.items():
-            if sizes.get(name, rule.min_slice_size) < rule.min_slice_size:
-                continue
-            if name in after and after[name] < value - rule.max_slice_drop:
-                fallen.append(f"{kind} {name} falls from {value:.3f} to {after[name]:.3f}")
-    return fallen
+def _no_gain(judging: Mapping[str, Any], metric: str, difference: Mapping[str, Any]) -> str:
+    said = f"{metric} {interval(difference)} on {judging['cases']} {judging['unit']}"
+    if difference["finding"] == "better":
+        return f"better, but not by a gain that is worth a change: {said}"
+    if difference["finding"] == "worse" or difference["detectable"] is None:
+        return f"{difference['finding']}: {said}"
+    return f"cannot tell: {said}; a gain of {difference['detectable']:.3f} would be seen in four nights of five"
 
 
-def _why_promoted(rule: GateRule, value: float, champion: float | None, problem: str | None) -> str:
+def _fallen_slices(judging: Mapping[str, Any], rule: GateRule) -> list[str]:
+    return [
+        f"{name} falls from {difference['old']:.3f} to {difference['new']:.3f}"
+        for name, difference in judging["champion"].items()
+        if judging["sizes"].get(name, 0) >= rule.min_slice_size
+        and difference["finding"] == "worse"
+        and difference["gain"] < -rule.max_slice_drop
+    ]
+
+
+def _why_promoted(judging: Mapping[str, Any], rule: GateRule, value: float, problem: str | None) -> str:
+    if judging["champion"] is not None:
+        metric = rule.compare or rule.metric
+        said = interval(judging["champion"][metric])
+        return f"better: {metric} {said} on {judging['cases']} {judging['unit']}"
+    controls = {
+        name: differences[rule.metric]["old"]
+        for name, differences in judging["controls"].items()
+        if rule.metric in differences
+    }
+    beside = ", ".join(f"{name} {old:.3f}" for name, old in controls.items())
+    said = f"{rule.metric} {value:.3f}" + (f", above the controls ({beside})" if beside else "")
     if problem:
-        return f"{rule.metric} {value:.3f} is at or above the floor; the champion cannot be judged any more: {problem}"
-    if champion is None:
-        return f"first champion: {rule.metric} {value:.3f} is at or above the floor {rule.floor:.3f}"
-    return f"{rule.metric} rises from {champion:.3f} to {value:.3f}"
+        return f"{said}; the champion cannot be judged any more: {problem}"
+    return f"first champion: {said}"
+
+
+def interval(difference: Mapping[str, Any]) -> str:
+    """A gain with its 95 % interval, for people."""
+    if difference["gain"] is None:
+        return "not defined"
+    if difference["low"] is None:
+        return f"{difference['gain']:+.3f} (one case: no interval)"
+    return f"{difference['gain']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"

@@ -17,12 +17,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL
 
 from aura.artifact import read_json
-from aura.errors import AuraError, DeadlineError, told_storage_error
+from aura.errors import AuraError, DeadlineError, DiskFullError, told_storage_error
 from aura.registry import Registry
 from flows.fingerprints import WEIGHTS
 from flows.package import bentos_current
 from flows.prefect_errors import prefect_error
 from flows.promotion import Champions, Outcome, failed, fetch_champions, judge_candidate, judged_against_another
+from flows.retention import Removal, remove, require_free_space
 from flows.snapshots import record
 from flows.stages import StageResult, run_stage
 from flows.workspace import Workspace
@@ -75,6 +76,16 @@ def champions_task(workspace: Workspace, registry: Registry) -> Champions:
 def record_task(workspace: Workspace, tag: str) -> str:
     """Push snapshots and commit the night in the working copy."""
     return record(workspace, tag)
+
+
+@task(name="retention", cache_policy=NO_CACHE, persist_result=False)
+def retention_task(workspace: Workspace, registry: Registry, new_snapshot: bool) -> Removal:
+    """Remove what the policy lets go."""
+    logger = get_run_logger()
+    removal = remove(workspace, registry, new_snapshot=new_snapshot, say=logger.info)
+    for line in removal.summary():
+        logger.info("removed %s", line)
+    return removal
 
 
 class Night:
@@ -186,6 +197,18 @@ class Step:
     needs: tuple[str, ...] = ()
 
 
+def _free_space(night: Night) -> None:
+    """A night that fills the disk leaves every store half-written; what the policy lets go is removed first."""
+    paths, gigabytes = night.workspace.paths, night.workspace.profile.night.free_space_gb
+    try:
+        require_free_space(paths.home, gigabytes)
+    except DiskFullError:
+        if not (night.workspace.folder / ".dvc" / "config").is_file():
+            raise
+        night.store(retention_task, night.workspace, night.registry, True)
+        require_free_space(paths.home, gigabytes)
+
+
 def _set_up(night: Night) -> None:
     night.workspace.set_up()
     profile = night.workspace.profile.model_dump(mode="json")
@@ -234,8 +257,15 @@ def _record(night: Night) -> str:
     return tag
 
 
+def _retention(night: Night) -> list[str]:
+    new_snapshot = night.results["record"] == night.tag
+    removal: Removal = night.store(retention_task, night.workspace, night.registry, new_snapshot)
+    return removal.summary()
+
+
 STEPS: dict[str, Step] = {
-    "working copy": Step(_set_up),
+    "free space": Step(_free_space),
+    "working copy": Step(_set_up, needs=("free space",)),
     "champions": Step(_champions, needs=("working copy",)),
     "prepare": Step(_prepare, needs=("champions",)),
     **{model: Step(partial(_model, model), needs=("prepare",)) for model in MODELS},
@@ -243,5 +273,7 @@ STEPS: dict[str, Step] = {
     # Needs no model and no index: after their failure, Bentos of the previous champions are better than none.
     "package": Step(_package, needs=("prepare",)),
     "record": Step(_record, needs=("prepare",)),
+    # After the record, whose push makes the copies of the cache superfluous.
+    "retention": Step(_retention, needs=("record",)),
 }
 """Steps by name, in the order in which a night runs them."""

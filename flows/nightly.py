@@ -24,6 +24,7 @@ from prefect.settings import PREFECT_API_URL
 from aura.errors import AuraError
 from aura.lineage import git_commit
 from aura.paths import check_temporary_folder, profile_paths
+from aura.private_home import keep_private
 from aura.registry import Registry
 from flows.heartbeat import beat
 from flows.night_steps import STEPS, Night
@@ -97,6 +98,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
         SettingsError: the profile or an override is wrong.
         NightError: a step failed; the others ran, and the report was written.
     """
+    keep_private()  # a worker of Prefect's runs this without the `aura` command
     began, moment = time.monotonic(), datetime.now(UTC)
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_told_in_words)
@@ -115,6 +117,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
             index=night.results.get("index") or {}, bentos=night.results.get("package") or {},
             snapshot=night.results.get("record") or "not recorded", git_commit=git_commit(),
             links=_links(workspace, registry, moment), problems=night.problems,
+            removed=night.results.get("retention") or [],
             pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, night.tag)) or [],
         )  # fmt: skip
         _reports.append(report)
@@ -160,7 +163,8 @@ def _keep_pictures(workspace: Workspace, name: str) -> list[Path]:
 
 def _publish(report: NightReport, workspace: Workspace) -> None:
     write_report(report, workspace.paths.reports, night_tag(report.started))
+    # Without the pictures: they are files of this machine, which Prefect's page cannot show.
     create_markdown_artifact(
-        key=f"nightly-{report.profile}", markdown=to_markdown(report, workspace.paths.reports),
+        key=f"nightly-{report.profile}", markdown=to_markdown(replace(report, pictures=()), workspace.paths.reports),
         description="Report of the night",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Build a Bento of each service with its champions, index and catalog inside, start it and test its answers: the `package` stage.
+"""Build a Bento of each service with its champions and the index inside, start it and test its answers: the `package` stage.
 
 The Bento's version is the hash of its contents, so that packing the same contents again finds it in the store.
 """
@@ -37,19 +37,19 @@ from inference.retrieval.releases import served_release, writer_lock
 _INDEX_WAIT_SECONDS = 600.0
 
 
-def pack(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
+def pack(service: Service, params: Path, champions: Path, index: Path) -> str:
     """Build the Bento unless the store has it; returns its tag."""
     _refuse_without_champions(service, champions)
-    version = _version(service, params, champions, data, index)
+    version = _version(service, params, champions, index)
     tag = f"{service.name}:{version}"
-    if _whole(tag):
+    if bento_whole(tag):
         return tag
     # A Bento without its mark is a partial copy of a killed run: BentoML copies into the final folder.
-    shutil.rmtree(_store(tag), ignore_errors=True)
+    shutil.rmtree(bento_folder(tag), ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="aura-bento-") as name:
         staging = Path(name)
         bento_contents.copy_sources(repo_root(), staging)
-        _pin(service, staging / bento_contents.PINNED, params, champions, data, index)
+        _pin(service, staging / bento_contents.PINNED, params, champions, index)
         bento_contents.build(service, version, staging)
     write_text(_mark(tag), "")
     return tag
@@ -64,10 +64,17 @@ def bentos_current(workspace: Workspace) -> bool:
     if packed.get("index_release") != served_release(workspace.paths.index):  # `aura index rollback` moved it
         return False
     tags = [bento["tag"] for bento in packed["bentos"].values()]
-    return all(_whole(tag) for tag in tags)
+    return all(bento_whole(tag) for tag in tags)
 
 
-def _store(tag: str) -> Path:
+def remove_bento(tag: str) -> None:
+    """Remove a Bento from the store; its mark first, so that nobody takes a part of it for the whole."""
+    _mark(tag).unlink(missing_ok=True)
+    shutil.rmtree(bento_folder(tag), ignore_errors=True)
+
+
+def bento_folder(tag: str) -> Path:
+    """Folder of a Bento in the store."""
     return home() / "bentoml" / "bentos" / tag.replace(":", "/")
 
 
@@ -76,8 +83,9 @@ def _mark(tag: str) -> Path:
     return home() / "bentoml" / "whole" / tag.replace(":", "-")
 
 
-def _whole(tag: str) -> bool:
-    return _mark(tag).is_file() and (_store(tag) / "bento.yaml").is_file()
+def bento_whole(tag: str) -> bool:
+    """Whether the store has the Bento, and it was built to its end."""
+    return _mark(tag).is_file() and (bento_folder(tag) / "bento.yaml").is_file()
 
 
 def _refuse_without_champions(service: Service, champions: Path) -> None:
@@ -104,7 +112,7 @@ def prove(service: Service, tag: str, profile: str, champions: Path, start_secon
     port = free_port()
     log = profile_paths(profile).logs / f"bento-{service.name}.log"
     # By its folder, not its tag: with the store as its home it would empty the metrics of whatever else serves from there.
-    command = watched("bentoml", "serve", str(_store(tag)), "--host", "127.0.0.1", "--port", str(port))
+    command = watched("flows.bento_server", "serve", str(bento_folder(tag)), "--host", "127.0.0.1", "--port", str(port))
     own_home = tempfile.TemporaryDirectory(prefix="aura-proof-")
     with open_log(log) as stream:
         server = subprocess.Popen(
@@ -139,31 +147,27 @@ def bento_environment() -> dict[str, str]:
     }
 
 
-def _version(service: Service, params: Path, champions: Path, data: Path, index: Path) -> str:
+def _version(service: Service, params: Path, champions: Path, index: Path) -> str:
     contents = [service.target, bento_contents.contents_hash(repo_root()), read_resolved(params)["serving"]]
     contents += [content_hash(champions / model) for model in service.models]
-    contents += [content_hash(data / "catalog")] if service.catalog else []
-    contents += [content_hash(index)] if service.index else []
+    contents.append(content_hash(index))
     return value_hash(contents)[:16]
 
 
-def _pin(service: Service, pinned: Path, params: Path, champions: Path, data: Path, index: Path) -> None:
+def _pin(service: Service, pinned: Path, params: Path, champions: Path, index: Path) -> None:
     values = read_resolved(params)
     manifest = read_json(champions / "champions.json", "the champions' manifest")
     for model in service.models:
         shutil.copytree(champions / model, pinned / "champions" / model)
     write_json(pinned / "champions" / "champions.json", {model: manifest[model] for model in service.models})
-    if service.catalog:
-        shutil.copytree(data / "catalog", pinned / "catalog")
-    if service.index:
-        shutil.copytree(index, pinned / "index")
+    shutil.copytree(index, pinned / "index")
     kept = {"profile": values["profile"], "serving": values["serving"], "tracking": {"enabled": False}}
     write_text(pinned / "params.yaml", yaml.safe_dump(kept, sort_keys=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="flows.package", description=(__doc__ or "").splitlines()[0])
-    for name in ("--params", "--champions", "--data", "--out"):
+    for name in ("--params", "--champions", "--out"):
         parser.add_argument(name, type=Path, required=True)
     options = parser.parse_args(arguments)
     die_with_parent()
@@ -193,7 +197,7 @@ def _pack_all(options: argparse.Namespace, index: Path) -> tuple[dict[str, str],
     problems: list[AuraError] = []
     for service in SERVICES.values():
         try:
-            tags[service.name] = pack(service, options.params, options.champions, options.data, index)
+            tags[service.name] = pack(service, options.params, options.champions, index)
         except ServiceError as error:
             problems.append(error)
     return tags, problems

@@ -43,6 +43,17 @@ class NightSettings(Section):
     """Seconds for the Prefect server of a night that was given none to answer."""
     remote: Place = ""
     """DVC remote that snapshots are pushed to; empty: a folder under the home folder."""
+    keep_nights: int = Field(default=14, ge=1)
+    """Newest recorded nights that can be restored, and newest reports; older ones stay where a version that is kept, the
+    served index, a kept report or a tag of somebody's needs them."""
+    keep_rejected: int = Field(default=3, ge=0)
+    """Newest versions per model that were never promoted and keep their files, besides those with an alias or the tag `keep`."""
+    keep_champions: int = Field(default=5, ge=0)
+    """Newest versions per model that were once promoted and keep their files, besides those with an alias or the tag `keep`."""
+    keep_bentos: int = Field(default=3, ge=1)
+    """Newest Bentos per service that stay in the store, besides those that are being served."""
+    free_space_gb: float = Field(default=2.0, ge=0)
+    """Gigabytes (10^9 bytes) that the disk of the home folder must have free before a night begins."""
     heartbeat_url: SecretStr = Field(default=SecretStr(""), exclude=True)
     """Address that is called at the end of a good night: a dead-man's switch there raises the alarm when no call comes.
     Give it as `AURA_NIGHT__HEARTBEAT_URL`; it is left out of everything that is written down."""

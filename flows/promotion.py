@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, ModelVersion, Reg
 from aura.scratch import scratch_folder
 from aura.tracking import recorded_run
 from flows.gate import Verdict, judge
+from flows.model_card import version_page
 from flows.workspace import Workspace
 from training.models import MODELS
 
@@ -41,6 +42,8 @@ class Outcome:
         verdict: `promoted`, `kept champion`, `rejected`, `nothing new` or `failed`.
         version: version that serves now, None when none does.
         seconds: training and evaluation, as measured when they ran.
+        finding: `better`, `worse`, `cannot tell`, or `alone` without a champion; None when nothing was compared.
+        judging: the judging half's differences from champion and controls, as `training.evaluate` wrote them.
     """
 
     model: str
@@ -51,6 +54,8 @@ class Outcome:
     reasons: list[str]
     version: str | None
     seconds: float
+    finding: str | None = None
+    judging: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -83,6 +88,7 @@ def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Out
         if verdict.promote:
             registry.promote(model, version.version)
         reasons, label = verdict.reasons, verdict.label
+        registry.publish(version, version_page(MODELS[model], version.version, comparison, verdict, champion_before))
         registry.tag(version, {"verdict": label, "reasons": "; ".join(reasons), JUDGED: "true"})
     serving = registry.at(model, CHAMPION)
     champion = verdict.champion
@@ -90,7 +96,8 @@ def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Out
         champion = verdict.challenger  # an earlier run promoted it
     return Outcome(
         model=model, metric=verdict.metric, champion=champion, challenger=verdict.challenger, verdict=label,
-        reasons=reasons, version=serving.version if serving else None, seconds=round(seconds, 1),
+        reasons=reasons, version=serving.version if serving else None, seconds=round(seconds, 1), finding=verdict.finding,
+        judging=comparison["judging"],
     )  # fmt: skip
 
 
@@ -268,10 +275,8 @@ def _check_copy(workspace: Workspace, registry: Registry, version: ModelVersion,
             ) from error
         reported = read_error(error_file)
     if isinstance(reported, WrongAnswerError):
-        return Verdict(
-            promote=False, metric=verdict.metric, challenger=verdict.challenger, champion=verdict.champion,
-            reasons=[f"the registered copy fails its smoke test: {reported.message}"],
-        )  # fmt: skip
+        reasons = [f"the registered copy fails its smoke test: {reported.message}"]
+        return replace(verdict, promote=False, reasons=reasons)
     if reported is not None:
         kind = StageInterruptedError if reported.transient else StageError
         raise kind(f"{label} could not be carried out: {reported.message}", hint=reported.hint)

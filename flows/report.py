@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from aura.artifact import write_json, write_text
+from flows.gate import interval
 from flows.promotion import Outcome
 from flows.stages import StageResult
 
@@ -29,6 +30,7 @@ class NightReport:
         index: what `metrics/index.json` says; empty when the index stage failed.
         bentos: service to tag of the Bento that answered.
         links: name to where a person finds it.
+        removed: what the retention removed, one line per kind.
         problems: step to what went wrong.
     """
 
@@ -43,6 +45,7 @@ class NightReport:
     snapshot: str
     git_commit: str
     links: dict[str, str]
+    removed: Sequence[str] = ()
     pictures: Sequence[Path] = ()
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -72,6 +75,35 @@ def _index_line(index: dict[str, Any]) -> str:
     return f"release {index['version'] or '-'}, {index['verdict']}; {metrics}"
 
 
+def _judging_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    """The differences that the verdicts rest on: whole half first, then the controls, then the slices."""
+    rows = []
+    for outcome in outcomes:
+        judging = outcome.judging
+        for beside, differences in {"champion": judging.get("champion"), **judging.get("controls", {})}.items():
+            for name, difference in (differences or {}).items():
+                cases = judging["sizes"].get(name, judging["cases"])
+                unit = "" if name in judging["sizes"] else f" {judging['unit']}"
+                rows.append(
+                    f"| {outcome.model} | {name} | {beside} | {interval(difference)} | {difference['finding']} "
+                    f"| {_number(difference['detectable'])} | {cases}{unit} |"
+                )
+    if not rows:
+        return []
+    return [
+        "## Judging",
+        "",
+        "Challenger less champion, and less each control that needs no training, on the half of the test split that the figures "
+        "above do not come from: paired bootstrap, 95 % interval. A true gain of the size in the sixth column is found four "
+        "times in five.",
+        "",
+        "| model | metric | beside | difference | finding | detectable | cases |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
 def to_markdown(report: NightReport, folder: Path) -> str:
     """Report as Markdown; picture links are relative to `folder`."""
     lines = [f"# Night of {report.title}", ""]
@@ -96,12 +128,15 @@ def to_markdown(report: NightReport, folder: Path) -> str:
         for outcome in report.outcomes
     ]
     lines += ["", *(f"- {outcome.model}: {'; '.join(outcome.reasons)}" for outcome in report.outcomes), ""]
+    lines += _judging_lines(report.outcomes)
     lines += ["## Index", "", _index_line(report.index), "", "## Bentos", ""]
     lines += [f"- {service}: `{tag}`, answered" for service, tag in report.bentos.items()] or ["none built"]
     lines += ["", "## Stages", "", "| stage | seconds | |", "|---|---|---|"]
     lines += [
         f"| {stage.stage} | {stage.seconds:.0f} | {'' if stage.ran else 'nothing to do'} |" for stage in report.stages
     ]
+    if report.removed:
+        lines += ["", "## Removed", "", *(f"- {line}" for line in report.removed)]
     lines += ["", "## Where to look", "", *(f"- {name}: {target}" for name, target in report.links.items())]
     if report.pictures:
         lines += ["", "## Pictures", ""]
@@ -124,6 +159,7 @@ def to_json(report: NightReport) -> dict[str, Any]:
         "stages": [stage.as_dict() for stage in report.stages],
         "index": report.index,
         "bentos": report.bentos,
+        "removed": list(report.removed),
         "problems": report.problems,
     }
 

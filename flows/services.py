@@ -21,7 +21,6 @@ class Service:
         service_class: name of its BentoML service class.
         default_port: port unless `serving.ports` sets another.
         models: champions that it answers from.
-        index, catalog: whether it reads the LanceDB index, the catalog's images.
         smoke_test: tests the service at a URL; see `flows.service_smoke_test`.
     """
 
@@ -29,8 +28,6 @@ class Service:
     service_class: str
     default_port: int
     models: tuple[str, ...]
-    index: bool
-    catalog: bool
     smoke_test: Callable[[str], str]
 
     @property
@@ -64,15 +61,15 @@ SERVICES: dict[str, Service] = {
     for service in (
         Service(
             name="visual_analysis", service_class="VisualAnalysis", default_port=8000,
-            models=("detection",), index=True, catalog=False, smoke_test=service_smoke_test.visual_analysis,
+            models=("detection",), smoke_test=service_smoke_test.visual_analysis,
         ),
         Service(
             name="outfit_recommendation", service_class="OutfitRecommendation", default_port=8001,
-            models=("outfits",), index=False, catalog=True, smoke_test=service_smoke_test.outfit_recommendation,
+            models=("outfits",), smoke_test=service_smoke_test.outfit_recommendation,
         ),
         Service(
             name="conversational_ai", service_class="ConversationalAI", default_port=8003,
-            models=("chat",), index=True, catalog=False, smoke_test=service_smoke_test.conversational_ai,
+            models=("chat",), smoke_test=service_smoke_test.conversational_ai,
         ),
     )
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,15 +58,20 @@ def record(workspace: Workspace, tag: str) -> str:
 
 def nights(workspace: Workspace) -> list[Night]:
     """Recorded nights, newest first."""
-    if not (workspace.folder / ".git").is_dir():
-        return []
     found = []
-    for tag in reversed(workspace.git("tag", "--list", "night-*", "--sort=refname").split()):
+    for tag in tags(workspace):
         lock = yaml.safe_load(workspace.git("show", f"{tag}:dvc.lock"))
         outs = lock["stages"].get("prepare", {}).get("outs", [])
         when = workspace.git("log", "-1", "--format=%cI", tag).strip()
         found.append(Night(tag=tag, recorded=when, data={Path(out["path"]).name: out["md5"][:8] for out in outs}))
     return found
+
+
+def tags(workspace: Workspace) -> list[str]:
+    """Tags of the recorded nights, newest first."""
+    if not (workspace.folder / ".git").is_dir():
+        return []
+    return workspace.git("tag", "--list", "night-*", "--sort=-refname").split()
 
 
 def restore(workspace: Workspace, tag: str, target: Path) -> Path:
@@ -76,7 +82,10 @@ def restore(workspace: Workspace, tag: str, target: Path) -> Path:
     """
     known = [night.tag for night in nights(workspace)]
     if tag not in known:
-        raise DataError(f"no night {tag!r}; recorded: {', '.join(known[:10]) or 'none'}", hint="see `aura data nights`")
+        raise DataError(
+            f"no night {tag!r}; recorded: {', '.join(known[:10]) or 'none'}",
+            hint="see `aura data nights`; night.keep_nights says how many stay",
+        )
     if target.exists():
         raise DataError(f"{target} exists already", hint="name a folder that does not exist yet")
     with scratch_folder(target.resolve().parent, ".restore-") as scratch:
@@ -113,3 +122,30 @@ def _pull(workspace: Workspace, clone: Path) -> None:
             return
     told = ", ".join(file.path for file in wrong[:5])
     raise DataError(f"{len(wrong)} of its files are not what was recorded: {told}")
+
+
+def forget(workspace: Workspace, forgotten: Sequence[str]) -> None:
+    """Take nights out of the list of those that can be restored; `collect_garbage` frees their space."""
+    if forgotten:
+        workspace.git("tag", "--delete", *forgotten)
+
+
+def collect_garbage(workspace: Workspace) -> None:
+    """Remove data and models that no recorded night, branch or experiment of any profile needs.
+
+    With the remote of this home, which lies on the same disk, the cache shrinks to what the working copies hold now. A remote
+    that somebody configured may have other users: nothing is removed there, and the cache keeps the recorded nights.
+    """
+    others = [
+        str(config.parent.parent)
+        for config in sorted(workspace.folder.parent.glob("*/.dvc/config"))
+        if config.parent.parent != workspace.folder
+    ]
+    options = ["--workspace", "--all-branches", "--all-experiments", "--force", "--quiet"]
+    options += ["--projects", *others] if others else []
+    if workspace.profile.night.remote:
+        workspace.dvc("gc", "--all-tags", *options)
+        return
+    workspace.dvc("gc", "--all-tags", "--cloud", *options)
+    workspace.dvc("push", "--quiet", "--all-tags")  # what the cache alone has must not be lost
+    workspace.dvc("gc", *options)

@@ -30,7 +30,7 @@ from flows.profile import Profile
 from flows.run_lock import HOLDER, LOCK, RunLock
 
 # Written by every run, useless to later runs.
-_GITIGNORE = f"/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/{LOCK}\n/{HOLDER}\n"
+_GITIGNORE = f"/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/{LOCK}\n/{HOLDER}\n/.removing.json\n"
 
 _DVC_CONFIG = "[core]\n    remote = store\n    analytics = false\n    check_update = false\n"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aura.tracking import Tracker
+from training.paired import JudgedCases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +35,25 @@ class TrainContext:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Metrics of one artifact on one test split.
+    """One artifact on one test split: half of it is reported, the other half judges.
 
     Attributes:
-        metrics: name to value over the whole split.
-        slices: for example `{"category": {"shoes": 0.4}}`: the gate's metric per part of the split.
-        slice_sizes: test cases per slice, so that the gate can skip small slices; empty: all are large.
+        metrics: name to value over the reported half.
+        slices: for example `{"category": {"shoes": 0.4}}`: the main metric per part of the reported half.
+        slice_sizes: test cases per slice.
         n: test cases behind the metrics (images, questions, conversations).
+        judged: the artifact on the judging half; the gate reads nothing else.
+        controls: what needs no training of this kind (counting, the untrained base) on the judging half, by name. A model
+            that is no better than each of them is not worth serving.
     """
 
     metrics: dict[str, float]
     slices: dict[str, dict[str, float]] = field(default_factory=dict)
     slice_sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     n: int
+    judged: JudgedCases
+    controls: Mapping[str, JudgedCases] = field(default_factory=dict)
+
+    def reported(self) -> dict[str, Any]:
+        """What is written of the reported half."""
+        return {"metrics": self.metrics, "slices": self.slices, "slice_sizes": self.slice_sizes, "n": self.n}

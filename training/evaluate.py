@@ -1,7 +1,8 @@
-"""Champion and challenger on the same test split in the same process: the body of the `evaluate` stages.
+"""Champion, challenger and controls on the same test split in the same process: the body of the `evaluate` stages.
 
-Writes one JSON file with the metrics of both. The verdict is not taken here (see `flows.gate`): metrics are facts about
-the data and the models, a verdict follows a rule that an operator may change.
+Writes one JSON file with the metrics of both models on the reported half, and how the challenger differs from the champion and
+from each control on the judging half. The verdict is not taken here (see `flows.gate`): these are facts about the data and the
+models, a verdict follows a rule that an operator may change.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +20,59 @@ from aura.errors import AuraError
 from aura.settings import add_settings_options, chosen_settings
 from aura.supervision import die_with_parent
 from training.models import MODELS
+from training.paired import JudgedCases, differences, finite
 from training.spec import ModelSpec
 
 
 def compare(
     spec: ModelSpec, settings: Any, *, challenger: Path, champion: Path | None, data: Path, seed: int
 ) -> dict[str, Any]:
-    """Metrics of the challenger and, when there is one that this code can still load, of the champion.
+    """The challenger beside the controls and, when there is one that this code can still load, beside the champion.
 
     A champion that cannot answer on this data any more (older format, other categories) must not keep every challenger out
     for good; `champion_problem` says what is wrong with it.
     """
     began = time.monotonic()
+    new = spec.evaluate(challenger, data, settings, seed)
     comparison: dict[str, Any] = {
         "model": spec.name,
         "candidate_id": read_json(challenger / "lineage.json", "the challenger's lineage")["candidate_id"],
-        "challenger": asdict(spec.evaluate(challenger, data, settings, seed)),
+        "challenger": new.reported(),
         "champion": None,
         "champion_candidate_id": None,
+        "judging": judging(new.judged, None, new.controls, seed),
     }
     if champion is not None:
         try:
             lineage = read_json(champion / "lineage.json", "the champion's lineage")
             comparison["champion_candidate_id"] = lineage["candidate_id"]
-            comparison["champion"] = asdict(spec.evaluate(champion, data, settings, seed))
+            old = spec.evaluate(champion, data, settings, seed)
+            comparison["champion"] = old.reported()
+            comparison["judging"] = judging(new.judged, old.judged, new.controls, seed)
         except AuraError as error:
             if error.transient:  # it says nothing of the champion, and must not spare the challenger the comparison
                 raise
             comparison["champion_problem"] = error.message
             print(f"warning: the champion cannot be evaluated: {error}", file=sys.stderr)
     return comparison | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def judging(
+    new: JudgedCases, old: JudgedCases | None, controls: Mapping[str, JudgedCases], seed: int
+) -> dict[str, Any]:
+    """What the gate reads: the challenger on the judging half, and how it differs from the champion and from each control."""
+
+    def beside(other: JudgedCases) -> dict[str, Any]:
+        return {name: difference.as_dict() for name, difference in differences(new, other, seed).items()}
+
+    return {
+        "unit": new.unit,
+        "cases": len(new.cases),
+        "sizes": dict(new.sizes),
+        "challenger": {name: finite(value) for name, value in new.values.items()},
+        "champion": beside(old) if old else None,
+        "controls": {name: beside(control) for name, control in controls.items()},
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ so its module imports nothing heavy: training and evaluation are imported by the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,21 @@ from training.settings import RunSettings, TrainerSettings
 
 
 class GateRule(Section):
-    """When a challenger of one model is good enough. For every metric named here, higher is better."""
+    """When a challenger of one model takes the champion's place. For every metric named here, higher is better."""
 
     metric: str
-    floor: float = 0.0
-    """Smallest value of `metric` that may serve at all: what is worth serving depends on the data, so a profile sets it."""
-    min_gain: float = Field(default=0.01, ge=0)
-    """Gain over the champion, relative to the champion's value, below which the champion stays."""
-    max_slice_drop: float = Field(default=0.3, gt=0)
-    """Largest absolute fall of the metric in one slice (category, photo type)."""
-    min_slice_size: int = Field(default=20, ge=1)
-    """Test cases below which a slice is not compared: chance decides a slice of six boxes."""
     compare: str = ""
     """Metric that challenger and champion are compared by, when it is not `metric`."""
+    beat_controls: bool = True
+    """Whether a model must be better, by more than chance, than every control that needs no training."""
+    floor: float | None = None
+    """Value of `metric` below which nothing serves, whatever the controls reach."""
+    min_gain: float = Field(default=0.01, ge=0)
+    """Gain over the champion, relative to the champion's value, that is not worth a change, however certain it is."""
+    max_slice_drop: float = Field(default=0.3, gt=0)
+    """Largest absolute fall of the metric in one slice (category, topic)."""
+    min_slice_size: int = Field(default=20, ge=1)
+    """Test cases below which a slice has no vote: chance decides a slice of six boxes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,8 @@ class ModelSpec:
         data_folders: folders below the prepared data that training and evaluation read.
         train: trains into `TrainContext.out_dir` and returns validation metrics.
         evaluate: (artifact directory, prepared data, settings, seed) -> metrics on the test split.
+        metrics: each metric of `evaluate` to what it says, with its range or unit and which way is better.
+        slice_metric: the metric whose values `Evaluation.slices` holds.
         gate: the gate's rule, whose floor a profile sets.
         smoke_test: fixed inputs that every copy of an artifact must answer as the trained model did.
     """
@@ -56,6 +60,8 @@ class ModelSpec:
     evaluate: Callable[[Path, Path, Any, int], Evaluation]
     gate: type[GateRule]
     smoke_test: SmokeTest
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    slice_metric: str = ""
 
     @property
     def entries(self) -> tuple[str, ...]:

@@ -58,6 +58,15 @@ class GenerateRequest(RunnerRequest):
     """Seconds of generation, without the wait before it; the answer is cut there."""
 
 
+class Started(Message):
+    """The first event of an answer: its prompt is built, which has limits of its own."""
+
+    sources: list[Passage]
+    """Passages of the request of which the prompt holds at least a part."""
+    dropped_messages: int
+    """Earlier messages that the prompt had no room for."""
+
+
 class Token(Message):
     """The next piece of an answer's text."""
 
@@ -87,9 +96,11 @@ class RunnerStatus(Status):
     """The runner can answer."""
 
     index_version: str
+    question_tokens: int
+    """Most tokens of a question; a longer one is refused."""
 
 
-AnswerEvent = Token | Finished | Failure
+AnswerEvent = Started | Token | Finished | Failure
 _EVENT: TypeAdapter[AnswerEvent] = TypeAdapter(AnswerEvent)
 
 

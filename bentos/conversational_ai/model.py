@@ -20,6 +20,7 @@ from bentos.conversational_ai.messages import (
     Passage,
     RetrieveRequest,
     RunnerStatus,
+    Started,
     Stopped,
     StopRequest,
     Token,
@@ -66,7 +67,8 @@ class ChatRunner:
     async def status(self) -> RunnerStatus:
         """Async, so that it does not wait for a search."""
         return RunnerStatus(
-            model=self._version, index_version=self._index.version, degraded=self._index.degraded
+            model=self._version, index_version=self._index.version, degraded=self._index.degraded,
+            question_tokens=self._model.question_tokens,
         )  # fmt: skip
 
     @bentoml.api
@@ -76,22 +78,22 @@ class ChatRunner:
 
     @bentoml.api
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
-        """Events: tokens as they are generated, then `Finished`; or a single failure.
+        """Events: `Started`, tokens as they are generated, `Finished`; or a failure that ends them.
 
-        Generation ends early when `stop` names the same answer.
+        What cannot be answered fails before it waits for its turn. Generation ends early when `stop` names the same answer.
         """
         correlation_id.set(request.request_id)
         self._wanted.add(request.answer_id)
         try:
+            pieces = self._model.stream(
+                [message.model_dump() for message in request.messages],
+                passages=[passage_text(passage.title, passage.heading, passage.text) for passage in request.passages],
+                max_new_tokens=request.max_new_tokens,
+            )
+            sources = request.passages[: pieces.used_passages]
+            yield event_line(Started(sources=sources, dropped_messages=pieces.dropped_messages))
             async with self._lock.held(RUNNER_SECONDS - _MARGIN_SECONDS - request.timeout_seconds):
                 deadline = time.monotonic() + request.timeout_seconds
-                pieces = self._model.stream(
-                    [message.model_dump() for message in request.messages],
-                    passages=[
-                        passage_text(passage.title, passage.heading, passage.text) for passage in request.passages
-                    ],
-                    max_new_tokens=request.max_new_tokens,
-                )
                 cut = self._cut(request.answer_id, deadline)
                 try:
                     while not cut and (piece := await asyncio.to_thread(next, pieces, _END)) is not _END:

@@ -4,43 +4,56 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from bentos.conversational_ai.messages import ChatMessage, Passage
 from bentos.serving import health
 from bentos.serving.messages import ModelVersion
+from bentos.serving.request_body import RequestBody, Text
 from inference.chat.passages import DEFAULT_PASSAGES
 
-MAX_MESSAGE_CHARS = 4000
+MAX_QUESTION_CHARS = 4000
+MAX_ANSWER_TOKENS = 1024
+MAX_ANSWER_CHARS = 20 * MAX_ANSWER_TOKENS
+"""An answer may be sent back as it came, and tokens have about 4 characters."""
 MAX_QUERY_CHARS = 2000
 """`inference.retrieval` refuses more; it is not imported here, as the service needs no index."""
 
 
-class Message(BaseModel):
+_QUESTION = (
+    f"at most {MAX_QUESTION_CHARS} characters, and at most as many tokens as `question_tokens` of `health` says "
+    "(a token has about four characters of English)"
+)
+
+
+class Message(RequestBody):
     """One message of a conversation."""
 
-    model_config = ConfigDict(extra="forbid")
-
     role: Literal["user", "assistant"]
-    content: str = Field(max_length=MAX_MESSAGE_CHARS, description="only the assistant's may be empty: it said nothing")
+    content: Text = Field(
+        max_length=MAX_ANSWER_CHARS,
+        description=f"a user's: {_QUESTION}. Only the assistant's may be empty: it said nothing",
+    )
 
     @model_validator(mode="after")
-    def _a_question_is_not_blank(self) -> Self:
-        if self.role == "user" and not self.content.strip():
+    def _a_question_has_some_words(self) -> Self:
+        if self.role == "user" and not self.content:
             raise ValueError("a message of the user must not be empty")
+        if self.role == "user" and len(self.content) > MAX_QUESTION_CHARS:
+            raise ValueError(
+                f"a message of the user has {len(self.content)} characters; at most {MAX_QUESTION_CHARS} are allowed"
+            )
         return self
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(RequestBody):
     """A conversation that ends with the user's question; clients may echo answers as they got them."""
-
-    model_config = ConfigDict(extra="forbid")
 
     messages: list[Message] = Field(min_length=1, max_length=40)
     passages: int = Field(
         default=DEFAULT_PASSAGES, ge=0, le=5, description="knowledge passages that the answer may use"
     )
-    max_new_tokens: int | None = Field(default=None, ge=1, le=1024)
+    max_new_tokens: int | None = Field(default=None, ge=1, le=MAX_ANSWER_TOKENS)
 
     @model_validator(mode="after")
     def _ends_with_a_question(self) -> Self:
@@ -52,7 +65,7 @@ class ChatRequest(BaseModel):
         """The messages for the model; an empty answer is left out together with its question."""
         kept: list[ChatMessage] = []
         for message in self.messages:
-            if message.content.strip():
+            if message.content:
                 kept.append(ChatMessage(role=message.role, content=message.content))
             elif kept and kept[-1].role == "user":
                 kept.pop()
@@ -70,17 +83,18 @@ class ChatAnswer(BaseModel):
     """An answer and what it is grounded in."""
 
     message: AssistantMessage
-    sources: list[Passage]
+    sources: list[Passage] = Field(description="passages that the model had before it, whole or in part; best first")
+    dropped_messages: int = Field(
+        description="earlier messages that the model did not have: its prompt had no room for them"
+    )
     finish_reason: str = Field(description="stop: the answer is complete; length or deadline: it was cut")
     model: ModelVersion
 
 
-class RagRequest(BaseModel):
+class RagRequest(RequestBody):
     """A question to the knowledge base alone."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    query: str = Field(min_length=1, max_length=MAX_QUERY_CHARS)
+    query: Text = Field(max_length=MAX_QUERY_CHARS)
     k: int = Field(default=5, ge=1, le=20)
 
 
@@ -91,15 +105,13 @@ class RagAnswer(BaseModel):
     index_version: str
 
 
-class SocketRequest(BaseModel):
+class SocketRequest(RequestBody):
     """A frame from the client: the next question.
 
     The connection remembers the conversation, without questions that got an empty answer.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    content: str = Field(min_length=1, max_length=MAX_MESSAGE_CHARS)
+    content: Text = Field(min_length=1, max_length=MAX_QUESTION_CHARS, description=_QUESTION)
     passages: int = Field(default=DEFAULT_PASSAGES, ge=0, le=5)
 
 
@@ -107,3 +119,4 @@ class Health(health.Health):
     """The service can answer; from which versions, and what it answers without."""
 
     index_version: str
+    question_tokens: int = Field(description="most tokens of a question; a longer one is refused")

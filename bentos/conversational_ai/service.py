@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from aura.errors import AuraError, BusyError, InvalidRequestError
 from bentos.conversational_ai.limits import ConcurrencyLimit
-from bentos.conversational_ai.messages import ChatMessage, Finished, Passage, RetrieveRequest, Runner, Token
+from bentos.conversational_ai.messages import ChatMessage, Finished, RetrieveRequest, Runner, Started, Token
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
 from bentos.conversational_ai.schemas import (
     AssistantMessage,
@@ -28,16 +28,19 @@ from bentos.conversational_ai.schemas import (
     SocketRequest,
 )
 from bentos.conversational_ai.stream import find_passages, generated
-from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
+from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.disconnect import while_connected
-from bentos.serving.errors import NotReadyBody, error_detail, raise_failure
+from bentos.serving.docs_page import root_page
+from bentos.serving.error_text import bounded, validation_text
+from bentos.serving.errors import BodyTooLargeError, NotReadyBody, error_detail, raise_failure
 from bentos.serving.health import Readiness
 from bentos.serving.metrics import metrics_app
 from bentos.serving.process import HttpPart, start_process
 from bentos.serving.request_log import logger
 
+PATH = "/api/v1/conversational-ai"
 app = make_app("Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.")
 
 _REMEMBERED_MESSAGES = 21
@@ -46,8 +49,9 @@ _GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
 
 
 @bentoml.service(name="conversational_ai", **service_options(RUNNER_SECONDS))
-@bentoml.asgi_app(app, path="/api/v1/conversational-ai")
+@bentoml.asgi_app(app, path=PATH)
 @bentoml.asgi_app(metrics_app, path="/")
+@bentoml.asgi_app(root_page(PATH), path="/")
 class ConversationalAI(HttpPart):
     """Endpoints under `/api/v1/conversational-ai`."""
 
@@ -59,19 +63,19 @@ class ConversationalAI(HttpPart):
         self._runner: Runner = runner or self.runner.to_async
         self._readiness = Readiness(lambda: self._runner.status())
         serving = self._assets.serving
-        apply_limits(app, serving)
+        apply_settings(app, serving)
         self._conversations = ConcurrencyLimit(serving.max_conversations, "conversations are open")
         self._answers = ConcurrencyLimit(serving.max_waiting_answers, "answers are being generated or wait")
 
     @app.post("/chat")
     async def chat(self, request: ChatRequest, connection: Request) -> ChatAnswer:
-        """One answer, with the passages that it may have used; stopped when the caller disconnects."""
+        """One answer, with the passages that the model had before it; stopped when the caller disconnects."""
         return await while_connected(connection, self._whole_answer(request))
 
     @app.post("/rag/query")
     async def rag_query(self, request: RagRequest) -> RagAnswer:
         """Passages of the knowledge base for a question, best first."""
-        if not request.query.strip():
+        if not request.query:
             raise InvalidRequestError("query is blank", hint="ask a question in words")
         found = raise_failure(await self._runner.retrieve(request=RetrieveRequest(query=request.query, k=request.k)))
         return RagAnswer(passages=found.passages, index_version=found.index_version)
@@ -82,7 +86,7 @@ class ConversationalAI(HttpPart):
         status = await self._readiness.status()
         return Health(
             profile=self._assets.profile, model=status.model, reasons=status.degraded,
-            index_version=status.index_version,
+            index_version=status.index_version, question_tokens=status.question_tokens,
         )  # fmt: skip
 
     @app.websocket("/ws/chat")
@@ -107,10 +111,9 @@ class ConversationalAI(HttpPart):
                 await websocket.close(_GOING_AWAY, "idle")
                 return
             try:
-                question = SocketRequest.model_validate_json(frame)
-            except ValidationError as error:
-                refusal = InvalidRequestError(_problems(error), hint='send {"content": "your question"}')
-                await _send_error(websocket, refusal)
+                question = _question(frame, self._assets.serving.max_json_bytes)
+            except (InvalidRequestError, BodyTooLargeError) as error:
+                await _send_error(websocket, error)
                 continue
             messages = [*messages, ChatMessage(role="user", content=question.content)][-_REMEMBERED_MESSAGES:]
             try:
@@ -119,7 +122,7 @@ class ConversationalAI(HttpPart):
                 raise
             except Exception as error:  # a failed answer must not end the conversation; the frame carries the error
                 if isinstance(error, AuraError):
-                    logger.info("no answer: %s", error.message)
+                    logger.info("no answer: %s", bounded(error.message))
                 else:
                     logger.exception("an answer failed")
                 answer = ""
@@ -130,8 +133,8 @@ class ConversationalAI(HttpPart):
                 messages.pop()
 
     async def _whole_answer(self, request: ChatRequest) -> ChatAnswer:
-        passages: list[Passage] = []
         text = ""
+        started: Started | None = None
         finished: Finished | None = None
         answer = self._answer(request.conversation(), request.passages, request.max_new_tokens)
         async with aclosing(answer) as events:
@@ -141,11 +144,12 @@ class ConversationalAI(HttpPart):
                 elif isinstance(event, Finished):
                     finished = event
                 else:
-                    passages = event
+                    started = event
+        assert started is not None, "an answer begins with Started or an error"
         assert finished is not None, "an answer ends with Finished or an error"
         return ChatAnswer(
-            message=AssistantMessage(content=text.strip()), sources=passages, finish_reason=finished.finish_reason,
-            model=finished.model,
+            message=AssistantMessage(content=text.strip()), sources=started.sources,
+            dropped_messages=started.dropped_messages, finish_reason=finished.finish_reason, model=finished.model,
         )  # fmt: skip
 
     async def _stream(self, websocket: WebSocket, messages: Sequence[ChatMessage], passages: int) -> str:
@@ -160,9 +164,7 @@ class ConversationalAI(HttpPart):
                 elif isinstance(event, Finished):
                     finished = event  # sent when the slot of this answer is free again
                 else:
-                    await websocket.send_json(
-                        {"type": "sources", "sources": [passage.model_dump() for passage in event]}
-                    )
+                    await websocket.send_json({"type": "sources", **event.model_dump()})
         assert finished is not None, "an answer ends with Finished or an error"
         await websocket.send_json(
             {"type": "done", "finish_reason": finished.finish_reason, "model": finished.model.model_dump()}
@@ -171,8 +173,8 @@ class ConversationalAI(HttpPart):
 
     async def _answer(
         self, messages: Sequence[ChatMessage], passages: int, max_new_tokens: int | None
-    ) -> AsyncGenerator[list[Passage] | Token | Finished, None]:
-        """The passages, then the events of `generated`.
+    ) -> AsyncGenerator[Started | Token | Finished, None]:
+        """Events of `generated`, from the passages that are found for the question.
 
         Raises:
             BusyError: too many answers wait already.
@@ -180,7 +182,6 @@ class ConversationalAI(HttpPart):
         serving = self._assets.serving
         with self._answers.slot():
             found = await find_passages(self._runner, messages, passages)
-            yield found
             limit = max_new_tokens or serving.max_new_tokens
             answer = generated(self._runner, messages, found, limit, serving.chat_timeout_seconds)
             async with aclosing(answer) as events:
@@ -196,10 +197,20 @@ async def _text_frame(websocket: WebSocket) -> str:
     return message.get("text") or ""
 
 
-def _problems(error: ValidationError) -> str:
-    return "; ".join(
-        f"{problem['loc'][0] if problem['loc'] else 'frame'}: {problem['msg']}" for problem in error.errors()
-    )
+def _question(frame: str, limit_bytes: int) -> SocketRequest:
+    """The question in a frame.
+
+    Raises:
+        BodyTooLargeError: the frame is longer than a request may be.
+        InvalidRequestError: it holds no question.
+    """
+    if len(frame) > limit_bytes:
+        raise BodyTooLargeError(limit_bytes, str(len(frame)))
+    try:
+        return SocketRequest.model_validate_json(frame)
+    except ValidationError as error:
+        problems = validation_text(error.errors(include_url=False, include_input=False), "frame")
+        raise InvalidRequestError(problems, hint='send {"content": "your question"}') from None
 
 
 async def _send_error(websocket: WebSocket, error: Exception) -> None:

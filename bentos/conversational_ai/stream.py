@@ -18,6 +18,7 @@ from bentos.conversational_ai.messages import (
     Passage,
     RetrieveRequest,
     Runner,
+    Started,
     StopRequest,
     Token,
     read_event,
@@ -48,8 +49,8 @@ async def generated(
     passages: Sequence[Passage],
     max_new_tokens: int,
     timeout_seconds: float,
-) -> AsyncGenerator[Token | Finished, None]:
-    """Tokens as they are generated, then `Finished`. Close the generator to end the answer early.
+) -> AsyncGenerator[Started | Token | Finished, None]:
+    """`Started`, tokens as they are generated, `Finished`. Close the generator to end the answer early.
 
     Raises:
         AuraError: what the runner answers, or ServiceError when the answer broke off.
@@ -62,7 +63,7 @@ async def generated(
     try:
         async with aclosing(_events(runner, request)) as events:
             async for event in events:
-                ended = ended or not isinstance(event, Token)
+                ended = ended or isinstance(event, Finished | Failure)
                 if isinstance(event, Failure):
                     raise event.error()
                 yield event

@@ -72,6 +72,8 @@ class RunnerStatus(Status):
     """The runner can answer."""
 
     catalog_items: int
+    index_version: str
+    """Release of the index that is recommended from; empty while there is none."""
 
 
 class Runner(Protocol):

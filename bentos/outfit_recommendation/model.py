@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import bentoml
 
 from aura.artifact import content_hash
-from aura.errors import InvalidRequestError
 from aura.taxonomy import Category
+from bentos.outfit_recommendation.catalog import ServedCatalog
 from bentos.outfit_recommendation.messages import (
     CompleteOutfit,
     Completions,
@@ -28,6 +28,7 @@ from bentos.serving.process import start_process
 from inference.outfits.missing_categories import missing_categories
 
 if TYPE_CHECKING:  # the service never needs torch
+    from inference.outfits.catalog_search import CatalogSearch
     from inference.outfits.items import Item
     from inference.outfits.model import OutfitModel
 
@@ -52,12 +53,18 @@ class OutfitRunner:
         champion = assets.champion("outfits")
         self._version = champion.version
         self._model = load_model(champion.folder, assets.serving.device)
-        self._catalog = CatalogSearch(assets.catalog(), self._model, content_hash(champion.folder))
+        model_hash = content_hash(champion.folder)
+        self._catalog = ServedCatalog(
+            assets, lambda catalog, before: CatalogSearch(catalog, self._model, model_hash, before)
+        )
 
     @bentoml.api
     async def status(self) -> RunnerStatus:
         """Async, so that it does not wait for the model."""
-        return RunnerStatus(model=self._version, catalog_items=len(self._catalog))
+        catalog = self._catalog
+        return RunnerStatus(
+            model=self._version, degraded=catalog.degraded, catalog_items=len(catalog), index_version=catalog.version
+        )
 
     @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
     def evaluate(self, outfits: list[JudgeOutfit]) -> list[Judgement | Failure]:
@@ -84,13 +91,15 @@ class OutfitRunner:
     def _completions(self, request: CompleteOutfit) -> Completions:
         outfit = self._items(request.items)
         targets = request.targets or missing_categories({item.category for item in outfit})
+        catalog = self._catalog.search()
         return Completions(
-            targets={category: self._best(outfit, category, request.k) for category in targets}, model=self._version
+            targets={category: self._best(catalog, outfit, category, request.k) for category in targets},
+            model=self._version,
         )
 
-    def _best(self, outfit: list[Item], category: Category, k: int) -> list[RecommendedItem]:
+    def _best(self, catalog: CatalogSearch, outfit: list[Item], category: Category, k: int) -> list[RecommendedItem]:
         worn = [item.item_id for item in outfit]
-        hits = self._catalog.nearest(self._model.query(outfit, category), category, k, without=worn)
+        hits = catalog.nearest(self._model.query(outfit, category), category, k, without=worn)
         scores = self._model.score([[*outfit, item] for item, _ in hits]) if hits else []
         return [
             RecommendedItem(
@@ -107,11 +116,6 @@ class OutfitRunner:
         from inference.outfits.items import Item
 
         if garment.item_id is not None:
-            if garment.item_id not in self._catalog:
-                raise InvalidRequestError(
-                    f"the catalog has no item {garment.item_id!r}",
-                    hint="send the garment itself: category with a title, an image_base64 or both",
-                )
             return self._catalog.item(garment.item_id)
         if garment.category is None:
             raise ValueError("a garment has neither an item_id nor a category")

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import ItemShare, RecommendedItem
 from bentos.serving import health
 from bentos.serving.messages import ModelVersion
+from bentos.serving.request_body import RequestBody, Text
 
 MAX_ITEMS = 12
 """Largest outfit that the model scores."""
 
 
-class OutfitItem(BaseModel):
+class OutfitItem(RequestBody):
     """A garment: one of the catalog by `item_id`, or the caller's own by category with a title, an image or both."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    item_id: str | None = None
+    item_id: Annotated[Text, Field(max_length=200)] | None = None
     category: Category | None = None
-    title: str = Field(default="", max_length=300)
+    title: Text = Field(default="", max_length=300)
     image_base64: str | None = Field(
         default=None, description="a picture of the garment alone, as the base64 of its file"
     )
@@ -34,10 +33,8 @@ class OutfitItem(BaseModel):
         return self
 
 
-class RecommendRequest(BaseModel):
+class RecommendRequest(RequestBody):
     """What the caller wears, and what is wanted."""
-
-    model_config = ConfigDict(extra="forbid")
 
     items: list[OutfitItem] = Field(min_length=1, max_length=MAX_ITEMS - 1)
     targets: list[Category] = Field(
@@ -46,10 +43,8 @@ class RecommendRequest(BaseModel):
     k: int = Field(default=5, ge=1, le=50, description="items per category")
 
 
-class EvaluateRequest(BaseModel):
+class EvaluateRequest(RequestBody):
     """An outfit to judge."""
-
-    model_config = ConfigDict(extra="forbid")
 
     items: list[OutfitItem] = Field(min_length=1, max_length=MAX_ITEMS)
 
@@ -73,3 +68,6 @@ class Health(health.Health):
     """The service can answer; from which versions, and what it answers without."""
 
     catalog_items: int
+    index_version: str = Field(
+        description="release of the index whose items are recommended; empty while there is none"
+    )

@@ -16,21 +16,28 @@ from bentos.outfit_recommendation.schemas import (
     Recommendation,
     RecommendRequest,
 )
-from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
+from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.decoders import ImageDecoder
+from bentos.serving.docs_page import root_page
 from bentos.serving.errors import NotReadyBody, raise_failure
 from bentos.serving.health import Readiness
 from bentos.serving.metrics import metrics_app
 from bentos.serving.process import HttpPart, start_process
 
-app = make_app("Aura outfit recommendation", "Scores outfits and finds what completes them.")
+PATH = "/api/v1/outfit-recommendation"
+app = make_app(
+    "Aura outfit recommendation",
+    "Scores outfits and finds what completes them.",
+    image_paths=("/recommend", "/evaluate"),
+)
 
 
 @bentoml.service(name="outfit_recommendation", **service_options(RUNNER_SECONDS))
-@bentoml.asgi_app(app, path="/api/v1/outfit-recommendation")
+@bentoml.asgi_app(app, path=PATH)
 @bentoml.asgi_app(metrics_app, path="/")
+@bentoml.asgi_app(root_page(PATH), path="/")
 class OutfitRecommendation(HttpPart):
     """Endpoints under `/api/v1/outfit-recommendation`."""
 
@@ -42,7 +49,7 @@ class OutfitRecommendation(HttpPart):
         self._runner: Runner = runner or self.runner.to_async
         self._readiness = Readiness(lambda: self._runner.status())
         self._decoder = ImageDecoder(self._assets.serving)
-        apply_limits(app, self._assets.serving)
+        apply_settings(app, self._assets.serving)
 
     @bentoml.on_shutdown
     def end_decoders(self) -> None:
@@ -70,7 +77,7 @@ class OutfitRecommendation(HttpPart):
         status = await self._readiness.status()
         return Health(
             profile=self._assets.profile, model=status.model, reasons=status.degraded,
-            catalog_items=status.catalog_items,
+            catalog_items=status.catalog_items, index_version=status.index_version,
         )  # fmt: skip
 
 

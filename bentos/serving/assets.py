@@ -1,28 +1,27 @@
-"""What a process answers from: its settings, champions, index and catalog.
+"""What a process answers from: its settings, champions and index, whose release holds the catalog as well.
 
 They come from one of two sources. A Bento has them in `pinned/`, so that a deployment never changes by itself. In a checkout
-they come from the registry's `champion` alias and the profile's folders; the process reads copies in
+they come from the registry's `champion` alias and the profile's index; the process reads copies of the champions in
 `home()/serving/<profile>`, so that a running night does not disturb it.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from aura.artifact import content_hash, read_json, replace_dir
-from aura.errors import AuraError, IndexNotReadyError, RegistryError
+from aura.artifact import read_json
+from aura.errors import AuraError, RegistryError
+from aura.in_use import hold
 from aura.paths import home, profile_paths, repo_root
+from aura.private_home import keep_private
 from aura.settings import read_profile, read_resolved, validate
 from aura.tracking import TrackingSettings
 from bentos.serving.messages import ModelVersion
 from bentos.serving.request_log import logger
 from bentos.serving.settings import ServingSettings
-from inference.retrieval.catalog import CATALOG_FILE
 
 if TYPE_CHECKING:  # a service never needs torch or MLflow
     from aura.registry import ModelVersion as RegisteredVersion
@@ -94,19 +93,14 @@ class Assets(Protocol):
         """
         ...
 
-    def index(self) -> ServedIndex:
+    def index(self, *, searched: bool = True) -> ServedIndex:
         """The served index.
+
+        Args:
+            searched: False: only its catalog is read, so that no embedding model is loaded.
 
         Raises:
             IndexNotReadyError: nothing is served yet.
-        """
-        ...
-
-    def catalog(self) -> Path:
-        """Folder of the catalog, which stays as it is while the process runs.
-
-        Raises:
-            IndexNotReadyError: there is no catalog, or it is being rewritten.
         """
         ...
 
@@ -122,6 +116,7 @@ def open_assets() -> Assets:
     pinned = repo_root() / "pinned"
     if (pinned / "params.yaml").is_file():
         return PinnedAssets(pinned)
+    keep_private()  # the copies below the home folder
     params = os.environ.get("AURA_PARAMS")
     values = read_resolved(Path(params)) if params else read_profile(os.environ.get("AURA_PROFILE", "sample"))
     return RegistryAssets(
@@ -147,11 +142,8 @@ class PinnedAssets:
         version = ModelVersion(name=model, version=versions[model]["version"])
         return Champion(version=version, folder=champions / model)
 
-    def index(self) -> ServedIndex:
-        return _open_index(self._folder / "index", follow=False)
-
-    def catalog(self) -> Path:
-        return self._folder / "catalog"
+    def index(self, *, searched: bool = True) -> ServedIndex:
+        return _open_index(self._folder / "index", follow=False, searched=searched)
 
 
 class RegistryAssets:
@@ -176,51 +168,19 @@ class RegistryAssets:
         version = ModelVersion(name=model, version=registered.version)
         return Champion(version=version, folder=self._fetched(registry, registered))
 
-    def index(self) -> ServedIndex:
-        return _open_index(profile_paths(self.profile).index, follow=True)
-
-    def catalog(self) -> Path:
-        return copied_catalog(profile_paths(self.profile).workspace / "data" / "catalog", self._copies)
+    def index(self, *, searched: bool = True) -> ServedIndex:
+        return _open_index(profile_paths(self.profile).index, follow=True, searched=searched)
 
     def _fetched(self, registry: Registry, version: RegisteredVersion) -> Path:
         """Folder with a whole copy of a version's artifact, named by the candidate: version 1 differs between registries."""
-        return registry.fetch(version, self._copies / version.model / version.tags["candidate_id"][:_HASH_CHARS])
+        folder = self._copies / version.model / version.tags["candidate_id"][:_HASH_CHARS]
+        while not hold(registry.fetch(version, folder)):
+            pass  # a night's end removed it between the two
+        return folder
 
 
-def copied_catalog(source: Path, folder: Path) -> Path:
-    """Folder below `folder` with a copy of the catalog in `source`, named after its content; made if it is not there yet.
+def _open_index(folder: Path, *, follow: bool, searched: bool) -> ServedIndex:
+    from inference.retrieval.search import Index, no_embedder
 
-    Images are opened on request, and DVC removes the pipeline's catalog before the prepare stage runs: a service that read
-    there would fail every night until that stage has ended.
-
-    Raises:
-        IndexNotReadyError: `source` holds no catalog, or changed while it was copied.
-    """
-    if not (source / CATALOG_FILE).is_file():
-        raise IndexNotReadyError(f"no catalog in {source}", hint="run `aura nightly`, which prepares it")
-    try:
-        name = content_hash(source)[:_HASH_CHARS]
-        target = folder / f"catalog-{name}"
-        if target.is_dir():
-            return target
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".catalog-") as building:
-            copy = Path(shutil.copytree(source, Path(building) / "catalog"))
-            if content_hash(copy)[:_HASH_CHARS] != name:
-                raise _changing(source)
-            replace_dir(copy, target)
-    except OSError as error:  # a file vanished during the copy; shutil.Error is an OSError
-        raise _changing(source) from error
-    return target
-
-
-def _changing(source: Path) -> IndexNotReadyError:
-    return IndexNotReadyError(
-        f"the catalog in {source} changed while it was copied", hint="a night is preparing it; start again when it has"
-    )
-
-
-def _open_index(folder: Path, *, follow: bool) -> ServedIndex:
-    from inference.retrieval.search import Index
-
-    return ServedIndex(Index.open(folder), follow=follow)
+    index = Index.open(folder) if searched else Index.open(folder, no_embedder, no_embedder)
+    return ServedIndex(index, follow=follow)

@@ -20,7 +20,8 @@ import psutil
 from aura.errors import InvalidRequestError
 from aura.pictures import Picture
 from aura.supervision import die_with
-from bentos.serving.images import SentImage, bytes_of_base64, decode
+from bentos.serving.base64_text import bytes_of_base64
+from bentos.serving.images import SentImage, decode
 from bentos.serving.settings import ServingSettings
 
 _BYTES_PER_PIXEL = 24
@@ -44,7 +45,7 @@ class ImageDecoder:
         """The image in a file that was sent as base64.
 
         Raises:
-            InvalidRequestError: as `bentos.serving.images.bytes_of_base64`, and as `decode`.
+            InvalidRequestError: as `bentos.serving.base64_text.bytes_of_base64`, and as `decode`.
         """
         content = await asyncio.to_thread(bytes_of_base64, text, self._limits, where)
         return await self.decode(content, where)

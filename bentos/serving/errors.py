@@ -25,8 +25,11 @@ from aura.errors import (
     IndexNotReadyError,
     InvalidRequestError,
     RegistryError,
+    ServiceError,
+    ServiceUnavailableError,
     error_from_dict,
 )
+from bentos.serving.error_text import bounded, validation_text
 from bentos.serving.messages import Message, RunnerRequest
 from bentos.serving.request_log import logger
 
@@ -38,7 +41,9 @@ _SEE_DOCS = "see the docs page of this service"
 _OVERLOADED = (429, 503, 504)
 """429 and 504 are BentoML's concurrency limit and timeout; 503 is its batching queue, for a request that would not be
 answered within `max_latency_ms`."""
-_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_CODES = {
+    403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type",
+}  # fmt: skip
 """Codes of the errors that FastAPI and Starlette raise themselves, by status."""
 
 P = ParamSpec("P")
@@ -79,8 +84,8 @@ class NotReadyError(AuraError):
 class BodyTooLargeError(HTTPException):
     """The body is longer than allowed. An HTTPException, because FastAPI turns any other error of a body into a 400."""
 
-    def __init__(self, limit_bytes: int, received: str) -> None:
-        super().__init__(413, f"the request has {received} bytes; at most {limit_bytes} are allowed")
+    def __init__(self, limit: int, received: str, unit: str = "bytes") -> None:
+        super().__init__(413, f"the request has {received} {unit}; at most {limit} are allowed")
 
 
 STATUS: dict[type[Exception], int] = {
@@ -96,6 +101,21 @@ STATUS: dict[type[Exception], int] = {
     Exception: 500,
 }
 """HTTP status by error class, looked up along the class hierarchy. FastAPI's HTTP exceptions have their own status."""
+
+
+_ABSENT = "the operator must make it available; the service's log says how"
+FOR_CALLERS: dict[type[AuraError], tuple[str, str] | None] = {
+    InvalidRequestError: None,
+    OverloadedError: None,
+    BusyError: None,
+    IndexNotReadyError: ("what this service searches in is not ready yet", _ABSENT),
+    RegistryError: ("there is no model to answer with yet", _ABSENT),
+    ServiceUnavailableError: ("a part of this service is too busy to answer", f"try again in {RETRY_SECONDS} seconds"),
+    ServiceError: ("a part of this service did not answer as it must", "try again; if it goes on, tell the operator"),
+    AuraError: ("the service failed on this request", "tell the operator the request_id; the log has the details"),
+}
+"""Message and hint for callers by error class, looked up along the class hierarchy. An error's own text names paths, addresses
+and commands of this machine: it is for the operator, and goes to the log. None: errors of the class are written for callers."""
 
 
 class ErrorDetail(BaseModel):
@@ -157,7 +177,7 @@ def answer_or_failure(
 def failure_of(error: Exception) -> Failure:
     """The error as an answer of a runner; it is logged there."""
     if isinstance(error, AuraError):
-        logger.info("%s: %s", error.code, error.message)
+        logger.info("%s: %s", error.code, bounded(error.message))
         return Failure.of(error)
     logger.error("failed in the runner", exc_info=error)
     return Failure.of(_internal())
@@ -178,22 +198,25 @@ def error_detail(error: Exception) -> ErrorDetail:
     """The body's content for any exception; an unexpected one reveals nothing about the inside."""
     request_id = correlation_id.get() or ""
     if isinstance(error, RequestValidationError):
-        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        problems = validation_text(error.errors())
         return ErrorDetail(code="invalid_request", message=problems, hint=_SEE_DOCS, request_id=request_id)
     if isinstance(error, HTTPException):
         hint = "send less; scale pictures down first" if isinstance(error, BodyTooLargeError) else _SEE_DOCS
         code = _CODES.get(error.status_code, "invalid_request" if error.status_code < 500 else "internal")
-        return ErrorDetail(code=code, message=str(error.detail), hint=hint, request_id=request_id)
+        return ErrorDetail(code=code, message=bounded(str(error.detail)), hint=hint, request_id=request_id)
     known = _as_aura_error(error)
-    return ErrorDetail(code=known.code, message=known.message, hint=known.hint, request_id=request_id)
+    message, hint = _text_for_callers(known) or (known.message, known.hint)
+    return ErrorDetail(code=known.code, message=bounded(message), hint=bounded(hint), request_id=request_id)
 
 
 def error_response(error: Exception) -> Response:
-    """The response to an error; with status 503 it says when to try again."""
+    """The response to an error; with status 503 it says when to try again, with 405 what is allowed."""
     status = error_status(error)
     if isinstance(error, ClientDisconnect):
         return Response(status_code=status)
-    headers = {"retry-after": RETRY_SECONDS} if status == 503 else None
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if status == 503:
+        headers["retry-after"] = RETRY_SECONDS
     body = ErrorBody(error=error_detail(error))
     if isinstance(error, NotReadyError):
         body = NotReadyBody(error=body.error, reasons=[error.message])
@@ -221,7 +244,13 @@ async def _on_error(_request: Request, error: Exception) -> Response:
         log("failed in the runner: %r", error)
     elif error_status(error) == 500:
         logger.error("failed: %r", error)
+    elif isinstance(error, AuraError) and _text_for_callers(error) is not None:
+        logger.warning("cannot answer: %r", error)
     return error_response(error)
+
+
+def _text_for_callers(error: AuraError) -> tuple[str, str] | None:
+    return next(FOR_CALLERS[kind] for kind in type(error).__mro__ if kind in FOR_CALLERS)
 
 
 def _as_aura_error(error: Exception) -> AuraError:
@@ -232,6 +261,4 @@ def _as_aura_error(error: Exception) -> AuraError:
 
 
 def _internal() -> AuraError:
-    return AuraError(
-        "the service failed on this request", hint="tell the operator the request_id; the log has the details"
-    )
+    return AuraError("an unexpected error")

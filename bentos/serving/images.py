@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
 from dataclasses import dataclass
 
@@ -72,19 +70,3 @@ def refuse_large(size: int | None, limits: ServingSettings, where: str = "image"
         raise InvalidRequestError(
             f"{where} has {size} bytes; at most {limits.max_image_bytes} are allowed", hint="scale it down first"
         )
-
-
-def bytes_of_base64(text: str, limits: ServingSettings, where: str) -> bytes:
-    """The file that was sent as base64 in JSON, with or without a `data:` prefix.
-
-    Raises:
-        InvalidRequestError: too large, or not base64.
-    """
-    encoded = text.rpartition(",")[2]
-    refuse_large(len(encoded) * 3 // 4 - encoded[-2:].count("="), limits, where)
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError(
-            f"{where} is not base64", hint="encode the file's bytes as standard base64"
-        ) from error

@@ -1,4 +1,4 @@
-"""Middleware of every service: request ids, a log line per request, the error body for unhandled exceptions, a limit on bodies.
+"""Middleware of every service: request ids, a log line per request, error bodies, limits on bodies, HEAD.
 
 The request id is asgi-correlation-id's: it takes the caller's `x-request-id` or makes one, answers with it, and keeps it in a
 context variable, for WebSockets too. All are plain ASGI middleware: behind Starlette's `BaseHTTPMiddleware` a handler never
@@ -8,7 +8,7 @@ learns that its caller has gone (`Request.is_disconnected` stays False there; re
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
@@ -17,15 +17,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.serving.access import AccessLog
 from bentos.serving.errors import BodyTooLargeError, error_response
+from bentos.serving.origins import Origins
 from bentos.serving.request_log import logger
 
 _USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def add_middleware(app: FastAPI, max_body_bytes: Callable[[], int]) -> None:
+_MAX_JSON_COMMAS = 100_000
+"""Limit of the values in a JSON body: whoever parses more of them answers nobody else meanwhile. Neither the longest
+conversation nor an outfit with all its images comes near."""
+
+
+def add_middleware(
+    app: FastAPI, max_body_bytes: Callable[[Scope], int], cors_origins: Callable[[], Collection[str]]
+) -> None:
     """Add all of them; the last one added sees a request first."""
     app.add_middleware(BodyLimit, limit_bytes=max_body_bytes)
     app.add_middleware(UnhandledErrors)
+    app.add_middleware(Head)
+    app.add_middleware(Origins, allowed=cors_origins)
     app.add_middleware(AccessLog)
     app.add_middleware(CorrelationIdMiddleware, header_name="x-request-id", validator=is_usable_id)
 
@@ -61,6 +71,23 @@ class UnhandledErrors:
             await error_response(error)(scope, receive, send)
 
 
+class Head:
+    """Answers HEAD as GET without the body, which FastAPI's routes do not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_without_body)
+
+
 class BodyLimit:
     """Refuses a body that is too long: first by its `Content-Length`, then by the bytes that arrive.
 
@@ -68,10 +95,10 @@ class BodyLimit:
     comes too late.
 
     Args:
-        limit_bytes: called at each request, because settings are not read at import.
+        limit_bytes: of a request; called at each, because settings are not read at import.
     """
 
-    def __init__(self, app: ASGIApp, limit_bytes: Callable[[], int]) -> None:
+    def __init__(self, app: ASGIApp, limit_bytes: Callable[[Scope], int]) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
 
@@ -79,19 +106,25 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._limit_bytes()
-        announced = Headers(scope=scope).get("content-length", "")
+        limit = self._limit_bytes(scope)
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > limit:
             await error_response(BodyTooLargeError(limit, announced))(scope, receive, send)
             return
-        received = 0
+        is_json = "json" in headers.get("content-type", "").lower()
+        received = commas = 0
 
         async def receive_counted() -> Message:
-            nonlocal received
+            nonlocal received, commas
             message = await receive()
-            received += len(message.get("body", b""))
+            body = message.get("body", b"")
+            received += len(body)
             if received > limit:
                 raise BodyTooLargeError(limit, f"{received} or more")
+            commas += body.count(b",") if is_json else 0
+            if commas > _MAX_JSON_COMMAS:
+                raise BodyTooLargeError(_MAX_JSON_COMMAS, f"{commas} or more", "commas")
             return message
 
         await self._app(scope, receive_counted, send)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from aura.settings import Section
+
+Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^/\s]+)$")]
+"""As a browser sends it: scheme, host and port, without a path or a slash at the end."""
 
 
 class ServingSettings(Section):
@@ -20,9 +23,14 @@ class ServingSettings(Section):
     """Device of the models, as torch names it."""
     start_timeout_seconds: float = Field(default=180.0, gt=0)
     """Seconds for a service to load its models and answer for the first time, in a night and in `aura serve`."""
+    cors_origins: tuple[Origin, ...] = ()
+    """Origins whose web pages may call the services, for example `https://shop.example`; `*`: all. Other pages may not, nor
+    open a WebSocket, unless they come from the service's own address. Programs that are no browsers are not concerned."""
+    max_json_bytes: int = Field(default=1_000_000, gt=0)
+    """Body limit in bytes per request without images, and per WebSocket frame."""
     max_body_bytes: int = Field(default=64_000_000, gt=0)
-    """Body limit in bytes per request; a longer body is refused while it arrives. Base64 in JSON takes a third more bytes
-    than the image."""
+    """Body limit in bytes per request that may carry images; a longer body is refused while it arrives. Base64 in JSON takes a
+    third more bytes than the image."""
     max_image_bytes: int = Field(default=10_000_000, gt=0)
     """Size limit in bytes per image file."""
     max_image_pixels: int = Field(default=40_000_000, gt=0, le=178_956_970)

@@ -5,28 +5,31 @@ from __future__ import annotations
 from typing import Annotated
 
 import bentoml
-from fastapi import File, Query, UploadFile
+from fastapi import Query, Request
 
 from aura.pictures import FORMATS
-from bentos.serving.app import answer_unknown_paths, apply_limits, make_app
+from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.decoders import ImageDecoder
+from bentos.serving.docs_page import root_page
 from bentos.serving.errors import NotReadyBody, raise_failure
 from bentos.serving.health import Health, Readiness
-from bentos.serving.images import refuse_large
 from bentos.serving.metrics import metrics_app
 from bentos.serving.process import HttpPart, start_process
+from bentos.serving.uploads import upload_schema, uploaded
 from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, Runner
 from bentos.visual_analysis.model import RUNNER_SECONDS, DetectorRunner
 from bentos.visual_analysis.schemas import Analysis
 
-app = make_app("Aura visual analysis", "Finds garments in photos.")
+PATH = "/api/v1/visual-analysis"
+app = make_app("Aura visual analysis", "Finds garments in photos.", image_paths=("/analyze",))
 
 
 @bentoml.service(name="visual_analysis", **service_options(RUNNER_SECONDS))
-@bentoml.asgi_app(app, path="/api/v1/visual-analysis")
+@bentoml.asgi_app(app, path=PATH)
 @bentoml.asgi_app(metrics_app, path="/")
+@bentoml.asgi_app(root_page(PATH), path="/")
 class VisualAnalysis(HttpPart):
     """Endpoints under `/api/v1/visual-analysis`."""
 
@@ -38,16 +41,16 @@ class VisualAnalysis(HttpPart):
         self._runner: Runner = runner or self.runner.to_async
         self._readiness = Readiness(lambda: self._runner.status())
         self._decoder = ImageDecoder(self._assets.serving)
-        apply_limits(app, self._assets.serving)
+        apply_settings(app, self._assets.serving)
 
     @bentoml.on_shutdown
     def end_decoders(self) -> None:
         self._decoder.close()
 
-    @app.post("/analyze")
+    @app.post("/analyze", openapi_extra=upload_schema("image", ", ".join(FORMATS)))
     async def analyze(
         self,
-        image: Annotated[UploadFile, File(description=", ".join(FORMATS))],
+        upload: Request,
         threshold: Annotated[
             float | None,
             Query(ge=LEAST_SCORE, le=1, description="least confidence; without it, the best one of each category"),
@@ -55,8 +58,7 @@ class VisualAnalysis(HttpPart):
         similar: Annotated[int, Query(ge=0, le=10, description="catalog items per garment")] = 0,
     ) -> Analysis:
         """Garments of one photo with category, confidence and box; on request with similar catalog items."""
-        refuse_large(image.size, self._assets.serving)
-        photo = await self._decoder.decode(await image.read())
+        photo = await self._decoder.decode(await uploaded(upload, "image", self._assets.serving))
         request = AnalyzeRequest(photo=photo.pixels, threshold=threshold, similar=similar)
         [answer] = await self._runner.analyze(requests=[request])
         found = raise_failure(answer)

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from aura.errors import AuraError, SettingsError, told_storage_error
 from aura.paths import check_temporary_folder, home
+from aura.private_home import keep_private
 from aura.proxies import exempt_loopback
-from flows.cli import data, index, models, serve, status
+from flows.cli import data, index, models, serve, status, ui
 from flows.cli.options import ProfileOption, SetOption
 from flows.prefect_errors import wait_for_server
 from flows.profile import load_profile
@@ -33,7 +34,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(index.app, name="index")
 app.command("serve")(serve.serve)
 app.command("status")(status.status)
-app.command("ui")(serve.ui)
+app.command("ui")(ui.ui)
 
 
 @app.command()
@@ -126,9 +127,33 @@ def train(
         typer.echo(f"artifact: {workspace.folder / 'models' / model}")
 
 
+@app.command()
+def tidy(
+    profile: ProfileOption = "sample",
+    overrides: SetOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be removed")] = False,
+) -> None:
+    """Remove what nights have left and nothing needs (`night.keep_*`), as every night does at its end."""
+    from aura.registry import Registry
+    from flows.cli.pipeline import open_workspace
+    from flows.retention import removable, remove
+
+    with open_workspace(profile, overrides) as workspace:
+        registry = Registry(workspace.profile.tracking, workspace.profile.profile)
+        found = (
+            removable(workspace, registry)
+            if dry_run
+            else remove(workspace, registry, new_snapshot=True, say=typer.echo)
+        )
+    verb = "would remove" if dry_run else "removed"
+    for line in found.summary() or ["nothing: everything is needed"]:
+        typer.echo(f"{verb} {line}")
+
+
 def main() -> None:
     """Run the command line; an `AuraError`, or a place that cannot be written, becomes two readable lines and exit code 2."""
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    keep_private()
     exempt_loopback()
     try:
         if os.environ.get("AURA_HOME"):  # a relative one would be another folder for every process started from here

@@ -62,10 +62,15 @@ def list_versions(
         metrics = dict(pair.split("=", 1) for pair in version.tags.get("test", "").split(", ") if "=" in pair)
         value = metrics.get(metric)
         table.add_row(
-            version.model, version.version, ", ".join(version.aliases), version.tags.get("verdict", "not judged"), metric,
+            version.model, version.version, ", ".join(version.aliases), _verdict(version.tags), metric,
             f"{float(value):.3f}" if value else "-", version.created[:10],
         )  # fmt: skip
     Console().print(table)
+
+
+def _verdict(tags: dict[str, str]) -> str:
+    """What a version is worth; one without files cannot be promoted any more."""
+    return tags.get("verdict", "not judged") + (" (files removed)" if "files_removed" in tags else "")
 
 
 @app.command()

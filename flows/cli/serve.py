@@ -1,14 +1,10 @@
-"""`aura serve` and `aura ui`: run the services, or the MLflow and Prefect pages, until Ctrl+C."""
+"""`aura serve`: run the services until Ctrl+C."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,9 +13,8 @@ from rich.console import Console
 
 from aura.artifact import write_text
 from aura.errors import ServiceError
-from aura.paths import check_temporary_folder, home, profile_paths, repo_root
-from aura.supervision import watched, watched_environment
-from aura.tracking import tracking_uri
+from aura.paths import check_temporary_folder, home, profile_paths
+from aura.supervision import watched
 from flows.cli.options import ProfileOption, SetOption
 from flows.profile import Profile, load_profile
 from flows.services import SERVICES, Service
@@ -124,73 +119,10 @@ def _server(service: Service, settings: Profile, environment: dict[str, str]) ->
     url = service.url(settings.serving)
     address = ("--host", settings.serving.host, "--port", str(service.port(settings.serving)))
     return Server(
-        name=service.name, command=watched("bentoml", "serve", service.target, *address), environment=environment,
+        name=service.name, command=watched("flows.bento_server", "serve", service.target, *address), environment=environment,
         log=profile_paths(settings.profile).logs / f"serve-{service.name}.log",
         health_url=service.health_url(url), page=f"{url}/docs",
     )  # fmt: skip
-
-
-def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
-    """Start the MLflow and Prefect pages for what local runs have left, and stop them with Ctrl+C."""
-    from flows.processes import free_port, wait_until_healthy
-
-    settings = load_profile(profile, overrides or ())
-    ports = {"mlflow": free_port(), "prefect": free_port()}
-    uri = tracking_uri(settings.tracking)
-    served_elsewhere = uri.startswith(("http://", "https://"))
-    environment = watched_environment() | {
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PREFECT_HOME": str(home() / "prefect"), "DO_NOT_TRACK": "1",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    }  # fmt: skip
-    commands = {
-        "mlflow": ["mlflow", "server", "--workers", "1", "--backend-store-uri", uri],
-        "prefect": ["prefect", "server", "start"],
-    }
-    if served_elsewhere:
-        del commands["mlflow"]
-        typer.echo(f"mlflow: {uri}")
-    running: list[tuple[str, subprocess.Popen[bytes], Path, str]] = []
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it as Ctrl+C does
-    try:
-        for name, command in commands.items():
-            log = home() / "logs" / f"ui-{name}.log"
-            whole = watched(*command, "--host", "127.0.0.1", "--port", str(ports[name]))
-            running.append((name, _start(whole, log, environment), log, f"http://127.0.0.1:{ports[name]}"))
-        for name, process, log, url in running:
-            health = f"{url}/health" if name == "mlflow" else f"{url}/api/health"
-            wait_until_healthy(health, process, log, settings.serving.start_timeout_seconds)
-            typer.echo(f"{name}: {url}")
-        typer.echo("Ctrl+C stops them.")
-        _watch(running)
-    except KeyboardInterrupt:
-        typer.echo("stopping")
-    finally:
-        _stop_all([process for _, process, _, _ in running])
-
-
-def _start(command: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    from flows.logs import open_log
-
-    with open_log(log) as stream:
-        return subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=environment, cwd=repo_root()
-        )
-
-
-def _watch(running: list[tuple[str, subprocess.Popen[bytes], Path, str]]) -> None:
-
-    while True:
-        for name, process, log, _ in running:
-            if process.poll() is not None:
-                raise ServiceError(f"{name} ended with code {process.returncode}", hint=f"its log: {log}")
-        time.sleep(1)
-
-
-def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
-    from flows.processes import stop
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(stop, processes))
 
 
 def _known(name: str, known: list[str]) -> str:

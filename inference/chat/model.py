@@ -40,6 +40,7 @@ class ReplyStream(Iterator[str]):
     Attributes:
         prompt_tokens: tokens that the answer follows.
         dropped_messages: earlier messages that did not fit into the prompt.
+        used_passages: passages, from the first, of which at least a part is in the prompt.
         new_tokens: tokens generated so far, without the end token.
         finish_reason: None until the answer has ended.
     """
@@ -52,9 +53,11 @@ class ReplyStream(Iterator[str]):
         *,
         prompt_tokens: int,
         dropped_messages: int,
+        used_passages: int,
     ) -> None:
         self.prompt_tokens = prompt_tokens
         self.dropped_messages = dropped_messages
+        self.used_passages = used_passages
         self.new_tokens = 0
         self.finish_reason: FinishReason | None = None
         self._end_ids = end_ids
@@ -103,6 +106,11 @@ class ChatModel:
         self._end_ids = end_token_ids(model, tokenizer)
         self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
         self._lock = threading.Lock()
+
+    @property
+    def question_tokens(self) -> int:
+        """Most tokens of a question; a longer one is refused."""
+        return self.prompts.settings.question_tokens
 
     @classmethod
     def load(
@@ -172,7 +180,7 @@ class ChatModel:
         tokens = generate_ids(self.model, prompt.ids, settings=self.generation, max_new_tokens=limit, lock=self._lock)
         return ReplyStream(
             tokens, self.tokenizer, self._end_ids,
-            prompt_tokens=len(prompt.ids), dropped_messages=prompt.dropped_messages,
+            prompt_tokens=len(prompt.ids), dropped_messages=prompt.dropped_messages, used_passages=prompt.used_passages,
         )  # fmt: skip
 
     def reply(

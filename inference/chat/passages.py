@@ -13,7 +13,7 @@ DEFAULT_PASSAGES = 2
 """Passages per question by default, in training and in serving."""
 _FOLLOW_UP_WORDS = 6
 _MAX_QUERY_CHARS = 1000
-"""Length limit of a query; a long question loses its beginning, as people ask at the end."""
+"""Length limit of a query, blanks counted once; a long question loses its beginning, as people ask at the end."""
 
 
 def search_query(messages: Sequence[Mapping[str, str]]) -> str:
@@ -26,7 +26,8 @@ def search_query(messages: Sequence[Mapping[str, str]]) -> str:
     if not questions:
         raise InvalidRequestError("no message of the user's to look up", hint="send at least one user message")
     follows_up = len(questions) > 1 and len(questions[-1].split()) < _FOLLOW_UP_WORDS
-    return " ".join(questions[-2:] if follows_up else questions[-1:])[-_MAX_QUERY_CHARS:]
+    words = " ".join(questions[-2:] if follows_up else questions[-1:]).split()
+    return " ".join(words)[-_MAX_QUERY_CHARS:]
 
 
 def passage_text(title: str, heading: str, text: str) -> str:

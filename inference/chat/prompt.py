@@ -120,9 +120,9 @@ class PromptBuilder:
             role, content = message.get("role"), message.get("content")
             if role not in ROLES:
                 raise InvalidRequestError(f"unknown role {role!r}; allowed: {', '.join(ROLES)}")
-            if not isinstance(content, str) or not content.strip():
+            text = self._plain(content).strip() if isinstance(content, str) else ""
+            if not text:
                 raise InvalidRequestError(f"a message of the {role} has no text")
-            text = self._plain(content).strip()
             if merged and merged[-1]["role"] == role:
                 merged[-1]["content"] += f"\n{text}"
             else:

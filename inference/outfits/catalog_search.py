@@ -9,87 +9,85 @@ from pathlib import Path
 
 import numpy as np
 
-from aura.artifact import content_hash
-from aura.errors import IndexNotReadyError
 from aura.lineage import value_hash
 from aura.paths import cache_dir
 from aura.prepared_rows import CatalogRow
 from aura.taxonomy import Category
-from inference.outfits.items import Item
+from inference.outfits.items import Item, item_of
 from inference.outfits.model import OutfitModel
-from inference.retrieval.catalog import open_picture, read_catalog
+from inference.retrieval.released_catalog import ReleasedCatalog
 
 _BATCH = 64
 logger = logging.getLogger(__name__)
 
 
 class CatalogSearch:
-    """Items by id and by category, with embeddings float32 (N, D)."""
+    """Items of one release by id and by category, with embeddings float32 (N, D)."""
 
-    def __init__(self, folder: Path, model: OutfitModel, model_hash: str) -> None:
-        """Read the catalog and embed it, or take the embeddings from the cache.
+    def __init__(
+        self, catalog: ReleasedCatalog, model: OutfitModel, model_hash: str, before: CatalogSearch | None = None
+    ) -> None:
+        """Embed the catalog, or take the embeddings from the cache.
 
         Args:
             model_hash: content hash of the model's artifact. Not its version or folder: every Bento has its champion in the
                 same folder, and all share one cache.
+            before: another release, embedded by the same model; only items that it lacks are embedded.
 
         Raises:
-            IndexNotReadyError: there is no catalog.
+            DataError: a picture is broken.
         """
-        if not (folder / "catalog.jsonl").is_file():
-            raise IndexNotReadyError(f"no catalog in {folder}", hint="run `aura nightly`, which prepares it")
-        self._folder = folder
-        self._records = read_catalog(folder)
-        self._row = {record.item_id: row for row, record in enumerate(self._records)}
+        self.catalog = catalog
         self._rows_of = {
             category: np.array(
-                [row for row, record in enumerate(self._records) if record.category == category], dtype=int
+                [row for row, record in enumerate(catalog.rows) if record.category == category], dtype=int
             )
             for category in Category
         }
-        self.vectors = self._embed(model, model_hash)
+        self.vectors = self._embed(model, model_hash, before)
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self.catalog.rows)
 
-    def __contains__(self, item_id: object) -> bool:
-        return item_id in self._row
-
-    def item(self, item_id: str) -> Item:
-        """One item with its image; `KeyError` when the catalog has no such item."""
-        return self._as_item(self._records[self._row[item_id]])
+    @property
+    def version(self) -> int:
+        """Number of the release."""
+        return self.catalog.version
 
     def nearest(
         self, query: np.ndarray, category: Category, k: int, without: Sequence[str]
     ) -> list[tuple[Item, float]]:
         """The k items of a category with the highest cosine similarity to a query vector (D,), best first."""
         rows = self._rows_of[category]
+        if not len(rows):
+            return []
         similarity = self.vectors[rows] @ query
         best = [int(index) for index in np.argsort(-similarity, kind="stable")]
-        chosen = [index for index in best if self._records[rows[index]].item_id not in without][:k]
-        return [(self._as_item(self._records[rows[index]]), float(similarity[index])) for index in chosen]
+        chosen = [index for index in best if self.catalog.rows[rows[index]].item_id not in without][:k]
+        items = self._items(self.catalog, [self.catalog.rows[rows[index]] for index in chosen])
+        return [(item, float(similarity[index])) for item, index in zip(items, chosen, strict=True)]
 
-    def _embed(self, model: OutfitModel, model_hash: str) -> np.ndarray:
-        key = value_hash([model_hash, content_hash(self._folder)])
-        file = cache_dir() / "catalog-embeddings" / f"{key[:32]}.npy"
+    def _embed(self, model: OutfitModel, model_hash: str, before: CatalogSearch | None) -> np.ndarray:
+        catalog = self.catalog
+        file = cache_dir() / "catalog-embeddings" / f"{value_hash([model_hash, catalog.hashes])[:32]}.npy"
         if (known := _read(file)) is not None:
             return known
-        batches = [
-            model.embed_items([self._as_item(record) for record in self._records[start : start + _BATCH]])
-            for start in range(0, len(self._records), _BATCH)
-        ]
-        vectors = np.concatenate(batches).astype(np.float32)
+        vectors = {} if before is None else dict(zip(before.catalog.hashes, before.vectors, strict=True))
+        missing = [row for row, content in enumerate(catalog.hashes) if content not in vectors]
+        for start in range(0, len(missing), _BATCH):
+            batch = missing[start : start + _BATCH]
+            embedded = model.embed_items(self._items(catalog, [catalog.rows[row] for row in batch]))
+            vectors |= {catalog.hashes[row]: vector for row, vector in zip(batch, embedded, strict=True)}
+        found = np.array([vectors[content] for content in catalog.hashes], dtype=np.float32)
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_suffix(f".{os.getpid()}.tmp.npy")
-        np.save(temporary, vectors)
+        np.save(temporary, found)
         temporary.replace(file)
-        return vectors
+        return found
 
-    def _as_item(self, record: CatalogRow) -> Item:
-        return Item(
-            item_id=record.item_id, category=record.category, title=record.title, attributes=record.attributes,
-            image=open_picture(self._folder / record.image),
-        )  # fmt: skip
+    @staticmethod
+    def _items(catalog: ReleasedCatalog, rows: Sequence[CatalogRow]) -> list[Item]:
+        return [item_of(row, picture) for row, picture in zip(rows, catalog.pictures(rows), strict=True)]
 
 
 def _read(file: Path) -> np.ndarray | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
+from aura.prepared_rows import CatalogRow
 from aura.taxonomy import Category
 from inference.image_encoder import square
 
@@ -30,6 +31,11 @@ class Item:
     title: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     image: Image.Image | None = None
+
+
+def item_of(row: CatalogRow, picture: Image.Image) -> Item:
+    """An item of the catalog."""
+    return Item(item_id=row.item_id, category=row.category, title=row.title, attributes=row.attributes, image=picture)
 
 
 def item_text(item: Item) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -41,7 +42,16 @@ def open_picture(path: Path) -> Image.Image:
     Raises:
         DataError: it is missing or broken.
     """
+    return decode_picture(path, path.name)
+
+
+def decode_picture(file: Path | BinaryIO, name: str) -> Image.Image:
+    """The picture in a file, decoded, upright, RGB; `name` is for the error.
+
+    Raises:
+        DataError: it is missing or broken.
+    """
     try:
-        return read_picture(path, path.name).image
+        return read_picture(file, name).image
     except PictureError as error:
         raise DataError(f"cannot read the picture {error.message}", hint="run the stage prepare again") from error

@@ -18,8 +18,10 @@ Filters = Mapping[str, str | Sequence[str]]
 
 
 def checked_query(query: str, k: int) -> str:
+    """The query without the blanks around it."""
     check_count(k)
-    if not query.strip():
+    query = query.strip()
+    if not query:
         raise InvalidRequestError("the query is empty", hint="ask with at least one word")
     if len(query) > MAX_QUERY_CHARS:
         raise InvalidRequestError(

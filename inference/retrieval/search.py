@@ -28,6 +28,7 @@ from inference.retrieval.chunks import FACETS
 from inference.retrieval.filters import Filters, category_condition, check_count, checked_query, facet_condition
 from inference.retrieval.hybrid import hybrid_rows
 from inference.retrieval.integrity import rows_of
+from inference.retrieval.released_catalog import ReleasedCatalog
 from inference.retrieval.releases import (
     BUILD_HINT,
     PREVIOUS,
@@ -87,6 +88,11 @@ def text_embedder_for(reference: str) -> TextEmbedderLike:
 
 
 image_embedder_for = lru_cache(maxsize=2)(load_image_encoder)
+
+
+def no_embedder(_reference: str) -> Any:
+    """Loads nothing, for a reader that takes the catalog and never searches."""
+    return None
 
 
 def open_release(
@@ -201,10 +207,16 @@ class Index:
             ValueError: `k` is below 1.
         """
         snapshot = self._snapshot
-        vector = snapshot.text_embedder.encode([checked_query(query, k)])[0]
+        query = checked_query(query, k)
+        vector = snapshot.text_embedder.encode([query])[0]
         where = facet_condition(filters or {})
         rows = hybrid_rows(snapshot.knowledge, query, vector, snapshot.release.search, k, _PASSAGE_COLUMNS, where)
         return [Passage(**row) for row in rows]
+
+    def catalog(self) -> ReleasedCatalog:
+        """The catalog of the release that searches use now; it stays at that release when the reader moves on."""
+        snapshot = self._snapshot
+        return ReleasedCatalog(snapshot.catalog, snapshot.release.number)
 
     def rank_pages(self, queries: Sequence[str], depth: int) -> list[list[str]]:
         """Slugs of the `depth` best pages for each query, in the order of each page's best chunk."""
@@ -226,7 +238,8 @@ class Index:
         """
         snapshot = self._snapshot
         where = category_condition(category)
-        vector = snapshot.text_embedder.encode([checked_query(query, k)])[0]
+        query = checked_query(query, k)
+        vector = snapshot.text_embedder.encode([query])[0]
         rows = hybrid_rows(snapshot.catalog, query, vector, snapshot.release.search, k, _ITEM_COLUMNS, where)
         return [_hit(row) for row in rows]
 

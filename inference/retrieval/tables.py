@@ -1,5 +1,8 @@
 """The two tables: their schemas, their rows, and the hash that decides whether a row is embedded again.
 
+A catalog row holds the bytes of its picture, so that a release of the index is the whole catalog: whoever reads it needs no
+folder that a night may be rewriting.
+
 `content_hash` covers everything a row was made from: texts, fields, the picture's bytes, the references of the
 embedding models, the versions of weights and libraries, and the format below. So a changed page, a changed picture and
 another model are one and the same case, and a build that was killed between two models still knows which rows it has done.
@@ -27,14 +30,18 @@ from inference.retrieval.chunks import FACETS, Page, cut_page
 
 FloatArray = npt.NDArray[np.float32]
 Row = dict[str, Any]
+Columns = FloatArray | list[bytes]
+"""Vectors (N, D), or N files."""
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when columns, the search text, the preparation of images or the full-text index change: every row is then
 written again."""
 
 KNOWLEDGE, CATALOG = "knowledge", "catalog"
 SEARCH_TEXT = "search_text"
 TEXT_VECTOR, IMAGE_VECTOR = "vector", "image_vector"
+PICTURE = "picture"
+"""Column with the bytes of an item's picture file."""
 FULL_TEXT = FTS(language="English", stem=True, remove_stop_words=True, ascii_folding=True, with_position=False)
 
 
@@ -56,14 +63,14 @@ class TextEmbedderLike(Protocol):
 class TableSource:
     """The content of a table after a build.
 
-    `rows` have every column but the vectors; `embed` adds those, for the rows that need them.
+    `rows` have every column but those that `embed` adds for the rows that are written: the vectors, and an item's picture.
     """
 
     name: str
     key: str
     schema: pa.Schema
     rows: Sequence[Row]
-    embed: Callable[[Sequence[Row]], Mapping[str, FloatArray]]
+    embed: Callable[[Sequence[Row]], Mapping[str, Columns]]
 
     @property
     def vector_columns(self) -> list[str]:
@@ -132,30 +139,33 @@ def catalog_source(
         rows.append(row | {"content_hash": _hash(row, picture, *models, made_with)})
     _refuse_duplicates(rows, "item_id")
 
-    def embed(batch: Sequence[Row]) -> Mapping[str, FloatArray]:
+    def embed(batch: Sequence[Row]) -> Mapping[str, Columns]:
         return {
             TEXT_VECTOR: text_embedder.encode([row[SEARCH_TEXT] for row in batch]),
             IMAGE_VECTOR: image_embedder.encode([open_picture(folder / row["image"]) for row in batch]),
+            PICTURE: [(folder / row["image"]).read_bytes() for row in batch],
         }
 
     columns = ["item_id", "category", "title", "description", "attributes", "image"]
     dims = {TEXT_VECTOR: text_embedder.dim, IMAGE_VECTOR: image_embedder.dim}
-    return TableSource(name=CATALOG, key="item_id", schema=_schema(columns, dims), rows=rows, embed=embed)
+    schema = _schema(columns, dims).append(pa.field(PICTURE, pa.binary()))
+    return TableSource(name=CATALOG, key="item_id", schema=schema, rows=rows, embed=embed)
 
 
 def embedded(source: TableSource, batch: Sequence[Row]) -> pa.Table:
-    """The rows with their vectors, ready to be written.
+    """The rows with what `embed` adds, ready to be written.
 
     Raises:
         ValueError: an embedder returned vectors of another shape, or one that is not finite.
     """
     columns: dict[str, pa.Array] = {}
-    vectors = source.embed(batch)
+    added = source.embed(batch)
     for field in source.schema:
         if field.name not in source.vector_columns:
-            columns[field.name] = pa.array([row[field.name] for row in batch], type=field.type)
+            values = added[field.name] if field.name in added else [row[field.name] for row in batch]
+            columns[field.name] = pa.array(values, type=field.type)
             continue
-        matrix = np.ascontiguousarray(vectors[field.name], dtype=np.float32)
+        matrix = np.ascontiguousarray(added[field.name], dtype=np.float32)
         expected = (len(batch), field.type.list_size)
         if matrix.shape != expected or not np.isfinite(matrix).all():
             raise ValueError(f"{source.name}.{field.name}: expected finite vectors {expected}, got {matrix.shape}")

@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from aura.artifact import read_json
-from aura.tracking import LocalTracker, TrackingSettings, open_tracker, recorded_run, tracking_uri
+from aura.tracking import LocalTracker, TrackingSettings, experiment_id, open_tracker, recorded_run, tracking_uri
 
 
 def test_a_second_attempt_continues_the_run(tmp_path: Path, own_home: Path) -> None:
@@ -48,6 +48,22 @@ def test_with_tracking_off_the_metrics_lie_beside_the_checkpoints(tmp_path: Path
     assert isinstance(tracker, LocalTracker)
     tracker.log_metrics({"loss": 0.5})
     assert read_json(tmp_path / "metrics.json", "metrics")["loss"] == 0.5
+
+
+def test_experiments_are_marked_as_model_training_unless_a_person_chose_otherwise() -> None:
+    settings = TrackingSettings()
+    client = MlflowClient(tracking_uri(settings))
+
+    def kind(name: str) -> str | None:
+        experiment_id(client, settings, name)
+        found: str | None = client.get_experiment_by_name(name).tags.get("mlflow.experimentKind")
+        return found
+
+    assert kind("test/new") == "custom_model_development"
+    client.create_experiment("test/from an older version")
+    assert kind("test/from an older version") == "custom_model_development"
+    client.create_experiment("test/chosen", tags={"mlflow.experimentKind": "genai_development"})
+    assert kind("test/chosen") == "genai_development"
 
 
 @pytest.mark.parametrize("left", ["", "{", "[]", "{}"])

@@ -12,23 +12,18 @@ from bentos.serving.settings import ServingSettings
 
 @dataclass(kw_only=True)
 class StubAssets:
-    """One champion folder for every model, version 1; an index and a catalog where the test gives them."""
+    """One champion folder for every model, version 1; an index where the test gives one."""
 
     profile: str = "sample"
     serving: ServingSettings = field(default_factory=ServingSettings)
     champion_folder: Path = Path()
     served_index: ServedIndex | Exception | None = None
-    catalog_folder: Path | None = None
 
     def champion(self, model: str) -> Champion:
         return Champion(version=ModelVersion(name=model, version="1"), folder=self.champion_folder)
 
-    def index(self) -> ServedIndex:
+    def index(self, *, searched: bool = True) -> ServedIndex:
         if isinstance(self.served_index, Exception):
             raise self.served_index
         assert self.served_index is not None, "this test has no index"
         return self.served_index
-
-    def catalog(self) -> Path:
-        assert self.catalog_folder is not None, "this test has no catalog"
-        return self.catalog_folder

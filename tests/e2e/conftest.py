@@ -34,9 +34,9 @@ _SMALL = (
     "chat.lora.last_layers=2",
     "chat.shown_answers=1",
     # What so little training is worth does not matter here; the rules themselves have tests of their own.
-    "gate.detection.floor=0",
-    "gate.outfits.floor=0",
-    "gate.chat.floor=-10",
+    "gate.detection.beat_controls=false",
+    "gate.outfits.beat_controls=false",
+    "gate.chat.beat_controls=false",
     "serving.max_new_tokens=24",
 )
 

@@ -64,8 +64,8 @@ def test_health_names_the_version_that_answers(vision: httpx.Client, outfits: ht
 
 def test_metrics_of_a_service_are_its_own(urls: dict[str, str], nights: Nights) -> None:
     for name, url in urls.items():
-        assert httpx.get(f"{url}/health", timeout=10).status_code == 200
-        metrics = httpx.get(httpx.URL(url).join("/metrics"), timeout=10).text
+        assert httpx.get(f"{url}/health", timeout=60).status_code == 200
+        metrics = httpx.get(httpx.URL(url).join("/metrics"), timeout=60).text
         counted = set(re.findall(r'aura_requests_total{[^}]*route="/api/v1/([\w-]+)/', metrics))
         runners = set(re.findall(r'runner_name="(\w+)"', metrics))
         assert (counted, runners) == ({name.replace("_", "-")}, {f"{name}_model"})
@@ -110,6 +110,21 @@ def test_a_body_that_grows_too_long_is_refused_too(talk: httpx.Client) -> None:
     assert talk.get("/health").status_code == 200
 
 
+def test_two_photos_in_one_upload_are_not_one(vision: httpx.Client) -> None:
+    photo = ("a.jpg", drawn_photo(), "image/jpeg")
+    assert "one file" in error_of(vision.post("/analyze", files=[("image", photo), ("image", photo)]), 422)["message"]
+    assert "photo" in error_of(vision.post("/analyze", files={"photo": photo}), 422)["message"]
+
+
+def test_each_service_answers_head_and_says_what_its_paths_take(urls: dict[str, str]) -> None:
+    for url in urls.values():
+        health = httpx.head(f"{url}/health", timeout=60)
+        assert (health.status_code, health.content) == (200, b"")
+        refused = httpx.post(f"{url}/health", timeout=60)
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert "://" not in httpx.get(f"{url}/docs", timeout=60).text
+
+
 @pytest.mark.parametrize(
     ("content", "said"), [(b"not a picture", "picture"), (drawn_photo()[:200], "picture"), (b"", "image is empty")]
 )
@@ -145,6 +160,17 @@ def a_catalog_item(outfits: httpx.Client, category: str) -> str:
     shirt = {"category": "tops", "title": "White shirt"}
     answer = outfits.post("/recommend", json={"items": [shirt], "targets": [category], "k": 1}).json()
     return str(answer["targets"][category][0]["item_id"])
+
+
+def test_what_a_photo_brings_up_is_what_can_be_judged(vision: httpx.Client, outfits: httpx.Client) -> None:
+    found = vision.post(
+        "/analyze", files={"image": ("a.jpg", drawn_photo(), "image/jpeg")}, params={"threshold": 0.05, "similar": 10}
+    ).json()["garments"]
+    ids = sorted({item["item_id"] for garment in found for item in garment["similar"]})
+    assert ids
+    for item_id in ids:
+        assert outfits.post("/evaluate", json={"items": [{"item_id": item_id}]}).status_code == 200
+    assert outfits.get("/health").json()["index_version"]
 
 
 def test_what_is_missing_beside_a_catalog_item_is_recommended(outfits: httpx.Client) -> None:

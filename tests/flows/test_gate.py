@@ -2,89 +2,159 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from flows.gate import judge
+from tests.training.paired_cases import mean_of
 from training.chat.spec import ChatGate
+from training.evaluate import judging
+from training.paired import JudgedCases
 from training.spec import GateRule
 
 RULE = GateRule(metric="ap50", floor=0.2, min_gain=0.05, max_slice_drop=0.2)
+CASES = 200
 
 
-def comparison(challenger: float, champion: float | None = None, **slices: tuple[float, float]) -> dict[str, Any]:
-    def evaluation(value: float, place: int) -> dict[str, Any]:
-        return {
-            "metrics": {"ap50": value},
-            "slices": {"category": {name: pair[place] for name, pair in slices.items()}},
-            "n": 10,
-        }
+def cases(value: float, noise: float = 0.0, slices: Mapping[str, Sequence[int]] | None = None) -> JudgedCases:
+    """A model of this mean; `noise` differs from case to case, and is the model's own."""
+    swing = noise * np.random.default_rng(round(value * 1e6)).standard_normal(CASES) if noise else np.zeros(CASES)
+    return mean_of(value + swing - swing.mean(), metric="ap50", unit="photos", slices=slices)
 
-    return {"challenger": evaluation(challenger, 1), "champion": None if champion is None else evaluation(champion, 0)}
+
+def comparison(challenger: JudgedCases, champion: JudgedCases | None = None, **controls: JudgedCases) -> dict[str, Any]:
+    """As `training.evaluate` writes it; the reported half has figures of its own, which decide nothing."""
+    return {
+        "challenger": {"metrics": {"ap50": 0.111}, "slices": {}, "n": 10},
+        "champion": None if champion is None else {"metrics": {"ap50": 0.222}, "slices": {}, "n": 10},
+        "judging": judging(challenger, champion, controls, seed=7),
+    }
 
 
 def test_a_first_model_needs_the_floor_only() -> None:
-    assert judge(comparison(0.2), RULE).promote
-    verdict = judge(comparison(0.19), RULE)
-    assert (verdict.promote, verdict.label) == (False, "rejected")
+    assert judge(comparison(cases(0.2)), RULE).promote
+    verdict = judge(comparison(cases(0.19)), RULE)
+    assert (verdict.promote, verdict.label, verdict.finding) == (False, "rejected", "alone")
     assert verdict.reasons == ["ap50 0.190 is below the floor 0.200"]
+
+
+def test_the_figures_shown_are_those_of_the_reported_half() -> None:
+    verdict = judge(comparison(cases(0.5), cases(0.3)), RULE)
+    assert (verdict.challenger, verdict.champion, verdict.finding) == (0.111, 0.222, "better")
 
 
 def test_ties_and_gains_within_the_margin_keep_the_champion() -> None:
     for value in (0.40, 0.41, 0.42):
-        verdict = judge(comparison(value, 0.40), RULE)
+        verdict = judge(comparison(cases(value), cases(0.40)), RULE)
         assert (verdict.promote, verdict.label) == (False, "kept champion")
-    assert judge(comparison(0.421, 0.40), RULE).promote
+    assert "not by a gain that is worth a change: ap50 +0.010 (+0.010 to +0.010)" in verdict_reason(0.41)
+    assert judge(comparison(cases(0.421), cases(0.40)), RULE).promote
+
+
+def verdict_reason(value: float) -> str:
+    return judge(comparison(cases(value), cases(0.40)), RULE).reasons[0]
+
+
+def test_a_gain_that_may_be_chance_keeps_the_champion_and_says_what_would_have_been_seen() -> None:
+    verdict = judge(comparison(cases(0.44, noise=0.5), cases(0.40, noise=0.5)), RULE)
+    assert (verdict.label, verdict.finding) == ("kept champion", "cannot tell")
+    (reason,) = verdict.reasons
+    assert reason.startswith("cannot tell: ap50 +0.040 (-0.0")
+    assert "on 200 photos; a gain of 0.1" in reason
+    assert reason.endswith("would be seen in four nights of five")
+
+
+def test_a_certain_loss_is_called_worse() -> None:
+    verdict = judge(comparison(cases(0.3), cases(0.4)), RULE)
+    assert (verdict.finding, verdict.reasons) == ("worse", ["worse: ap50 -0.100 (-0.100 to -0.100) on 200 photos"])
 
 
 def test_a_worse_challenger_below_the_floor_is_told_both_reasons() -> None:
-    assert len(judge(comparison(0.1, 0.4), RULE).reasons) == 2
+    assert len(judge(comparison(cases(0.1), cases(0.4)), RULE).reasons) == 2
+
+
+def test_a_model_that_is_no_better_than_a_control_does_not_serve() -> None:
+    compared = comparison(cases(0.5, noise=0.5), None, popularity=cases(0.48, noise=0.5), guess=cases(0.25))
+    (reason,) = judge(compared, RULE).reasons
+    assert reason.startswith("ap50 0.500 is not certainly better than the control popularity (0.480): +0.020 (")
+    assert judge(compared, RULE.model_copy(update={"beat_controls": False})).promote
+    beaten = judge(comparison(cases(0.5), None, popularity=cases(0.4), guess=cases(0.25)), RULE)
+    assert beaten.reasons == ["first champion: ap50 0.500, above the controls (popularity 0.400, guess 0.250)"]
+
+
+def test_a_control_that_has_not_the_metric_sets_no_bar() -> None:
+    assert judge(comparison(cases(0.5), None, other=mean_of([0.9] * CASES, metric="recall")), RULE).promote
+
+
+def with_slices(shoes: float, tops: float) -> JudgedCases:
+    """0.6 over all, with two slices of 50 cases."""
+    rest = 0.6
+    worth = [shoes] * 50 + [tops] * 50 + [rest] * 100
+    return mean_of(
+        worth, metric="ap50", unit="photos", slices={"category shoes": range(50), "category tops": range(50, 100)}
+    )
 
 
 def test_one_fallen_slice_is_enough_to_keep_the_champion() -> None:
-    verdict = judge(comparison(0.6, 0.4, shoes=(0.5, 0.29), tops=(0.5, 0.31)), RULE)
+    verdict = judge(comparison(with_slices(0.29, 0.9), with_slices(0.5, 0.5)), RULE)
     assert verdict.reasons == ["category shoes falls from 0.500 to 0.290"]
+    assert judge(comparison(with_slices(0.31, 0.9), with_slices(0.5, 0.5)), RULE).promote
+
+
+def test_a_slice_that_may_have_fallen_by_chance_has_no_vote() -> None:
+    slices = {"category shoes": range(20)}
+    low = [0.0] * 11 + [0.5] * 9
+    new = mean_of([*low, *[0.9] * 180], metric="ap50", slices=slices)
+    old = mean_of([*reversed(low), *[0.5] * 180], metric="ap50", slices=slices)
+    rule = RULE.model_copy(update={"max_slice_drop": 0.01})
+    assert judge(comparison(new, old), rule).promote
 
 
 def test_a_slice_that_the_challenger_does_not_have_is_not_compared() -> None:
-    compared = comparison(0.6, 0.4)
-    compared["champion"]["slices"] = {"category": {"hats": 0.9}}
-    assert judge(compared, RULE).promote
+    assert judge(comparison(cases(0.6), with_slices(0.1, 0.1)), RULE).promote
 
 
 def test_a_small_slice_has_no_say() -> None:
-    compared = comparison(0.6, 0.4, scarves=(0.9, 0.1))
-    compared["challenger"]["slice_sizes"] = {"category": {"scarves": 6}}
-    assert judge(compared, RULE).promote
-    compared["challenger"]["slice_sizes"] = {"category": {"scarves": 20}}
-    assert judge(compared, RULE).reasons == ["category scarves falls from 0.900 to 0.100"]
+    new = mean_of([0.1] * 6 + [0.6] * 194, metric="ap50", slices={"category scarves": range(6)})
+    old = mean_of([0.9] * 6 + [0.4] * 194, metric="ap50", slices={"category scarves": range(6)})
+    assert judge(comparison(new, old), RULE).promote
+    large = RULE.model_copy(update={"min_slice_size": 6})
+    assert judge(comparison(new, old), large).reasons == ["category scarves falls from 0.900 to 0.100"]
+
+
+def two_metrics(loss_reduction: float, char_probability: float) -> JudgedCases:
+    return JudgedCases(
+        unit="conversations", cases=("a", "b"),
+        measure=lambda _: {"loss_reduction": loss_reduction, "char_probability": char_probability},
+    )  # fmt: skip
 
 
 def test_the_comparison_may_use_another_metric_than_the_floor() -> None:
-    compared = comparison(0.10, 0.15)
-    for role, text in (("challenger", 0.62), ("champion", 0.58)):
-        compared[role]["metrics"]["char_probability"] = text
     rule = ChatGate(metric="loss_reduction", floor=0.05)
+    compared = comparison(two_metrics(0.10, 0.62), two_metrics(0.15, 0.58))
     for role in ("challenger", "champion"):
-        compared[role]["metrics"]["loss_reduction"] = compared[role]["metrics"]["ap50"]
+        compared[role]["metrics"]["loss_reduction"] = 0.1
     assert judge(compared, rule).promote, "a better base leaves less to reduce"
-    compared["challenger"]["metrics"]["char_probability"] = 0.581
-    assert judge(compared, rule).reasons == [
-        "char_probability 0.581 does not exceed 0.586 (champion 0.580 plus margin)"
-    ]
+    compared["judging"] = judging(two_metrics(0.10, 0.581), two_metrics(0.15, 0.58), {}, seed=7)
+    (reason,) = judge(compared, rule).reasons
+    assert reason.startswith("better, but not by a gain that is worth a change: char_probability +0.001")
 
 
 def test_a_champion_that_cannot_be_judged_is_named_in_the_reason() -> None:
-    compared = comparison(0.5) | {"champion_problem": "made for other categories"}
+    compared = comparison(cases(0.5)) | {"champion_problem": "made for other categories"}
     assert "cannot be judged any more: made for other categories" in judge(compared, RULE).reasons[0]
 
 
 def test_a_metric_that_was_not_measured_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="asks for 'recall'; measured: ap50"):
-        judge(comparison(0.5), GateRule(metric="recall", floor=0.1))
+    with pytest.raises(ValueError, match="asks for 'recall'; judged: ap50"):
+        judge(comparison(cases(0.5)), GateRule(metric="recall", floor=0.1))
 
 
 def test_a_value_that_is_no_number_is_never_promoted() -> None:
-    assert not judge(comparison(float("nan")), RULE).promote
-    assert not judge(comparison(float("nan"), champion=0.6), RULE).promote
+    nan = mean_of([math.nan] * CASES, metric="ap50")
+    assert not judge(comparison(nan), RULE).promote
+    assert not judge(comparison(nan, cases(0.6)), RULE).promote

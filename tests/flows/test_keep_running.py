@@ -51,7 +51,7 @@ def pid_of(server: Server) -> int:
     limit = time.monotonic() + HANG_SECONDS
     while True:
         try:
-            return int(httpx.get(server.health_url, timeout=10, trust_env=False).text)
+            return int(httpx.get(server.health_url, timeout=60, trust_env=False).text)
         except httpx.TransportError:
             assert time.monotonic() < limit, f"{server.name} does not answer"
             time.sleep(0.1)
@@ -117,7 +117,7 @@ def test_a_stop_ends_all_also_one_that_is_waited_for(tmp_path: Path, said: list[
     running.start()
     running.stop()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(good.health_url, timeout=10, trust_env=False)
+        httpx.get(good.health_url, timeout=60, trust_env=False)
 
 
 def test_a_command_that_is_not_there_is_told(tmp_path: Path, run: Callable[..., KeepRunning], said: list[str]) -> None:

@@ -23,7 +23,7 @@ from aura.errors import AuraError, BusyError, DeadlineError, RegistryUnavailable
 from aura.paths import profile_paths
 from aura.registry import Registry
 from flows.heartbeat import beat
-from flows.night_steps import Night
+from flows.night_steps import STEPS, Night
 from flows.nightly import _mark_killed_run
 from flows.profile import load_profile
 from flows.worker import mark_crashed
@@ -36,8 +36,8 @@ def prefect_server() -> Iterator[None]:
         yield
 
 
-def make_night(seconds: float = 600.0) -> Night:
-    settings = load_profile("sample", ["night.retry_delay_seconds=0.01", "night.store_retries=3"])
+def make_night(seconds: float = 600.0, *overrides: str) -> Night:
+    settings = load_profile("sample", ["night.retry_delay_seconds=0.01", "night.store_retries=3", *overrides])
     workspace = Workspace(profile_paths("sample"), settings)
     return Night(workspace, Registry(settings.tracking, "sample"), "night-1", deadline=time.monotonic() + seconds)
 
@@ -95,6 +95,20 @@ def test_a_night_whose_time_is_over_begins_nothing_more_and_says_so() -> None:
     assert all("480 minutes are over" in problem for problem in night.problems.values())
     with pytest.raises(DeadlineError):
         night.seconds_left()
+
+
+def test_a_night_on_a_full_disk_begins_nothing_and_says_what_to_do() -> None:
+    night = make_night(600.0, "night.free_space_gb=1e9")
+
+    @flow
+    def run() -> None:
+        night.run(STEPS)
+
+    run()
+    assert set(night.problems) == {"free space"}
+    assert "aura tidy" in night.problems["free space"]
+    assert set(night.blocked) == set(STEPS) - {"free space"}
+    assert not night.workspace.folder.exists()
 
 
 def test_a_run_that_died_is_marked_crashed_unless_it_is_this_very_one_tried_again() -> None:

@@ -59,7 +59,7 @@ def test_whatever_goes_into_a_bento_changes_its_version(tmp_path: Path, monkeypa
             monkeypatch.setitem(bento_contents.BUILD_OPTIONS, "labels", {"project": "after"})
         elif file:
             write_text(tmp_path / file, "after")
-        version = package._version(service, params, tmp_path / "champions", tmp_path / "data", tmp_path / "index")
+        version = package._version(service, params, tmp_path / "champions", tmp_path / "index")
         assert version not in seen, file
         seen.add(version)
 

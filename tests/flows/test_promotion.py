@@ -9,6 +9,7 @@ from subprocess import run as run_process
 
 import pytest
 import torch
+from mlflow import MlflowClient
 from safetensors.torch import load_file, save_file
 
 from aura.artifact import content_hash, read_json, write_json, write_text
@@ -21,6 +22,8 @@ from flows.workspace import Workspace
 from inference.outfits.smoke_test import SMOKE_TEST
 from inference.smoke_test import record
 from tests.inference.outfits.conftest import embedder, saved, towers
+from tests.training.paired_cases import mean_of
+from training.evaluate import judging
 
 __all__ = ["embedder", "saved", "towers"]  # fixtures
 
@@ -42,11 +45,12 @@ def register(registry: Registry, folder: Path, candidate: str) -> ModelVersion:
 
 def write_metrics(workspace: Workspace, candidate: str, champion: str | None, fitb: float = 0.6) -> None:
     metrics = {"metrics": {"fitb": fitb}, "slices": {}}
+    model = mean_of([fitb] * 4, metric="fitb", unit="outfits")
     write_json(
         workspace.folder / "metrics" / "test" / "outfits.json",
         {
             "candidate_id": candidate, "champion_candidate_id": champion, "seconds": 1.0, "challenger": metrics,
-            "champion": metrics if champion else None,
+            "champion": metrics if champion else None, "judging": judging(model, model if champion else None, {}, seed=7),
         },
     )  # fmt: skip
     write_json(workspace.folder / "metrics" / "train" / "outfits.json", {"seconds": 2.0})
@@ -124,6 +128,32 @@ def test_a_copy_that_answers_as_recorded_becomes_champion(
     assert judge_candidate(workspace, registry, "outfits").verdict == "promoted"
 
 
+def test_a_judged_version_shows_its_verdict_and_figures_on_mlflows_page(
+    workspace: Workspace, registry: Registry, candidate: Candidate
+) -> None:
+    candidate.forget_what_it_learnt()
+    outcome = judge_candidate(workspace, registry, "outfits")
+    client = MlflowClient(registry.uri)
+    version = client.get_model_version(registry.name("outfits"), "1")
+    assert version.description.startswith(f"fitb 0.6000, rejected: {outcome.reasons[0]}")
+    assert "| **fitb** | 0.6000 | share of blanks filled rightly" in version.description
+    run = client.get_run(version.run_id)
+    assert (run.info.run_name, run.data.metrics) == ("outfits v1", {"test/fitb": 0.6})
+
+
+def test_a_version_that_was_registered_before_a_kill_gets_its_page_by_the_next_night(
+    workspace: Workspace, registry: Registry, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert candidate.folder.is_dir()
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "publish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            judge_candidate(workspace, registry, "outfits")
+    assert JUDGED not in registry.version("outfits", "1").tags
+    judge_candidate(workspace, registry, "outfits")
+    assert MlflowClient(registry.uri).get_model_version(registry.name("outfits"), "1").description
+
+
 def test_a_copy_that_answers_wrongly_is_registered_but_never_promoted(
     workspace: Workspace, registry: Registry, candidate: Candidate
 ) -> None:
@@ -137,6 +167,10 @@ def test_a_copy_that_answers_wrongly_is_registered_but_never_promoted(
     assert challenger.tags[JUDGED] == "true"
     assert judge_candidate(workspace, registry, "outfits").verdict == "nothing new"
     assert len(registry.versions("outfits")) == 1
+
+
+def interrupted(*_arguments: object) -> None:
+    raise KeyboardInterrupt
 
 
 def killed(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:

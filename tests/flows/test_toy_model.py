@@ -14,6 +14,7 @@ from aura.settings import read_profile, read_resolved, validate
 from flows.gate import Verdict, judge
 from flows.profile import Profile, profile_schema
 from inference.smoke_test import FOLDER
+from tests.training.paired_cases import mean_of
 from training import evaluate, smoke_test, train
 from training.context import Evaluation, TrainContext
 from training.models import MODELS
@@ -32,7 +33,7 @@ class MeanGate(GateRule):
     """When a mean is good enough."""
 
     metric: str = "accuracy"
-    floor: float = 0.5
+    floor: float | None = 0.5
 
 
 class MeanSmokeTest:
@@ -66,7 +67,8 @@ def _train(settings: MeanSettings, context: TrainContext) -> dict[str, float]:
 def _evaluate(artifact_dir: Path, data_dir: Path, settings: MeanSettings, seed: int) -> Evaluation:  # noqa: ARG001
     numbers = _numbers(data_dir, "test")
     errors = [abs(number - _mean(artifact_dir)) for number in numbers]
-    return Evaluation(metrics={"accuracy": 1 - sum(errors) / len(errors)}, n=len(numbers))
+    accuracy = 1 - sum(errors) / len(errors)
+    return Evaluation(metrics={"accuracy": accuracy}, n=len(numbers), judged=mean_of([1 - error for error in errors]))
 
 
 TOY = ModelSpec(
@@ -157,7 +159,7 @@ def test_a_wrong_key_in_its_section_is_named(tmp_path: Path, data: Path) -> None
     with pytest.raises(SettingsError) as caught:
         stages.profile()
     assert "toy.shrink: unknown key; known here: " in caught.value.message
-    assert "gate.toy.flooring: unknown key; known here: compare, floor" in caught.value.message
+    assert "gate.toy.flooring: unknown key; known here: beat_controls, compare, floor" in caught.value.message
     assert stages.train() == 2
 
 

@@ -10,6 +10,7 @@ import pytest
 from aura.artifact import write_json
 from aura.errors import ArtifactError, BusyError
 from inference.detection.smoke_test import SMOKE_TEST
+from tests.training.paired_cases import mean_of
 from training.context import Evaluation
 from training.evaluate import compare
 from training.settings import TrainerSettings
@@ -33,7 +34,10 @@ def evaluate(folder: Path, _data: Path, _settings: Any, _seed: int) -> Evaluatio
         raise ArtifactError("made for other categories", hint="train again")
     if folder.name == "busy":
         raise BusyError("another process converts its base")
-    return Evaluation(metrics={"ap50": 0.4}, slices={}, n=3)
+    return Evaluation(
+        metrics={"ap50": 0.4}, slices={}, n=3, judged=mean_of([0.2, 0.4, 0.6], metric="ap50"),
+        controls={"nothing": mean_of([0.0, 0.0, 0.0], metric="ap50")},
+    )  # fmt: skip
 
 
 def run(tmp_path: Path, champion: str | None) -> dict[str, Any]:
@@ -47,6 +51,10 @@ def test_both_are_measured_on_the_same_data(tmp_path: Path) -> None:
     comparison = run(tmp_path, "champion")
     assert comparison["challenger"]["metrics"] == comparison["champion"]["metrics"] == {"ap50": 0.4}
     assert (comparison["candidate_id"], comparison["champion_candidate_id"]) == ("new", "champion")
+    judging = comparison["judging"]
+    assert (judging["unit"], judging["cases"], judging["challenger"]) == ("cases", 3, {"ap50": pytest.approx(0.4)})
+    assert judging["champion"]["ap50"]["finding"] == "cannot tell"
+    assert judging["controls"]["nothing"]["ap50"]["gain"] == pytest.approx(0.4)
 
 
 def test_a_champion_that_cannot_be_evaluated_is_named_and_left_out(

@@ -10,14 +10,17 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from inference.chat.artifact import read_chat_artifact
 from inference.chat.model import ChatModel
 from inference.chat.prompt import PromptBuilder
 from training.chat.data import Case, read_cases
-from training.chat.metrics import char_probability, loss_reduction_interval, slice_members
+from training.chat.metrics import char_probability, judged_answers, loss_reduction_interval, slice_members
 from training.chat.settings import ChatSettings
 from training.context import Evaluation
 from training.device import training_device
+from training.paired import judging_half, reported_half
 
 _UNCUT_TOKENS = 1_000_000
 
@@ -25,7 +28,7 @@ _UNCUT_TOKENS = 1_000_000
 def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: int) -> Evaluation:
     """Metrics on the test split, through `inference.chat`; the prompts are built as the artifact says.
 
-    Metrics, all over whole answers:
+    Metrics, all over whole answers, of the reported half of the conversations:
         char_probability: exp(-nats of the answers / characters of the answers), in (0, 1]: the geometric mean of the
             probability per character. The end tokens' nats count to the text. Whatever tokenizer, base and prompt an
             artifact has, it is asked for the same characters, so this one compares artifacts.
@@ -39,6 +42,9 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: i
     Slices: `char_probability` per topic and for first and later answers, where there are at least three. `n` counts
     answers.
 
+    Judged by `char_probability` and `loss_reduction` of the other half, conversation by conversation. The control is the base
+    without an adapter.
+
     Raises:
         ArtifactError: the artifact is incomplete, or its base cannot be had.
         DataError: the test split is missing or broken.
@@ -48,13 +54,21 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: i
     tuned = ChatModel.load(artifact_dir, device)
     # Where an answer would be cut depends on the tokenizer; two artifacts must be scored on the same characters.
     builder = PromptBuilder(tuned.tokenizer, prompt.model_copy(update={"answer_tokens": _UNCUT_TOKENS}))
-    cases = read_cases(data_dir, "test", builder, settings)
-    examples = [case.example for case in cases]
+    everything = read_cases(data_dir, "test", builder, settings)
+    conversations = list(dict.fromkeys(case.conversation for case in everything))
+    judges = judging_half(conversations)
+    cases, judging = (
+        _of_conversations(everything, {conversations[row] for row in np.flatnonzero(chosen)})
+        for chosen in (reported_half(judges), judges)
+    )
+    examples, judging_examples = [case.example for case in cases], [case.example for case in judging]
     after = tuned.answer_nats(examples, settings.score_batch_tokens)
+    judging_after = tuned.answer_nats(judging_examples, settings.score_batch_tokens)
     unaided = _unaided_nats(tuned, builder, cases, after, settings.score_batch_tokens)
     del tuned
     base = ChatModel.load_base(config.base, device, prompt=prompt)
     before = base.answer_nats(examples, settings.score_batch_tokens)
+    judging_before = base.answer_nats(judging_examples, settings.score_batch_tokens)
     tokens = sum(len(example.answer_ids) for example in examples)
     low, high = loss_reduction_interval(cases, before, after, seed)
     metrics = {
@@ -79,7 +93,13 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: i
         },
         slice_sizes={kind: {name: len(rows) for name, rows in of.items()} for kind, of in members.items()},
         n=len(cases),
+        judged=judged_answers(judging, judging_after, judging_before),
+        controls={"base": judged_answers(judging, judging_before, judging_before)},
     )
+
+
+def _of_conversations(cases: Sequence[Case], conversations: set[str]) -> list[Case]:
+    return [case for case in cases if case.conversation in conversations]
 
 
 def _unaided_nats(

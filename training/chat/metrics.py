@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import bootstrap
 
 from training.chat.data import Case
+from training.paired import JudgedCases
 
 _MIN_SLICE_ANSWERS = 3
 _RESAMPLES = 1000
@@ -43,6 +44,32 @@ def loss_reduction_interval(
 
 def _reduction(before: np.ndarray, after: np.ndarray, axis: int = -1) -> np.ndarray:
     return 1 - after.sum(axis=axis) / before.sum(axis=axis)
+
+
+def judged_answers(cases: Sequence[Case], nats: Sequence[float], base_nats: Sequence[float]) -> JudgedCases:
+    """`char_probability` and `loss_reduction`, and the former per slice; the conversations are drawn, with all their answers."""
+    row = {name: index for index, name in enumerate(dict.fromkeys(case.conversation for case in cases))}
+    rows = np.array([row[case.conversation] for case in cases], dtype=np.int64)
+    values, base_values = np.asarray(nats, dtype=np.float64), np.asarray(base_nats, dtype=np.float64)
+    characters = np.array([len(case.messages[-1]["content"]) for case in cases], dtype=np.float64)
+    slices = {f"{kind} {name}": members for kind, of in slice_members(cases).items() for name, members in of.items()}
+
+    def probability(weights: np.ndarray, members: Sequence[int] | slice) -> float:
+        of_text = weights[members] @ characters[members]
+        return float(np.exp(-(weights[members] @ values[members]) / of_text)) if of_text else float("nan")
+
+    def measure(counts: np.ndarray) -> dict[str, float]:
+        weights = counts[rows].astype(np.float64)
+        return {
+            "char_probability": probability(weights, slice(None)),
+            "loss_reduction": float(1 - weights @ values / (weights @ base_values)),
+            **{name: probability(weights, members) for name, members in slices.items()},
+        }
+
+    return JudgedCases(
+        unit="conversations", cases=tuple(row), measure=measure,
+        sizes={name: len(members) for name, members in slices.items()},
+    )  # fmt: skip
 
 
 def slice_members(cases: Sequence[Case]) -> dict[str, dict[str, list[int]]]:

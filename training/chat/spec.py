@@ -16,7 +16,7 @@ from training.spec import GateRule, ModelSpec
 class ChatGate(GateRule):
     """When an adapter is good enough."""
 
-    metric: Literal["loss_reduction", "loss_reduction_low"] = "loss_reduction"
+    metric: Literal["loss_reduction"] = "loss_reduction"
     compare: Literal["char_probability", "loss_reduction"] = "char_probability"
     """`loss_reduction` is relative to the base and prompt of each artifact; artifacts of different bases can only be
     compared by the probability of the text."""
@@ -44,4 +44,16 @@ SPEC = ModelSpec(
     evaluate=_evaluate,
     gate=ChatGate,
     smoke_test=SMOKE_TEST,
+    metrics={
+        "loss_reduction": "1 - answer_loss / base_answer_loss; higher is better",
+        "loss_reduction_low": "lower end of its 95 % interval over conversations",
+        "loss_reduction_high": "upper end of its 95 % interval over conversations",
+        "char_probability": "geometric mean probability per character of the answers; 0 to 1, higher is better",
+        "answer_loss": "nats per answer token; lower is better",
+        "answer_loss_retrieved": "the same with only the passages that the question finds; lower is better",
+        "base_answer_loss": "nats per answer token of the base model",
+        "perplexity": "exp of answer_loss; lower is better",
+        "base_perplexity": "exp of base_answer_loss",
+    },
+    slice_metric="char_probability",
 )

@@ -15,6 +15,8 @@ from torchmetrics.detection import MeanAveragePrecision
 
 from inference.detection.postprocess import Ranking
 
+RECALLS = np.linspace(0, 1, 101)
+"""Recalls that precision is averaged over, as COCO does."""
 _ALL_AREAS = 0
 _IOU_50 = 0
 
@@ -42,7 +44,10 @@ class PrecisionMeter:
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = tuple(labels)
         self._counts = np.zeros(len(self._labels), dtype=np.int64)
-        self._metric = MeanAveragePrecision(box_format="xyxy", extended_summary=True, backend="pycocotools")
+        # torchmetrics' own recall points are float32, of which some lie just above COCO's: a recall of 0.05 would miss 0.05.
+        self._metric = MeanAveragePrecision(
+            box_format="xyxy", rec_thresholds=RECALLS.tolist(), extended_summary=True, backend="pycocotools"
+        )
 
     def update(self, ranking: Ranking, boxes_xyxy_px: np.ndarray, labels: np.ndarray) -> None:
         """One photo: what was found, and its ground truth boxes (N, 4) float and labels (N,) int64."""

@@ -14,7 +14,7 @@ from training.spec import GateRule, ModelSpec
 class DetectionGate(GateRule):
     """When a detector is good enough."""
 
-    metric: Literal["ap50", "ap", "precision_served", "recall_served"] = "ap50"
+    metric: Literal["ap50"] = "ap50"
 
 
 def _train(settings: DetectionSettings, context: TrainContext) -> dict[str, float]:
@@ -37,4 +37,11 @@ SPEC = ModelSpec(
     evaluate=_evaluate,
     gate=DetectionGate,
     smoke_test=SMOKE_TEST,
+    metrics={
+        "ap50": "mean average precision at IoU 0.5; 0 to 1, higher is better",
+        "ap": "mean average precision over IoU 0.5 to 0.95 (COCO); 0 to 1, higher is better",
+        "precision_served": "share of right boxes among those shown at the served thresholds; higher is better",
+        "recall_served": "share of garments that are shown at the served thresholds; higher is better",
+    },
+    slice_metric="ap50",
 )

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from aura.errors import DataError
-from aura.prepared_rows import ItemRow
+from aura.prepared_rows import ItemRow, OutfitRow
 from aura.taxonomy import Category
 from inference.outfits.model import OutfitModel
 from training.context import Evaluation
 from training.device import training_device
-from training.outfits.baselines import Cooccurrence, Popularity
-from training.outfits.data import OutfitTables, open_item, read_tables
+from training.outfits.baselines import Baseline, Cooccurrence, Popularity
+from training.outfits.data import open_item, read_tables
 from training.outfits.metrics import (
     by_category,
     compatibility_auc,
@@ -27,8 +27,9 @@ from training.outfits.metrics import (
     retrieval_ranks,
     right,
 )
-from training.outfits.questions import Question, make_question_set
+from training.outfits.questions import Question, QuestionSet, make_question_set
 from training.outfits.settings import OutfitsSettings
+from training.paired import JudgedCases, judging_half, reported_half
 
 _MIN_QUESTIONS = 20
 """A metric of fewer questions is left out: its standard error would be 0.1 and more."""
@@ -37,9 +38,10 @@ _MIN_QUESTIONS = 20
 def evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed: int) -> Evaluation:
     """Metrics on `DATA/outfits/test.jsonl`; the questions depend on the split, the seed and `settings.max_questions` alone.
 
-    Metrics: `fitb` (share of blanks filled rightly, wrong candidates of the answer's own category), `fitb_random` (of
-    any category), `fitb_by_query` (chosen by the query's embedding, as retrieval does), `auc` of true against corrupted
-    outfits, and `recall_at_k` of the true garment among all of its category that the outfit does not hold already.
+    Metrics, of the reported half of the outfits: `fitb` (share of blanks filled rightly, wrong candidates of the answer's own
+    category), `fitb_random` (of any category), `fitb_by_query` (chosen by the query's embedding, as retrieval does), `auc` of
+    true against corrupted outfits, and `recall_at_k` of the true garment among all of its category that the outfit does not
+    hold already.
 
     Baselines, on the questions of `fitb`: `popularity_fitb` (what is worn often), `cooccurrence_fitb` (what was worn
     together), `fitb_gain` = `fitb` - `popularity_fitb`, `fitb_gain_over_cooccurrence` = `fitb` - `cooccurrence_fitb`.
@@ -50,53 +52,116 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed
     Slices: `fitb` per category of the blank with at least 20 questions. `n` counts the questions of `fitb`. The model
     runs where `settings.accelerator` says.
 
+    Judged by `fitb`, `fitb_random` and `fitb_by_query` of the other half, outfit by outfit (the blanks of one outfit are not
+    independent). The controls are the two baselines.
+
     Raises:
         ArtifactError: the artifact is incomplete or corrupt.
         DataError: the split is missing, broken, or too small to ask a question.
     """
     tables = read_tables(data_dir)
-    question_set = make_question_set(
-        tables.items, tables.outfits["test"], seed=seed, max_questions=settings.max_questions
-    )
-    questions = question_set.fitb["same_category"]
-    if not questions:
+    outfits = tables.outfits["test"]
+    question_set = make_question_set(tables.items, outfits, seed=seed, max_questions=settings.max_questions)
+    judges = judging_half([outfit.outfit_id for outfit in outfits])
+    reported = question_set.about(_ids(outfits, reported_half(judges)))
+    judging = question_set.about(_ids(outfits, judges))
+    questions = reported.fitb["same_category"]
+    if not questions or not judging.fitb["same_category"]:
         raise DataError(
-            f"{len(tables.outfits['test'])} test outfits give no fill-in-the-blank question",
+            f"{len(outfits)} test outfits give no fill-in-the-blank question",
             hint="add outfits, or change the split fractions",
         )
     model = CachedOutfitModel(OutfitModel.load(artifact_dir, training_device(settings)), tables.items)
     correct = right(fitb_choices(model, questions), questions)
     metrics = {
         "fitb": mean(correct),
-        "fitb_random": mean(right(fitb_choices(model, question_set.fitb["random"]), question_set.fitb["random"])),
+        "fitb_random": mean(right(fitb_choices(model, reported.fitb["random"]), reported.fitb["random"])),
         "fitb_by_query": mean(right(fitb_choices_by_query(model, questions), questions)),
-        "auc": compatibility_auc(model, question_set),
+        "auc": compatibility_auc(model, reported),
     }
-    metrics |= recall(retrieval_ranks(model, question_set)) | _beside_memory(correct, questions, tables)
-    counts = {category: sum(question.category == category for question in questions) for category in Category}
-    slices = {
-        name: value
-        for name, value in by_category(correct, questions).items()
-        if counts[Category(name)] >= _MIN_QUESTIONS
+    popularity = Popularity(tables.items, tables.outfits["train"])
+    cooccurrence = Cooccurrence(tables.items, tables.outfits["train"])
+    metrics |= recall(retrieval_ranks(model, reported))
+    metrics |= {
+        "popularity_fitb": popularity.accuracy(questions),
+        "fitb_gain": mean(correct) - popularity.accuracy(questions),
+        "cooccurrence_fitb": cooccurrence.accuracy(questions),
+        "fitb_gain_over_cooccurrence": mean(correct) - cooccurrence.accuracy(questions),
     }
-    return Evaluation(metrics=metrics, slices={"category": slices}, n=len(questions))
-
-
-def _beside_memory(correct: np.ndarray, questions: Sequence[Question], tables: OutfitTables) -> dict[str, float]:
-    """The baselines, the gains over them, and what is right where there is nothing to remember."""
-    worn = tables.outfits["train"]
-    popularity = Popularity(tables.items, worn).accuracy(questions)
-    cooccurrence = Cooccurrence(tables.items, worn).accuracy(questions)
     seen = set(tables.used_in("train"))
     unseen = np.array([question.true_item not in seen for question in questions], dtype=bool)
-    metrics = {
-        "popularity_fitb": popularity,
-        "fitb_gain": mean(correct) - popularity,
-        "cooccurrence_fitb": cooccurrence,
-        "fitb_gain_over_cooccurrence": mean(correct) - cooccurrence,
-        "unseen_questions": float(unseen.sum()),
+    metrics["unseen_questions"] = float(unseen.sum())
+    if unseen.sum() >= _MIN_QUESTIONS:
+        metrics["fitb_unseen"] = mean(correct[unseen])
+    counts = {category: sum(question.category == category for question in questions) for category in Category}
+    return Evaluation(
+        metrics=metrics,
+        slices={
+            "category": {
+                name: value
+                for name, value in by_category(correct, questions).items()
+                if counts[Category(name)] >= _MIN_QUESTIONS
+            }
+        },
+        n=len(questions),
+        judged=_judged_model(model, judging),
+        controls={
+            "popularity": _judged_baseline(popularity, judging),
+            "co-occurrence": _judged_baseline(cooccurrence, judging),
+        },
+    )
+
+
+def _ids(outfits: Sequence[OutfitRow], chosen: np.ndarray) -> set[str]:
+    return {outfits[row].outfit_id for row in np.flatnonzero(chosen).tolist()}
+
+
+def _judged_model(model: CachedOutfitModel, judging: QuestionSet) -> JudgedCases:
+    questions, random = judging.fitb["same_category"], judging.fitb["random"]
+    return judged_questions(
+        {
+            "fitb": (questions, right(fitb_choices(model, questions), questions)),
+            "fitb_random": (random, right(fitb_choices(model, random), random)),
+            "fitb_by_query": (questions, right(fitb_choices_by_query(model, questions), questions)),
+        }
+    )
+
+
+def _judged_baseline(baseline: Baseline, judging: QuestionSet) -> JudgedCases:
+    return judged_questions(
+        {
+            name: (judging.fitb[kind], np.array([baseline.credit(question) for question in judging.fitb[kind]]))
+            for name, kind in (("fitb", "same_category"), ("fitb_random", "random"))
+        }
+    )
+
+
+def judged_questions(credits: Mapping[str, tuple[Sequence[Question], np.ndarray]]) -> JudgedCases:
+    """Metric to its questions and what each was worth, in [0, 1]; the outfits are drawn, with all of their blanks.
+
+    `fitb` is also judged per category with at least 20 blanks.
+    """
+    row = {name: index for index, name in enumerate(sorted({q.outfit for asked, _ in credits.values() for q in asked}))}
+    named = dict(credits)
+    asked, worth = named["fitb"]
+    sizes = {}
+    for category in sorted({question.category for question in asked}):
+        chosen = [index for index, question in enumerate(asked) if question.category == category]
+        if len(chosen) >= _MIN_QUESTIONS:
+            sizes[f"category {category.value}"] = len(chosen)
+            named[f"category {category.value}"] = ([asked[index] for index in chosen], worth[chosen])
+    rows = {
+        name: np.array([row[question.outfit] for question in of], dtype=np.int64) for name, (of, _) in named.items()
     }
-    return metrics | ({"fitb_unseen": mean(correct[unseen])} if unseen.sum() >= _MIN_QUESTIONS else {})
+
+    def measure(counts: np.ndarray) -> dict[str, float]:
+        weights = {name: counts[rows[name]] for name in named}
+        return {
+            name: float(values @ weights[name] / weights[name].sum()) if weights[name].sum() else float("nan")
+            for name, (_, values) in named.items()
+        }
+
+    return JudgedCases(unit="outfits", cases=tuple(row), measure=measure, sizes=sizes)
 
 
 class CachedOutfitModel:

@@ -12,8 +12,8 @@ Splits share garments, so some answers can be remembered instead of seen: `train
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -32,12 +32,14 @@ class Question:
         category: category of the blank.
         candidates: four item ids.
         answer: index of the true one in `candidates`.
+        outfit: id of the outfit that was blanked.
     """
 
     context: tuple[str, ...]
     category: Category
     candidates: tuple[str, ...]
     answer: int
+    outfit: str = ""
 
     @property
     def true_item(self) -> str:
@@ -53,6 +55,7 @@ class QuestionSet:
     """Questions about one split.
 
     Attributes:
+        outfit_ids: id of each outfit of the next two.
         true_outfits: ids of the garments of each outfit.
         corrupted_outfits: its counterpart of random garments, at the same index.
         fitb: questions by kind, `random` and `same_category`.
@@ -60,11 +63,26 @@ class QuestionSet:
         skipped: questions that could not be asked because too few other garments exist, by kind.
     """
 
+    outfit_ids: list[str]
     true_outfits: list[tuple[str, ...]]
     corrupted_outfits: list[tuple[str, ...]]
     fitb: dict[str, list[Question]]
     pools: dict[Category, list[str]]
     skipped: dict[str, int] = field(default_factory=dict)
+
+    def about(self, outfits: Collection[str]) -> QuestionSet:
+        """The questions about some outfits; the wrong garments may come from others."""
+        pairs = [row for row, outfit in enumerate(self.outfit_ids) if outfit in outfits]
+        return replace(
+            self,
+            outfit_ids=[self.outfit_ids[row] for row in pairs],
+            true_outfits=[self.true_outfits[row] for row in pairs],
+            corrupted_outfits=[self.corrupted_outfits[row] for row in pairs],
+            fitb={
+                kind: [question for question in questions if question.outfit in outfits]
+                for kind, questions in self.fitb.items()
+            },
+        )
 
 
 def make_question_set(
@@ -81,7 +99,9 @@ def make_question_set(
         by_category[items[item].category].append(item)
     everything = [item for members in by_category.values() for item in members]
     pairs = [
-        (outfit.items, _corrupted(outfit, items, by_category, rng)) for outfit in outfits if len(outfit.items) >= 2
+        (outfit, corrupted)
+        for outfit in outfits
+        if len(outfit.items) >= 2 and (corrupted := _corrupted(outfit, items, by_category, rng)) is not None
     ]
     kinds: dict[str, list[Question]] = {"random": [], "same_category": []}
     skipped = dict.fromkeys(kinds, 0)
@@ -98,8 +118,9 @@ def make_question_set(
     for row in items.values():
         pools[row.category].append(row.item_id)
     return QuestionSet(
-        true_outfits=[true for true, corrupted in pairs if corrupted is not None],
-        corrupted_outfits=[corrupted for _, corrupted in pairs if corrupted is not None],
+        outfit_ids=[outfit.outfit_id for outfit, _ in pairs],
+        true_outfits=[outfit.items for outfit, _ in pairs],
+        corrupted_outfits=[corrupted for _, corrupted in pairs],
         fitb={kind: _some(questions, max_questions, rng) for kind, questions in kinds.items()},
         pools=dict(pools),
         skipped=skipped,
@@ -131,7 +152,8 @@ def _question(
     chosen = [wrong[index] for index in rng.choice(len(wrong), CANDIDATES - 1, replace=False)]
     answer = int(rng.integers(CANDIDATES))
     chosen.insert(answer, blank)
-    return Question(tuple(item for item in outfit.items if item != blank), category, tuple(chosen), answer)
+    context = tuple(item for item in outfit.items if item != blank)
+    return Question(context, category, tuple(chosen), answer, outfit.outfit_id)
 
 
 def _some(questions: list[Question], most: int, rng: np.random.Generator) -> list[Question]:

@@ -15,6 +15,7 @@ from bentos.conversational_ai.messages import (
     Finished,
     GenerateRequest,
     Passage,
+    Started,
     StopRequest,
     Token,
     read_event,
@@ -26,6 +27,7 @@ from bentos.serving.messages import ModelVersion
 from tests.bentos.stub_assets import StubAssets
 
 VERSION = ModelVersion(name="chat", version="1")
+STARTED = Started(sources=[], dropped_messages=3)
 STOPPED = Finished(finish_reason="stopped", model=VERSION)
 
 
@@ -34,7 +36,8 @@ class Pieces:
 
     finish_reason = "stop"
 
-    def __init__(self) -> None:
+    def __init__(self, used_passages: int) -> None:
+        self.used_passages, self.dropped_messages = used_passages, 3
         self.made = 0
         self.closed = False
 
@@ -50,6 +53,10 @@ class Pieces:
 
 
 class Model:
+    """Its prompts have room for two passages."""
+
+    question_tokens = 256
+
     def __init__(self) -> None:
         self.answers: list[Pieces] = []
         self.passages: list[str] = []
@@ -61,7 +68,7 @@ class Model:
             raise self.failure
         if not messages:
             raise InvalidRequestError("no question")
-        self.answers.append(Pieces())
+        self.answers.append(Pieces(min(len(passages), 2)))
         return self.answers[-1]
 
 
@@ -97,20 +104,21 @@ async def stop(runner: Any, answer_id: str) -> bool:
 def test_an_answer_that_nobody_waits_for_ends_after_the_piece_that_is_being_made(runner: Any, model: Model) -> None:
     async def scenario() -> list[Any]:
         stream = answer(runner, "a")
-        events = [read_event(await anext(stream)) for _ in range(2)]
+        events = [read_event(await anext(stream)) for _ in range(3)]
         assert await stop(runner, "a") is True
         events += await events_of(stream)
         assert await stop(runner, "a") is False
         return events
 
-    assert asyncio.run(scenario()) == [Token(text="1 "), Token(text="2 "), STOPPED]
+    assert asyncio.run(scenario()) == [STARTED, Token(text="1 "), Token(text="2 "), STOPPED]
     assert (model.answers[0].made, model.answers[0].closed) == (2, True)
 
 
 def test_an_answer_that_is_given_up_while_it_waits_costs_nothing(runner: Any, model: Model) -> None:
     async def scenario() -> list[Any]:
         running, waiting = answer(runner, "a"), answer(runner, "b")
-        await anext(running)
+        assert [read_event(await anext(running)) for _ in range(2)] == [STARTED, Token(text="1 ")]
+        assert read_event(await anext(waiting)) == STARTED
         first = asyncio.ensure_future(anext(waiting))
         await asyncio.sleep(0.01)
         assert not first.done()  # one answer at a time
@@ -125,7 +133,7 @@ def test_an_answer_that_is_given_up_while_it_waits_costs_nothing(runner: Any, mo
 
 def test_an_answer_is_cut_at_its_deadline(runner: Any) -> None:
     events = asyncio.run(events_of(answer(runner, "a", seconds=0.05)))
-    assert events[0] == Token(text="1 ")
+    assert events[:2] == [STARTED, Token(text="1 ")]
     assert events[-1] == Finished(finish_reason="deadline", model=VERSION)
 
 
@@ -138,13 +146,15 @@ def test_what_cannot_be_answered_and_waiting_in_vain_are_said_in_words(
     async def scenario() -> None:
         assert codes(await events_of(answer(runner, "a", messages=[]))) == ["invalid_request"]
         running = answer(runner, "b")
-        await anext(running)
+        assert [read_event(await anext(running)) for _ in range(2)] == [STARTED, Token(text="1 ")]
+        # What can be known at once is not found out in a queue.
+        assert codes(await events_of(answer(runner, "d", messages=[]))) == ["invalid_request"]
         # 570 s are left for waiting and answering together.
         assert codes(await events_of(answer(runner, "c", seconds=569.99))) == ["busy"]
         await stop(runner, "b")
         assert await events_of(running) == [STOPPED]
         # None is known any longer, however it ended.
-        assert [await stop(runner, answer_id) for answer_id in ("a", "b", "c")] == [False] * 3
+        assert [await stop(runner, answer_id) for answer_id in ("a", "b", "c", "d")] == [False] * 4
 
     asyncio.run(scenario())
     assert ("abc-1", "invalid_request: no question") in logged()
@@ -166,10 +176,18 @@ def test_a_passage_stands_in_the_prompt_with_its_source(runner: Any, model: Mode
     assert model.passages == ["Wool. Washing.\nAt 30 degrees."]
 
 
+def test_the_runner_says_what_the_prompt_had_room_for(runner: Any) -> None:
+    passages = [Passage(slug=str(n), title="Wool", heading="Washing", text="Wet.", score=1.0) for n in range(5)]
+    events = asyncio.run(events_of(answer(runner, "a", seconds=0, passages=passages)))
+    assert events[0] == Started(sources=passages[:2], dropped_messages=3)
+
+
 def test_versions_are_told_while_an_answer_is_generated(runner: Any) -> None:
     async def scenario() -> Any:
         await anext(answer(runner, "a"))
         return await runner.status()
 
     told = asyncio.run(scenario())
-    assert told.model_dump() == {"model": {"name": "chat", "version": "1"}, "index_version": "7", "degraded": []}
+    assert told.model_dump() == {
+        "model": {"name": "chat", "version": "1"}, "index_version": "7", "degraded": [], "question_tokens": 256,
+    }  # fmt: skip

@@ -24,6 +24,7 @@ from bentos.conversational_ai.messages import (
     Passage,
     RetrieveRequest,
     RunnerStatus,
+    Started,
     Stopped,
     StopRequest,
     Token,
@@ -49,6 +50,7 @@ class Runner:
         self.failure: Exception | None = None
         self.gone_afterwards = False
         self.whole = True
+        self.room = 5
         self.conversations: list[list[dict[str, str]]] = []
         self.stopped: list[str] = []
         self.request_ids: list[str] = []
@@ -59,7 +61,7 @@ class Runner:
     async def status(self) -> RunnerStatus:
         if self.gone_afterwards and self.request_ids:
             raise aiohttp.ServerDisconnectedError
-        return RunnerStatus(model=VERSION, index_version="1")
+        return RunnerStatus(model=VERSION, index_version="1", question_tokens=256)
 
     async def retrieve(self, request: RetrieveRequest) -> FoundPassages:
         self.request_ids.append(request.request_id)
@@ -71,6 +73,7 @@ class Runner:
         self.conversations.append([message.model_dump() for message in request.messages])
         self.generating += 1
         try:
+            yield event_line(Started(sources=request.passages[: self.room], dropped_messages=4))
             while not self.may_go_on.is_set():
                 await asyncio.sleep(0.001)
             for text in self.answer:
@@ -142,6 +145,67 @@ def test_an_answer_over_http_and_over_a_websocket(client: TestClient, runner: Ru
         socket.send_json({"content": "Which shoes?"})
         assert [frame["type"] for frame in frames(socket)] == ["sources", "token", "token", "done"]
     assert runner.stopped == []
+
+
+def test_the_sources_of_an_answer_are_the_passages_that_the_model_saw(client: TestClient, runner: Runner) -> None:
+    runner.room = 2
+    question = {"messages": [user("Which shoes?")], "passages": 5}
+    answer = client.post("/chat", json=question).json()
+    assert (len(answer["sources"]), answer["dropped_messages"]) == (2, 4)
+    with client.websocket_connect("/ws/chat") as socket:
+        socket.send_json({"content": "Which shoes?", "passages": 5})
+        first = frames(socket)[0]
+        assert (len(first["sources"]), first["dropped_messages"]) == (2, 4)
+    runner.room = 0
+    assert client.post("/chat", json=question).json()["sources"] == []
+
+
+def test_blanks_around_a_text_do_not_count(client: TestClient, runner: Runner) -> None:
+    """Limits hold for what is left without them."""
+    blanks = " \n" * 3000
+    asked = user(f"{blanks}Which shoes?{blanks}")
+    assert client.post("/chat", json={"messages": [asked]}).status_code == 200
+    assert client.post("/rag/query", json={"query": asked["content"]}).json()["passages"][0]["text"] == "Which shoes?"
+    with client.websocket_connect("/ws/chat") as socket:
+        socket.send_json({"content": asked["content"]})
+        assert frames(socket)[-1]["type"] == "done"
+        socket.send_json({"content": blanks})
+        assert "content" in frames(socket)[-1]["error"]["message"]
+    assert runner.conversations == [[user("Which shoes?")]] * 2
+
+
+def test_the_longest_answer_may_be_sent_back(client: TestClient, runner: Runner) -> None:
+    answer = "croquembouche! " * schemas.MAX_ANSWER_TOKENS
+    assert client.post("/chat", json={"messages": [user("Hm?"), assistant(answer), user("One?")]}).status_code == 200
+    assert runner.conversations[-1][1] == assistant(answer.strip())
+    refused = client.post("/chat", json={"messages": [user(answer)]})
+    assert "at most 4000" in refused.json()["error"]["message"]
+
+
+def test_no_frame_and_no_body_is_sent_back_whole(client: TestClient) -> None:
+    long = "x" * 900_000
+    frames_of_fools = [
+        json.dumps({f"k{number}": 1 for number in range(60_000)}), json.dumps({"content": long}),
+        json.dumps({long: 1}), "{" + long, json.dumps({"content": long * 2}),
+    ]  # fmt: skip
+    with client.websocket_connect("/ws/chat") as socket:
+        for frame in frames_of_fools:
+            socket.send_text(frame)
+            refusal = socket.receive_text()
+            assert len(refusal) < 3000
+            assert json.loads(refusal)["type"] == "error"
+        socket.send_json({"content": "Which shoes?"})
+        assert frames(socket)[-1]["type"] == "done"
+    for frame in frames_of_fools:
+        refused = client.post("/chat", content=frame, headers={"content-type": "application/json"})
+        assert 400 <= refused.status_code < 500
+        assert len(refused.content) < 3000
+
+
+def test_health_says_how_long_a_question_may_be(client: TestClient) -> None:
+    assert client.get("/health").json()["question_tokens"] == 256
+    properties = client.get("/openapi.json").json()["components"]["schemas"]["Message"]["properties"]
+    assert "question_tokens" in properties["content"]["description"]
 
 
 def test_too_many_answers_are_refused_over_http_and_over_a_websocket(client: TestClient, runner: Runner) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import json
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from bentos.outfit_recommendation.model import OutfitRunner
 from bentos.outfit_recommendation.service import OutfitRecommendation, app
 from bentos.serving.errors import Failure
 from inference.outfits.items import Item
+from tests.bentos.small_index import SmallIndex
 from tests.bentos.stub_assets import StubAssets
 
 
@@ -50,31 +49,30 @@ class Network:
         return [0.0 for _ in outfit]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A catalog with one item of each category, `item-<category>`."""
-    (tmp_path / "images").mkdir()
-    rows = []
-    for category in CATEGORIES:
-        Image.new("RGB", (8, 8)).save(tmp_path / "images" / f"{category.value}.png")
-        rows.append(
-            {
-                "item_id": f"item-{category.value}", "category": category.value, "title": f"Some {category.value}",
-                "description": "", "attributes": {}, "image": f"images/{category.value}.png",
-            }
-        )  # fmt: skip
-    (tmp_path / "catalog.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    return tmp_path
+ITEMS = {f"item-{category.value}": category for category in CATEGORIES}
+"""One item of each category."""
 
 
 @pytest.fixture
-def runner(folder: Path) -> Any:
-    return OutfitRunner.inner(StubAssets(champion_folder=folder, catalog_folder=folder), lambda *_: Network())
+def small_index(tmp_path: Path) -> SmallIndex:
+    index = SmallIndex(tmp_path / "built")
+    index.publish(ITEMS)
+    return index
 
 
-def test_a_new_champion_at_the_same_place_embeds_the_catalog_anew(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@pytest.fixture
+def champion(tmp_path: Path) -> Path:
+    (tmp_path / "champion").mkdir()
+    return tmp_path / "champion"
+
+
+@pytest.fixture
+def runner(small_index: SmallIndex, champion: Path) -> Any:
+    assets = StubAssets(champion_folder=champion, served_index=small_index.served())
+    return OutfitRunner.inner(assets, lambda *_: Network())
+
+
+def test_a_new_champion_at_the_same_place_embeds_the_catalog_anew(small_index: SmallIndex, champion: Path) -> None:
     """Every Bento has its champion in the same folder, and all of them share one cache of embeddings."""
 
     class Scaled(Network):
@@ -85,12 +83,8 @@ def test_a_new_champion_at_the_same_place_embeds_the_catalog_anew(
             embedded.append(self.factor)
             return super().embed_items(items) * self.factor
 
-    pinned = tmp_path_factory.mktemp("pinned")
-    champion = pinned / "outfits"
-    champion.mkdir()
-    shutil.copytree(folder, pinned / "catalog")
     embedded: list[float] = []
-    assets = StubAssets(champion_folder=champion, catalog_folder=pinned / "catalog")
+    assets = StubAssets(champion_folder=champion, served_index=small_index.served())
     shirt = Garment(category=Category.TOPS, title="A shirt")
     wanted = CompleteOutfit(items=[shirt], targets=[*Category], k=1)
     largest = []
@@ -169,8 +163,8 @@ def test_wanted_targets_are_what_is_recommended(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["/recommend", "/evaluate"])
-def test_a_broken_picture_of_the_catalog_is_named(client: TestClient, folder: Path, endpoint: str) -> None:
-    (folder / "images" / "hats.png").write_bytes(b"broken")
+def test_a_broken_picture_of_the_catalog_is_named(client: TestClient, small_index: SmallIndex, endpoint: str) -> None:
+    small_index.publish(ITEMS, broken=["item-hats"])
     failed = client.post(endpoint, json={"items": [{"item_id": "item-hats"}]})
     error = failed.json()["error"]
     assert (failed.status_code, error["code"]) == (500, "invalid_data")
@@ -197,7 +191,7 @@ def test_one_outfit_that_cannot_be_judged_does_not_cost_the_batch(runner: Any) -
 def test_health_says_how_many_items_there_are_to_choose_from(client: TestClient) -> None:
     assert client.get("/health").json() == {
         "state": "ready", "reasons": [], "profile": "sample", "model": {"name": "outfits", "version": "1"},
-        "catalog_items": len(CATEGORIES),
+        "catalog_items": len(CATEGORIES), "index_version": "1",
     }  # fmt: skip
 
 

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from aura.artifact import content_hash, write_json, write_text
-from aura.errors import IndexNotReadyError, RegistryError
+from aura.artifact import write_json, write_text
+from aura.errors import AuraError, IndexNotReadyError, RegistryError
 from aura.registry import Registry
+from aura.taxonomy import Category
 from aura.tracking import TrackingSettings
-from bentos.serving.assets import PinnedAssets, RegistryAssets, copied_catalog, open_assets
+from bentos.serving.assets import PinnedAssets, RegistryAssets, open_assets
 from bentos.serving.messages import ModelVersion
 from bentos.serving.settings import ServingSettings
-from inference.retrieval.catalog import open_picture, read_catalog
-
-
-def write_catalog(folder: Path, colour: str = "navy") -> Path:
-    (folder / "images").mkdir(parents=True)
-    Image.new("RGB", (8, 8), colour).save(folder / "images" / "i1.png")
-    item = {
-        "item_id": "i1", "category": "tops", "title": "Shirt", "description": "", "attributes": {},
-        "image": "images/i1.png",
-    }  # fmt: skip
-    (folder / "catalog.jsonl").write_text(json.dumps(item) + "\n", encoding="utf-8")
-    return folder
+from tests.bentos.small_index import SmallIndex
 
 
 def registry_assets() -> RegistryAssets:
     return RegistryAssets("sample", ServingSettings(), TrackingSettings())
-
-
-def test_a_checkout_answers_from_a_copy_of_the_catalog(own_home: Path) -> None:
-    source = write_catalog(own_home / "pipelines" / "sample" / "data" / "catalog")
-    name = f"catalog-{content_hash(source)[:16]}"
-    served = registry_assets().catalog()
-    assert served == own_home / "serving" / "sample" / name
-    shutil.rmtree(source)  # as DVC does before `prepare`
-    [item] = read_catalog(served)
-    assert open_picture(served / item.image).size == (8, 8)
 
 
 def test_a_bento_answers_from_what_is_pinned(tmp_path: Path) -> None:
@@ -49,12 +26,22 @@ def test_a_bento_answers_from_what_is_pinned(tmp_path: Path) -> None:
     write_json(tmp_path / "champions" / "champions.json", {"chat": {"version": "3"}})
     pinned = PinnedAssets(tmp_path)
     assert (pinned.profile, pinned.serving.max_new_tokens) == ("night", 7)
-    assert pinned.catalog() == tmp_path / "catalog"
     champion = pinned.champion("chat")
     assert champion.version == ModelVersion(name="chat", version="3")
     assert champion.folder == tmp_path / "champions" / "chat"
     with pytest.raises(IndexNotReadyError):
         pinned.index()
+
+
+def test_the_catalog_is_read_without_the_models_that_a_search_needs(own_home: Path, tmp_path: Path) -> None:
+    """The release names models that do not exist."""
+    built = SmallIndex(tmp_path)
+    built.publish({"i1": Category.TOPS})
+    (own_home / "index").mkdir(parents=True)
+    built.uri.rename(own_home / "index" / "sample")
+    assert [row.item_id for row in registry_assets().index(searched=False).current().catalog().rows] == ["i1"]
+    with pytest.raises(AuraError):
+        registry_assets().index()
 
 
 def test_a_champion_of_the_registry_is_fetched_once(own_home: Path, tmp_path: Path) -> None:
@@ -79,35 +66,3 @@ def test_without_pins_the_profile_of_the_environment_is_served(monkeypatch: pyte
     assets = open_assets()
     assert isinstance(assets, RegistryAssets)
     assert (assets.profile, assets.serving.max_new_tokens) == ("production", 9)
-
-
-def test_the_same_catalog_is_copied_once_and_a_new_one_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, folder = write_catalog(tmp_path / "catalog"), tmp_path / "serving"
-    first = copied_catalog(source, folder)
-    with monkeypatch.context() as patched:
-        patched.setattr(shutil, "copytree", lambda *_: pytest.fail("copied again"))
-        assert copied_catalog(source, folder) == first
-    shutil.rmtree(source)
-    second = copied_catalog(write_catalog(source, "red"), folder)
-    assert open_picture(first / "images" / "i1.png").getpixel((0, 0)) == (0, 0, 128)
-    assert open_picture(second / "images" / "i1.png").getpixel((0, 0)) == (255, 0, 0)
-    assert sorted(path.name for path in folder.iterdir()) == sorted([first.name, second.name])
-
-
-def test_half_a_catalog_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, folder = tmp_path / "catalog", tmp_path / "serving"
-    with pytest.raises(IndexNotReadyError, match="no catalog in"):
-        copied_catalog(source, folder)
-    write_catalog(source)
-    copytree = shutil.copytree
-
-    def while_it_is_removed(origin: Path, target: Path, *options: object) -> object:
-        (source / "images" / "i1.png").unlink(missing_ok=True)
-        return copytree(origin, target, *options)
-
-    monkeypatch.setattr(shutil, "copytree", while_it_is_removed)
-    with pytest.raises(IndexNotReadyError, match="changed while it was copied"):
-        copied_catalog(source, folder)
-    assert list(folder.iterdir()) == []

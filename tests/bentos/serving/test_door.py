@@ -26,6 +26,7 @@ from bentos.conversational_ai.messages import (
     FoundPassages,
     GenerateRequest,
     RetrieveRequest,
+    Started,
     StopRequest,
     Token,
     read_event,
@@ -69,6 +70,7 @@ class Index:
 
 class Pieces:
     finish_reason = "stop"
+    used_passages = dropped_messages = 0
 
     def __init__(self, texts: list[str]) -> None:
         self._texts = iter(texts)
@@ -182,9 +184,9 @@ def test_a_stream_comes_out_whole_however_it_is_cut() -> None:
     chunks = asyncio.run(scenario())
     assert len(chunks) > 3
     events = [read_event(line) for line in b"".join(chunks).split(b"\n") if line]
-    assert events[:2] == [Token(text=TEXT), Token(text="end")]
-    assert isinstance(events[2], Finished)
-    assert (events[2].finish_reason, events[2].model.name) == ("stop", "chat")
+    assert events[:3] == [Started(sources=[], dropped_messages=0), Token(text=TEXT), Token(text="end")]
+    assert isinstance(events[3], Finished)
+    assert (events[3].finish_reason, events[3].model.name) == ("stop", "chat")
 
 
 def test_what_the_batching_queue_throws_out_is_answered_with_when_to_try_again() -> None:

@@ -11,7 +11,7 @@ from fastapi import File, UploadFile, WebSocket
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
-from bentos.serving.app import apply_limits, make_app
+from bentos.serving.app import apply_settings, make_app
 from bentos.serving.messages import RunnerRequest
 from bentos.serving.request_log import logger
 from bentos.serving.settings import ServingSettings
@@ -23,8 +23,8 @@ class Text(BaseModel):
     text: str
 
 
-app = make_app("test", "test")
-apply_limits(app, ServingSettings(max_body_bytes=LIMIT, max_image_bytes=LIMIT))
+app = make_app("test", "test", image_paths=("/file",))
+apply_settings(app, ServingSettings(max_json_bytes=LIMIT, max_body_bytes=LIMIT, max_image_bytes=LIMIT))
 
 
 @app.post("/text")

@@ -37,7 +37,7 @@ class Served:
     folder: Path
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=20, trust_env=False)
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=60, trust_env=False)
 
     def answer(self, path: str, *statuses: int) -> httpx.Response:
         """The first answer with one of these statuses."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -11,10 +12,23 @@ from bentoml.exceptions import BentoMLException, InternalServerError, ServiceUna
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
+import aura.errors
 from aura.errors import AuraError, BusyError, DataError, IndexNotReadyError, InvalidRequestError, RegistryError
+from aura.tracking import TrackingSettings
 from bentos.serving.app import make_app
-from bentos.serving.errors import STATUS, Failure, OverloadedError, answer_or_failure, error_status, raise_failure
+from bentos.serving.assets import RegistryAssets
+from bentos.serving.errors import (
+    FOR_CALLERS,
+    STATUS,
+    Failure,
+    OverloadedError,
+    answer_or_failure,
+    error_detail,
+    error_status,
+    raise_failure,
+)
 from bentos.serving.messages import RunnerRequest
+from bentos.serving.settings import ServingSettings
 
 
 class Body(BaseModel):
@@ -129,7 +143,45 @@ def test_an_answer_without_an_error_passes() -> None:
     assert raise_failure({"passages": []}) == {"passages": []}
 
 
-def test_every_row_of_the_table_is_reached() -> None:
+@pytest.mark.parametrize("table", [STATUS, FOR_CALLERS])
+def test_every_row_of_the_table_is_reached(table: dict[type[Exception], object]) -> None:
     """A row below another one of its own family would never be found."""
-    for kind in STATUS:
-        assert kind is Exception or next(base for base in kind.__mro__ if base in STATUS) is kind
+    for kind in table:
+        assert kind is Exception or next(base for base in kind.__mro__ if base in table) is kind
+
+
+_OF_THE_OPERATOR = [
+    kind
+    for kind in vars(aura.errors).values()
+    if isinstance(kind, type) and issubclass(kind, AuraError) and kind not in (InvalidRequestError, BusyError)
+]
+
+
+@pytest.mark.parametrize("kind", _OF_THE_OPERATOR)
+def test_what_an_error_tells_the_operator_stands_in_the_log_alone(
+    kind: type[AuraError], caplog: pytest.LogCaptureFixture
+) -> None:
+    error = kind("cannot open /srv/aura/var/secret.db", hint="run `aura nightly --profile secret`")
+    app = make_app("test", "test")
+
+    @app.get("/fail")
+    async def fail() -> None:
+        raise error
+
+    response = TestClient(app, raise_server_exceptions=False).get("/fail")
+    body = response.json()["error"]
+    assert (response.status_code, body["code"]) == (error_status(error), kind.code)
+    assert body["message"]
+    assert body["hint"]
+    assert "secret" not in response.text
+    assert "/srv/aura/var/secret.db" in caplog.text
+
+
+@pytest.mark.parametrize("asked", ["champion", "index", "catalog"])
+def test_what_a_checkout_lacks_is_told_without_its_paths(asked: str, own_home: Path) -> None:
+    assets = RegistryAssets("sample", ServingSettings(), TrackingSettings())
+    with pytest.raises(AuraError) as caught:
+        assets.champion("outfits") if asked == "champion" else getattr(assets, asked)()
+    told = error_detail(caught.value)
+    assert str(own_home) not in told.message + told.hint
+    assert told.code == caught.value.code

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from PIL import Image
 
 from aura.errors import InvalidRequestError
-from bentos.serving.images import SentImage, bytes_of_base64
+from bentos.serving.base64_text import bytes_of_base64
+from bentos.serving.images import SentImage
 from bentos.serving.images import decode as decode_picture
 from bentos.serving.messages import RgbImage
 from bentos.serving.settings import ServingSettings
@@ -112,6 +113,39 @@ def test_damaged_exif_is_refused() -> None:
 def test_whatever_the_exif_block_holds_a_picture_is_decoded_or_refused(content: bytes) -> None:
     with suppress(InvalidRequestError):
         assert min(decode(content, LIMITS).size) == 20
+
+
+def as_tools_write_it(encoded: str) -> dict[str, str]:
+    """What prints or sends it so, and the text."""
+    lines = "\n".join(encoded[start : start + 76] for start in range(0, len(encoded), 76))
+    return {
+        "base64": f"{lines}\n", "PowerShell": lines.replace("\n", "\r\n"), "browser": f"data:image/png;base64,{encoded}",
+        "browser with a name": f"data:image/png;name=a%20b.png;base64,{encoded}", "curl": f" data:image/png;BASE64, {lines} ",
+        "for URLs": encoded.replace("+", "-").replace("/", "_"), "unpadded": encoded.rstrip("="),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("tool", as_tools_write_it(""))
+@pytest.mark.parametrize("side", [15, 16, 17])
+def test_base64_is_read_as_tools_write_it(tool: str, side: int) -> None:
+    image = Image.effect_noise((side, side), 50).convert("RGB")
+    content = as_bytes(image)
+    limits = ServingSettings(max_image_bytes=len(content))  # neither line breaks nor a prefix count
+    assert "+" in base64.b64encode(content).decode()
+    sent = as_tools_write_it(base64.b64encode(content).decode())[tool]
+    assert decode_base64(sent, limits, "items.0").tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("abc%def", "character '%' at position 3"), ("käse", "character 'ä' at position 1"), ("abcde", "missing or too many"),
+     ("data:image/png,%89PNG", "a data URL without ;base64"), ("https://shop.example/a,b", "character ':' at position 5"),
+     (" \n", "items.0 is empty")],
+)  # fmt: skip
+def test_what_is_wrong_with_base64_is_said(text: str, said: str) -> None:
+    with pytest.raises(InvalidRequestError, match=said) as caught:
+        decode_base64(text, LIMITS, "items.0")
+    assert caught.value.hint
 
 
 def test_base64_with_and_without_a_data_prefix_and_lossless_pixels() -> None:

@@ -32,6 +32,13 @@ def test_stream_equals_reply_and_both_are_repeatable(tiny_chat: ChatModel) -> No
     assert reply.prompt_tokens == len(tiny_chat.prompts.prompt(ASK, NOTES).ids)
 
 
+def test_a_stream_says_how_many_passages_its_prompt_had_room_for(tiny_chat: ChatModel) -> None:
+    long = "Wool. Washing.\n" + "Wash wool at 30 degrees. " * 200
+    assert [tiny_chat.stream(ASK, notes).used_passages for notes in ([], NOTES, NOTES * 2)] == [0, 1, 2]
+    assert tiny_chat.stream(ASK, [long] * 5).used_passages == 1
+    assert tiny_chat.question_tokens == tiny_chat.prompts.settings.question_tokens
+
+
 def test_tokens_are_those_of_transformers_generate(tiny_chat: ChatModel) -> None:
     ids = tiny_chat.prompts.prompt(ASK, NOTES).ids
     with torch.inference_mode():

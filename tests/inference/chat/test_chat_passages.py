@@ -39,6 +39,12 @@ def test_of_a_long_question_the_end_is_looked_up() -> None:
     assert query.endswith("blazer which shoes?")
 
 
+@pytest.mark.parametrize("blanks", [" " * 1000, "\n" * 5000, "\u00a0\t" * 600])
+def test_blanks_do_not_push_a_question_out_of_its_query(blanks: str) -> None:
+    asked = conversation(f"{blanks}Which{blanks}shoes go with a navy suit?{blanks}")
+    assert search_query(asked) == "Which shoes go with a navy suit?"
+
+
 def test_a_conversation_without_a_question_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="user's"):
         search_query([ANSWER])

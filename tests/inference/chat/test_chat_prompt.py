@@ -120,6 +120,7 @@ def test_a_long_answer_is_cut_without_an_end_token(tiny_base: Path) -> None:
         ([{"role": "system", "content": "Obey."}, QUESTION], "allowed: user, assistant"),
         ([{"role": "user", "content": "  "}], "no text"),
         ([{"role": "user"}], "no text"),
+        ([{"role": "user", "content": " <|im_end|><|im_start|> "}], "no text"),
         ([{"role": "user", "content": "wool " * 200}], "at most 60"),
     ],
 )

@@ -64,6 +64,13 @@ def test_an_empty_query_is_refused(index: Index, query: str) -> None:
         index.search_catalog(query)
 
 
+def test_blanks_around_a_query_do_not_count(index: Index) -> None:
+    blanks = " \n" * 2000
+    asked = "wash merino jumpers with soap"
+    assert index.search_knowledge(f"{blanks}{asked}{blanks}", 4) == index.search_knowledge(asked, 4)
+    assert index.search_catalog(f"{blanks}shirt{blanks}", 4) == index.search_catalog("shirt", 4)
+
+
 def test_an_overlong_query_is_refused(index: Index) -> None:
     with pytest.raises(InvalidRequestError, match="2001 characters; at most 2000"):
         index.search_knowledge("x" * 2001)
@@ -103,6 +110,33 @@ def test_similar_items_are_found_by_picture(index: Index, item_picture: Any) -> 
         index.similar_items(item_picture("red", "plain"), 3, "capes")
     with pytest.raises(ValueError, match="k must be at least 1"):
         index.similar_items(item_picture("red", "plain"), 0)
+
+
+def test_the_catalog_of_a_release_is_what_its_searches_find_and_stays_so(
+    index: Index, corpus: Path, writer: ModuleType, item_picture: Any
+) -> None:
+    catalog = index.catalog()
+    assert {hit.item_id for hit in index.search_catalog("shirt", 100)} == {row.item_id for row in catalog.rows}
+    by_search = {hit.item_id: hit for hit in index.search_catalog("shirt", 100)}
+    assert [row.model_dump() for row in catalog.rows] == [
+        by_search[row.item_id].model_dump(exclude={"relevance"}) for row in catalog.rows
+    ]
+    colour, pattern = "red", "plain"
+    assert catalog.pictures(catalog.rows)[0].tobytes() == item_picture(colour, pattern).tobytes()
+
+    lines = (corpus / "catalog" / "catalog.jsonl").read_text().splitlines()
+    (corpus / "catalog" / "catalog.jsonl").write_text("\n".join([*lines[:5], lines[5].replace("i06", "i99")]) + "\n")
+    item_picture("navy", pattern).save(corpus / "catalog" / "images" / "i01.png")
+    item_picture("green", pattern).save(corpus / "catalog" / "images" / "i99.png")
+    writer.build(corpus)
+    assert index.refresh()
+    newer = index.catalog()
+    assert (newer.version, catalog.version) == (2, 1)
+    assert [row.item_id for row in newer.rows] == ["i01", "i02", "i03", "i04", "i05", "i99"]
+    assert newer.pictures(newer.rows[:1])[0].tobytes() == item_picture("navy", pattern).tobytes()
+    assert catalog.pictures(catalog.rows)[0].tobytes() == item_picture(colour, pattern).tobytes()
+    unchanged = {row.item_id for row, known in zip(newer.rows, newer.hashes, strict=True) if known in catalog.hashes}
+    assert unchanged == {"i02", "i03", "i04", "i05"}
 
 
 def test_a_leg_of_weight_zero_does_not_run(corpus: Path, writer: ModuleType) -> None:

@@ -21,12 +21,14 @@ from inference.chat.model import ChatModel
 from inference.chat.prompt import PromptBuilder
 from inference.chat.scoring import answer_nats
 from tests.training.chat.conftest import new_context
+from training import paired
 from training.chat.data import ChatDataModule, read_cases
 from training.chat.evaluate import evaluate
 from training.chat.module import ChatModule
 from training.chat.plots import CurveRecorder, LossCurve
 from training.chat.qlora import build_model
 from training.chat.settings import ChatSettings
+from training.chat.spec import SPEC
 from training.chat.train import train
 from training.context import TrainContext
 from training.trainer import build_trainer, resume_path
@@ -126,18 +128,28 @@ def test_the_curve_survives_a_resume_with_the_checkpoint() -> None:
 
 
 def test_evaluation_compares_both_on_the_test_split(
-    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings
+    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, _ = artifact
     result = evaluate(folder / "out", prepared, settings, seed=7)
     assert result.n == 8
     metrics = result.metrics
+    assert set(metrics) == set(SPEC.metrics)
     assert metrics["loss_reduction"] == pytest.approx(1 - metrics["answer_loss"] / metrics["base_answer_loss"])
     assert metrics["loss_reduction_low"] <= metrics["loss_reduction"] <= metrics["loss_reduction_high"]
     assert set(result.slices) == {"topic", "turn"}
     assert set(result.slices["topic"]) == {"seasons"}
     assert result.slice_sizes == {"topic": {"seasons": 4}, "turn": {"first": 6}}
     assert evaluate(folder / "out", prepared, settings, seed=7) == result
+    # So few conversations are not parted.
+    assert result.judged.values["char_probability"] == pytest.approx(metrics["char_probability"])
+    assert result.judged.values["loss_reduction"] == pytest.approx(metrics["loss_reduction"])
+    assert result.judged.sizes == {"topic seasons": 4, "turn first": 6}
+    assert result.controls["base"].values["loss_reduction"] == 0
+    monkeypatch.setattr(paired, "_MIN_HALF", 1)
+    parted = evaluate(folder / "out", prepared, settings, seed=7)
+    assert 0 < len(parted.judged.cases) < len(result.judged.cases)
+    assert parted.n < result.n
 
 
 def test_what_compares_artifacts_is_the_probability_per_character_of_the_answers(

@@ -18,11 +18,13 @@ from inference.detection.detector import Detector
 from inference.detection.preprocess import Preprocess
 from tests.inference.detection.conftest import build
 from tests.training.detection.conftest import make_context
+from training import paired
 from training.context import TrainContext
 from training.detection.data import DetectionData
 from training.detection.evaluate import evaluate
 from training.detection.module import DetectionModule
 from training.detection.settings import DetectionSettings
+from training.detection.spec import SPEC
 from training.detection.train import train
 from training.detection.warm_start import initial_model
 
@@ -61,7 +63,9 @@ def test_overfits_one_batch(quick: DetectionSettings, shapes_dir: Path) -> None:
     assert seen == {"tops", "shoes", "bags"}
 
 
-def test_a_training_writes_artifact_plots_and_metrics(quick: DetectionSettings, context: TrainContext) -> None:
+def test_a_training_writes_artifact_plots_and_metrics(
+    quick: DetectionSettings, context: TrainContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     metrics = train(quick, context)
     assert set(metrics) == {"ap50", "ap", "precision_served", "recall_served"}
     assert {path.name for path in context.out_dir.iterdir()} == {
@@ -80,11 +84,20 @@ def test_a_training_writes_artifact_plots_and_metrics(quick: DetectionSettings, 
 
     result = evaluate(context.out_dir, context.data_dir, quick, seed=1)
     assert result.n == 6
+    assert set(result.metrics) == set(SPEC.metrics)
     assert set(result.slices["category"]) == {"tops", "shoes", "bags"}
     assert result.slices["photo type"] == {"photo": result.metrics["ap50"]}
     assert result.slice_sizes["photo type"] == {"photo": 6}
     assert result.metrics["ap50"] == pytest.approx(sum(result.slices["category"].values()) / 3)
     assert evaluate(context.out_dir, context.data_dir, quick, seed=2) == result
+    # Six photos are not parted, and no category has 20 boxes: judged by all of them.
+    assert (result.judged.unit, len(result.judged.cases)) == ("photos", 6)
+    assert result.judged.values["ap50"] == pytest.approx(result.metrics["ap50"], abs=2e-3)
+    assert result.controls["typical boxes"].cases == result.judged.cases
+    monkeypatch.setattr(paired, "_MIN_HALF", 2)
+    parted = evaluate(context.out_dir, context.data_dir, quick, seed=2)
+    assert parted.n + len(parted.judged.cases) == 6
+    assert 2 <= parted.n <= 4
 
 
 def test_a_killed_training_resumes_to_the_same_weights(

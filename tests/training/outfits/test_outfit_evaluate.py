@@ -21,11 +21,14 @@ from inference.outfits.model import OutfitModel
 from inference.outfits.network import OutfitNetwork
 from inference.outfits.towers import FrozenTowers, ItemTensors
 from tests.training.outfits.conftest import COUNTS, make_context, quick_settings, read_rows, write_rows
+from training import paired
 from training.outfits import evaluate as evaluation
 from training.outfits import train as whole_training
 from training.outfits.data import OutfitTables, open_item, read_tables
 from training.outfits.evaluate import CachedOutfitModel, evaluate
 from training.outfits.module import CachedNetwork
+from training.outfits.spec import SPEC
+from training.paired import differences
 
 _QUESTIONS = 2000
 
@@ -144,6 +147,7 @@ def test_images_are_closed(untrained: Path, tables: OutfitTables, monkeypatch: p
 
 def test_what_no_training_outfit_holds_has_a_metric_of_its_own(untrained: Path, prepared: Path) -> None:
     result = evaluate(untrained, prepared, quick_settings(max_questions=_QUESTIONS), seed=7)
+    assert set(result.metrics) == set(SPEC.metrics)
     # Tops and bottoms have one outfit each, shoes are shared with the training outfits.
     assert result.metrics["unseen_questions"] == 2 * COUNTS["test"]
     clothes = [result.slices["category"][name] for name in ("tops", "bottoms")]
@@ -151,6 +155,26 @@ def test_what_no_training_outfit_holds_has_a_metric_of_its_own(untrained: Path, 
     assert result.metrics["fitb_unseen"] != pytest.approx(result.metrics["fitb"])
     # What was never worn was never worn together with anything.
     assert result.metrics["cooccurrence_fitb"] == pytest.approx(1 / 4)
+
+
+def test_one_half_judges_and_the_other_is_reported(
+    untrained: Path, prepared: Path, tables: OutfitTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = quick_settings(max_questions=_QUESTIONS)
+    whole = evaluate(untrained, prepared, settings, seed=7)
+    assert len(whole.judged.cases) == COUNTS["test"], "so few outfits are not parted"
+    assert whole.judged.values["fitb"] == pytest.approx(whole.metrics["fitb"])
+    monkeypatch.setattr(paired, "_MIN_HALF", 5)
+    result = evaluate(untrained, prepared, settings, seed=7)
+    judging = set(result.judged.cases)
+    assert 5 <= len(judging) <= COUNTS["test"] - 5
+    assert judging < {outfit.outfit_id for outfit in tables.outfits["test"]}
+    assert result.n == 3 * (COUNTS["test"] - len(judging)), "three blanks an outfit"
+    parts = result.n * result.metrics["fitb"] + 3 * len(judging) * result.judged.values["fitb"]
+    assert parts == pytest.approx(whole.n * whole.metrics["fitb"])
+    for control in result.controls.values():
+        assert control.cases == result.judged.cases
+        assert {"fitb", "fitb_random"} <= set(differences(result.judged, control, seed=7))
 
 
 @pytest.mark.parametrize(("unseen", "reported"), [(20, True), (19, False), (0, False)])

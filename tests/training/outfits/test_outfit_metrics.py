@@ -43,7 +43,7 @@ def _question_set(
     true: Sequence[str] = (), corrupted: Sequence[str] = (), questions: Sequence[Question] = (), **pools: list[str]
 ) -> QuestionSet:
     return QuestionSet(
-        [(item,) for item in true], [(item,) for item in corrupted], {"random": [], "same_category": list(questions)},
+        list(true), [(item,) for item in true], [(item,) for item in corrupted], {"random": [], "same_category": list(questions)},
         {Category(name): pool for name, pool in pools.items()},
     )  # fmt: skip
 

@@ -1,0 +1,109 @@
+"""The catalog of the served release: what is recommended, and what an `item_id` means."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aura.errors import IndexNotReadyError, InvalidRequestError
+from bentos.serving.assets import Assets, ServedIndex
+from bentos.serving.request_log import logger
+from inference.outfits.items import Item, item_of
+
+if TYPE_CHECKING:  # the service never needs torch
+    from inference.outfits.catalog_search import CatalogSearch
+    from inference.retrieval.released_catalog import ReleasedCatalog
+
+
+class ServedCatalog:
+    """Follows the index, as the services that search it do, so that all of them know the same items.
+
+    Items of a release are known as soon as it is served. They are recommended when all of them are embedded, which happens in
+    a thread of its own; until then recommendations come from the release before.
+    """
+
+    def __init__(self, assets: Assets, embed: Callable[[ReleasedCatalog, CatalogSearch | None], CatalogSearch]) -> None:
+        """Args:
+        embed: makes a catalog searchable; also gets the one that is searched now.
+        """
+        self._assets = assets
+        self._embed = embed
+        self._following = threading.Lock()
+        self._index: ServedIndex | None = None
+        self._newest: ReleasedCatalog | None = None
+        self._search: CatalogSearch | None = None
+        try:
+            self.search()
+        except IndexNotReadyError as error:
+            logger.warning("nothing is recommended until the index is there: %s", error.message)
+
+    def __len__(self) -> int:
+        """Items to choose from."""
+        return 0 if self._search is None else len(self._search)
+
+    @property
+    def version(self) -> str:
+        """Number of the release that is recommended from; empty while there is none."""
+        return "" if self._search is None else str(self._search.version)
+
+    @property
+    def degraded(self) -> list[str]:
+        """What is not answered from the release that is served, if so, in words for callers."""
+        if self._index is None or self._newest is None or self._search is None:
+            return ["nothing is recommended, and no item_id is known: there is no index yet"]
+        if self._newest is not self._search.catalog:
+            return [
+                f"recommendations come from index release {self.version}; {self._newest.version} is not embedded yet"
+            ]
+        return self._index.degraded
+
+    def search(self) -> CatalogSearch:
+        """What is recommended from now; use one from the beginning of an answer to its end.
+
+        Raises:
+            IndexNotReadyError: nothing is served yet.
+        """
+        return self._follow()[1]
+
+    def item(self, item_id: str) -> Item:
+        """An item of the served release, or of the one that is still recommended from.
+
+        Raises:
+            InvalidRequestError: neither has it.
+            IndexNotReadyError: nothing is served yet.
+        """
+        newest, search = self._follow()
+        for catalog in (newest, search.catalog):
+            if (row := catalog.row(item_id)) is not None:
+                return item_of(row, *catalog.pictures([row]))
+        raise InvalidRequestError(
+            f"the catalog has no item {item_id!r}",
+            hint="send the garment itself: category with a title, an image_base64 or both",
+        )
+
+    def _follow(self) -> tuple[ReleasedCatalog, CatalogSearch]:
+        with self._following:
+            if self._index is None:
+                self._index = self._assets.index(searched=False)
+            index = self._index.current()
+            if self._newest is None or self._newest.version != index.version:
+                newest = index.catalog()
+                if self._search is None:
+                    self._search = self._embed(newest, None)
+                else:
+                    threading.Thread(target=self._switch, args=(newest, self._search), daemon=True).start()
+                self._newest = newest
+            assert self._search is not None, "the first catalog is embedded before it is kept"
+            return self._newest, self._search
+
+    def _switch(self, catalog: ReleasedCatalog, before: CatalogSearch) -> None:
+        try:
+            search = self._embed(catalog, before)
+        except Exception:
+            logger.exception("recommendations stay with release %d: %d failed", before.version, catalog.version)
+            return
+        with self._following:
+            if catalog is self._newest:  # else a later release came meanwhile
+                self._search = search
+                logger.info("recommendations come from release %d now", catalog.version)

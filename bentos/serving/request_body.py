@@ -1,0 +1,26 @@
+"""What the bodies of all requests in JSON share: unknown fields are refused, blanks around a text do not count."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+
+from bentos.serving.error_text import MAX_PROBLEMS
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True)]
+"""Text without the blanks around it; limits on its length hold for the rest."""
+
+
+class RequestBody(BaseModel):
+    """Base of a body and of the objects in it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown_fields(cls, values: Any) -> Any:
+        # pydantic makes an error of each; the first ten are shown, but a hundred thousand take seconds to make.
+        if isinstance(values, dict) and len(values) > len(cls.model_fields) + MAX_PROBLEMS:
+            raise ValueError(f"{len(values)} fields; known are {', '.join(cls.model_fields)}")
+        return values

@@ -1,0 +1,55 @@
+"""A file that a caller uploads in a form: exactly one, in the field that the endpoint names.
+
+FastAPI's own `UploadFile` parameter takes the last of several files without a word, and says "Field required" where a caller
+named the field otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import FormData, UploadFile
+
+from bentos.serving.images import refuse_large
+from bentos.serving.media_types import FORM
+from bentos.serving.settings import ServingSettings
+
+_MAX_PARTS = 100
+"""Fields and files per form; more are refused while they arrive."""
+
+
+def upload_schema(field: str, description: str) -> dict[str, Any]:
+    """`openapi_extra` of an endpoint that reads its form with `uploaded`."""
+    file = {"type": "string", "format": "binary", "description": description}
+    schema = {"type": "object", "required": [field], "properties": {field: file}}
+    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
+
+
+async def uploaded(request: Request, field: str, limits: ServingSettings) -> bytes:
+    """Content of the one file in a form.
+
+    Raises:
+        RequestValidationError: there is no such file, or more than one.
+        HTTPException: the form is broken.
+        InvalidRequestError: the file is too large.
+    """
+    async with request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS) as form:
+        file = _only_file(form, field)
+        refuse_large(file.size, limits, field)
+        return await file.read()
+
+
+def _only_file(form: FormData, field: str) -> UploadFile:
+    sent = form.getlist(field)
+    if len(sent) == 1 and isinstance(sent[0], UploadFile):
+        return sent[0]
+    if len(sent) > 1:
+        problem = f"{len(sent)} files or texts were sent; send one file per request"
+    elif sent:
+        problem = f"a text was sent, not a file; curl sends a file with -F {field}=@photo.jpg"
+    else:
+        others = ", ".join(form) or "none"
+        problem = f"the form has no file of this name; its fields: {others}"
+    raise RequestValidationError([{"type": "upload", "loc": ("body", field), "msg": problem}])

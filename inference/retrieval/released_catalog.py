@@ -1,0 +1,60 @@
+"""The catalog of one release of the index: its items and their pictures, read from the table that searches read.
+
+So whoever recommends or judges items knows exactly those that a search of this release finds.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+
+from lancedb.expr import col
+from lancedb.table import Table
+from PIL import Image
+
+from aura.prepared_rows import CatalogRow
+from inference.retrieval.catalog import decode_picture
+from inference.retrieval.integrity import rows_of
+from inference.retrieval.tables import PICTURE
+
+_COLUMNS = ("item_id", "category", "title", "description", "attributes", "image")
+
+
+class ReleasedCatalog:
+    """Items of one release; safe to share between threads.
+
+    Attributes:
+        version: number of the release.
+        rows: all items, ordered by id.
+        hashes: content hash of each item, in the order of `rows`: of its texts, its picture and the index's embedding models.
+    """
+
+    def __init__(self, table: Table, version: int) -> None:
+        """Args:
+        table: the catalog's table at the release's version.
+        """
+        self.version = version
+        stored = rows_of(table.search().select([*_COLUMNS, "content_hash"]).limit(None)).to_pylist()
+        stored.sort(key=lambda row: row["item_id"])
+        self.hashes: list[str] = [row.pop("content_hash") for row in stored]
+        self.rows = [CatalogRow.model_validate(row | {"attributes": json.loads(row["attributes"])}) for row in stored]
+        self._row_of = {row.item_id: row for row in self.rows}
+        self._table = table
+
+    def row(self, item_id: str) -> CatalogRow | None:
+        return self._row_of.get(item_id)
+
+    def pictures(self, rows: Sequence[CatalogRow]) -> list[Image.Image]:
+        """Pictures of some of the items, in their order.
+
+        Raises:
+            DataError: a picture is broken.
+            IndexNotReadyError: a file of the index is missing or damaged.
+        """
+        wanted = col("item_id").isin([row.item_id for row in rows])
+        if not rows:
+            return []
+        found = rows_of(self._table.search().where(wanted).select(["item_id", PICTURE]).limit(None)).to_pylist()
+        files = {row["item_id"]: row[PICTURE] for row in found}
+        return [decode_picture(io.BytesIO(files[row.item_id]), row.image) for row in rows]

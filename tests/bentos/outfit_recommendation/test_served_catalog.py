@@ -1,0 +1,154 @@
+"""The catalog of the outfit service is that of the served release of the index, from which the other services answer."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aura.errors import IndexNotReadyError
+from aura.taxonomy import Category
+from bentos.outfit_recommendation.messages import CompleteOutfit, Completions, Garment, Judgement, JudgeOutfit
+from bentos.outfit_recommendation.model import OutfitRunner
+from bentos.serving.errors import Failure
+from inference.outfits.items import Item
+from tests.bentos.small_index import SmallIndex
+from tests.bentos.stub_assets import StubAssets
+
+SHIRT = Garment(category=Category.TOPS, title="A shirt")
+
+
+class Network:
+    """Answers in the right shapes, and embeds when it may."""
+
+    def __init__(self) -> None:
+        self.may_embed = threading.Event()
+        self.may_embed.set()
+        self.embedded: list[str] = []
+        self.failure: Exception | None = None
+
+    def embed_items(self, items: Sequence[Item]) -> np.ndarray:
+        assert self.may_embed.wait(60)
+        if self.failure:
+            raise self.failure
+        self.embedded += [item.item_id for item in items]
+        return np.ones((len(items), 4), dtype=np.float32)
+
+    def query(self, outfit: Sequence[Item], target: Category) -> np.ndarray:
+        return np.ones(4, dtype=np.float32)
+
+    def score(self, outfits: Sequence[Sequence[Item]]) -> list[float]:
+        return [0.5 for _ in outfits]
+
+    def contributions(self, outfit: Sequence[Item]) -> list[float]:
+        return [0.0 if item.image is None else float(np.asarray(item.image).mean()) for item in outfit]
+
+
+@pytest.fixture
+def small_index(tmp_path: Path) -> SmallIndex:
+    index = SmallIndex(tmp_path / "built")
+    index.publish({"old": Category.HATS, "kept": Category.SHOES})
+    return index
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
+
+
+@pytest.fixture
+def assets(small_index: SmallIndex, tmp_path: Path) -> StubAssets:
+    (tmp_path / "champion").mkdir()
+    return StubAssets(champion_folder=tmp_path / "champion", served_index=small_index.served())
+
+
+@pytest.fixture
+def runner(assets: StubAssets, network: Network) -> Any:
+    return OutfitRunner.inner(assets, lambda *_: network)
+
+
+def known(runner: Any, item_id: str) -> bool:
+    [answer] = runner.evaluate([JudgeOutfit(items=[Garment(item_id=item_id)])])
+    assert isinstance(answer, Judgement) or answer.code == "invalid_request"
+    return isinstance(answer, Judgement)
+
+
+def recommended(runner: Any) -> set[str]:
+    found = runner.recommend(CompleteOutfit(items=[SHIRT], targets=[*Category], k=5))
+    assert isinstance(found, Completions)
+    return {item.item_id for items in found.targets.values() for item in items}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_an_id_that_a_search_finds_is_known_at_once_and_recommended_when_all_are_embedded(
+    runner: Any, small_index: SmallIndex, network: Network
+) -> None:
+    network.may_embed.clear()
+    small_index.publish({"new": Category.HATS, "kept": Category.SHOES})
+    found = small_index.served().current().catalog().rows
+    assert [known(runner, row.item_id) for row in found] == [True, True]
+    assert recommended(runner) == {"old", "kept"}, "half of the new release is not mixed with the old one"
+    assert "release 1; 2 is not embedded yet" in asyncio.run(runner.status()).degraded[0]
+    assert known(runner, "old"), "it is still recommended"
+    network.may_embed.set()
+    until(lambda: recommended(runner) == {"new", "kept"})
+    assert asyncio.run(runner.status()).degraded == []
+    assert not known(runner, "old")
+    assert network.embedded == ["kept", "old", "new"], "what was embedded before is not embedded again"
+
+
+def test_a_changed_picture_is_what_an_id_means_from_then_on(runner: Any, small_index: SmallIndex) -> None:
+    def brightness() -> float:
+        [answer] = runner.evaluate([JudgeOutfit(items=[Garment(item_id="kept")])])
+        return float(answer.items[0].contribution)
+
+    before = brightness()
+    small_index.publish({"old": Category.HATS, "kept": Category.SHOES}, colour="white")
+    assert (before < 128, brightness()) == (True, 255.0)
+
+
+def test_items_and_pictures_are_there_whatever_the_pipeline_does_to_its_own(
+    runner: Any, small_index: SmallIndex
+) -> None:
+    shutil.rmtree(small_index.catalog_folder)  # as DVC does before `prepare`
+    assert known(runner, "old")
+    assert recommended(runner) == {"old", "kept"}
+
+
+def test_a_release_that_cannot_be_embedded_leaves_the_one_before(
+    runner: Any, small_index: SmallIndex, network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    network.failure = RuntimeError("no memory")
+    small_index.publish({"new": Category.HATS})
+    assert known(runner, "new")
+    until(lambda: "recommendations stay with release 1" in caplog.text)
+    assert recommended(runner) == {"old", "kept"}
+    network.failure = None
+    small_index.publish({"newer": Category.HATS})
+    until(lambda: recommended(runner) == {"newer"})
+
+
+def test_own_garments_are_judged_before_there_is_an_index(assets: StubAssets, network: Network) -> None:
+    served, assets.served_index = assets.served_index, IndexNotReadyError("no index yet")
+    runner = OutfitRunner.inner(assets, lambda *_: network)
+    [judged] = runner.evaluate([JudgeOutfit(items=[SHIRT])])
+    assert isinstance(judged, Judgement)
+    refused = runner.recommend(CompleteOutfit(items=[SHIRT], targets=[], k=1))
+    assert isinstance(refused, Failure)
+    assert refused.code == "index_not_ready"
+    assert "no index yet" in asyncio.run(runner.status()).degraded[0]
+    assets.served_index = served
+    assert recommended(runner) == {"old", "kept"}
