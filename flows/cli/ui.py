@@ -12,6 +12,7 @@ from pathlib import Path
 
 import typer
 
+from aura.creation import creating
 from aura.errors import ServiceError
 from aura.paths import home, repo_root
 from aura.supervision import watched, watched_environment
@@ -53,13 +54,15 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     with ExitStack() as stack:
         try:
             running = []
-            for page in pages:
-                if page.command:
-                    process, log = _start(page)
-                    stack.callback(stop, process)
-                    running.append((page, process, log))
-            for page, process, log in running:
-                wait_until_healthy(page.health, process, log, settings.serving.start_timeout_seconds)
+            seconds = settings.serving.start_timeout_seconds
+            with creating(home() / "prefect" / "prefect.db", seconds):  # a night may be making it
+                for page in pages:
+                    if page.command:
+                        process, log = _start(page)
+                        stack.callback(stop, process)
+                        running.append((page, process, log))
+                for page, process, log in running:
+                    wait_until_healthy(page.health, process, log, seconds)
             for page in pages:
                 typer.echo(f"{page.name + ':':<8} {page.address}")
             if running:
