@@ -176,7 +176,7 @@ def test_every_call_says_which_way_it_goes() -> None:
             }
             httpx_call = called.startswith("httpx.") and called.removeprefix("httpx.") in verbs
             if (httpx_call and not options & {"trust_env", "direct"}) or (
-                called == "connect" and "proxy" not in options
+                called == "connect" and "from websockets" in source and "proxy" not in options
             ):
                 silent.append(f"{name}:{node.lineno} {called}")
     assert not silent
