@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 
 from aura.errors import BusyError
 
+_LONGEST_CREATION_SECONDS = 600.0
+
 
 @contextmanager
 def creating(database: Path, wait_seconds: float) -> Iterator[None]:
@@ -32,8 +34,8 @@ def creating(database: Path, wait_seconds: float) -> Iterator[None]:
     try:
         with FileLock(database.with_name(f".{database.name}.lock"), timeout=wait_seconds):
             mark = unfinished(database)
-            if mark.exists():
-                for file in (database, *(database.with_name(f"{database.name}-{kind}") for kind in _JOURNALS)):
+            if mark.exists() and not _used_since(mark, database):
+                for file in _files(database):
                     file.unlink(missing_ok=True)
             if not database.exists():
                 mark.touch()
@@ -45,7 +47,14 @@ def creating(database: Path, wait_seconds: float) -> Iterator[None]:
         ) from error
 
 
-_JOURNALS = ("wal", "shm", "journal")
+def _used_since(mark: Path, database: Path) -> bool:
+    """Whether the store was written long after a creation was cut off: a server that knows nothing of marks has made it whole."""
+    written = max((file.stat().st_mtime for file in _files(database) if file.exists()), default=0.0)
+    return written > mark.stat().st_mtime + _LONGEST_CREATION_SECONDS
+
+
+def _files(database: Path) -> list[Path]:
+    return [database, *(database.with_name(f"{database.name}-{kind}") for kind in ("wal", "shm", "journal"))]
 
 
 def unfinished(database: Path) -> Path:

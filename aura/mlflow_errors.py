@@ -174,7 +174,7 @@ def _require_answer(uri: str) -> None:
 
 def _error(error: Exception, uri: str) -> RegistryError:
     text = str(error)
-    line = text.strip().splitlines()[0][:300] if text.strip() else type(error).__name__
+    line = text.strip().split("\n")[0][:300] if text.strip() else type(error).__name__
     for cause in _CAUSES:
         if found := re.search(cause.pattern, text):
             named = next(filter(None, found.groups()), "")

@@ -15,15 +15,17 @@ _ALIVE = ".alive"
 
 
 @contextmanager
-def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
+def scratch_folder(parent: Path, prefix: str, *, marked_only: bool = False) -> Iterator[Path]:
     """A new folder in `parent`, on the disk of what will be made of it; removed at the end, whatever happened.
 
     Args:
         prefix: beginning of its name. Folders of this prefix whose process has died are removed first.
+        marked_only: leave those alone that do not hold our lock file: outside the home a folder may be somebody else's.
     """
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.glob(f"{prefix}*"):
-        _remove_if_abandoned(left)
+        if not marked_only or (left / _ALIVE).is_file():
+            _remove_if_abandoned(left)
     folder, alive = _locked(parent, prefix)
     try:
         (folder / "work").mkdir()

@@ -88,7 +88,7 @@ def _below_the_floor(judging: Mapping[str, Any], rule: GateRule, value: float) -
     against = []
     for name, differences in judging["controls"].items() if rule.beat_controls else ():
         difference = differences.get(rule.metric)
-        if difference is not None and difference["finding"] != "better":
+        if difference is not None and difference["old"] is not None and difference["finding"] != "better":
             against.append(
                 f"{rule.metric} {value:.3f} is not certainly better than the control {name} ({difference['old']:.3f}): "
                 f"{interval(difference)} on {judging['cases']} {judging['unit']}"

@@ -17,7 +17,14 @@ from typing import Any
 
 from aura.artifact import content_hash, read_json, replace_dir, write_json
 from aura.error_file import ERROR_FILE, read_error
-from aura.errors import ArtifactError, DamagedArtifactError, StageError, StageInterruptedError, WrongAnswerError
+from aura.errors import (
+    ArtifactError,
+    DamagedArtifactError,
+    RegistryError,
+    StageError,
+    StageInterruptedError,
+    WrongAnswerError,
+)
 from aura.lineage import value_hash
 from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, ModelVersion, Registry
 from aura.scratch import scratch_folder
@@ -88,7 +95,13 @@ def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Out
         if verdict.promote:
             registry.promote(model, version.version)
         reasons, label = verdict.reasons, verdict.label
-        registry.publish(version, version_page(MODELS[model], version.version, comparison, verdict, champion_before))
+        page = version_page(MODELS[model], version.version, comparison, verdict, champion_before)
+        try:
+            registry.publish(version, page)
+        except RegistryError as error:  # it is for people, and must not keep the verdict from being recorded
+            if error.transient:
+                raise
+            logger.warning("MLflow's page of %s version %s was not written: %s", model, version.version, error)
         registry.tag(version, {"verdict": label, "reasons": "; ".join(reasons), JUDGED: "true"})
     serving = registry.at(model, CHAMPION)
     champion = verdict.champion
@@ -266,7 +279,8 @@ def _check_copy(workspace: Workspace, registry: Registry, version: ModelVersion,
         command += ["--device", workspace.profile.serving.device]
         try:
             done = subprocess.run(
-                command, env=workspace.environment() | {ERROR_FILE: str(error_file)},
+                # Not in the checkout, whose code may be newer by now: `-m` looks into the current folder first.
+                command, cwd=workspace.folder, env=workspace.environment() | {ERROR_FILE: str(error_file)},
                 capture_output=True, text=True, timeout=seconds,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:

@@ -13,6 +13,7 @@ import yaml
 from aura.errors import DataError
 from aura.scratch import scratch_folder
 from flows.recorded_files import differing, set_damaged_aside
+from flows.run_lock import RunLock
 from flows.workspace import Workspace
 
 _TRACKED = (".dvc/config", ".dvcignore", ".gitignore", "dvc.lock", "dvc.yaml", "metrics", "params.yaml")
@@ -88,7 +89,8 @@ def restore(workspace: Workspace, tag: str, target: Path) -> Path:
         )
     if target.exists():
         raise DataError(f"{target} exists already", hint="name a folder that does not exist yet")
-    with scratch_folder(target.resolve().parent, ".restore-") as scratch:
+    # The person chose the folder: what has our name there but not our lock may be theirs.
+    with scratch_folder(target.resolve().parent, ".aura-restore-", marked_only=True) as scratch:
         clone = scratch / "night"
         workspace.git("clone", "--quiet", "--branch", tag, str(workspace.folder), str(clone))
         workspace.use_stores(clone)
@@ -100,6 +102,7 @@ def restore(workspace: Workspace, tag: str, target: Path) -> Path:
                 hint="bring the DVC cache and remote back from a backup, or restore another night (`aura data nights`)",
             ) from error
         clone.rename(target)
+        workspace.use_stores(target)  # places within the home are relative
     return target
 
 
@@ -137,15 +140,25 @@ def collect_garbage(workspace: Workspace) -> None:
     that somebody configured may have other users: nothing is removed there, and the cache keeps the recorded nights.
     """
     others = [
-        str(config.parent.parent)
+        config.parent.parent
         for config in sorted(workspace.folder.parent.glob("*/.dvc/config"))
         if config.parent.parent != workspace.folder
     ]
+    if any(RunLock(other, other.name).holder() is not None for other in others):
+        return  # what it has saved in the last moments may not be recorded yet; the next night removes the rest
     options = ["--workspace", "--all-branches", "--all-experiments", "--force", "--quiet"]
-    options += ["--projects", *others] if others else []
+    options += ["--projects", *map(str, others)] if others else []
     if workspace.profile.night.remote:
         workspace.dvc("gc", "--all-tags", *options)
         return
     workspace.dvc("gc", "--all-tags", "--cloud", *options)
+    if any(_stores(other) != _stores(workspace.folder) for other in others):
+        return  # that profile's recorded nights may be in the cache alone
     workspace.dvc("push", "--quiet", "--all-tags")  # what the cache alone has must not be lost
     workspace.dvc("gc", *options)
+
+
+def _stores(folder: Path) -> str:
+    """Where a working copy has its cache and remote: the same text for two of one home that share both."""
+    config = folder / ".dvc" / "config.local"
+    return config.read_text(encoding="utf-8") if config.is_file() else ""

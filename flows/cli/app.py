@@ -153,9 +153,9 @@ def tidy(
 def main() -> None:
     """Run the command line; an `AuraError`, or a place that cannot be written, becomes two readable lines and exit code 2."""
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    keep_private()
-    exempt_loopback()
     try:
+        keep_private()
+        exempt_loopback()
         if os.environ.get("AURA_HOME"):  # a relative one would be another folder for every process started from here
             os.environ["AURA_HOME"] = str(home())
         app()

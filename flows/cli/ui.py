@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Page:
         address: what a person opens.
         health: address that answers 200 once the server is up.
         command: empty when the page is served elsewhere.
+        store: SQLite file that the server makes if it is missing.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Page:
     health: str = ""
     command: tuple[str, ...] = ()
     environment: dict[str, str] | None = None
+    store: Path | None = None
 
 
 def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
@@ -55,14 +57,16 @@ def ui(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
         try:
             running = []
             seconds = settings.serving.start_timeout_seconds
-            with creating(home() / "prefect" / "prefect.db", seconds):  # a night may be making it
-                for page in pages:
-                    if page.command:
+            for page in pages:
+                if page.command:
+                    with creating(page.store, seconds) if page.store else nullcontext():  # a night may be making it
                         process, log = _start(page)
                         stack.callback(stop, process)
                         running.append((page, process, log))
-                for page, process, log in running:
-                    wait_until_healthy(page.health, process, log, seconds)
+                        if page.store:
+                            wait_until_healthy(page.health, process, log, seconds)
+            for page, process, log in running:
+                wait_until_healthy(page.health, process, log, seconds)
             for page in pages:
                 typer.echo(f"{page.name + ':':<8} {page.address}")
             if running:
@@ -103,6 +107,7 @@ def _prefect_page() -> Page:
         health=f"{api_url(port)}/health",
         command=tuple(server_command(port)),
         environment=server_environment(port),
+        store=home() / "prefect" / "prefect.db",
     )
 
 

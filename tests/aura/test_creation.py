@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,19 @@ def test_a_creation_that_was_cut_off_begins_again(own_home: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         cut_off()
     assert Registry(TrackingSettings(), "sample").versions("detection") == []
+    assert not unfinished(database).exists()
+
+
+def test_a_store_that_another_server_made_whole_is_kept_whatever_mark_was_left(tmp_path: Path) -> None:
+    """As `prefect server start` by hand, which knows nothing of marks, after a night that was cut off."""
+    database = tmp_path / "prefect.db"
+    with pytest.raises(KeyboardInterrupt), creating(database, 0):
+        raise KeyboardInterrupt
+    database.write_text("weeks of runs")
+    hours_ago = time.time() - 7200
+    os.utime(unfinished(database), (hours_ago, hours_ago))
+    with creating(database, 0):
+        assert database.read_text() == "weeks of runs"
     assert not unfinished(database).exists()
 
 

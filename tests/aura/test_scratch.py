@@ -53,3 +53,13 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_works_in_is
         alive.wait()
     with scratch_folder(tmp_path, ".download-"):
         assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_in_a_folder_that_a_person_chose_only_marked_ones_are_removed(tmp_path: Path) -> None:
+    kept = tmp_path / ".aura-restore-mine"
+    kept.mkdir()
+    (kept / "thesis.txt").write_text("all of it")
+    with scratch_folder(tmp_path, ".aura-restore-", marked_only=True):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [kept.name]
+    assert (kept / "thesis.txt").read_text() == "all of it"

@@ -90,6 +90,11 @@ def test_a_control_that_has_not_the_metric_sets_no_bar() -> None:
     assert judge(comparison(cases(0.5), None, other=mean_of([0.9] * CASES, metric="recall")), RULE).promote
 
 
+def test_a_control_that_is_not_defined_sets_no_bar_and_breaks_nothing() -> None:
+    nothing = mean_of([math.nan] * CASES, metric="ap50")
+    assert judge(comparison(cases(0.5), None, typical=nothing), RULE).promote
+
+
 def with_slices(shoes: float, tops: float) -> JudgedCases:
     """0.6 over all, with two slices of 50 cases."""
     rest = 0.6

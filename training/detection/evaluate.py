@@ -53,6 +53,8 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, se
         )
     rankings = rank_photos(detector, photos)
     judges = judging_half([photo.path.name for photo in photos])
+    if not all(any(len(photo.labels) for photo in _rows(photos, half)) for half in (judges, reported_half(judges))):
+        judges = np.ones_like(judges)  # so few boxes that one half has none
     shown_rankings, shown_photos = _rows(rankings, reported_half(judges)), _rows(photos, reported_half(judges))
     precision = average_precision(shown_rankings, shown_photos, labels)
     shown, found = precision_recall(match(shown_rankings, shown_photos, len(labels)), detector.rules.thresholds)

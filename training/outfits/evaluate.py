@@ -131,7 +131,7 @@ def _judged_baseline(baseline: Baseline, judging: QuestionSet) -> JudgedCases:
     return judged_questions(
         {
             name: (judging.fitb[kind], np.array([baseline.credit(question) for question in judging.fitb[kind]]))
-            for name, kind in (("fitb", "same_category"), ("fitb_random", "random"))
+            for name, kind in (("fitb", "same_category"), ("fitb_by_query", "same_category"), ("fitb_random", "random"))
         }
     )
 
