@@ -127,7 +127,7 @@ def _why_promoted(judging: Mapping[str, Any], rule: GateRule, value: float, prob
     controls = {
         name: differences[rule.metric]["old"]
         for name, differences in judging["controls"].items()
-        if rule.metric in differences
+        if rule.metric in differences and differences[rule.metric]["old"] is not None
     }
     beside = ", ".join(f"{name} {old:.3f}" for name, old in controls.items())
     said = f"{rule.metric} {value:.3f}" + (f", above the controls ({beside})" if beside else "")
