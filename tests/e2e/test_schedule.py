@@ -138,7 +138,10 @@ def worker(world: World, api: str, **variables: str) -> Iterator[None]:
     finally:
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=120)
+        with suppress(subprocess.TimeoutExpired):  # Prefect's worker now and then survives SIGTERM; systemd kills it, too
+            process.wait(timeout=120)
+        process.kill()
+        process.wait()
         for left in psutil.wait_procs(family, timeout=60)[1]:
             left.kill()
 
