@@ -181,7 +181,10 @@ def test_what_an_error_tells_the_operator_stands_in_the_log_alone(
 def test_what_a_checkout_lacks_is_told_without_its_paths(asked: str, own_home: Path) -> None:
     assets = RegistryAssets("sample", ServingSettings(), TrackingSettings())
     with pytest.raises(AuraError) as caught:
-        assets.champion("outfits") if asked == "champion" else getattr(assets, asked)()
+        if asked == "champion":
+            assets.champion("outfits")
+        else:  # the catalog comes from the index
+            assets.index(searched=asked == "index")
     told = error_detail(caught.value)
     assert str(own_home) not in told.message + told.hint
     assert told.code == caught.value.code
