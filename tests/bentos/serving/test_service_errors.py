@@ -180,11 +180,13 @@ def test_what_an_error_tells_the_operator_stands_in_the_log_alone(
 @pytest.mark.parametrize("asked", ["champion", "index", "catalog"])
 def test_what_a_checkout_lacks_is_told_without_its_paths(asked: str, own_home: Path) -> None:
     assets = RegistryAssets("sample", ServingSettings(), TrackingSettings())
+    ask: dict[str, Callable[[], object]] = {
+        "champion": lambda: assets.champion("outfits"),
+        "index": assets.index,
+        "catalog": lambda: assets.index(searched=False),
+    }
     with pytest.raises(AuraError) as caught:
-        if asked == "champion":
-            assets.champion("outfits")
-        else:  # the catalog comes from the index
-            assets.index(searched=asked == "index")
+        ask[asked]()
     told = error_detail(caught.value)
     assert str(own_home) not in told.message + told.hint
     assert told.code == caught.value.code
