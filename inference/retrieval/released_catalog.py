@@ -13,6 +13,7 @@ from lancedb.expr import col
 from lancedb.table import Table
 from PIL import Image
 
+from aura.errors import IndexNotReadyError
 from aura.prepared_rows import CatalogRow
 from inference.retrieval.catalog import decode_picture
 from inference.retrieval.integrity import rows_of
@@ -33,7 +34,15 @@ class ReleasedCatalog:
     def __init__(self, table: Table, version: int) -> None:
         """Args:
         table: the catalog's table at the release's version.
+
+        Raises:
+            IndexNotReadyError: the release is from before the index held the pictures, or cannot be read.
         """
+        if PICTURE not in table.schema.names:
+            raise IndexNotReadyError(
+                f"release {version} of the index is from an older Aura and holds no pictures",
+                hint="run `aura index build`",
+            )
         self.version = version
         stored = rows_of(table.search().select([*_COLUMNS, "content_hash"]).limit(None)).to_pylist()
         stored.sort(key=lambda row: row["item_id"])

@@ -19,6 +19,7 @@ from bentos.outfit_recommendation.messages import CompleteOutfit, Completions, G
 from bentos.outfit_recommendation.model import OutfitRunner
 from bentos.serving.errors import Failure
 from inference.outfits.items import Item
+from inference.retrieval.releases import rollback
 from tests.bentos.small_index import SmallIndex
 from tests.bentos.stub_assets import StubAssets
 
@@ -152,3 +153,28 @@ def test_own_garments_are_judged_before_there_is_an_index(assets: StubAssets, ne
     assert "no index yet" in asyncio.run(runner.status()).degraded[0]
     assets.served_index = served
     assert recommended(runner) == {"old", "kept"}
+
+
+def test_an_index_of_an_older_aura_has_no_catalog_until_the_next_build(tmp_path: Path, network: Network) -> None:
+    index = SmallIndex(tmp_path / "older")
+    index.publish({"old": Category.HATS}, pictures=False)
+    (tmp_path / "champion").mkdir()
+    assets = StubAssets(champion_folder=tmp_path / "champion", served_index=index.served())
+    runner = OutfitRunner.inner(assets, lambda *_: network)
+    refused = runner.recommend(CompleteOutfit(items=[SHIRT], targets=[], k=1))
+    assert isinstance(refused, Failure)
+    assert refused.code == "index_not_ready"
+    shutil.rmtree(index.uri)
+    newer = SmallIndex(tmp_path / "newer")
+    newer.publish({"new": Category.HATS})
+    shutil.copytree(newer.uri, index.uri)
+    assert recommended(runner) == {"new"}
+
+
+def test_no_rollback_to_an_index_of_an_older_aura(tmp_path: Path) -> None:
+    older = SmallIndex(tmp_path / "older")
+    older.publish({"old": Category.HATS}, pictures=False)
+    older.publish({"old": Category.HATS}, pictures=False)
+    with pytest.raises(IndexNotReadyError, match="release 1, .* holds no pictures"):
+        rollback(older.uri)
+    assert older.served().version == "2"
