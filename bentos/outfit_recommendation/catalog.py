@@ -87,7 +87,7 @@ class ServedCatalog:
             if self._index is None:
                 self._index = self._assets.index(searched=False)
             index = self._index.current()
-            if self._newest is None or self._newest.version != index.version:
+            if self._newest is None or self._newest.release != index.release:
                 newest = index.catalog()
                 if self._search is None:
                     self._search = self._embed(newest, None)

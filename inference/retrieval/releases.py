@@ -250,16 +250,18 @@ def rollback(uri: str | Path, writer_wait_s: float = 10.0) -> Release:
 
 
 def _refuse_changed(connection: lancedb.DBConnection, release: Release, served: int) -> None:
-    problem = damaged(connection, release)
-    if not problem and not _has_pictures(connection, release):
-        problem = "it is from an older Aura and holds no pictures"
-    if not problem and release.digest and _digest(connection, release) != release.digest:
-        problem = "its rows are not those that were published"
-    if problem:
-        raise IndexNotReadyError(
-            f"release {release.number}, which would be served, is damaged: {problem}",
-            hint=f"release {served} stays; {BUILD_HINT} if that is not wanted",
-        )
+    if reason := damaged(connection, release):
+        problem = f"is damaged: {reason}"
+    elif not _has_pictures(connection, release):
+        problem = "is from an older Aura and holds no pictures"
+    elif release.digest and _digest(connection, release) != release.digest:
+        problem = "is damaged: its rows are not those that were published"
+    else:
+        return
+    raise IndexNotReadyError(
+        f"release {release.number}, which would be served, {problem}",
+        hint=f"release {served} stays; {BUILD_HINT} if that is not wanted",
+    )
 
 
 def _has_pictures(connection: lancedb.DBConnection, release: Release) -> bool:

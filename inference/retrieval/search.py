@@ -216,7 +216,7 @@ class Index:
     def catalog(self) -> ReleasedCatalog:
         """The catalog of the release that searches use now; it stays at that release when the reader moves on."""
         snapshot = self._snapshot
-        return ReleasedCatalog(snapshot.catalog, snapshot.release.number)
+        return ReleasedCatalog(snapshot.catalog, snapshot.release)
 
     def rank_pages(self, queries: Sequence[str], depth: int) -> list[list[str]]:
         """Slugs of the `depth` best pages for each query, in the order of each page's best chunk."""

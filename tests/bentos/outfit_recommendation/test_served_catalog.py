@@ -142,6 +142,17 @@ def test_a_release_that_cannot_be_embedded_leaves_the_one_before(
     until(lambda: recommended(runner) == {"newer"})
 
 
+def test_an_index_that_was_deleted_and_built_again_is_another_release_of_the_same_number(
+    runner: Any, small_index: SmallIndex, tmp_path: Path
+) -> None:
+    again = SmallIndex(tmp_path / "again")
+    again.publish({"new": Category.HATS})
+    shutil.rmtree(small_index.uri)
+    shutil.copytree(again.uri, small_index.uri)
+    assert known(runner, "new")
+    until(lambda: recommended(runner) == {"new"})
+
+
 def test_own_garments_are_judged_before_there_is_an_index(assets: StubAssets, network: Network) -> None:
     served, assets.served_index = assets.served_index, IndexNotReadyError("no index yet")
     runner = OutfitRunner.inner(assets, lambda *_: network)
@@ -175,6 +186,6 @@ def test_no_rollback_to_an_index_of_an_older_aura(tmp_path: Path) -> None:
     older = SmallIndex(tmp_path / "older")
     older.publish({"old": Category.HATS}, pictures=False)
     older.publish({"old": Category.HATS}, pictures=False)
-    with pytest.raises(IndexNotReadyError, match="release 1, .* holds no pictures"):
+    with pytest.raises(IndexNotReadyError, match=r"release 1, .* holds no pictures"):
         rollback(older.uri)
     assert older.served().version == "2"
