@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,10 +80,7 @@ class CatalogSearch:
             embedded = model.embed_items(self._items(catalog, [catalog.rows[row] for row in batch]))
             vectors |= {catalog.hashes[row]: vector for row, vector in zip(batch, embedded, strict=True)}
         found = np.array([vectors[content] for content in catalog.hashes], dtype=np.float32)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}.tmp.npy")
-        np.save(temporary, found)
-        temporary.replace(file)
+        _write(file, found)
         return found
 
     @staticmethod
@@ -97,3 +95,14 @@ def _read(file: Path) -> np.ndarray | None:
     except (OSError, ValueError, EOFError) as error:
         logger.warning("made again: the embeddings of the catalog in %s are damaged: %s", file, error)
         return None
+
+
+def _write(file: Path, found: np.ndarray) -> None:
+    """Keep embeddings for the next start; without that they are made again."""
+    temporary = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp.npy")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(temporary, found)
+        temporary.replace(file)
+    except OSError as error:
+        logger.warning("the embeddings of the catalog are not kept for the next start: %s", error)

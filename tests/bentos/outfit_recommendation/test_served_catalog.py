@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from aura.errors import IndexNotReadyError
+from aura.paths import cache_dir
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import CompleteOutfit, Completions, Garment, Judgement, JudgeOutfit
 from bentos.outfit_recommendation.model import OutfitRunner
@@ -150,7 +151,31 @@ def test_an_index_that_was_deleted_and_built_again_is_another_release_of_the_sam
     shutil.rmtree(small_index.uri)
     shutil.copytree(again.uri, small_index.uri)
     assert known(runner, "new")
+    until(lambda: asyncio.run(runner.status()).degraded == [])  # pictures of the old release have gone
+    assert recommended(runner) == {"new"}
+
+
+def test_what_failed_to_be_embedded_is_tried_again(
+    runner: Any, small_index: SmallIndex, network: Network, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("bentos.outfit_recommendation.catalog._RETRY_SECONDS", 0.0)
+    network.failure = RuntimeError("no memory")
+    small_index.publish({"new": Category.HATS})
+    assert known(runner, "new")
+    until(lambda: "recommendations stay with release 1" in caplog.text)
+    network.failure = None
     until(lambda: recommended(runner) == {"new"})
+
+
+def test_a_cache_that_cannot_be_written_costs_the_next_start_only(
+    assets: StubAssets, network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = cache_dir() / "catalog-embeddings"
+    folder.parent.mkdir(parents=True)
+    folder.write_text("a file where the folder should be")
+    runner = OutfitRunner.inner(assets, lambda *_: network)
+    assert recommended(runner) == {"old", "kept"}
+    assert "embeddings of the catalog are not kept" in caplog.text
 
 
 def test_own_garments_are_judged_before_there_is_an_index(assets: StubAssets, network: Network) -> None:
