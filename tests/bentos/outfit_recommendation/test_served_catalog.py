@@ -178,6 +178,22 @@ def test_a_cache_that_cannot_be_written_costs_the_next_start_only(
     assert "embeddings of the catalog are not kept" in caplog.text
 
 
+def test_an_index_that_opens_at_the_release_before_is_told_until_a_build_has_mended_it(
+    assets: StubAssets, small_index: SmallIndex, network: Network
+) -> None:
+    small_index.publish({"new": Category.HATS})
+    max((small_index.uri / "catalog.lance" / "data").iterdir(), key=lambda file: file.stat().st_mtime_ns).unlink()
+    opened = small_index.served()
+    assert (opened.version, len(opened.degraded)) == ("1", 1), "also where no search follows, as in a Bento"
+    assets.served_index = opened
+    runner = OutfitRunner.inner(assets, lambda *_: network)
+    assert recommended(runner) == {"old", "kept"}
+    assert "stay at index release 1" in asyncio.run(runner.status()).degraded[0]
+    rollback(small_index.uri)
+    assert recommended(runner) == {"old", "kept"}
+    assert opened.degraded == []
+
+
 def test_own_garments_are_judged_before_there_is_an_index(assets: StubAssets, network: Network) -> None:
     served, assets.served_index = assets.served_index, IndexNotReadyError("no index yet")
     runner = OutfitRunner.inner(assets, lambda *_: network)
