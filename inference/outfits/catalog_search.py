@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from inference.outfits.model import OutfitModel
 from inference.retrieval.released_catalog import ReleasedCatalog
 
 _BATCH = 64
+KEPT = 4
+"""Files that the cache keeps, the newest: a release and the one before, of two champions or profiles."""
 logger = logging.getLogger(__name__)
 
 
@@ -106,3 +109,7 @@ def _write(file: Path, found: np.ndarray) -> None:
         temporary.replace(file)
     except OSError as error:
         logger.warning("the embeddings of the catalog are not kept for the next start: %s", error)
+    with suppress(OSError):  # another process may be removing them too
+        # Among them the unfinished ones of processes that were killed; one that is being written is new.
+        for old in sorted(file.parent.glob("*.npy"), key=lambda kept: kept.stat().st_mtime, reverse=True)[KEPT:]:
+            old.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import threading
 import time
@@ -19,6 +20,7 @@ from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import CompleteOutfit, Completions, Garment, Judgement, JudgeOutfit
 from bentos.outfit_recommendation.model import OutfitRunner
 from bentos.serving.errors import Failure
+from inference.outfits.catalog_search import KEPT
 from inference.outfits.items import Item
 from inference.retrieval.releases import rollback
 from tests.bentos.small_index import SmallIndex
@@ -192,6 +194,18 @@ def test_an_index_that_opens_at_the_release_before_is_told_until_a_build_has_men
     rollback(small_index.uri)
     assert recommended(runner) == {"old", "kept"}
     assert opened.degraded == []
+
+
+def test_of_the_embeddings_the_newest_are_kept(assets: StubAssets, network: Network) -> None:
+    folder = cache_dir() / "catalog-embeddings"
+    folder.mkdir(parents=True)
+    for age in range(6):
+        for name in (f"old-{age}.npy", f"old-{age}.1-2.tmp.npy"):
+            (folder / name).touch()
+            os.utime(folder / name, (1000.0 - age,) * 2)
+    OutfitRunner.inner(assets, lambda *_: network)
+    assert len(list(folder.iterdir())) == KEPT
+    assert len([file for file in folder.iterdir() if not file.name.startswith("old-")]) == 1
 
 
 def test_own_garments_are_judged_before_there_is_an_index(assets: StubAssets, network: Network) -> None:
