@@ -21,6 +21,7 @@ from bentos.serving.errors import (
     FOR_CALLERS,
     STATUS,
     Failure,
+    NotReadyError,
     OverloadedError,
     answer_or_failure,
     error_detail,
@@ -98,7 +99,7 @@ def test_fastapis_own_errors_have_the_body_too(client: TestClient) -> None:
 @pytest.mark.parametrize(
     "error",
     [InvalidRequestError("too long", hint="shorten it"), IndexNotReadyError("none yet"), DataError("broken"),
-     BusyError("full", hint="later"), RegistryError("no champion"), OverloadedError(), AuraError("failed")],
+     BusyError("full", hint="later"), RegistryError("no champion"), OverloadedError(), NotReadyError("is being loaded"), AuraError("failed")],
 )  # fmt: skip
 def test_an_error_keeps_class_code_message_and_hint_across_the_door(error: AuraError) -> None:
     def fails(_: RunnerRequest) -> int:
