@@ -99,7 +99,8 @@ def test_fastapis_own_errors_have_the_body_too(client: TestClient) -> None:
 @pytest.mark.parametrize(
     "error",
     [InvalidRequestError("too long", hint="shorten it"), IndexNotReadyError("none yet"), DataError("broken"),
-     BusyError("full", hint="later"), RegistryError("no champion"), OverloadedError(), NotReadyError("is being loaded"), AuraError("failed")],
+     BusyError("full", hint="later"), RegistryError("no champion"), OverloadedError(), AuraError("failed"),
+     NotReadyError("it is being loaded")],
 )  # fmt: skip
 def test_an_error_keeps_class_code_message_and_hint_across_the_door(error: AuraError) -> None:
     def fails(_: RunnerRequest) -> int:
