@@ -57,12 +57,16 @@ class _Keeper(Thread):
 
     def run(self) -> None:
         pause = self._pause_seconds
-        while not self._stopping.is_set():
-            if self._run_once():
-                pause = self._pause_seconds
-            self._stopping.wait(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        self.tried.set()
+        try:
+            while not self._stopping.is_set():
+                if self._run_once():
+                    pause = self._pause_seconds
+                self._stopping.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        finally:  # also when this thread fails: somebody waits
+            if not self.tried.is_set():
+                self.problem = f"{self.name} is not kept running"
+            self.tried.set()
 
     def _run_once(self) -> bool:
         """Run the server until it ends or all are stopped; returns whether it answered meanwhile."""

@@ -39,10 +39,12 @@ def rotate(log: Path, limit_bytes: int = LOG_BYTES) -> None:
 
 
 def last_lines(log: Path, lines: int = 15) -> str:
-    """The end of a log; empty when there is none."""
-    if not log.is_file():
+    """The end of a log; empty when there is none, or it cannot be read."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # what is told with it matters more
         return ""
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    return "\n".join(text.splitlines()[-lines:])
 
 
 def _copy_and_empty(log: str, aside: str) -> None:

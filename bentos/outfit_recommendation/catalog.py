@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,9 @@ from inference.outfits.items import Item, item_of
 if TYPE_CHECKING:  # the service never needs torch
     from inference.outfits.catalog_search import CatalogSearch
     from inference.retrieval.released_catalog import ReleasedCatalog
+
+_RETRY_SECONDS = 60.0
+"""Pause after a release could not be embedded: each attempt may take minutes of a processor."""
 
 
 class ServedCatalog:
@@ -33,6 +38,7 @@ class ServedCatalog:
         self._index: ServedIndex | None = None
         self._newest: ReleasedCatalog | None = None
         self._search: CatalogSearch | None = None
+        self._retry_at = math.inf
         try:
             self.search()
         except IndexNotReadyError as error:
@@ -87,21 +93,30 @@ class ServedCatalog:
             if self._index is None:
                 self._index = self._assets.index(searched=False)
             index = self._index.current()
-            if self._newest is None or self._newest.version != index.version:
+            if self._newest is None or self._newest.release != index.release:
                 newest = index.catalog()
                 if self._search is None:
                     self._search = self._embed(newest, None)
                 else:
-                    threading.Thread(target=self._switch, args=(newest, self._search), daemon=True).start()
+                    self._start_switch(newest, self._search)
                 self._newest = newest
+            elif self._search is not None and time.monotonic() >= self._retry_at:
+                self._start_switch(self._newest, self._search)
             assert self._search is not None, "the first catalog is embedded before it is kept"
             return self._newest, self._search
+
+    def _start_switch(self, catalog: ReleasedCatalog, before: CatalogSearch) -> None:
+        self._retry_at = math.inf  # set by a failure
+        threading.Thread(target=self._switch, args=(catalog, before), daemon=True).start()
 
     def _switch(self, catalog: ReleasedCatalog, before: CatalogSearch) -> None:
         try:
             search = self._embed(catalog, before)
         except Exception:
             logger.exception("recommendations stay with release %d: %d failed", before.version, catalog.version)
+            with self._following:
+                if catalog is self._newest:
+                    self._retry_at = time.monotonic() + _RETRY_SECONDS
             return
         with self._following:
             if catalog is self._newest:  # else a later release came meanwhile

@@ -61,7 +61,8 @@ class ServedIndex:
     @property
     def degraded(self) -> list[str]:
         """That searches are not answered from the release that is served, if so."""
-        return [f"searches stay at index release {self.version}: a newer one cannot be opened"] * self._cannot_follow
+        behind = self._cannot_follow or self._index.fell_back
+        return [f"searches stay at index release {self.version}: a newer one cannot be opened"] * behind
 
     def current(self) -> Index:
         """The index at the served release, or at the release that it holds when the served one cannot be opened."""

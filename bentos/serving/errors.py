@@ -66,19 +66,17 @@ class OverloadedError(AuraError):
 
 
 class NotReadyError(AuraError):
-    """The service is live, but cannot answer: its runner does not.
-
-    Args:
-        runner_does: verb of a sentence about the process with the model.
-    """
+    """The service is live, but cannot answer: its runner does not."""
 
     code = "not_ready"
 
-    def __init__(self, runner_does: str) -> None:
-        super().__init__(
-            f"the process with the model {runner_does}",
-            hint=f"try again in {RETRY_SECONDS} seconds; the log of the service says what happens",
-        )
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = f"try again in {RETRY_SECONDS} seconds; the log of the service says what happens",
+    ) -> None:
+        super().__init__(message, hint=hint)
 
 
 class BodyTooLargeError(HTTPException):

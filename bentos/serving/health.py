@@ -72,11 +72,12 @@ class Readiness(Generic[StatusType]):
         # Not wait_for: it would cancel a question that others wait for.
         await asyncio.wait({question}, timeout=max(0.0, self._asked_at + limit - now))
         if not question.done():
-            raise NotReadyError("does not answer in time" if self._has_answered else "is being loaded")
+            state = "does not answer in time" if self._has_answered else "is being loaded"
+            raise NotReadyError(f"the process with the model {state}")
         try:
             status = question.result()
         except (BentoMLException, *RUNNER_LOST) as error:
-            raise NotReadyError("has ended and is being started again") from error
+            raise NotReadyError("the process with the model has ended and is being started again") from error
         self._has_answered = True
         return status
 

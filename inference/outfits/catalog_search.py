@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from inference.outfits.model import OutfitModel
 from inference.retrieval.released_catalog import ReleasedCatalog
 
 _BATCH = 64
+KEPT = 4
+"""Files that the cache keeps, the newest: a release and the one before, of two champions or profiles."""
 logger = logging.getLogger(__name__)
 
 
@@ -79,10 +83,7 @@ class CatalogSearch:
             embedded = model.embed_items(self._items(catalog, [catalog.rows[row] for row in batch]))
             vectors |= {catalog.hashes[row]: vector for row, vector in zip(batch, embedded, strict=True)}
         found = np.array([vectors[content] for content in catalog.hashes], dtype=np.float32)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}.tmp.npy")
-        np.save(temporary, found)
-        temporary.replace(file)
+        _write(file, found)
         return found
 
     @staticmethod
@@ -97,3 +98,18 @@ def _read(file: Path) -> np.ndarray | None:
     except (OSError, ValueError, EOFError) as error:
         logger.warning("made again: the embeddings of the catalog in %s are damaged: %s", file, error)
         return None
+
+
+def _write(file: Path, found: np.ndarray) -> None:
+    """Keep embeddings for the next start; without that they are made again."""
+    temporary = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp.npy")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(temporary, found)
+        temporary.replace(file)
+    except OSError as error:
+        logger.warning("the embeddings of the catalog are not kept for the next start: %s", error)
+    with suppress(OSError):  # another process may be removing them too
+        # Among them the unfinished ones of processes that were killed; one that is being written is new.
+        for old in sorted(file.parent.glob("*.npy"), key=lambda kept: kept.stat().st_mtime, reverse=True)[KEPT:]:
+            old.unlink(missing_ok=True)

@@ -13,9 +13,11 @@ from lancedb.expr import col
 from lancedb.table import Table
 from PIL import Image
 
+from aura.errors import IndexNotReadyError
 from aura.prepared_rows import CatalogRow
 from inference.retrieval.catalog import decode_picture
 from inference.retrieval.integrity import rows_of
+from inference.retrieval.releases import BUILD_HINT, Release
 from inference.retrieval.tables import PICTURE
 
 _COLUMNS = ("item_id", "category", "title", "description", "attributes", "image")
@@ -25,22 +27,35 @@ class ReleasedCatalog:
     """Items of one release; safe to share between threads.
 
     Attributes:
-        version: number of the release.
+        release: the release; its number alone does not tell it from one of an index that was deleted and built again.
         rows: all items, ordered by id.
         hashes: content hash of each item, in the order of `rows`: of its texts, its picture and the index's embedding models.
     """
 
-    def __init__(self, table: Table, version: int) -> None:
+    def __init__(self, table: Table, release: Release) -> None:
         """Args:
         table: the catalog's table at the release's version.
+
+        Raises:
+            IndexNotReadyError: the release is from before the index held the pictures, or cannot be read.
         """
-        self.version = version
+        if PICTURE not in table.schema.names:
+            raise IndexNotReadyError(
+                f"release {release.number} of the index is from an older Aura and holds no pictures",
+                hint=BUILD_HINT,
+            )
+        self.release = release
         stored = rows_of(table.search().select([*_COLUMNS, "content_hash"]).limit(None)).to_pylist()
         stored.sort(key=lambda row: row["item_id"])
         self.hashes: list[str] = [row.pop("content_hash") for row in stored]
         self.rows = [CatalogRow.model_validate(row | {"attributes": json.loads(row["attributes"])}) for row in stored]
         self._row_of = {row.item_id: row for row in self.rows}
         self._table = table
+
+    @property
+    def version(self) -> int:
+        """Number of the release."""
+        return self.release.number
 
     def row(self, item_id: str) -> CatalogRow | None:
         return self._row_of.get(item_id)

@@ -32,7 +32,7 @@ from aura.errors import BusyError, ForeignFolderError, IndexNotReadyError
 from aura.paths import held, home
 from inference.retrieval.integrity import KEYS, LANCE_ERRORS, RELEASES, content_digest, damage
 from inference.retrieval.settings import SearchSettings
-from inference.retrieval.tables import CATALOG, KNOWLEDGE
+from inference.retrieval.tables import CATALOG, KNOWLEDGE, PICTURE
 
 SERVING, PREVIOUS, CANDIDATE = "serving", "previous", "candidate"
 BUILD_HINT = "run `aura index build`"
@@ -250,14 +250,24 @@ def rollback(uri: str | Path, writer_wait_s: float = 10.0) -> Release:
 
 
 def _refuse_changed(connection: lancedb.DBConnection, release: Release, served: int) -> None:
-    problem = damaged(connection, release)
-    if not problem and release.digest and _digest(connection, release) != release.digest:
-        problem = "its rows are not those that were published"
-    if problem:
-        raise IndexNotReadyError(
-            f"release {release.number}, which would be served, is damaged: {problem}",
-            hint=f"release {served} stays; {BUILD_HINT} if that is not wanted",
-        )
+    if reason := damaged(connection, release):
+        problem = f"is damaged: {reason}"
+    elif not _has_pictures(connection, release):
+        problem = "is from an older Aura and holds no pictures"
+    elif release.digest and _digest(connection, release) != release.digest:
+        problem = "is damaged: its rows are not those that were published"
+    else:
+        return
+    raise IndexNotReadyError(
+        f"release {release.number}, which would be served, {problem}",
+        hint=f"release {served} stays; {BUILD_HINT} if that is not wanted",
+    )
+
+
+def _has_pictures(connection: lancedb.DBConnection, release: Release) -> bool:
+    table = connection.open_table(CATALOG)
+    table.checkout(release.catalog_version)
+    return PICTURE in table.schema.names
 
 
 def _digest(connection: lancedb.DBConnection, release: Release) -> str:

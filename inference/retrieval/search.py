@@ -128,6 +128,9 @@ class Index:
     Args:
         text_embedders, image_embedders: how a release's reference becomes a model; the default loads each once per
             process.
+
+    Attributes:
+        fell_back: whether searches use the release before, because the one that is served was damaged at opening.
     """
 
     def __init__(
@@ -138,9 +141,11 @@ class Index:
         image_embedders: Callable[[str], ImageEncoder] = image_embedder_for,
         *,
         uri: str = "",
+        fell_back: bool = False,
     ) -> None:
         self._connection = connection
         self._uri = uri
+        self.fell_back = fell_back
         self._snapshot = snapshot
         self._text_embedders = text_embedders
         self._image_embedders = image_embedders
@@ -161,6 +166,7 @@ class Index:
         """
         connection = connect_existing(str(uri))
         release = serving_release(connection)
+        fell_back = False
         try:
             snapshot = open_release(connection, release, text_embedders, image_embedders)
         except IndexNotReadyError as error:
@@ -168,10 +174,11 @@ class Index:
             if previous is None:
                 raise
             snapshot = open_release(connection, previous, text_embedders, image_embedders)
+            fell_back = True
             logger.warning(
                 "%s; searching release %d, the one before, until a build has mended it", error.message, previous.number
             )
-        return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri))
+        return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri), fell_back=fell_back)
 
     @property
     def version(self) -> int:
@@ -190,10 +197,11 @@ class Index:
         with self._refreshing:
             self._connection = present(self._connection, self._uri)
             release = serving_release(self._connection)
-            if release == self._snapshot.release:
-                return False
-            self._snapshot = open_release(self._connection, release, self._text_embedders, self._image_embedders)
-            return True
+            moved = release != self._snapshot.release
+            if moved:
+                self._snapshot = open_release(self._connection, release, self._text_embedders, self._image_embedders)
+            self.fell_back = False
+            return moved
 
     def search_knowledge(self, query: str, k: int = 5, filters: Filters | None = None) -> list[Passage]:
         """The `k` best chunks, best first.
@@ -216,7 +224,7 @@ class Index:
     def catalog(self) -> ReleasedCatalog:
         """The catalog of the release that searches use now; it stays at that release when the reader moves on."""
         snapshot = self._snapshot
-        return ReleasedCatalog(snapshot.catalog, snapshot.release.number)
+        return ReleasedCatalog(snapshot.catalog, snapshot.release)
 
     def rank_pages(self, queries: Sequence[str], depth: int) -> list[list[str]]:
         """Slugs of the `depth` best pages for each query, in the order of each page's best chunk."""

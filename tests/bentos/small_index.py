@@ -39,11 +39,14 @@ class SmallIndex:
         self.uri.mkdir(parents=True)
         self._connection = lancedb.connect(str(self.uri))
 
-    def publish(self, items: Mapping[str, Category], *, colour: str = "navy", broken: Sequence[str] = ()) -> int:
+    def publish(
+        self, items: Mapping[str, Category], *, colour: str = "navy", broken: Sequence[str] = (), pictures: bool = True
+    ) -> int:
         """Serve a catalog of these items, with the picture `<item_id>.png` in a colour; returns the release's number.
 
         Args:
             broken: items whose pictures are no pictures.
+            pictures: False: without the column, as an older Aura built an index.
         """
         (self.catalog_folder / "images").mkdir(parents=True, exist_ok=True)
         rows = []
@@ -64,6 +67,8 @@ class SmallIndex:
         table = self._connection.open_table(CATALOG)
         for item_id in broken:
             table.update(where=f"item_id = '{item_id}'", values={PICTURE: b"broken"})
+        if not pictures:
+            table.drop_columns([PICTURE])
         number = 1 + max((release.number for release in read_releases(self._connection).values()), default=0)
         release = Release(
             number=number, knowledge_version=knowledge.version, catalog_version=table.version,

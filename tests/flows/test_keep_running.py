@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -129,3 +130,23 @@ def test_a_command_that_is_not_there_is_told(tmp_path: Path, run: Callable[..., 
     run(good, nothing).start()
     assert [text for text in said if text.startswith("nothing cannot start")]
     assert pid_of(good)
+
+
+@pytest.mark.timeout(HANG_SECONDS)
+def test_a_log_that_cannot_be_used_is_told(tmp_path: Path, run: Callable[..., KeepRunning], said: list[str]) -> None:
+    server = a_server(tmp_path, "good", starts=True)
+    with pytest.raises(StartError):
+        run(replace(server, log=tmp_path / f"{'x' * 300}.log")).start()
+    assert said[0].startswith("good cannot start: ")
+
+
+@pytest.mark.timeout(HANG_SECONDS)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_a_server_that_is_no_longer_kept(tmp_path: Path) -> None:
+    def say(_: str) -> None:
+        raise BrokenPipeError("the terminal has gone")
+
+    running = KeepRunning([a_server(tmp_path, "good", starts=True)], HANG_SECONDS, say)
+    with pytest.raises(StartError):
+        running.start()
+    running.stop()

@@ -19,6 +19,7 @@ def test_a_second_start_appends(tmp_path: Path) -> None:
     assert log.read_text(encoding="utf-8") == "start 1\nstart 2\n"
     assert last_lines(log, 1) == "start 2"
     assert last_lines(tmp_path / "none.log") == ""
+    assert last_lines(tmp_path / f"{'x' * 300}.log") == "", "an error is told without what cannot be read"
 
 
 def test_a_long_log_is_moved_aside_at_a_start_and_the_oldest_goes(tmp_path: Path) -> None:

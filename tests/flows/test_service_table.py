@@ -25,7 +25,7 @@ def test_a_row_names_the_class_and_the_path_that_the_service_has(name: str) -> N
     classes = {node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
     assert service.target == f"bentos.{name}.service:{service.service_class}"
     assert service.service_class in classes
-    assert f'path="{service.path}"' in source
+    assert f'PATH = "{service.path}"' in source
 
 
 def test_ports_differ_and_a_setting_moves_one() -> None:

@@ -79,7 +79,7 @@ def model() -> Model:
 
 @pytest.fixture
 def runner(model: Model) -> Any:
-    index: Any = SimpleNamespace(version=7)
+    index: Any = SimpleNamespace(version=7, fell_back=False)
     return ChatRunner.inner(StubAssets(served_index=ServedIndex(index, follow=False)), lambda *_: model)
 
 

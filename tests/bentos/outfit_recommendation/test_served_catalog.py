@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import threading
 import time
@@ -14,11 +15,14 @@ import numpy as np
 import pytest
 
 from aura.errors import IndexNotReadyError
+from aura.paths import cache_dir
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import CompleteOutfit, Completions, Garment, Judgement, JudgeOutfit
 from bentos.outfit_recommendation.model import OutfitRunner
 from bentos.serving.errors import Failure
+from inference.outfits.catalog_search import KEPT
 from inference.outfits.items import Item
+from inference.retrieval.releases import rollback
 from tests.bentos.small_index import SmallIndex
 from tests.bentos.stub_assets import StubAssets
 
@@ -141,6 +145,69 @@ def test_a_release_that_cannot_be_embedded_leaves_the_one_before(
     until(lambda: recommended(runner) == {"newer"})
 
 
+def test_an_index_that_was_deleted_and_built_again_is_another_release_of_the_same_number(
+    runner: Any, small_index: SmallIndex, tmp_path: Path
+) -> None:
+    again = SmallIndex(tmp_path / "again")
+    again.publish({"new": Category.HATS})
+    shutil.rmtree(small_index.uri)
+    shutil.copytree(again.uri, small_index.uri)
+    assert known(runner, "new")
+    until(lambda: asyncio.run(runner.status()).degraded == [])  # pictures of the old release have gone
+    assert recommended(runner) == {"new"}
+
+
+def test_what_failed_to_be_embedded_is_tried_again(
+    runner: Any, small_index: SmallIndex, network: Network, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("bentos.outfit_recommendation.catalog._RETRY_SECONDS", 0.0)
+    network.failure = RuntimeError("no memory")
+    small_index.publish({"new": Category.HATS})
+    assert known(runner, "new")
+    until(lambda: "recommendations stay with release 1" in caplog.text)
+    network.failure = None
+    until(lambda: recommended(runner) == {"new"})
+
+
+def test_a_cache_that_cannot_be_written_costs_the_next_start_only(
+    assets: StubAssets, network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = cache_dir() / "catalog-embeddings"
+    folder.parent.mkdir(parents=True)
+    folder.write_text("a file where the folder should be")
+    runner = OutfitRunner.inner(assets, lambda *_: network)
+    assert recommended(runner) == {"old", "kept"}
+    assert "embeddings of the catalog are not kept" in caplog.text
+
+
+def test_an_index_that_opens_at_the_release_before_is_told_until_a_build_has_mended_it(
+    assets: StubAssets, small_index: SmallIndex, network: Network
+) -> None:
+    small_index.publish({"new": Category.HATS})
+    max((small_index.uri / "catalog.lance" / "data").iterdir(), key=lambda file: file.stat().st_mtime_ns).unlink()
+    opened = small_index.served()
+    assert (opened.version, len(opened.degraded)) == ("1", 1), "also where no search follows, as in a Bento"
+    assets.served_index = opened
+    runner = OutfitRunner.inner(assets, lambda *_: network)
+    assert recommended(runner) == {"old", "kept"}
+    assert "stay at index release 1" in asyncio.run(runner.status()).degraded[0]
+    rollback(small_index.uri)
+    assert recommended(runner) == {"old", "kept"}
+    assert opened.degraded == []
+
+
+def test_of_the_embeddings_the_newest_are_kept(assets: StubAssets, network: Network) -> None:
+    folder = cache_dir() / "catalog-embeddings"
+    folder.mkdir(parents=True)
+    for age in range(6):
+        for name in (f"old-{age}.npy", f"old-{age}.1-2.tmp.npy"):
+            (folder / name).touch()
+            os.utime(folder / name, (1000.0 - age,) * 2)
+    OutfitRunner.inner(assets, lambda *_: network)
+    assert len(list(folder.iterdir())) == KEPT
+    assert len([file for file in folder.iterdir() if not file.name.startswith("old-")]) == 1
+
+
 def test_own_garments_are_judged_before_there_is_an_index(assets: StubAssets, network: Network) -> None:
     served, assets.served_index = assets.served_index, IndexNotReadyError("no index yet")
     runner = OutfitRunner.inner(assets, lambda *_: network)
@@ -152,3 +219,28 @@ def test_own_garments_are_judged_before_there_is_an_index(assets: StubAssets, ne
     assert "no index yet" in asyncio.run(runner.status()).degraded[0]
     assets.served_index = served
     assert recommended(runner) == {"old", "kept"}
+
+
+def test_an_index_of_an_older_aura_has_no_catalog_until_the_next_build(tmp_path: Path, network: Network) -> None:
+    index = SmallIndex(tmp_path / "older")
+    index.publish({"old": Category.HATS}, pictures=False)
+    (tmp_path / "champion").mkdir()
+    assets = StubAssets(champion_folder=tmp_path / "champion", served_index=index.served())
+    runner = OutfitRunner.inner(assets, lambda *_: network)
+    refused = runner.recommend(CompleteOutfit(items=[SHIRT], targets=[], k=1))
+    assert isinstance(refused, Failure)
+    assert refused.code == "index_not_ready"
+    shutil.rmtree(index.uri)
+    newer = SmallIndex(tmp_path / "newer")
+    newer.publish({"new": Category.HATS})
+    shutil.copytree(newer.uri, index.uri)
+    assert recommended(runner) == {"new"}
+
+
+def test_no_rollback_to_an_index_of_an_older_aura(tmp_path: Path) -> None:
+    older = SmallIndex(tmp_path / "older")
+    older.publish({"old": Category.HATS}, pictures=False)
+    older.publish({"old": Category.HATS}, pictures=False)
+    with pytest.raises(IndexNotReadyError, match=r"release 1, .* holds no pictures"):
+        rollback(older.uri)
+    assert older.served().version == "2"

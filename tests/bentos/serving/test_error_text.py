@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from aura.errors import DataError, InvalidRequestError
+from aura.errors import InvalidRequestError
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.error_text import MAX_PROBLEM_CHARS, MAX_PROBLEMS, bounded, shortened
 from bentos.serving.request_body import RequestBody
@@ -51,7 +51,7 @@ async def echo(times: int = 3_000_000) -> None:
 
 @app.get("/many")
 async def many() -> None:
-    raise DataError("\n".join(f"problem {number}" for number in range(100_000)))
+    raise InvalidRequestError("\n".join(f"problem {number}" for number in range(100_000)))
 
 
 answer_unknown_paths(app)
@@ -112,7 +112,7 @@ def test_what_the_service_itself_says_is_bounded_too(client: TestClient) -> None
     message = small_error(client.get("/echo"), 400)
     assert message.startswith("the catalog has no item 'xxx")
     assert message.endswith("xxx'"), "what stands at the end is often what matters"
-    assert small_error(client.get("/many"), 500).split("\n")[-1] == "and 99990 more"
+    assert small_error(client.get("/many"), 400).split("\n")[-1] == "and 99990 more"
 
 
 def test_few_problems_are_all_said_in_full(client: TestClient) -> None:

@@ -195,7 +195,7 @@ def test_a_websocket_opens_for_programs_the_own_page_and_pages_of_the_settings(u
     for origin in (None, PAGE, own):
         with connect(address, origin=origin, proxy=None, open_timeout=60) as socket:
             assert socket.recv(timeout=60) == "hello"
-    for origin in ("https://other.example", "null", "http://127.0.0.1:1"):
+    for origin in ("https://other.example", "null", "http://127.0.0.1:1", "http://["):
         with pytest.raises(InvalidStatus) as refused, connect(address, origin=origin, proxy=None, open_timeout=60):
             pass
         assert refused.value.response.status_code == 403

@@ -10,6 +10,7 @@ import pytest
 from fastapi import File, UploadFile, WebSocket
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
+from starlette.testclient import WebSocketDenialResponse
 
 from bentos.serving.app import apply_settings, make_app
 from bentos.serving.messages import RunnerRequest
@@ -126,3 +127,16 @@ def test_the_request_id_goes_to_the_runner_and_into_the_log(
     with client.websocket_connect("/ws/id", headers={"x-request-id": "abc-2"}) as socket:
         assert socket.receive_text() == "abc-2"
     assert ("abc-2", "WEBSOCKET /ws/id 101") in logged()
+
+
+@pytest.mark.parametrize("origin", ["https://other.example", "http://[", "null"])
+def test_a_page_whose_websocket_is_refused_is_logged_with_the_status_that_it_gets(
+    client: TestClient, logged: Callable[[], list[tuple[str | None, str]]], origin: str
+) -> None:
+    with (
+        pytest.raises(WebSocketDenialResponse) as refused,
+        client.websocket_connect("/ws/id", headers={"origin": origin, "x-request-id": "abc-3"}),
+    ):
+        pass
+    assert refused.value.status_code == 403
+    assert ("abc-3", "WEBSOCKET /ws/id 403") in logged()

@@ -23,6 +23,8 @@ from tests.bentos.stub_assets import StubAssets
 class Index:
     """Stand-in that records its calls."""
 
+    fell_back = False
+
     def __init__(self, failure: Exception | None) -> None:
         self.version = 1
         self.did: list[str] = []

@@ -21,6 +21,7 @@ from bentos.serving.errors import (
     FOR_CALLERS,
     STATUS,
     Failure,
+    NotReadyError,
     OverloadedError,
     answer_or_failure,
     error_detail,
@@ -98,7 +99,8 @@ def test_fastapis_own_errors_have_the_body_too(client: TestClient) -> None:
 @pytest.mark.parametrize(
     "error",
     [InvalidRequestError("too long", hint="shorten it"), IndexNotReadyError("none yet"), DataError("broken"),
-     BusyError("full", hint="later"), RegistryError("no champion"), OverloadedError(), AuraError("failed")],
+     BusyError("full", hint="later"), RegistryError("no champion"), OverloadedError(), AuraError("failed"),
+     NotReadyError("it is being loaded")],
 )  # fmt: skip
 def test_an_error_keeps_class_code_message_and_hint_across_the_door(error: AuraError) -> None:
     def fails(_: RunnerRequest) -> int:
@@ -180,8 +182,13 @@ def test_what_an_error_tells_the_operator_stands_in_the_log_alone(
 @pytest.mark.parametrize("asked", ["champion", "index", "catalog"])
 def test_what_a_checkout_lacks_is_told_without_its_paths(asked: str, own_home: Path) -> None:
     assets = RegistryAssets("sample", ServingSettings(), TrackingSettings())
+    ask: dict[str, Callable[[], object]] = {
+        "champion": lambda: assets.champion("outfits"),
+        "index": assets.index,
+        "catalog": lambda: assets.index(searched=False),
+    }
     with pytest.raises(AuraError) as caught:
-        assets.champion("outfits") if asked == "champion" else getattr(assets, asked)()
+        ask[asked]()
     told = error_detail(caught.value)
     assert str(own_home) not in told.message + told.hint
     assert told.code == caught.value.code
