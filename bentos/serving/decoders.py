@@ -22,6 +22,7 @@ from aura.pictures import Picture
 from aura.supervision import die_with
 from bentos.serving.base64_text import bytes_of_base64
 from bentos.serving.images import SentImage, decode
+from bentos.serving.request_log import log_json_lines
 from bentos.serving.settings import ServingSettings
 
 _BYTES_PER_PIXEL = 24
@@ -91,6 +92,7 @@ def _begin(parent: int, memory_bytes: int) -> None:
     # The service handles an interrupt; this process watches the service, because a killed one cannot stop it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with(parent)
+    log_json_lines()  # also what a library warns of
     # Only Linux counts what the process has already; elsewhere the limit is a little tighter.
     begun_with = getattr(psutil.Process().memory_info(), "data", 0)
     resource.setrlimit(resource.RLIMIT_DATA, (begun_with + memory_bytes,) * 2)

@@ -3,7 +3,7 @@
 The photos carry no boxes, and a garment rarely fills its photo, so they do not train the detector; nobody wears the
 garments together, so they are no outfits. Rules. Refused: a missing layout, a wrong header, or more unusable rows than
 `max_bad_fraction`. Left out and counted: a row that is incomplete or repeats a photo, a photo that is missing or
-unreadable, a class that is not in the taxonomy or names no garment (`Not sure`, `Other`, `Skip`).
+unreadable, a photo that no row names, a class that is not in the taxonomy or names no garment (`Not sure`, `Other`, `Skip`).
 """
 
 from __future__ import annotations
@@ -56,8 +56,10 @@ def import_clothing(path: Path, raw_dir: Path, settings: DataSettings) -> Import
     """
     check_layout(path, ("images.csv", "images/"), _SHAPE)
     report = ImportReport("clothing", "CC0", "github.com/alexeygrigorev/clothing-dataset")
-    rows, total = _read_table(path / "images.csv", report)
+    rows, total, named = _read_table(path / "images.csv", report)
     photos = files_by_stem(path / "images", report.skip_twin)
+    for stem in sorted(photos.keys() - named):
+        report.skip("photo has no row", photos[stem].name, whole_file=False)
     catalog: list[CatalogRow] = []
     with writing(raw_dir, report, settings.imports) as folder:
         (folder / "catalog" / "images").mkdir(parents=True)
@@ -83,8 +85,8 @@ def import_clothing(path: Path, raw_dir: Path, settings: DataSettings) -> Import
     return report
 
 
-def _read_table(file: Path, report: ImportReport) -> tuple[list[dict[str, str]], int]:
-    """Rows that name a garment, and how many rows there are in all; the others are reported.
+def _read_table(file: Path, report: ImportReport) -> tuple[list[dict[str, str]], int, set[str]]:
+    """Rows that name a garment, how many rows there are in all, and the photos that they name; the others are reported.
 
     Raises:
         DataError: not a table with the right header, or no row in it.
@@ -119,7 +121,7 @@ def _read_table(file: Path, report: ImportReport) -> tuple[list[dict[str, str]],
         else:
             seen.add(name)
             rows.append({"image": name, "label": label, "kids": row["kids"].strip().lower()})
-    return rows, len(table)
+    return rows, len(table), {normalised((row["image"] or "").strip()) for row in table}
 
 
 def _is_known(label: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import lancedb
@@ -19,13 +19,16 @@ from lancedb.query import LanceQueryBuilder
 from lancedb.table import Table
 
 from aura.errors import IndexNotReadyError
-from inference.retrieval.tables import CATALOG, KNOWLEDGE
+from inference.retrieval.tables import CATALOG, KNOWLEDGE, PICTURE
 
 LANCE_ERRORS = (OSError, RuntimeError, ValueError)
 """What Lance raises: it defines no error classes."""
 RELEASES = "releases"
 KEYS = {KNOWLEDGE: "chunk_id", CATALOG: "item_id"}
 """Table to its key column."""
+
+_PICTURES = 64
+"""Pictures that are read at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -62,18 +65,37 @@ def content_digest(table: Table, key: str) -> str:
     Raises:
         OSError, RuntimeError, ValueError: a file of it cannot be read.
     """
-    rows = table.to_arrow().sort_by(key)
+    # Pictures may be gigabytes, more than Arrow sorts in one piece: they are read a few at a time.
+    names = [name for name in table.schema.names if name != PICTURE]
+    rows = table.search().select(names).with_row_id(True).limit(None).to_arrow().sort_by(key)
     digest = hashlib.sha256()
-    for field in rows.schema:
-        column = rows[field.name].combine_chunks()
+    for field in table.schema:
         digest.update(field.name.encode() + b"\0")
+        if field.name == PICTURE:
+            for picture in _pictures(table, key, rows):
+                _add(digest, picture)
+            continue
+        column = rows[field.name].combine_chunks()
         if pa.types.is_fixed_size_list(field.type):
             digest.update(np.ascontiguousarray(column.flatten().to_numpy(zero_copy_only=False)).tobytes())
             continue
         for value in column.to_pylist():
-            content = value if isinstance(value, bytes) else str(value).encode()
-            digest.update(len(content).to_bytes(8, "big") + content)
+            _add(digest, value)
     return digest.hexdigest()
+
+
+def _add(digest: hashlib._Hash, value: object) -> None:
+    content = value if isinstance(value, bytes) else str(value).encode()
+    digest.update(len(content).to_bytes(8, "big") + content)
+
+
+def _pictures(table: Table, key: str, rows: pa.Table) -> Iterator[bytes | None]:
+    """The pictures of rows, in their order."""
+    for start in range(0, len(rows), _PICTURES):
+        batch = rows.slice(start, _PICTURES)
+        taken = table.take_row_ids(batch["_rowid"].to_pylist()).select([key, PICTURE]).to_arrow().to_pylist()
+        found = {row[key]: row[PICTURE] for row in taken}
+        yield from (found[name] for name in batch[key].to_pylist())
 
 
 def mend(connection: lancedb.DBConnection, uri: str, served: Mapping[str, Mapping[str, int]]) -> bool:

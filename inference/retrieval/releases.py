@@ -277,7 +277,10 @@ def _digest(connection: lancedb.DBConnection, release: Release) -> str:
         try:
             table.checkout(version)
             digests.append(content_digest(table, KEYS[table.name]))
-        except LANCE_ERRORS:
+        except LANCE_ERRORS as error:
+            logger.warning(
+                "release %d of the index has no digest, %s cannot be read: %s", release.number, table.name, error
+            )
             return ""
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,12 +28,16 @@ from tests.pictures import HEIC, as_bytes, grey_png
 SMALL = as_bytes(Image.new("RGB", (30, 20), "red"))
 BAD = b"crashes a library"
 ENDLESS = b"never ends"
+ODD = b"makes a library warn"
 
 
 def read(content: bytes, limits: ServingSettings, where: str) -> Picture:
-    """Decodes, except for two files that a library cannot bear."""
+    """Decodes, except for three files that a library cannot bear."""
     if content == BAD:
         os.kill(os.getpid(), signal.SIGSEGV)
+    if content == ODD:
+        warnings.warn("an odd file", stacklevel=1)
+        content = SMALL
     while content == ENDLESS:
         time.sleep(1)
     return decode(content, limits, where)
@@ -167,3 +173,11 @@ def test_a_killed_service_leaves_no_process(tmp_path: Path) -> None:
     for process in alive:
         process.kill()
     assert not alive
+
+
+def test_what_a_library_warns_of_is_a_json_line(decoder: ImageDecoder, capfd: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(decoder.decode(ODD))
+    written = "".join(capfd.readouterr())
+    [line] = [json.loads(line) for line in written.splitlines()]
+    assert "an odd file" in line["message"]
+    assert line["level"] == "WARNING"

@@ -112,6 +112,9 @@ _UNUSABLE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "photo twice": (_row("red-shirt", "2", "Body", "True"), "row repeats a photo", "line 4"),
 }  # fmt: skip
 
+_ROW_NAMES_ANOTHER = ("no photo named", "photo elsewhere", "photo twice")
+"""Cases whose photo is there, but no row names it any more."""
+
 
 @pytest.mark.parametrize("case", _UNUSABLE)
 def test_one_unusable_row_is_left_out_and_named(case: str, original: Path, raw: Path) -> None:
@@ -119,7 +122,8 @@ def test_one_unusable_row_is_left_out_and_named(case: str, original: Path, raw: 
     change(original)
     report = import_clothing(original, raw, settings(max_bad_fraction=0.2))
     assert report.counts == {"catalog": 4}
-    assert (report.skipped, report.examples, report.unusable) == ({reason: 1}, {reason: [name]}, 1)
+    told = {reason: [name]} | ({"photo has no row": ["blue-body.jpg"]} if case in _ROW_NAMES_ANOTHER else {})
+    assert (report.skipped, report.examples, report.unusable) == (dict.fromkeys(told, 1), told, 1)
     titles = [row["title"] for row in read_lines(raw / "catalog" / "catalog.jsonl")]
     assert titles == ["Red T-shirt", "Black shoes", "Yellow skirt", "Red dress"]
 
@@ -160,3 +164,24 @@ def test_a_table_from_a_spreadsheet_is_read(original: Path, raw: Path) -> None:
     text = (original / "images.csv").read_text(encoding="utf-8")
     (original / "images.csv").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     assert import_clothing(original, raw, settings(max_bad_fraction=0)).counts == {"catalog": 5}
+
+
+def test_a_photo_that_no_row_names_is_told(original: Path, raw: Path) -> None:
+    shutil.copyfile(original / "images" / "red-shirt.jpg", original / "images" / "forgotten.jpg")
+    table = original / "images.csv"
+    named = table.read_text(encoding="utf-8").splitlines()[-1].split(",")[0]
+    table.write_text(f"{table.read_text(encoding='utf-8').rstrip()}\n{named},1,T-Shirt,False\n", encoding="utf-8")
+    report = import_clothing(original, raw, settings(max_bad_fraction=0.5))
+    assert report.skipped == {"photo has no row": 1, "row repeats a photo": 1}
+    assert report.examples["photo has no row"] == ["forgotten.jpg"]
+    assert report.counts == {"catalog": 5}
+
+
+@pytest.mark.parametrize("label", ["Skip", "Spoon"])
+def test_a_photo_whose_row_is_left_out_is_told_once(original: Path, raw: Path, label: str) -> None:
+    table = original / "images.csv"
+    shutil.copyfile(original / "images" / "red-shirt.jpg", original / "images" / "other.jpg")
+    table.write_text(f"{table.read_text(encoding='utf-8').rstrip()}\nother,1,{label},False\n", encoding="utf-8")
+    report = import_clothing(original, raw, settings(max_bad_fraction=0.5))
+    assert sum(report.skipped.values()) == 1
+    assert "photo has no row" not in report.skipped

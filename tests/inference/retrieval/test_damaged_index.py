@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from aura.errors import ForeignFolderError, IndexNotReadyError
-from inference.retrieval.releases import damaged, read_releases, rollback, served_release
+from inference.retrieval.releases import damaged, publish, read_releases, rollback, served_release
 from inference.retrieval.search import Index
 
 SOAPS = ("mild soap", "wool detergent", "special detergent")
@@ -152,6 +152,16 @@ def test_a_rollback_onto_what_is_not_what_was_published_is_refused(
     assert "release 2 stays" in caught.value.hint
     assert read_releases(connection) == before
     assert SOAPS[1] in " ".join(answers(open_index(two_releases, writer)))
+
+
+def test_a_release_that_cannot_be_hashed_is_told(two_releases: Path, caplog: pytest.LogCaptureFixture) -> None:
+    connection = lancedb.connect(two_releases / "index")
+    release = read_releases(connection)["serving"]
+    for file in files(two_releases, "catalog", "rows"):
+        spoil(file, "gone")
+    publish(connection, release)
+    assert read_releases(connection)["serving"].digest == ""
+    assert "release 2 of the index has no digest" in caplog.text
 
 
 def test_a_rollback_from_a_damaged_release_brings_the_one_before(two_releases: Path, writer: ModuleType) -> None:
