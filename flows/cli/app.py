@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import shutil
 import sys
 import warnings
@@ -87,6 +88,8 @@ def worker() -> None:
     for name in end_dead_runs():
         typer.echo(f"died with this machine: {name}")
     sys.stdout.flush()
+    # On SIGTERM the worker sends itself a SIGINT, which a background process of a shell ignores: it would never end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execv(sys.executable, [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"])
 
 

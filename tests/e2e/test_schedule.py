@@ -138,20 +138,22 @@ def worker(world: World, api: str, **variables: str) -> Iterator[None]:
     finally:
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):  # Prefect's worker now and then survives SIGTERM; systemd kills it, too
-            process.wait(timeout=120)
-        process.kill()
-        process.wait()
+        process.wait(timeout=120)
         for left in psutil.wait_procs(family, timeout=60)[1]:
             left.kill()
 
 
 def start_worker(world: World, api: str, **variables: str) -> subprocess.Popen[bytes]:
     with (world.home / "schedule-worker.log").open("a", encoding="utf-8") as stream:
-        return subprocess.Popen(
-            world.command("worker", settings=False), env=environment(world, api) | variables, cwd=repo_root(),
-            stdout=stream, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        # As with `nohup aura worker &` in a script, whose background processes ignore SIGINT.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return subprocess.Popen(
+                world.command("worker", settings=False), env=environment(world, api) | variables, cwd=repo_root(),
+                stdout=stream, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def eventually(what: str, found: Callable[[], Any]) -> Any:
