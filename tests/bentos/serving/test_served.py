@@ -139,7 +139,11 @@ def test_metrics_have_a_series_per_route_however_many_paths_are_asked_for(served
 
 def test_both_parts_log_json_lines_with_the_request_id(served: Served) -> None:
     assert served.get(f"{PREFIX}/work", **{"x-request-id": "abc-1"}).status_code == 200
-    about = [line for line in served.lines() if line["request_id"] == "abc-1"]
+    # The line of the request is written after its answer has left.
+    limit = time.monotonic() + 120
+    while len(about := [line for line in served.lines() if line["request_id"] == "abc-1"]) < 2:
+        assert time.monotonic() < limit, served.lines()
+        time.sleep(0.1)
     assert {line["message"] for line in about} == {"RunnerRequest answered", f"GET {PREFIX}/work 200"}
     assert len({line["process"] for line in about}) == 2
     assert {(line["level"], line["logger"]) for line in about} == {("INFO", "aura.services")}
