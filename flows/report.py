@@ -93,7 +93,7 @@ def _judging_lines(outcomes: Sequence[Outcome]) -> list[str]:
     return [
         "## Judging",
         "",
-        "Challenger less champion, and less each control that needs no training, on the half of the test split that the figures "
+        "Challenger less champion, and less each control that needs no training, on the half of the test split that the metrics "
         "above do not come from: paired bootstrap, 95 % interval. A true gain of the size in the sixth column is found four "
         "times in five.",
         "",

@@ -1,4 +1,4 @@
-"""The pages after a night, in a real browser: last night's run on Prefect's, the champions' figures on MLflow's."""
+"""The pages after a night, in a real browser: last night's run on Prefect's, the champions' metrics on MLflow's."""
 
 from __future__ import annotations
 

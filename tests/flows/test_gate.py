@@ -27,7 +27,7 @@ def cases(value: float, noise: float = 0.0, slices: Mapping[str, Sequence[int]] 
 
 
 def comparison(challenger: JudgedCases, champion: JudgedCases | None = None, **controls: JudgedCases) -> dict[str, Any]:
-    """As `training.evaluate` writes it; the reported half has figures of its own, which decide nothing."""
+    """As `training.evaluate` writes it; the reported half has metrics of its own, which decide nothing."""
     return {
         "challenger": {"metrics": {"ap50": 0.111}, "slices": {}, "n": 10},
         "champion": None if champion is None else {"metrics": {"ap50": 0.222}, "slices": {}, "n": 10},

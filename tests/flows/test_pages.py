@@ -1,4 +1,4 @@
-"""Two nights on MLflow's page, in a real browser: the view of model training, a version's figures, runs side by side."""
+"""Two nights on MLflow's page, in a real browser: the view of model training, a version's metrics, runs side by side."""
 
 from __future__ import annotations
 
