@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import create_model
 
 from aura.settings import Section
-from training.paired import Finding
+from training.judged import Finding
 from training.spec import GateRule, ModelSpec
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aura.tracking import Tracker
-from training.paired import JudgedCases
+from training.judged import JudgedCases
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,9 @@ from aura.error_file import report_error
 from aura.errors import AuraError
 from aura.settings import add_settings_options, chosen_settings
 from aura.supervision import die_with_parent
+from training.judged import JudgedCases
 from training.models import MODELS
-from training.paired import JudgedCases, differences, finite
+from training.paired import differences, finite
 from training.spec import ModelSpec
 
 

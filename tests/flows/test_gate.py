@@ -13,7 +13,7 @@ from flows.gate import judge
 from tests.training.paired_cases import mean_of
 from training.chat.spec import ChatGate
 from training.evaluate import judging
-from training.paired import JudgedCases
+from training.judged import JudgedCases
 from training.spec import GateRule
 
 RULE = GateRule(metric="ap50", floor=0.2, min_gain=0.05, max_slice_drop=0.2)

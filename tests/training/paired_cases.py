@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from training.paired import JudgedCases
+from training.judged import JudgedCases
 
 
 def mean_of(

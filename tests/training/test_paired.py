@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.training.paired_cases import mean_of
-from training.paired import differences, judging_half, reported_half
+from training.judged import judging_half, reported_half
+from training.paired import differences
 
 
 def test_models_that_answer_alike_cannot_be_told_apart() -> None:

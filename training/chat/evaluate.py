@@ -20,7 +20,7 @@ from training.chat.metrics import char_probability, judged_answers, loss_reducti
 from training.chat.settings import ChatSettings
 from training.context import Evaluation
 from training.device import training_device
-from training.paired import judging_half, reported_half
+from training.judged import judging_half, reported_half
 
 _UNCUT_TOKENS = 1_000_000
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import bootstrap
 
 from training.chat.data import Case
-from training.paired import JudgedCases
+from training.judged import JudgedCases
 
 _MIN_SLICE_ANSWERS = 3
 _RESAMPLES = 1000

@@ -20,7 +20,7 @@ from training.detection.metrics import Precision, PrecisionMeter
 from training.detection.settings import DetectionSettings
 from training.detection.typical_boxes import typical_boxes
 from training.device import training_device
-from training.paired import JudgedCases, judging_half, reported_half
+from training.judged import JudgedCases, judging_half, reported_half
 
 _MIN_BOXES = 20
 """Boxes of a category below which its AP50 is shown, and judges nothing: two boxes would be a twelfth of the verdict."""

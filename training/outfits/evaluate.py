@@ -15,6 +15,7 @@ from aura.taxonomy import Category
 from inference.outfits.model import OutfitModel
 from training.context import Evaluation
 from training.device import training_device
+from training.judged import JudgedCases, judging_half, reported_half
 from training.outfits.baselines import Baseline, Cooccurrence, Popularity
 from training.outfits.data import open_item, read_tables
 from training.outfits.metrics import (
@@ -29,7 +30,6 @@ from training.outfits.metrics import (
 )
 from training.outfits.questions import Question, QuestionSet, make_question_set
 from training.outfits.settings import OutfitsSettings
-from training.paired import JudgedCases, judging_half, reported_half
 
 _MIN_QUESTIONS = 20
 """A metric of fewer questions is left out: its standard error would be 0.1 and more."""

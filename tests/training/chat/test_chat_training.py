@@ -21,7 +21,7 @@ from inference.chat.model import ChatModel
 from inference.chat.prompt import PromptBuilder
 from inference.chat.scoring import answer_nats
 from tests.training.chat.conftest import new_context
-from training import paired
+from training import judged
 from training.chat.data import ChatDataModule, read_cases
 from training.chat.evaluate import evaluate
 from training.chat.module import ChatModule
@@ -146,7 +146,7 @@ def test_evaluation_compares_both_on_the_test_split(
     assert result.judged.values["loss_reduction"] == pytest.approx(metrics["loss_reduction"])
     assert result.judged.sizes == {"topic seasons": 4, "turn first": 6}
     assert result.controls["base"].values["loss_reduction"] == 0
-    monkeypatch.setattr(paired, "_MIN_HALF", 1)
+    monkeypatch.setattr(judged, "_MIN_HALF", 1)
     parted = evaluate(folder / "out", prepared, settings, seed=7)
     assert 0 < len(parted.judged.cases) < len(result.judged.cases)
     assert parted.n < result.n

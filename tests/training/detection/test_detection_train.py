@@ -18,7 +18,7 @@ from inference.detection.detector import Detector
 from inference.detection.preprocess import Preprocess
 from tests.inference.detection.conftest import build
 from tests.training.detection.conftest import make_context
-from training import paired
+from training import judged
 from training.context import TrainContext
 from training.detection.data import DetectionData
 from training.detection.evaluate import evaluate
@@ -94,7 +94,7 @@ def test_a_training_writes_artifact_plots_and_metrics(
     assert (result.judged.unit, len(result.judged.cases)) == ("photos", 6)
     assert result.judged.values["ap50"] == pytest.approx(result.metrics["ap50"], abs=2e-3)
     assert result.controls["typical boxes"].cases == result.judged.cases
-    monkeypatch.setattr(paired, "_MIN_HALF", 2)
+    monkeypatch.setattr(judged, "_MIN_HALF", 2)
     parted = evaluate(context.out_dir, context.data_dir, quick, seed=2)
     assert parted.n + len(parted.judged.cases) == 6
     assert 2 <= parted.n <= 4

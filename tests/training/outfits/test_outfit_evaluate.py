@@ -21,7 +21,7 @@ from inference.outfits.model import OutfitModel
 from inference.outfits.network import OutfitNetwork
 from inference.outfits.towers import FrozenTowers, ItemTensors
 from tests.training.outfits.conftest import COUNTS, make_context, quick_settings, read_rows, write_rows
-from training import paired
+from training import judged
 from training.outfits import evaluate as evaluation
 from training.outfits import train as whole_training
 from training.outfits.data import OutfitTables, open_item, read_tables
@@ -164,7 +164,7 @@ def test_one_half_judges_and_the_other_is_reported(
     whole = evaluate(untrained, prepared, settings, seed=7)
     assert len(whole.judged.cases) == COUNTS["test"], "so few outfits are not parted"
     assert whole.judged.values["fitb"] == pytest.approx(whole.metrics["fitb"])
-    monkeypatch.setattr(paired, "_MIN_HALF", 5)
+    monkeypatch.setattr(judged, "_MIN_HALF", 5)
     result = evaluate(untrained, prepared, settings, seed=7)
     judging = set(result.judged.cases)
     assert 5 <= len(judging) <= COUNTS["test"] - 5
