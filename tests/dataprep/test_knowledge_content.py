@@ -117,7 +117,7 @@ def test_queries_do_not_name_the_title(pages: dict[str, Page], queries: list[Que
 
 
 def test_nothing_else_lies_in_the_folder() -> None:
-    known = {Path("dialogues"): ".jsonl", Path("queries"): ".jsonl", Path("questions"): ".jsonl", Path(): ".md"}
+    known = {Path(): ".md", **dict.fromkeys(map(Path, ("dialogues", "queries", "questions")), ".jsonl")}
     for path in FOLDER.rglob("*"):
         if path.is_file():
             assert path.suffix == known[path.relative_to(FOLDER).parent], path
