@@ -56,8 +56,9 @@ def hybrid_rows(
     columns: Sequence[str],
     where: Expr | None,
 ) -> list[dict[str, Any]]:
-    """Rows of a hybrid search with their `relevance`, best first.
+    """Rows of a hybrid search with their `relevance` and their `similarity`, best first.
 
+    `similarity` is the cosine similarity in [-1, 1] of the row's vector and the query's, whichever leg found the row.
     A leg of weight 0 does not run. A query of stop words only has an empty full-text leg, and the vector leg decides.
 
     Raises:
@@ -83,7 +84,16 @@ def hybrid_rows(
     # No column is selected in the search itself: a hybrid one would have to name both legs' scores and cannot.
     found = rows_of(search.limit(depth)).slice(0, k)
     relevance = found[score].to_numpy()
+    similarity = _cosine_similarities(found[TEXT_VECTOR], vector)
     return [
-        row | {"relevance": float(1.0 - value if score == "_distance" else value)}
-        for row, value in zip(found.select(columns).to_pylist(), relevance, strict=True)
+        row | {"relevance": float(1.0 - value if score == "_distance" else value), "similarity": float(cosine)}
+        for row, value, cosine in zip(found.select(columns).to_pylist(), relevance, similarity, strict=True)
     ]
+
+
+def _cosine_similarities(vectors: pa.ChunkedArray, query: np.ndarray) -> np.ndarray:
+    """(N,) float64 in [-1, 1]; vectors need not have length 1, and one of length 0 is similar to nothing."""
+    rows = np.asarray(vectors.combine_chunks().flatten().to_numpy(), dtype=np.float64).reshape(-1, query.size)
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(query)
+    dots = rows @ np.asarray(query, dtype=np.float64)
+    return np.clip(np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0), -1.0, 1.0)

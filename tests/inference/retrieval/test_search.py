@@ -13,6 +13,7 @@ import pytest
 from aura.errors import InvalidRequestError
 from aura.taxonomy import Category
 from inference.retrieval.hybrid import hybrid_rows
+from inference.retrieval.knowledge_search import KnowledgeSearch
 from inference.retrieval.search import Index
 from inference.retrieval.settings import SearchSettings
 
@@ -164,7 +165,27 @@ def test_fused_scores_by_hand(corpus: Path, writer: ModuleType) -> None:
     rows = hybrid_rows(table, query, vector, settings, 3, ["chunk_id"], None)
     assert rows[0]["relevance"] == pytest.approx(2.0 / 11 + 0.5 / 11)  # first in both legs
     assert rows[1]["relevance"] == pytest.approx(2.0 / 12)  # second by vector, not found by words
-    assert list(rows[0]) == ["chunk_id", "relevance"]
+    assert list(rows[0]) == ["chunk_id", "relevance", "similarity"]
+
+
+@pytest.mark.parametrize("weights", [{}, {"vector_weight": 0.0}, {"text_weight": 0.0}])
+def test_similarity_is_the_cosine_whichever_leg_found_the_row(
+    corpus: Path, writer: ModuleType, weights: dict[str, float]
+) -> None:
+    class Unnormalised(writer.WordEmbedder):  # type: ignore[name-defined, misc]
+        def encode(self, texts):  # type: ignore[no-untyped-def]
+            return 3.0 * super().encode(texts)
+
+    embedder = Unnormalised()
+    with KnowledgeSearch(
+        corpus / "pages", writer.SETTINGS.model_copy(update={"search": SearchSettings(**weights)}), embedder
+    ) as knowledge:
+        found = knowledge.search("merino jumpers", 20)
+    query = embedder.encode(["merino jumpers"])[0]
+    texts = [f"{p.title}. {p.heading}.\n{p.text}" if p.heading != p.title else f"{p.title}.\n{p.text}" for p in found]
+    expected = embedder.encode(texts) @ query / 9.0
+    assert [p.similarity for p in found] == pytest.approx(list(expected), abs=1e-5)
+    assert found[0].similarity > 0.2
 
 
 def test_threads_share_one_index(index: Index) -> None:
