@@ -6,7 +6,9 @@ with, and a rollback brings the old ones back.
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from aura.settings import ModelReference, Section
 from inference.references import DESCRIPTOR_REFERENCE, TEXT_EMBEDDER_REFERENCE
@@ -17,12 +19,20 @@ class SearchSettings(Section):
 
     candidates: int = Field(default=50, ge=1, le=1000)
     """Chunks that the vector search and the full-text search each give to the fusion."""
+    fusion: Literal["scores", "ranks"] = "scores"
+    """What is fused: cosine and normalised BM25, or the ranks in both searches; see `inference.retrieval.hybrid`."""
     rrf_k: int = Field(default=60, ge=1)
-    """Rank constant of reciprocal rank fusion; 60 is the paper's (Cormack et al., SIGIR 2009)."""
+    """Rank constant of `ranks`; 60 is the paper's (Cormack et al., SIGIR 2009)."""
     vector_weight: float = Field(default=4.0, ge=0.0)
     """Weight of the vector search; 0 switches it off."""
     text_weight: float = Field(default=1.0, ge=0.0)
     """Weight of the full-text search; 0 switches it off."""
+
+    @model_validator(mode="after")
+    def _one_search_runs(self) -> SearchSettings:
+        if self.vector_weight == self.text_weight == 0:
+            raise ValueError("vector_weight and text_weight are both 0: nothing would be found")
+        return self
 
 
 class JudgeSettings(Section):

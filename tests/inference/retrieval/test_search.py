@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -161,11 +162,45 @@ def test_fused_scores_by_hand(corpus: Path, writer: ModuleType) -> None:
     table = lancedb.connect(corpus / "index").open_table("knowledge")
     query = "merino jumpers"
     vector = writer.WordEmbedder().encode([query])[0]
-    settings = SearchSettings(rrf_k=10, vector_weight=2.0, text_weight=0.5)
+    settings = SearchSettings(fusion="ranks", rrf_k=10, vector_weight=2.0, text_weight=0.5)
     rows = hybrid_rows(table, query, vector, settings, 3, ["chunk_id"], None)
     assert rows[0]["relevance"] == pytest.approx(2.0 / 11 + 0.5 / 11)  # first in both legs
     assert rows[1]["relevance"] == pytest.approx(2.0 / 12)  # second by vector, not found by words
     assert list(rows[0]) == ["chunk_id", "relevance", "similarity"]
+
+
+def test_combined_scores_by_hand(corpus: Path, writer: ModuleType) -> None:
+    writer.build(corpus)
+    table = lancedb.connect(corpus / "index").open_table("knowledge")
+    query = "merino jumpers"
+    vector = writer.WordEmbedder().encode([query])[0]
+    settings = SearchSettings(vector_weight=2.0, text_weight=0.5)
+    rows = hybrid_rows(table, query, vector, settings, 3, ["chunk_id"], None)
+    assert rows[0]["relevance"] == pytest.approx((2.0 * rows[0]["similarity"] + 0.5) / 2.5)  # the best by words
+    assert rows[1]["relevance"] == pytest.approx(2.0 * rows[1]["similarity"] / 2.5)  # not found by words
+    assert rows[0]["similarity"] > rows[1]["similarity"] > 0
+
+
+def test_a_row_that_only_full_text_finds_can_be_the_best(corpus: Path, writer: ModuleType) -> None:
+    class KnowsNoNumbers(writer.WordEmbedder):  # type: ignore[name-defined, misc]
+        def encode(self, texts):  # type: ignore[no-untyped-def]
+            return super().encode([re.sub(r"qz\d+", "number", text.lower()) for text in texts])
+
+    page = (corpus / "pages" / "carry-on.md").read_text()
+    for number in range(60):
+        words = "It holds the lid of the cabin bag when the zip is open." if number == 59 else ""
+        text = page.replace("Roll shirts and fill shoes with socks.", f"The hinge is part qz{7000 + number}. {words}")
+        (corpus / "pages" / f"part-{number}.md").write_text(text)
+
+    def found(**search: Any) -> list[str]:
+        settings = writer.SETTINGS.model_copy(update={"search": SearchSettings(**search)})
+        with KnowledgeSearch(corpus / "pages", settings, KnowsNoNumbers(4096)) as knowledge:
+            return [passage.slug for passage in knowledge.search("QZ7059", 50)]
+
+    assert found(vector_weight=0) == ["part-59"]
+    assert "part-59" not in found(text_weight=0)
+    assert found()[0] == "part-59"
+    assert "part-59" not in found(fusion="ranks")
 
 
 @pytest.mark.parametrize("weights", [{}, {"vector_weight": 0.0}, {"text_weight": 0.0}])
