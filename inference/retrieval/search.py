@@ -24,7 +24,7 @@ from aura.errors import IndexNotReadyError
 from aura.prepared_rows import CatalogRow
 from aura.taxonomy import Category
 from inference.image_encoder import ImageEncoder, load_image_encoder
-from inference.retrieval.chunks import FACETS
+from inference.retrieval.chunks import FACETS, Section
 from inference.retrieval.filters import Filters, category_condition, check_count, checked_query, facet_condition
 from inference.retrieval.hybrid import hybrid_rows
 from inference.retrieval.integrity import rows_of
@@ -229,15 +229,14 @@ class Index:
         snapshot = self._snapshot
         return ReleasedCatalog(snapshot.catalog, snapshot.release)
 
-    def rank_pages(self, queries: Sequence[str], depth: int) -> list[list[str]]:
-        """Slugs of the `depth` best pages for each query, in the order of each page's best chunk."""
+    def rank_sections(self, queries: Sequence[str]) -> list[list[Section]]:
+        """Where the best chunks for each query are from, best first: as many as each search gives to the fusion."""
         snapshot = self._snapshot
         search = snapshot.release.search
         rankings = []
         for query, vector in zip(queries, snapshot.text_embedder.encode(queries), strict=True):
-            # Each leg contributes at most `candidates` chunks, so this is the whole fused list.
-            rows = hybrid_rows(snapshot.knowledge, query, vector, search, 2 * search.candidates, ["slug"], None)
-            rankings.append(list(dict.fromkeys(row["slug"] for row in rows))[:depth])
+            rows = hybrid_rows(snapshot.knowledge, query, vector, search, search.candidates, Section._fields, None)
+            rankings.append([Section(slug=row["slug"], heading=row["heading"]) for row in rows])
         return rankings
 
     def search_catalog(self, query: str, k: int = 10, category: Category | str | None = None) -> list[CatalogHit]:

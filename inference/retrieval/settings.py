@@ -38,12 +38,12 @@ class SearchSettings(Section):
 class JudgeSettings(Section):
     """What a candidate must reach on the labelled queries before it is served."""
 
-    recall_at_5_floor: float = Field(default=0.85, ge=0.0, le=1.0)
-    """Smallest recall@5 that may be served."""
-    ndcg_at_10_floor: float = Field(default=0.65, ge=0.0, le=1.0)
-    """Smallest nDCG@10 that may be served."""
+    page_hit_at_3_floor: float = Field(default=0.7, ge=0.0, le=1.0)
+    """Smallest share of queries with a relevant page among the first three passages that may be served."""
+    section_hit_at_3_floor: float = Field(default=0.6, ge=0.0, le=1.0)
+    """The same for the sections that answer; without effect where no query has its sections labelled."""
     tolerance: float = Field(default=0.02, ge=0.0, le=1.0)
-    """Largest fall of recall@5 and of nDCG@10 below the served index."""
+    """Largest fall of either share below the served index."""
     bootstrap_samples: int = Field(default=1000, ge=100)
     """Resamples of the queries for the 95 % intervals."""
     seed: int = 0
