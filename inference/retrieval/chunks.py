@@ -70,7 +70,7 @@ class Chunk:
     def search_text(self) -> str:
         """What the embedder and the full-text index read."""
         context = self.page.title if self.heading == self.page.title else f"{self.page.title}. {self.heading}"
-        return f"{context}.\n{self.text}"
+        return f"{context}.\n{self.text}" if context else self.text
 
 
 def read_pages(folder: Path) -> list[Page]:

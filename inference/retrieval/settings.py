@@ -15,7 +15,7 @@ from inference.references import DESCRIPTOR_REFERENCE, TEXT_EMBEDDER_REFERENCE
 
 
 class SearchSettings(Section):
-    """How a query becomes a ranking. Values are `ours`, measured by `benchmarks/retrieval_fusion.py`."""
+    """How a query becomes a ranking. Values are `ours`, cross-validated by `benchmarks/retrieval_fusion.py`."""
 
     candidates: int = Field(default=50, ge=1, le=1000)
     """Chunks that the vector search and the full-text search each give to the fusion."""
@@ -23,7 +23,7 @@ class SearchSettings(Section):
     """What is fused: cosine and normalised BM25, or the ranks in both searches; see `inference.retrieval.hybrid`."""
     rrf_k: int = Field(default=60, ge=1)
     """Rank constant of `ranks`; 60 is the paper's (Cormack et al., SIGIR 2009)."""
-    vector_weight: float = Field(default=4.0, ge=0.0)
+    vector_weight: float = Field(default=9.0, ge=0.0)
     """Weight of the vector search; 0 switches it off."""
     text_weight: float = Field(default=1.0, ge=0.0)
     """Weight of the full-text search; 0 switches it off."""
