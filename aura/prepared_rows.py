@@ -148,6 +148,8 @@ class QueryRow(Row):
 
     query: Annotated[str, StringConstraints(pattern=r"\S")]
     relevant: tuple[str, ...] = Field(min_length=1)
+    sections: tuple[str, ...] = ()
+    """Headings in these pages under which an answer stands; empty where nobody has looked them up."""
 
 
 class QuestionRow(Row):

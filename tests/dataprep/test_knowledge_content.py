@@ -25,7 +25,7 @@ def pages() -> dict[str, Page]:
 
 @pytest.fixture(scope="module")
 def queries(pages: dict[str, Page]) -> list[QueryRow]:
-    return read_queries(FOLDER / "queries", pages)
+    return read_queries(FOLDER / "queries", list(pages.values()))
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,10 @@ def test_every_page_has_a_query_and_a_dialogue(
 ) -> None:
     assert {slug for query in queries for slug in query.relevant} == pages.keys()
     assert {slug for row in dialogues for slug in row.documents} == pages.keys()
+
+
+def test_every_query_names_the_sections_that_answer_it(queries: list[QueryRow]) -> None:
+    assert [query.query for query in queries if not 1 <= len(query.sections) <= 2] == []
 
 
 def test_nothing_is_asked_twice(queries: list[QueryRow], dialogues: list[DialogueRow]) -> None:
