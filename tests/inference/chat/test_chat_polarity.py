@@ -21,7 +21,7 @@ from inference.chat.polarity import clause_polarities, polarity_differs
         ("Take a poncho rather than an umbrella.", {"umbrella"}),
         ("Blot, never rub.", {"rub"}),
         ("Linen and poplin do not.", {"linen", "poplin"}),
-        ("A jacket is welcome and not required.", {"requir"}), ("Not worth it: shoulders, the rise.", {"shoulder", "rise"}),
+        ("A jacket is welcome and not expected.", {"expect"}), ("Not worth it: shoulders, the rise.", {"shoulder", "rise"}),
         ("Weigh no more than 900 g empty.", set()), ("Do not wash above 30 °C.", set()), ("Not only linen.", set()),
         ("Never wear it without socks.", set()), ("", set()), ("毛衣 crêpe", set()),
     ],
