@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -76,6 +77,16 @@ class TextEmbedder:
             )
         row_of = {text: row for row, text in enumerate(distinct)}
         return np.asarray(rows, dtype=np.float32)[[row_of[text] for text in texts]]
+
+
+@lru_cache(maxsize=2)
+def text_embedder_for(reference: str) -> TextEmbedder:
+    """The embedding model of a reference, loaded once for all its users in this process.
+
+    Raises:
+        ArtifactError: as `TextEmbedder`.
+    """
+    return TextEmbedder(reference)
 
 
 def _wheel_folder(reference: str) -> Path:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from peft.utils import get_peft_model_state_dict
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
@@ -20,8 +20,9 @@ from transformers import PreTrainedModel
 from aura.artifact import read_json, write_json
 from aura.errors import ArtifactError
 from aura.settings import Section
+from inference.chat.choosing import ChoiceRule, DeclineRule
 from inference.chat.prompt import PROMPT_VERSION, ROLES
-from inference.chat.settings import GenerationSettings, LoraSettings, PromptSettings
+from inference.chat.settings import AnswerSettings, GenerationSettings, LoraSettings, PromptSettings
 from inference.references import split_revision
 
 WEIGHTS = "adapter_model.safetensors"
@@ -30,13 +31,23 @@ SectionType = TypeVar("SectionType", bound=Section)
 
 
 class ChatConfig(Section):
-    """The base and prompts that an adapter belongs to, and how its answers are generated."""
+    """The base and prompts that an adapter belongs to, how it answers and when it declines."""
 
     model: Literal["chat"] = "chat"
     base: str
     lora: LoraSettings
     prompt_version: int
     generation: GenerationSettings
+    answers: AnswerSettings
+    choice: ChoiceRule = ChoiceRule()
+    declines: DeclineRule = DeclineRule()
+
+    @field_validator("answers")
+    @classmethod
+    def _decided(cls, answers: AnswerSettings) -> AnswerSettings:
+        if answers.way == "auto":
+            raise ValueError("way must be quoted or free: an adapter is trained for one of them")
+        return answers
 
 
 def write_chat_artifact(folder: Path, model: PeftModel, config: ChatConfig, prompt: PromptSettings) -> None:
@@ -51,9 +62,14 @@ def write_chat_artifact(folder: Path, model: PeftModel, config: ChatConfig, prom
     # PEFT keeps the targets in a set, whose order differs from one process to the next.
     values["target_modules"] = sorted(values["target_modules"])
     write_json(folder / _ADAPTER_CONFIG, values)
-    write_json(folder / "config.json", config.model_dump(mode="json"))
+    write_chat_config(folder, config)
     write_json(folder / "preprocess.json", prompt.model_dump(mode="json"))
     write_json(folder / "labels.json", {"roles": list(ROLES)})
+
+
+def write_chat_config(folder: Path, config: ChatConfig) -> None:
+    """Write, or replace, the config alone: the rules of answers are fitted when the adapter is written."""
+    write_json(folder / "config.json", config.model_dump(mode="json"))
 
 
 def read_chat_artifact(folder: Path) -> tuple[ChatConfig, PromptSettings]:

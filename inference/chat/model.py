@@ -3,89 +3,34 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from aura.errors import InvalidRequestError
 from aura.paths import cache_dir as default_cache_dir
+from inference.chat.answer import DECLINED, AnswerSentence
+from inference.chat.answering import AnswerStream, checked_sentences, quoted_sentences
 from inference.chat.artifact import add_lora, load_adapter, read_chat_artifact
 from inference.chat.base import load_causal_model, load_tokenizer, resolve_base
-from inference.chat.decoding import end_token_ids, generate_ids, text_pieces
-from inference.chat.prompt import Example, Message, PromptBuilder
+from inference.chat.choosing import ChoiceRule, DeclineRule, Signs, signs_of
+from inference.chat.decoding import end_token_ids, generate_ids
+from inference.chat.entailment import EntailmentModel
+from inference.chat.passages import ChatPassage, nearest
+from inference.chat.prompt import ChoicePrompt, Example, Message, PromptBuilder
+from inference.chat.reply import FinishReason, Reply, ReplyStream
 from inference.chat.scoring import score_examples
-from inference.chat.settings import GenerationSettings, PromptSettings
+from inference.chat.settings import AnswerSettings, GenerationSettings, PromptSettings
+from inference.chat.support import SupportChecker
+from inference.text_embedding import text_embedder_for
 
 DtypeName = Literal["auto", "float32", "bfloat16"]
-FinishReason = Literal["stop", "length"]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A whole answer. `finish_reason`: `stop` when the model ended it, `length` when the limit did."""
-
-    text: str
-    prompt_tokens: int
-    new_tokens: int
-    finish_reason: FinishReason
-
-
-class ReplyStream(Iterator[str]):
-    """An answer in pieces, as they are generated. `close()` ends the work; the counts stay readable.
-
-    Attributes:
-        prompt_tokens: tokens that the answer follows.
-        dropped_messages: earlier messages that did not fit into the prompt.
-        used_passages: passages, from the first, of which at least a part is in the prompt.
-        new_tokens: tokens generated so far, without the end token.
-        finish_reason: None until the answer has ended.
-    """
-
-    def __init__(
-        self,
-        tokens: Iterator[int],
-        tokenizer: PreTrainedTokenizerBase,
-        end_ids: frozenset[int],
-        *,
-        prompt_tokens: int,
-        dropped_messages: int,
-        used_passages: int,
-    ) -> None:
-        self.prompt_tokens = prompt_tokens
-        self.dropped_messages = dropped_messages
-        self.used_passages = used_passages
-        self.new_tokens = 0
-        self.finish_reason: FinishReason | None = None
-        self._end_ids = end_ids
-        self._pieces = self._run(tokens, tokenizer)
-
-    def __iter__(self) -> ReplyStream:
-        return self
-
-    def __next__(self) -> str:
-        return next(self._pieces)
-
-    def close(self) -> None:
-        """Stop generating. Safe to call at any time, and more than once."""
-        self._pieces.close()
-
-    def _run(self, tokens: Iterator[int], tokenizer: PreTrainedTokenizerBase) -> Generator[str, None, None]:
-        for piece, ended in text_pieces(tokenizer, self._counted(tokens), self._end_ids):
-            if piece:
-                yield piece
-            if ended:
-                self.finish_reason = "stop"
-        if self.finish_reason is None:
-            self.finish_reason = "length"
-
-    def _counted(self, tokens: Iterator[int]) -> Iterator[int]:
-        for token in tokens:
-            self.new_tokens += token not in self._end_ids
-            yield token
+_CHOICE_BATCH_TOKENS = 1024
 
 
 class ChatModel:
@@ -98,11 +43,17 @@ class ChatModel:
         *,
         prompt: PromptSettings,
         generation: GenerationSettings,
+        answers: AnswerSettings | None = None,
+        choice: ChoiceRule | None = None,
+        declines: DeclineRule | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.prompts = PromptBuilder(tokenizer, prompt)
         self.generation = generation
+        self.answers = (answers or AnswerSettings()).resolved(model.num_parameters())
+        self.choice = choice or ChoiceRule()
+        self.declines = declines or DeclineRule()
         self._end_ids = end_token_ids(model, tokenizer)
         self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
         self._lock = threading.Lock()
@@ -132,7 +83,10 @@ class ChatModel:
         adapted = add_lora(base, config.lora, config.base)
         load_adapter(adapted, folder)
         merged = adapted.merge_and_unload(safe_merge=True)
-        return cls(merged, load_tokenizer(base_folder), prompt=prompt, generation=config.generation)
+        return cls(
+            merged, load_tokenizer(base_folder), prompt=prompt, generation=config.generation, answers=config.answers,
+            choice=config.choice, declines=config.declines,
+        )  # fmt: skip
 
     @classmethod
     def load_base(
@@ -142,6 +96,7 @@ class ChatModel:
         *,
         prompt: PromptSettings | None = None,
         generation: GenerationSettings | None = None,
+        answers: AnswerSettings | None = None,
         dtype: DtypeName = "auto",
         cache_dir: Path | None = None,
     ) -> ChatModel:
@@ -157,12 +112,75 @@ class ChatModel:
             load_tokenizer(base_folder),
             prompt=prompt or PromptSettings(),
             generation=generation or GenerationSettings(),
+            answers=answers,
         )
+
+    def answer(
+        self, messages: Sequence[Message], passages: Sequence[ChatPassage], max_new_tokens: int | None = None
+    ) -> AnswerStream:
+        """Answer from passages, or decline; nothing is computed before the first sentence is requested.
+
+        Args:
+            messages: the conversation, ending with the user's question.
+            passages: what was found for the question, best first.
+            max_new_tokens: limit of an answer in the model's own words; default: the artifact's.
+
+        Raises:
+            InvalidRequestError: at once, if the conversation or the limit cannot be used.
+        """
+        if self.answers.way == "quoted":
+            prompt = self.prompts.choice_prompt(messages, passages)
+            counts = {"prompt_tokens": prompt.length, "dropped_messages": 0, "used_passages": prompt.used_passages}
+            return AnswerStream(self._quoted(prompt, passages), **counts)
+        reply = self.stream(messages, [passage.whole for passage in passages], max_new_tokens)
+        counts = {
+            "prompt_tokens": reply.prompt_tokens, "dropped_messages": reply.dropped_messages,
+            "used_passages": reply.used_passages,
+        }  # fmt: skip
+        return AnswerStream(self._checked(reply, passages), **counts)
+
+    def signs(self, prompt: ChoicePrompt) -> Signs:
+        """What the model and the embeddings say of each sentence of a prompt, which must have one."""
+        nats = self.answer_nats(prompt.examples, _CHOICE_BATCH_TOKENS)
+        vectors = self._embed([prompt.question, *(sentence.text for sentence in prompt.sentences)])
+        return signs_of(nats, len(prompt.examples[0].answer_ids), vectors[1:] @ vectors[0])
+
+    def _quoted(
+        self, prompt: ChoicePrompt, passages: Sequence[ChatPassage]
+    ) -> Generator[AnswerSentence, None, FinishReason]:
+        declined, scores = True, np.zeros(0)
+        if prompt.sentences:
+            signs = self.signs(prompt)
+            scores = self.choice.scores(signs)
+            best = int(scores.argmax())
+            declined = self.declines.holds(nearest(passages), float(scores[best]), float(signs.nats_per_token[best]))
+        yield from quoted_sentences(
+            prompt.sentences, scores, declined=declined,
+            most=self.answers.max_sentences, min_probability=self.answers.min_probability,
+        )  # fmt: skip
+        return "stop"
+
+    def _checked(
+        self, reply: ReplyStream, passages: Sequence[ChatPassage]
+    ) -> Generator[AnswerSentence, None, FinishReason]:
+        if not passages or self.declines.holds(nearest(passages)):
+            yield DECLINED
+            return "stop"
+        return (yield from checked_sentences(reply, passages, self._checker))
+
+    def _embed(self, texts: Sequence[str]) -> np.ndarray:
+        return text_embedder_for(self.answers.text_embedder).encode(texts)
+
+    @cached_property
+    def _checker(self) -> SupportChecker:
+        settings = self.answers.support
+        entail = EntailmentModel(settings.entailment).probabilities if settings.entailment else None
+        return SupportChecker(self._embed, settings, entail)
 
     def stream(
         self, messages: Sequence[Message], passages: Sequence[str] = (), max_new_tokens: int | None = None
     ) -> ReplyStream:
-        """Answer in pieces; nothing is computed before the first piece is requested.
+        """Whatever the model says, in pieces and unchecked; nothing is computed before the first piece is requested.
 
         Args:
             messages: the conversation, ending with the user's question.
@@ -186,7 +204,7 @@ class ChatModel:
     def reply(
         self, messages: Sequence[Message], passages: Sequence[str] = (), max_new_tokens: int | None = None
     ) -> Reply:
-        """The whole answer; arguments and errors as in `stream`."""
+        """All that the model says, unchecked; arguments and errors as in `stream`."""
         stream = self.stream(messages, passages, max_new_tokens)
         text = "".join(stream)
         return Reply(text, stream.prompt_tokens, stream.new_tokens, stream.finish_reason or "length")

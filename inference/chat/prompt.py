@@ -1,22 +1,26 @@
 """The prompt builder: training, evaluation and serving all turn a conversation into tokens here.
 
-A prompt is the system text, the bounded history, and the question with the retrieved passages before it, rendered by the
-tokenizer's own chat template. Passages belong to the last question alone, so that history stays short and they are
-those of the question being answered.
+A prompt for an answer in the model's own words is the system text, the bounded history, and the question with the retrieved
+passages before it, rendered by the tokenizer's own chat template. Passages belong to the last question alone, so that history
+stays short and they are those of the question being answered.
+
+A choice among the passages' sentences has one prompt per sentence, which the question follows; see `inference.chat.choosing`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
 from aura.errors import InvalidRequestError
+from inference.chat.choosing import PassageSentence, passage_sentences
+from inference.chat.passages import ChatPassage, whole_question
 from inference.chat.settings import PromptSettings
 
-PROMPT_VERSION = 1
+PROMPT_VERSION = 2
 """Raise it when the same conversation gives other tokens: an adapter fits only the prompts that it was trained on."""
 
 Message = Mapping[str, str]
@@ -51,6 +55,27 @@ class Example:
         return len(self.prompt_ids) + len(self.answer_ids)
 
 
+@dataclass(frozen=True)
+class ChoicePrompt:
+    """What a choice among sentences is made from.
+
+    Attributes:
+        question: the question with those on which it stands.
+        sentences: what may be quoted.
+        examples: for each sentence, a prompt that it stands in and the question as what follows.
+        used_passages: passages, from the first, of which sentences may be quoted.
+    """
+
+    question: str
+    sentences: list[PassageSentence]
+    examples: list[Example]
+    used_passages: int
+
+    @property
+    def length(self) -> int:
+        return sum(example.length for example in self.examples)
+
+
 class PromptBuilder:
     """Builds prompts and examples for one tokenizer."""
 
@@ -75,10 +100,7 @@ class PromptBuilder:
         question = conversation.pop()["content"]
         length = len(self._ids(question))
         if length > self.settings.question_tokens:
-            raise InvalidRequestError(
-                f"the question has {length} tokens; at most {self.settings.question_tokens} are allowed",
-                hint="shorten it, or ask it in parts",
-            )
+            raise self._too_long(length)
         history = self._recent(conversation)
         used = self._within_budget(passages)
         if used:
@@ -104,6 +126,35 @@ class PromptBuilder:
         prompt = self.prompt(messages[:-1], passages)
         answer = [*self._ids(self._plain(messages[-1]["content"])), self.end_id]
         return Example(prompt.ids, answer[: self.settings.answer_tokens])
+
+    def choice_prompt(self, messages: Sequence[Message], passages: Sequence[ChatPassage]) -> ChoicePrompt:
+        """Prompts for the choice of the sentences that answer the last message.
+
+        Passages are whole: from the first that exceeds `passage_tokens` on, they are left out (of a single one, its last
+        sentences).
+
+        Raises:
+            InvalidRequestError: as `prompt`.
+        """
+        question = self._fitting(self._checked(messages))
+        kept, sentences = self._whole_within_budget([self._cleaned(passage) for passage in passages])
+        asked = [*self._ids(question), self.end_id]
+        examples = [
+            Example(self._sentence_prompt(kept[sentence.passage].source, sentence.text), asked)
+            for sentence in sentences
+        ]
+        return ChoicePrompt(question, sentences, examples, len(kept))
+
+    def _sentence_prompt(self, source: str, sentence: str) -> list[int]:
+        rendered = self.tokenizer.apply_chat_template(
+            [
+                {"role": "system", "content": self.settings.choice_system},
+                {"role": "user", "content": f"{source}.\n{sentence}"},
+            ],
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        return self._ids(str(rendered))
 
     @property
     def end_id(self) -> int:
@@ -132,6 +183,40 @@ class PromptBuilder:
                 "the last message must be the user's question", hint="send at least one user message"
             )
         return merged
+
+    def _fitting(self, conversation: Sequence[Message]) -> str:
+        """The question with those on which it stands; alone when they are too long together."""
+        for question in (whole_question(conversation), " ".join(conversation[-1]["content"].split())):
+            length = len(self._ids(question))
+            if length <= self.settings.question_tokens:
+                return question
+        raise self._too_long(length)
+
+    def _too_long(self, tokens: int) -> InvalidRequestError:
+        return InvalidRequestError(
+            f"the question has {tokens} tokens; at most {self.settings.question_tokens} are allowed",
+            hint="shorten it, or ask it in parts",
+        )
+
+    def _cleaned(self, passage: ChatPassage) -> ChatPassage:
+        return replace(passage, source=self._plain(passage.source), text=self._plain(passage.text))
+
+    def _whole_within_budget(self, passages: Sequence[ChatPassage]) -> tuple[list[ChatPassage], list[PassageSentence]]:
+        """The first passages that fit as a whole, and their sentences; of a single one that does not fit, its first sentences."""
+        kept: list[ChatPassage] = []
+        room = self.settings.passage_tokens
+        for passage in passages:
+            room -= len(self._ids(passage.text))
+            if room < 0 and kept:
+                break
+            kept.append(passage)
+        sentences = passage_sentences(kept)
+        while (
+            len(sentences) > 1 and sum(len(self._ids(each.text)) for each in sentences) > self.settings.passage_tokens
+        ):
+            sentences.pop()
+        used = max((sentence.passage for sentence in sentences), default=-1) + 1
+        return kept[:used], sentences
 
     def _recent(self, messages: list[dict[str, str]]) -> list[dict[str, str]]:
         """The latest messages that fit into the budget, beginning with a question."""

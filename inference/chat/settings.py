@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from aura.settings import Section
+from aura.settings import ModelReference, Section
+from inference.chat.support import SupportSettings
+from inference.references import TEXT_EMBEDDER_REFERENCE
+
+SMALL_BASE = 1_000_000_000
+"""Parameters below which a base invents more than it knows, so that it had better quote."""
 
 
 class LoraSettings(Section):
@@ -32,9 +37,12 @@ class PromptSettings(Section):
     """What precedes the question, and its limits in tokens (of the texts alone, without the template)."""
 
     system: str = "You are Aura, a fashion assistant. Answer in a few sentences from the notes and end with a tip."
-    """Text of the system message."""
-    passage_tokens: int = Field(default=128, ge=0)
-    """Most tokens of all passages of a question together; what exceeds them is cut."""
+    """Text of the system message before an answer in the model's own words."""
+    choice_system: str = "Ask what this answers."
+    """Text of the system message before each of the sentences among which a choice is made; short, as it is read with each."""
+    passage_tokens: int = Field(default=320, ge=0)
+    """Most tokens of all passages of a question together, which holds three whole sections; what exceeds them is cut or left
+    out."""
     history_tokens: int = Field(default=192, ge=0)
     """Most tokens of earlier messages; the oldest are left out first."""
     question_tokens: int = Field(default=256, ge=8)
@@ -62,3 +70,24 @@ class GenerationSettings(Section):
         if self.temperature == 0:
             self.refuse_ignored(("top_p", "seed"), "temperature 0 samples nothing")
         return self
+
+
+class AnswerSettings(Section):
+    """How a question is answered from passages."""
+
+    way: Literal["auto", "quoted", "free"] = "auto"
+    """`quoted`: the model chooses whole sentences of the passages. `free`: it answers in its own words, and what no passage says
+    is replaced or left out. `auto`: `quoted` for a base of less than a billion parameters."""
+    max_sentences: int = Field(default=3, ge=1, le=12)
+    """Most sentences of a quoted answer."""
+    min_probability: float = Field(default=0.2, gt=0.0, lt=1.0)
+    """Probability of holding a fact that the question asks for from which a sentence is quoted; the likeliest always is."""
+    text_embedder: ModelReference = TEXT_EMBEDDER_REFERENCE
+    """Text embedder that compares a generated sentence with the passages'."""
+    support: SupportSettings = SupportSettings()
+
+    def resolved(self, base_parameters: int) -> AnswerSettings:
+        """These settings with `auto` decided for a base of so many parameters."""
+        if self.way != "auto":
+            return self
+        return self.model_copy(update={"way": "quoted" if base_parameters < SMALL_BASE else "free"})

@@ -46,10 +46,11 @@ from inference.retrieval.releases import (
     repair_tags,
     writer_lock,
 )
-from inference.retrieval.search import Index, image_embedder_for, open_release, text_embedder_for
+from inference.retrieval.search import Index, image_embedder_for, open_release
 from inference.retrieval.settings import RetrievalSettings
 from inference.retrieval.sync import TableChange, sync_table
 from inference.retrieval.tables import TextEmbedderLike, catalog_source, knowledge_source
+from inference.text_embedding import text_embedder_for
 
 
 class _Named(Protocol):

@@ -16,10 +16,11 @@ import lancedb
 from aura.scratch import scratch_folder
 from inference.retrieval.chunks import read_pages
 from inference.retrieval.filters import Filters
-from inference.retrieval.search import Passage, find_passages, text_embedder_for
+from inference.retrieval.search import Passage, find_passages
 from inference.retrieval.settings import RetrievalSettings
 from inference.retrieval.sync import sync_table
 from inference.retrieval.tables import TextEmbedderLike, knowledge_source
+from inference.text_embedding import text_embedder_for
 
 
 class KnowledgeSearch:

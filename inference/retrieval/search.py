@@ -42,7 +42,7 @@ from inference.retrieval.releases import (
 )
 from inference.retrieval.settings import SearchSettings
 from inference.retrieval.tables import CATALOG, IMAGE_VECTOR, KNOWLEDGE, TextEmbedderLike
-from inference.text_embedding import TextEmbedder
+from inference.text_embedding import text_embedder_for
 
 logger = logging.getLogger(__name__)
 _PASSAGE_COLUMNS = ["chunk_id", "slug", "title", "heading", "text", *FACETS]
@@ -86,12 +86,6 @@ class Snapshot:
     catalog: Table
     text_embedder: TextEmbedderLike
     image_embedder: ImageEncoder
-
-
-@lru_cache(maxsize=2)
-def text_embedder_for(reference: str) -> TextEmbedderLike:
-    """The embedding model of a release, loaded once for all readers of this process."""
-    return TextEmbedder(reference)
 
 
 image_embedder_for = lru_cache(maxsize=2)(load_image_encoder)

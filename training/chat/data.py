@@ -1,13 +1,13 @@
-"""Conversations as examples: one per answer, with a prompt of the shape that serving builds at that point.
+"""Conversations as examples: one per answer, with the prompt that serving builds at that point.
 
-System text, history and question are put together by the same code. The passages have serving's number and order, but
-stand in for what the index would find (see `training.chat.passages`).
+Prompt and passages come from the code that serves. What is to be learnt depends on the way of answering: quoted, which sentences
+of the passages hold the answer's facts; free, the answer's own words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,16 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from aura.errors import DataError, InvalidRequestError
 from aura.prepared_rows import PREPARE_AGAIN, DialogueRow, iter_rows
-from inference.chat.passages import search_query
+from inference.chat.passages import ChatPassage
 from inference.chat.prompt import Example, PromptBuilder
 from inference.chat.scoring import TokenBatch, collate, length_batches
+from training.chat.choices import ChoiceBatch, ChoiceExample, choice_example, collate_choices
 from training.chat.passages import PassageFinder, with_support
 from training.chat.settings import ChatSettings
 from training.row_table import RowCodec, RowTable
 from training.trainer import EpochShuffle, resumed_epoch
+
+ChatBatch = TokenBatch | ChoiceBatch
 
 _POOL_BATCHES = 8
 
@@ -37,8 +40,8 @@ class Case:
         turn: 0 for the first answer.
         topic: topic of the first page that the conversation is grounded in.
         messages: the conversation up to and with the answer.
-        retrieved: the passages that the question alone finds, best first.
-        passages: those of the example: the retrieved ones, with the one that supports the answer among them.
+        passages: what the question finds, best first, with the one that supports the answer among them.
+        chosen: sentences that hold the answer's facts.
         example: what the model reads and what it is to say.
     """
 
@@ -46,64 +49,87 @@ class Case:
     turn: int
     topic: str
     messages: list[dict[str, str]]
-    retrieved: list[str]
-    passages: list[str]
-    example: Example
+    passages: list[ChatPassage]
+    chosen: list[str]
+    example: Example | ChoiceExample
 
 
-def read_cases(data_dir: Path, split: str, builder: PromptBuilder, settings: ChatSettings) -> RowTable[Case]:
+def read_cases(
+    data_dir: Path, split: str, builder: PromptBuilder, settings: ChatSettings, *, quoted: bool
+) -> RowTable[Case]:
     """Every answer of a split, in the file's order, in a mapped table.
+
+    Args:
+        quoted: whether examples are choices of sentences or answers.
 
     Raises:
         DataError: the file is missing, empty or broken, or names pages that are not there.
     """
     path = data_dir / "chat" / f"{split}.jsonl"
-    finder = PassageFinder(data_dir / "knowledge" / "pages", settings.chunk_max_words)
-    cases = RowTable.write(_all_cases(path, builder, finder, settings.passages), _CODEC)
+    with PassageFinder(data_dir / "knowledge" / "pages", settings.retrieval) as finder:
+        cases = RowTable.write(_all_cases(path, builder, finder, settings, quoted), _CODEC)
     if not cases:
         raise DataError(f"no conversation in {path}", hint="write more dialogues, or raise this split's share")
     return cases
 
 
-def _all_cases(path: Path, builder: PromptBuilder, finder: PassageFinder, count: int) -> Iterator[Case]:
+def _all_cases(
+    path: Path, builder: PromptBuilder, finder: PassageFinder, settings: ChatSettings, quoted: bool
+) -> Iterator[Case]:
     for row in iter_rows(path, DialogueRow):
         try:
-            yield from _cases(row, builder, finder, count)
+            yield from _cases(row, builder, finder, settings, quoted)
         except InvalidRequestError as error:
             raise DataError(
                 f"{path.name}, conversation {row.id!r} cannot be put to the model: {error.message}", hint=PREPARE_AGAIN
             ) from error
 
 
-def _cases(row: DialogueRow, builder: PromptBuilder, finder: PassageFinder, count: int) -> Iterator[Case]:
+def _cases(
+    row: DialogueRow, builder: PromptBuilder, finder: PassageFinder, settings: ChatSettings, quoted: bool
+) -> Iterator[Case]:
     messages = [message.model_dump() for message in row.messages]
     answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
     for turn, end in enumerate(answers):
-        retrieved = finder.retrieve(search_query(messages[:end]), count)
-        support = finder.support(row.documents, messages[end - 1]["content"], messages[end]["content"])
-        passages = with_support(retrieved, support)
+        support = finder.support(row.documents, messages[end]["content"])
+        if support is None:
+            continue  # no sentence of its pages says what it says: it would teach to invent
+        passages = with_support(finder.retrieve(messages[:end], settings.passages), support.passage)
+        example: Example | ChoiceExample
+        if quoted:
+            prompt = builder.choice_prompt(messages[:end], passages)
+            example = choice_example(prompt, support.sentences, settings.negatives, seed=f"{row.id}/{turn}")
+        else:
+            example = builder.example(messages[: end + 1], [passage.whole for passage in passages])
         yield Case(
             conversation=row.id,
             turn=turn,
             topic=finder.topics[row.documents[0]],
             messages=messages[: end + 1],
-            retrieved=retrieved,
             passages=passages,
-            example=builder.example(messages[: end + 1], passages),
+            chosen=support.sentences,
+            example=example,
         )
 
 
 def _encode(case: Case) -> dict[str, Any]:
     values = {name: getattr(case, name) for name in _CODEC.features if name not in _EXAMPLE_COLUMNS}
-    return values | {"prompt_ids": case.example.prompt_ids, "answer_ids": case.example.answer_ids}
+    values["passages"] = [asdict(passage) for passage in case.passages]
+    return values | {name: getattr(case.example, name, None) for name in _EXAMPLE_COLUMNS}
 
 
 def _decode(values: dict[str, Any]) -> Case:
-    example = Example(*(values[name] for name in _EXAMPLE_COLUMNS))
-    return Case(example=example, **{name: value for name, value in values.items() if name not in _EXAMPLE_COLUMNS})
+    rest = {name: value for name, value in values.items() if name not in _EXAMPLE_COLUMNS}
+    rest["passages"] = [ChatPassage(**passage) for passage in rest["passages"]]
+    example: Example | ChoiceExample = (
+        Example(values["prompt_ids"], values["answer_ids"])
+        if values["answering"] is None
+        else ChoiceExample(values["answering"], values["others"], values["asked"])
+    )
+    return Case(example=example, **rest)
 
 
-_EXAMPLE_COLUMNS = ("prompt_ids", "answer_ids")
+_EXAMPLE_COLUMNS = ("prompt_ids", "answer_ids", "answering", "others", "asked")
 _CODEC = RowCodec(
     Features(
         {
@@ -111,10 +137,13 @@ _CODEC = RowCodec(
             "turn": Value("int32"),
             "topic": Value("string"),
             "messages": List({"role": Value("string"), "content": Value("string")}),
-            "retrieved": List(Value("string")),
-            "passages": List(Value("string")),
+            "passages": List({"source": Value("string"), "text": Value("string"), "similarity": Value("float64")}),
+            "chosen": List(Value("string")),
             "prompt_ids": List(Value("int32")),
             "answer_ids": List(Value("int32")),
+            "answering": List(List(Value("int32"))),
+            "others": List(List(Value("int32"))),
+            "asked": List(Value("int32")),
         }
     ),
     _encode,
@@ -122,7 +151,7 @@ _CODEC = RowCodec(
 )
 
 
-class Examples(Dataset[Example]):
+class Examples(Dataset[Example | ChoiceExample]):
     """The examples of some cases, read when they are asked for."""
 
     def __init__(self, cases: Sequence[Case]) -> None:
@@ -131,7 +160,7 @@ class Examples(Dataset[Example]):
     def __len__(self) -> int:
         return len(self._cases)
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> Example | ChoiceExample:
         return self._cases[index].example
 
     def lengths(self) -> list[int]:
@@ -166,9 +195,12 @@ class BucketBatches(BatchSampler):
 class ChatDataModule(lightning.LightningDataModule):
     """Training and validation batches of the prepared conversations."""
 
-    def __init__(self, data_dir: Path, builder: PromptBuilder, settings: ChatSettings, seed: int) -> None:
+    def __init__(
+        self, data_dir: Path, builder: PromptBuilder, settings: ChatSettings, seed: int, *, quoted: bool
+    ) -> None:
         super().__init__()
         self._data_dir, self._builder, self._settings, self._seed = data_dir, builder, settings, seed
+        self._quoted = quoted
         self.train_cases: Sequence[Case] = ()
         self.val_cases: Sequence[Case] = ()
 
@@ -178,23 +210,26 @@ class ChatDataModule(lightning.LightningDataModule):
         Raises:
             DataError: as `read_cases`.
         """
-        self.train_cases = read_cases(self._data_dir, "train", self._builder, self._settings)
-        self.val_cases = read_cases(self._data_dir, "val", self._builder, self._settings)
+        self.train_cases, self.val_cases = (
+            read_cases(self._data_dir, split, self._builder, self._settings, quoted=self._quoted)
+            for split in ("train", "val")
+        )
 
-    def train_dataloader(self) -> DataLoader[TokenBatch]:
+    def train_dataloader(self) -> DataLoader[ChatBatch]:
         examples = Examples(self.train_cases)
         sampler = EpochShuffle(len(examples), self._seed, resumed_epoch(self))
         return self._loader(examples, BucketBatches(sampler, self._settings.batch_size, False, examples.lengths()))
 
-    def val_dataloader(self) -> DataLoader[TokenBatch]:
+    def val_dataloader(self) -> DataLoader[ChatBatch]:
         examples = Examples(self.val_cases)
         return self._loader(examples, length_batches(examples.lengths(), self._settings.score_batch_tokens))
 
-    def _loader(self, examples: Examples, batches: Any) -> DataLoader[TokenBatch]:
+    def _loader(self, examples: Examples, batches: Any) -> DataLoader[ChatBatch]:
         pad_id = int(self._builder.tokenizer.pad_token_id)
+        collate_fn: Callable[..., ChatBatch] = partial(collate_choices if self._quoted else collate, pad_id=pad_id)
         return DataLoader(
             examples,
             batch_sampler=batches,
-            collate_fn=partial(collate, pad_id=pad_id),
+            collate_fn=collate_fn,
             num_workers=self._settings.num_workers,
         )

@@ -1,114 +1,105 @@
-"""Held-out loss of an adapter and of its base on the same prompts: weights as served, passages as in training.
+"""Answers of an adapter to held-out questions, as served: retrieved passages, the artifact's rules, each answer held against its
+key facts. Loss is a curve of the training; here counts what a user reads.
 
-The passages hold what supports the answer (see `training.chat.passages`), so reading is evaluated; `answer_loss_retrieved`
-says what is left of it without that guarantee. How well the index finds passages is judged where it is built.
+Two controls choose as many sentences for each question as the adapter does, where it does not decline: the first ones of the
+passages, and those that the base without an adapter finds likeliest. They differ from it in the choice alone.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from inference.chat.answer import DECLINED, AnswerSentence
 from inference.chat.artifact import read_chat_artifact
+from inference.chat.choosing import chosen_sentences
 from inference.chat.model import ChatModel
-from inference.chat.prompt import PromptBuilder
-from training.chat.data import Case, read_cases
-from training.chat.metrics import char_probability, judged_answers, loss_reduction_interval, slice_members
+from training.chat.metrics import (
+    answer_metrics,
+    facts_in_passages,
+    judged_answers,
+    slice_members,
+    slice_truthfulness,
+)
+from training.chat.questions import (
+    AskedQuestion,
+    JudgedAnswer,
+    answers_of,
+    judge_answers,
+    read_questions,
+    require_questions,
+)
 from training.chat.settings import ChatSettings
 from training.context import Evaluation
 from training.device import training_device
-from training.judged import judging_half, reported_half
-
-_UNCUT_TOKENS = 1_000_000
+from training.judged import JudgedCases, judging_half, reported_half
 
 
-def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: int) -> Evaluation:
-    """Metrics on the test split, through `inference.chat`; the prompts are built as the artifact says.
+def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: int) -> Evaluation:  # noqa: ARG001
+    """Metrics of the answers to the test questions; see `training.chat.metrics`.
 
-    Metrics, all over whole answers, of the reported half of the conversations:
-        char_probability: exp(-nats of the answers / characters of the answers), in (0, 1]: the geometric mean of the
-            probability per character. The end tokens' nats count to the text. Whatever tokenizer, base and prompt an
-            artifact has, it is asked for the same characters, so this one compares artifacts.
-        answer_loss, base_answer_loss: nats per answer token, of the adapter and of its base.
-        answer_loss_retrieved: of the adapter, with the passages that the question alone finds, right or wrong.
-        loss_reduction: 1 - answer_loss / base_answer_loss: what the adapter adds to its own base, and comparable for that
-            base and prompt alone; `loss_reduction_low` and `_high` are its 95 % interval over the conversations
-            (bootstrap with `seed`).
-        perplexity, base_perplexity: exp of the two losses.
-
-    Slices: `char_probability` per topic and for first and later answers, where there are at least three. `n` counts
-    answers.
-
-    Judged by `char_probability` and `loss_reduction` of the other half, conversation by conversation. The control is the base
-    without an adapter.
+    Of the reported half also `facts_in_passages`, the share of the key facts that the passages hold. Slices: `truthfulness` per
+    kind of question. Judged on the other half. Controls: see the module. Nothing is drawn, so `seed` has no part in it.
 
     Raises:
         ArtifactError: the artifact is incomplete, or its base cannot be had.
-        DataError: the test split is missing or broken.
+        DataError: the test questions are missing or broken, or there are none.
     """
-    device = training_device(settings)
-    config, prompt = read_chat_artifact(artifact_dir)
-    tuned = ChatModel.load(artifact_dir, device)
-    # Where an answer would be cut depends on the tokenizer; two artifacts must be scored on the same characters.
-    builder = PromptBuilder(tuned.tokenizer, prompt.model_copy(update={"answer_tokens": _UNCUT_TOKENS}))
-    everything = read_cases(data_dir, "test", builder, settings)
-    conversations = list(dict.fromkeys(case.conversation for case in everything))
-    judges = judging_half(conversations)
-    cases, judging = (
-        _of_conversations(everything, {conversations[row] for row in np.flatnonzero(chosen)})
-        for chosen in (reported_half(judges), judges)
-    )
-    examples, judging_examples = [case.example for case in cases], [case.example for case in judging]
-    after = tuned.answer_nats(examples, settings.score_batch_tokens)
-    judging_after = tuned.answer_nats(judging_examples, settings.score_batch_tokens)
-    unaided = _unaided_nats(tuned, builder, cases, after, settings.score_batch_tokens)
-    del tuned
-    base = ChatModel.load_base(config.base, device, prompt=prompt)
-    before = base.answer_nats(examples, settings.score_batch_tokens)
-    judging_before = base.answer_nats(judging_examples, settings.score_batch_tokens)
-    tokens = sum(len(example.answer_ids) for example in examples)
-    low, high = loss_reduction_interval(cases, before, after, seed)
-    metrics = {
-        "char_probability": char_probability(cases, after),
-        "answer_loss": sum(after) / tokens,
-        "answer_loss_retrieved": sum(unaided) / tokens,
-        "base_answer_loss": sum(before) / tokens,
-        "loss_reduction": 1 - sum(after) / sum(before),
-        "loss_reduction_low": low,
-        "loss_reduction_high": high,
-        "perplexity": math.exp(sum(after) / tokens),
-        "base_perplexity": math.exp(sum(before) / tokens),
-    }
-    members = slice_members(cases)
+    questions = read_questions(data_dir, "test", settings, settings.evaluated_questions)
+    require_questions(questions, "test")
+    answers = answers_of(ChatModel.load(artifact_dir, training_device(settings)), questions)
+    judges = judging_half([question.row.id for question in questions])
+    reported, judging = ([answers[row] for row in np.flatnonzero(chosen)] for chosen in (reported_half(judges), judges))
     return Evaluation(
-        metrics=metrics,
-        slices={
-            kind: {
-                name: char_probability([cases[i] for i in rows], [after[i] for i in rows]) for name, rows in of.items()
-            }
-            for kind, of in members.items()
+        metrics=answer_metrics(reported) | {"facts_in_passages": facts_in_passages(reported)},
+        slices=slice_truthfulness(reported),
+        slice_sizes={
+            kind: {name: len(rows) for name, rows in of.items()} for kind, of in slice_members(reported).items()
         },
-        slice_sizes={kind: {name: len(rows) for name, rows in of.items()} for kind, of in members.items()},
-        n=len(cases),
-        judged=judged_answers(judging, judging_after, judging_before),
-        controls={"base": judged_answers(judging, judging_before, judging_before)},
+        n=len(reported),
+        judged=judged_answers(judging),
+        controls=lambda: controls(judging, artifact_dir, settings),
     )
 
 
-def _of_conversations(cases: Sequence[Case], conversations: set[str]) -> list[Case]:
-    return [case for case in cases if case.conversation in conversations]
+def controls(answers: Sequence[JudgedAnswer], artifact_dir: Path, settings: ChatSettings) -> Mapping[str, JudgedCases]:
+    """What chooses as many sentences without an adapter; only for quoted answers, which are chosen.
+
+    Raises:
+        ArtifactError: the artifact is incomplete, or its base cannot be had.
+    """
+    config, prompt = read_chat_artifact(artifact_dir)
+    if config.answers.way != "quoted":
+        return {}
+    base = ChatModel.load_base(config.base, training_device(settings), prompt=prompt, answers=config.answers)
+    chosen: Mapping[str, Callable[[AskedQuestion, int], list[int]]] = {
+        "first sentences": lambda _question, count: list(range(count)),
+        "base": lambda question, count: _likeliest(base, question, count),
+    }
+    return {name: judged_answers(_as_many(answers, base, choose)) for name, choose in chosen.items()}
 
 
-def _unaided_nats(
-    model: ChatModel, builder: PromptBuilder, cases: Sequence[Case], aided: Sequence[float], batch_tokens: int
-) -> list[float]:
-    """Nats per answer with the retrieved passages alone; `aided` where these include the supporting passage."""
-    missed = [index for index, case in enumerate(cases) if case.retrieved != case.passages]
-    examples = [builder.example(cases[index].messages, cases[index].retrieved) for index in missed]
-    nats = list(aided)
-    for index, value in zip(missed, model.answer_nats(examples, batch_tokens), strict=True):
-        nats[index] = value
-    return nats
+def _as_many(
+    answers: Sequence[JudgedAnswer], base: ChatModel, choose: Callable[[AskedQuestion, int], list[int]]
+) -> list[JudgedAnswer]:
+    counts = {answer.question.row.id: 0 if answer.declined else len(answer.sentences) for answer in answers}
+
+    def answered(question: AskedQuestion) -> list[AnswerSentence]:
+        count = counts[question.row.id]
+        if not count:
+            return [DECLINED]
+        sentences = base.prompts.choice_prompt(question.messages, question.passages).sentences
+        return [
+            AnswerSentence(sentences[index].text, sentences[index].passage, "quoted")
+            for index in choose(question, count)
+        ]
+
+    return judge_answers([answer.question for answer in answers], answered)
+
+
+def _likeliest(base: ChatModel, question: AskedQuestion, count: int) -> list[int]:
+    prompt = base.prompts.choice_prompt(question.messages, question.passages)
+    posterior = base.signs(prompt).posterior
+    return chosen_sentences(prompt.sentences, posterior, most=count, min_probability=1e-12)

@@ -1,84 +1,123 @@
-"""Metrics of a chat model from the nats of its answers: probability per character, loss reduction, slices."""
+"""Metrics of answers, as functions of how often each question counts.
+
+`truthfulness` is what challenger and champion are compared by: the scoring of CRAG (arXiv 2406.04744, section 4.1) with shares of
+key facts: what an answer says of them, 0 where it declines, -1 where it says what it must not; out of scope 1 where it declines,
+else -1. Inventing costs more than declining.
+"""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import bootstrap
 
-from training.chat.data import Case
+from training.chat.questions import JudgedAnswer
 from training.judged import JudgedCases
 
-_MIN_SLICE_ANSWERS = 3
-_RESAMPLES = 1000
+_MIN_SLICE = 3
 
 
-def char_probability(cases: Sequence[Case], nats: Sequence[float]) -> float:
-    """Geometric mean of the probability per character of the answers."""
-    return math.exp(-sum(nats) / sum(len(case.messages[-1]["content"]) for case in cases))
+def answer_metrics(answers: Sequence[JudgedAnswer]) -> dict[str, float]:
+    """All metrics, each question counting once; `seconds_first` and `seconds` are medians."""
+    metrics = _Answers(answers).metrics(np.ones(len(answers)))
+    first, total = np.median(np.array([answer.seconds for answer in answers]), axis=0)
+    return metrics | {"seconds_first": float(first), "seconds": float(total)}
 
 
-def loss_reduction_interval(
-    cases: Sequence[Case], base_nats: Sequence[float], nats: Sequence[float], seed: int
-) -> tuple[float, float]:
-    """95 % interval of the loss reduction over the conversations: percentile bootstrap with `seed`.
-
-    Of a single conversation, which cannot be resampled, both ends are the loss reduction itself.
-    """
-    rows = {name: row for row, name in enumerate(dict.fromkeys(case.conversation for case in cases))}
-    before, after = np.zeros(len(rows)), np.zeros(len(rows))
-    for case, base_value, value in zip(cases, base_nats, nats, strict=True):
-        before[rows[case.conversation]] += base_value
-        after[rows[case.conversation]] += value
-    if len(rows) == 1:
-        return (_reduction(before, after).item(),) * 2
-    interval = bootstrap(
-        (before, after), _reduction, paired=True, vectorized=True, n_resamples=_RESAMPLES, method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
-    return float(interval.low), float(interval.high)
-
-
-def _reduction(before: np.ndarray, after: np.ndarray, axis: int = -1) -> np.ndarray:
-    return 1 - after.sum(axis=axis) / before.sum(axis=axis)
-
-
-def judged_answers(cases: Sequence[Case], nats: Sequence[float], base_nats: Sequence[float]) -> JudgedCases:
-    """`char_probability` and `loss_reduction`, and the former per slice; the conversations are drawn, with all their answers."""
-    row = {name: index for index, name in enumerate(dict.fromkeys(case.conversation for case in cases))}
-    rows = np.array([row[case.conversation] for case in cases], dtype=np.int64)
-    values, base_values = np.asarray(nats, dtype=np.float64), np.asarray(base_nats, dtype=np.float64)
-    characters = np.array([len(case.messages[-1]["content"]) for case in cases], dtype=np.float64)
-    slices = {f"{kind} {name}": members for kind, of in slice_members(cases).items() for name, members in of.items()}
-
-    def probability(weights: np.ndarray, members: Sequence[int] | slice) -> float:
-        of_text = weights[members] @ characters[members]
-        return float(np.exp(-(weights[members] @ values[members]) / of_text)) if of_text else float("nan")
+def judged_answers(answers: Sequence[JudgedAnswer]) -> JudgedCases:
+    """The metrics over the questions, and truthfulness per kind of question."""
+    columns = _Answers(answers)
+    members = slice_members(answers)
+    slices = {f"{kind} {name}": np.array(rows) for kind, of in members.items() for name, rows in of.items()}
 
     def measure(counts: np.ndarray) -> dict[str, float]:
-        weights = counts[rows].astype(np.float64)
-        return {
-            "char_probability": probability(weights, slice(None)),
-            "loss_reduction": float(1 - weights @ values / (weights @ base_values)),
-            **{name: probability(weights, members) for name, members in slices.items()},
+        weights = counts.astype(np.float64)
+        return columns.metrics(weights) | {
+            name: _mean(columns.truthfulness[rows], weights[rows]) for name, rows in slices.items()
         }
 
     return JudgedCases(
-        unit="conversations", cases=tuple(row), measure=measure,
-        sizes={name: len(members) for name, members in slices.items()},
+        unit="questions", cases=tuple(answer.question.row.id for answer in answers), measure=measure,
+        sizes={name: len(rows) for name, rows in slices.items()},
     )  # fmt: skip
 
 
-def slice_members(cases: Sequence[Case]) -> dict[str, dict[str, list[int]]]:
-    """Indices of the answers per topic and per turn (first or later), for slices of at least three answers."""
-    rows: dict[str, dict[str, list[int]]] = {"topic": defaultdict(list), "turn": defaultdict(list)}
-    for index, case in enumerate(cases):
-        rows["topic"][case.topic].append(index)
-        rows["turn"]["later" if case.turn else "first"].append(index)
+def slice_members(answers: Sequence[JudgedAnswer]) -> dict[str, dict[str, list[int]]]:
+    """Indices of the answers per kind of question, for kinds of at least three."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    for index, answer in enumerate(answers):
+        rows[answer.question.row.kind].append(index)
+    return {"kind": {name: rows[name] for name in sorted(rows) if len(rows[name]) >= _MIN_SLICE}}
+
+
+def slice_truthfulness(answers: Sequence[JudgedAnswer]) -> dict[str, dict[str, float]]:
+    """Truthfulness of each slice."""
+    values = _Answers(answers).truthfulness
     return {
-        kind: {name: of[name] for name in sorted(of) if len(of[name]) >= _MIN_SLICE_ANSWERS}
-        for kind, of in rows.items()
+        kind: {name: float(values[rows].mean()) for name, rows in of.items()}
+        for kind, of in slice_members(answers).items()
     }
+
+
+class _Answers:
+    """Columns of some answers; every value float64 (N,)."""
+
+    def __init__(self, answers: Sequence[JudgedAnswer]) -> None:
+        def column(values: Sequence[float]) -> np.ndarray:
+            return np.array(values, dtype=np.float64)
+
+        self.in_scope = column([answer.question.in_scope for answer in answers])
+        self.declined = column([answer.declined for answer in answers])
+        self.facts = column([answer.facts for answer in answers])
+        self.contradicts = column([answer.contradicts for answer in answers])
+        self.sentences = column([0 if answer.declined else len(answer.sentences) for answer in answers])
+        self.unsupported = column([answer.unsupported for answer in answers])
+        self.rightly_cited = column([answer.rightly_cited for answer in answers])
+        self.repeated = column([answer.repeated for answer in answers])
+        answered = 1 - self.declined
+        within = np.where(self.contradicts > 0, -answered, self.facts * answered)
+        self.truthfulness = np.where(self.in_scope > 0, within, 2 * self.declined - 1)
+
+    def metrics(self, weights: np.ndarray) -> dict[str, float]:
+        """All metrics but the seconds; one that the weights leave undefined is NaN."""
+        within, outside = weights * self.in_scope, weights * (1 - self.in_scope)
+        answered = within * (1 - self.declined)
+        return {
+            "truthfulness": _mean(self.truthfulness, weights),
+            "fact_recall": _mean(self.facts, within),
+            "contradictions": _mean(self.contradicts, within),
+            "unsupported": _ratio(weights @ self.unsupported, weights @ self.sentences),
+            "correct_refusals": _mean(self.declined, outside),
+            "false_refusals": _mean(self.declined, within),
+            "citation_precision": _ratio(within @ self.rightly_cited, within @ self.sentences),
+            "repetition": _ratio(weights @ self.repeated, weights @ self.sentences),
+            "sentences": _ratio(within @ self.sentences, float(answered.sum())),
+        }
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> float:
+    return _ratio(float(weights @ values), float(weights.sum()))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else float("nan")
+
+
+def facts_in_passages(answers: Sequence[JudgedAnswer]) -> float:
+    """Share of the key facts that the passages hold: what no choice of their sentences can exceed."""
+    from aura.wording import says
+
+    shares: Mapping[str, float] = {
+        answer.question.row.id: float(
+            np.mean(
+                [
+                    any(says(passage.text, wording) for passage in answer.question.passages for wording in fact)
+                    for fact in answer.question.row.must_hold
+                ]
+            )
+        )
+        for answer in answers
+        if answer.question.in_scope
+    }
+    return float(np.mean(list(shares.values()))) if shares else float("nan")

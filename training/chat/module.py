@@ -1,4 +1,4 @@
-"""The LightningModule of the chat model: loss on answer tokens, checkpoints that hold the adapter alone."""
+"""The LightningModule of the chat model: loss on answers or choices, checkpoints that hold the adapter alone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from peft import PeftModel
 from torch import Tensor
 
 from inference.chat.scoring import TokenBatch, answer_nats
+from training.chat.choices import choice_loss
+from training.chat.data import ChatBatch
 
 
 class ChatModule(lightning.LightningModule):
-    """Trains what requires a gradient in `model`; logs `train/loss` and `val/loss` in nats per answer token."""
+    """Trains what requires a gradient in `model`; logs `train/loss` and `val/loss` in nats per answer token or per choice."""
 
     def __init__(self, model: PeftModel, *, learning_rate: float, weight_decay: float, warmup_fraction: float) -> None:
         super().__init__()
@@ -23,15 +25,21 @@ class ChatModule(lightning.LightningModule):
         # The base is not in the checkpoint, so a strict load would miss it.
         self.strict_loading = False
 
-    def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
-        loss = answer_nats(self.model, batch).sum() / batch.answer_tokens
-        self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=batch.answer_tokens)
+    def training_step(self, batch: ChatBatch, batch_idx: int) -> Tensor:
+        loss, size = self._loss(batch)
+        self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=size)
         return loss
 
-    def validation_step(self, batch: TokenBatch, batch_idx: int) -> None:
-        loss = answer_nats(self.model, batch).sum() / batch.answer_tokens
-        # Weighted by its tokens, so that the mean over batches is the mean over all answer tokens.
-        self.log("val/loss", loss, prog_bar=True, batch_size=batch.answer_tokens, sync_dist=True)
+    def validation_step(self, batch: ChatBatch, batch_idx: int) -> None:
+        loss, size = self._loss(batch)
+        # Weighted by its tokens or choices, so that the mean over batches is the mean over all of them.
+        self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
+
+    def _loss(self, batch: ChatBatch) -> tuple[Tensor, int]:
+        """Mean nats, and over how many tokens or choices."""
+        if isinstance(batch, TokenBatch):
+            return answer_nats(self.model, batch).sum() / batch.answer_tokens, batch.answer_tokens
+        return choice_loss(answer_nats(self.model, batch.tokens).sum(dim=1), batch), batch.groups
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; linear warm-up, then linear to zero at the last planned step."""

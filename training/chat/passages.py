@@ -1,64 +1,82 @@
-"""The passages of a training example, in the number and order that serving sends.
+"""The passages of a training example, and the sentences in them that answer.
 
-Serving looks up the question and puts the best chunks of all pages before it, so an example gets as many, ranked by the
-question alone: the model learns to find what it needs among irrelevant passages. A ranking by shared
-words, rare ones counting more, stands in for the index's hybrid search, which would need an index and an embedding model
-here; both give as many passages, best first, though not always the same ones.
-
-When the chunk that supports the answer is missed, it takes the last place: an answer without its source would teach the
-model to invent. A dialogue names its pages, not its chunk, so the words of the answer find the chunk. The
-prompt's budget may still cut it, as in serving.
+They are found by the search that serving uses, over the same pages (`inference.retrieval.knowledge_search`). When the passage
+that supports the answer is missed, it takes the first place: an answer without its source would teach the model to invent. A
+dialogue names its pages, not its passage: the sentences with the answer's facts (`training.chat.alignment`) tell which it is.
 """
 
 from __future__ import annotations
 
-import heapq
-import math
-import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+
+import numpy as np
 
 from aura.errors import DataError
-from inference.chat.passages import passage_text
+from inference.chat.passages import ChatPassage, search_query, source_of
+from inference.chat.sentences import split_sentences
 from inference.retrieval.chunks import cut_page, read_pages
+from inference.retrieval.knowledge_search import KnowledgeSearch
+from inference.retrieval.settings import RetrievalSettings
+from inference.text_embedding import text_embedder_for
+from training.chat.alignment import aligned_sentences
 
-_WORD = re.compile(r"[a-z0-9]+")
+
+@dataclass(frozen=True)
+class Support:
+    """What an answer rests on: sentences of the pages, and the passage that holds most of them."""
+
+    sentences: list[str]
+    passage: ChatPassage
 
 
 class PassageFinder:
-    """Chunks of all pages, cut as the index cuts them.
+    """Passages of a folder of pages; close it, or use it in a `with` block.
 
-    Args:
-        pages: folder with the pages, `<slug>.md`.
-        max_words: longest chunk.
+    Attributes:
+        topics: topic of each page, by its slug.
 
     Raises:
         DataError: the folder is missing, empty or holds broken pages.
+        ArtifactError: the embedding model cannot be loaded.
     """
 
-    def __init__(self, pages: Path, max_words: int) -> None:
+    def __init__(self, pages: Path, settings: RetrievalSettings) -> None:
         self.topics: dict[str, str] = {}
-        self._passages: list[str] = []
-        self._of_page: dict[str, list[int]] = {}
-        self._holders: dict[str, list[int]] = defaultdict(list)
+        self._of_page: dict[str, list[ChatPassage]] = {}
         for page in read_pages(pages):
-            begin = len(self._passages)
-            for chunk in cut_page(page, max_words):
-                passage = passage_text(page.title, chunk.heading, chunk.text)
-                for word in _words(passage):
-                    self._holders[word].append(len(self._passages))
-                self._passages.append(passage)
-            self._of_page[page.slug] = list(range(begin, len(self._passages)))
             self.topics[page.slug] = page.topic
+            chunks = cut_page(page, settings.chunk_max_words)
+            self._of_page[page.slug] = [
+                ChatPassage(source=source_of(page.title, c.heading), text=c.text) for c in chunks
+            ]
+        self._slugs = {
+            (passage.source, passage.text): slug for slug, passages in self._of_page.items() for passage in passages
+        }
+        self._embed = text_embedder_for(settings.text_embedder).encode
+        self._vectors: dict[str, np.ndarray] = {}
+        self._search = KnowledgeSearch(pages, settings)
 
-    def retrieve(self, query: str, count: int) -> list[str]:
-        """The chunks of all pages that share most with the query, best first."""
-        scores = self._scores(query)
-        return [self._passages[index] for index in heapq.nlargest(count, range(len(scores)), key=scores.__getitem__)]
+    def retrieve(self, messages: Sequence[Mapping[str, str]], count: int) -> list[ChatPassage]:
+        """What serving finds for the last question of a conversation, best first.
 
-    def support(self, slugs: Sequence[str], question: str, answer: str) -> str:
-        """The chunk of these pages that shares most with the question and the answer.
+        Raises:
+            InvalidRequestError: there is no question.
+        """
+        found = self._search.search(search_query(messages), count)
+        return [
+            ChatPassage(source=source_of(hit.title, hit.heading), text=hit.text, similarity=hit.similarity)
+            for hit in found
+        ]
+
+    def page_of(self, passage: ChatPassage) -> str:
+        """Slug of the page that holds a passage."""
+        return self._slugs[passage.source, passage.text]
+
+    def support(self, slugs: Sequence[str], answer: str) -> Support | None:
+        """What an answer rests on in these pages; None where no sentence of them says anything of it.
 
         Raises:
             DataError: a page is not there.
@@ -66,24 +84,36 @@ class PassageFinder:
         unknown = [slug for slug in slugs if slug not in self._of_page]
         if unknown:
             raise DataError(f"no knowledge page {', '.join(unknown)}", hint="run the stage prepare again")
-        scores = self._scores(f"{question} {answer}")
-        return self._passages[max((index for slug in slugs for index in self._of_page[slug]), key=scores.__getitem__)]
+        passages = [passage for slug in slugs for passage in self._of_page[slug]]
+        sentences = [split_sentences(passage.text) for passage in passages]
+        vectors = np.concatenate([self._page_vectors(slug) for slug in slugs])
+        chosen = aligned_sentences(answer, [sentence for of in sentences for sentence in of], vectors, self._embed)
+        if not chosen:
+            return None
+        held = [sum(sentence in chosen for sentence in of) for of in sentences]
+        return Support(chosen, passages[int(np.argmax(held))])
 
-    def _scores(self, text: str) -> list[float]:
-        """Per chunk, the summed rarity (log of the inverse share of chunks) of the words that it shares with a text."""
-        scores = [0.0] * len(self._passages)
-        for word in _words(text):
-            holders = self._holders.get(word, [])
-            for index in holders:
-                scores[index] += math.log(len(self._passages) / len(holders))
-        return scores
+    def close(self) -> None:
+        """Remove what the search has written."""
+        self._search.close()
+
+    def __enter__(self) -> PassageFinder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _page_vectors(self, slug: str) -> np.ndarray:
+        if slug not in self._vectors:
+            texts = [sentence for passage in self._of_page[slug] for sentence in split_sentences(passage.text)]
+            self._vectors[slug] = self._embed(texts)
+        return self._vectors[slug]
 
 
-def with_support(retrieved: Sequence[str], support: str) -> list[str]:
-    """The retrieved passages in their order; the supporting one replaces the last if it is not among them."""
-    return list(retrieved) if support in retrieved else [*retrieved[:-1], support]
-
-
-def _words(text: str) -> list[str]:
-    """Each word once, in the order of appearance: a set's order would let sums, and so ties, differ between processes."""
-    return list(dict.fromkeys(_WORD.findall(text.lower())))
+def with_support(retrieved: Sequence[ChatPassage], support: ChatPassage) -> list[ChatPassage]:
+    """The retrieved passages; the supporting one comes first, and the last one goes, if it is not among them."""
+    if any(passage.text == support.text for passage in retrieved):
+        return list(retrieved)
+    return [support, *retrieved[:-1]]

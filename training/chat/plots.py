@@ -25,7 +25,7 @@ _LINE_INCHES = 0.215
 
 @dataclass
 class LossCurve:
-    """(optimizer step, nats per answer token) of every batch and of every validation."""
+    """(optimizer step, nats per choice or per answer token) of every batch and of every validation."""
 
     steps: list[tuple[int, float]] = field(default_factory=list)
     validations: list[tuple[int, float]] = field(default_factory=list)
@@ -63,8 +63,8 @@ class ShownAnswer:
     written: str
 
 
-def draw_curve(path: Path, curve: LossCurve, *, base_loss: float) -> None:
-    """Training loss per step (thin, and smoothed), validation loss per epoch, the base's loss as a line."""
+def draw_curve(path: Path, curve: LossCurve) -> None:
+    """Training loss per step (thin, and smoothed), validation loss per epoch."""
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -74,11 +74,6 @@ def draw_curve(path: Path, curve: LossCurve, *, base_loss: float) -> None:
     width = max(1, len(losses) // 8)
     smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
     axes.plot(steps[width - 1 :], smooth, color=_INK, linewidth=1.8, label=f"training, mean of {width} steps")
-    axes.axhline(base_loss, color=_BEFORE, linestyle="--", linewidth=1.4)
-    axes.annotate(
-        f"base model {base_loss:.2f}", (1.0, base_loss), xycoords=("axes fraction", "data"), color=_BEFORE,
-        xytext=(-4, 4), textcoords="offset points", ha="right",
-    )  # fmt: skip
     if curve.validations:
         at, values = zip(*curve.validations, strict=True)
         axes.plot(at, values, "o-", color=_AFTER, linewidth=1.8, markersize=6, label="validation")
@@ -90,7 +85,7 @@ def draw_curve(path: Path, curve: LossCurve, *, base_loss: float) -> None:
             textcoords="offset points",
             ha="center",
         )
-    axes.set(xlabel="optimizer step", ylabel="nats per answer token", title="Chat model: loss on answers")
+    axes.set(xlabel="optimizer step", ylabel="nats", title="Chat model: loss")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
     axes.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.93))

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from aura.settings import ModelReference
 from inference.chat.passages import DEFAULT_PASSAGES
-from inference.chat.settings import GenerationSettings, LoraSettings, PromptSettings
+from inference.chat.settings import AnswerSettings, GenerationSettings, LoraSettings, PromptSettings
+from inference.retrieval.settings import RetrievalSettings
 from training.settings import TrainerSettings
 
 
@@ -36,10 +37,17 @@ class ChatSettings(TrainerSettings):
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of all optimizer steps in which the learning rate rises; then linear to zero."""
     weight_decay: float = Field(default=0.0, ge=0)
-    chunk_max_words: int = Field(default=140, ge=20)
-    """Words of the longest passage that a knowledge page is cut into; equal to `retrieval.chunk_max_words`."""
+    answers: AnswerSettings = AnswerSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    """How passages are found; a profile's own section `retrieval`, which it is equal to."""
     passages: int = Field(default=DEFAULT_PASSAGES, ge=1)
     """Passages per question; equal to what the service sends by default."""
+    negatives: int = Field(default=3, ge=1)
+    """Sentences that do not answer beside those that do, per question, in the quoted way."""
+    max_false_refusals: float = Field(default=0.04, ge=0, lt=1)
+    """Largest share of the answerable validation questions that the fitted rule may decline."""
+    evaluated_questions: int = Field(default=240, ge=1)
+    """Held-out questions that an evaluation asks, from the first; half of them judge."""
     score_batch_tokens: int = Field(default=1024, ge=64)
     """Tokens per batch, padding included, in validation and evaluation."""
     shown_answers: int = Field(default=2, ge=0)

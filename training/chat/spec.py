@@ -16,12 +16,9 @@ from training.spec import GateRule, ModelSpec
 class ChatGate(GateRule):
     """When an adapter is good enough."""
 
-    metric: Literal["loss_reduction"] = "loss_reduction"
-    compare: Literal["char_probability", "loss_reduction"] = "char_probability"
-    """`loss_reduction` is relative to the base and prompt of each artifact; artifacts of different bases can only be
-    compared by the probability of the text."""
-    max_slice_drop: float = Field(default=0.05, gt=0)
-    """Slices are `char_probability`; 0.05 less is a tenth more loss."""
+    metric: Literal["truthfulness", "fact_recall"] = "truthfulness"
+    max_slice_drop: float = Field(default=0.15, gt=0)
+    """Slices are the truthfulness of each kind of question, from -1 to 1."""
 
 
 def _train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
@@ -45,15 +42,18 @@ SPEC = ModelSpec(
     gate=ChatGate,
     smoke_test=SMOKE_TEST,
     metrics={
-        "loss_reduction": "1 - answer_loss / base_answer_loss; higher is better",
-        "loss_reduction_low": "lower end of its 95 % interval over conversations",
-        "loss_reduction_high": "upper end of its 95 % interval over conversations",
-        "char_probability": "geometric mean probability per character of the answers; 0 to 1, higher is better",
-        "answer_loss": "nats per answer token; lower is better",
-        "answer_loss_retrieved": "the same with only the passages that the question finds; lower is better",
-        "base_answer_loss": "nats per answer token of the base model",
-        "perplexity": "exp of answer_loss; lower is better",
-        "base_perplexity": "exp of base_answer_loss",
+        "truthfulness": "key facts said, less what must not be said; -1 to 1, higher is better (training.chat.metrics)",
+        "fact_recall": "share of the key facts that the answers say; 0 to 1, higher is better",
+        "facts_in_passages": "share of the key facts that the retrieved passages hold: the most that fact_recall can reach",
+        "contradictions": "share of the answers that say what must not be said; lower is better",
+        "unsupported": "share of the sentences that do not stand in the passage that they cite; lower is better",
+        "correct_refusals": "share of the questions out of scope that are declined; higher is better",
+        "false_refusals": "share of the other questions that are declined; lower is better",
+        "citation_precision": "share of the sentences that cite a page that answers; higher is better",
+        "repetition": "share of the sentences that repeat an earlier one; lower is better",
+        "sentences": "sentences per answer",
+        "seconds_first": "median seconds until the first sentence",
+        "seconds": "median seconds of an answer",
     },
-    slice_metric="char_probability",
+    slice_metric="truthfulness",
 )

@@ -1,4 +1,4 @@
-"""Train the adapter: best checkpoint by loss on the validation answers, artifact, metrics as served, plots."""
+"""Train the adapter: best checkpoint by loss on the validation split, rules of its answers, artifact, metrics, plots."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from pathlib import Path
 import torch
 
 from aura.paths import cache_dir
-from inference.chat.artifact import ChatConfig, write_chat_artifact
-from inference.chat.base import load_tokenizer, resolve_base
+from inference.chat.artifact import ChatConfig, read_chat_artifact, write_chat_artifact, write_chat_config
+from inference.chat.base import count_parameters, load_tokenizer, resolve_base
 from inference.chat.model import ChatModel
 from inference.chat.prompt import PROMPT_VERSION, PromptBuilder
 from training.chat.data import Case, ChatDataModule
+from training.chat.metrics import answer_metrics
 from training.chat.module import ChatModule
 from training.chat.plots import CurveRecorder, LossCurve, ShownAnswer, draw_answers, draw_curve
 from training.chat.qlora import build_model
+from training.chat.questions import AskedQuestion, answers_of, read_questions
+from training.chat.rules import fit_rules
 from training.chat.settings import ChatSettings
 from training.chat.warm_start import load_champion
 from training.context import TrainContext
@@ -34,61 +37,54 @@ class FitResult:
     validation_loss: float
 
 
-@dataclass(frozen=True)
-class ServedResult:
-    """A model as it is served, on the validation split: nats per answer token, and what it says to some questions."""
-
-    loss: float
-    answers: list[str]
-
-
 def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
-    """Train, or resume, and write the artifact and the plots; see `training.context.TrainContext`.
+    """Train, or resume, fit the rules of answers, and write the artifact and the plots; see `training.context.TrainContext`.
 
     Returns:
-        On the validation split, in nats per answer token: `answer_loss` and `base_answer_loss` as served (base not
-        quantised), `loss_reduction`, the share of the base's loss that the adapter takes away, and
-        `answer_loss_as_trained` (base in NF4).
+        `loss_as_trained` on the validation split (base in NF4; nats per choice, or per token of answers in the model's own
+        words), and the metrics of the answers to the validation questions, by which the rules were fitted.
 
     Raises:
         DataError: the prepared data is missing or broken.
         ArtifactError: the base is not available, or the adapter does not fit it.
         FloatingPointError: the loss is not finite.
     """
-    fitted = _fit(settings, context)
+    base_folder = resolve_base(settings.base, cache_dir())
+    settings = settings.model_copy(
+        update={"answers": settings.answers.resolved(count_parameters(base_folder))}, deep=True
+    )
+    fitted = _fit(settings, base_folder, context)
     # Trainer and module reference each other: the quantised model is freed when this cycle is collected, and a laptop has
     # no memory for it beside the served models.
     gc.collect()
-    cases = fitted.val_cases
-    shown = _shown(cases, settings.shown_answers)
     device = training_device(settings)
-    base = _evaluate_served(
-        ChatModel.load_base(settings.base, device, prompt=settings.prompt, generation=settings.generation),
-        cases, shown, settings.score_batch_tokens,
-    )  # fmt: skip
-    tuned = _evaluate_served(ChatModel.load(context.out_dir, device), cases, shown, settings.score_batch_tokens)
-    draw_curve(context.plots_dir / "loss.png", fitted.curve, base_loss=base.loss)
+    questions = read_questions(context.data_dir, "validation", settings)
+    _write_rules(context.out_dir, questions, settings, device)
+    shown = _shown(fitted.val_cases, settings.shown_answers)
+    tuned = ChatModel.load(context.out_dir, device)
+    metrics = {"loss_as_trained": fitted.validation_loss}
+    if questions:
+        metrics |= answer_metrics(answers_of(tuned, questions))
+    after = [_said(tuned, case) for case in shown]
+    base = ChatModel.load_base(
+        settings.base, device, prompt=settings.prompt, generation=settings.generation, answers=settings.answers
+    )
+    draw_curve(context.plots_dir / "loss.png", fitted.curve)
     draw_answers(
         context.plots_dir,
         [
-            ShownAnswer(case.messages[-2]["content"], before, after, case.messages[-1]["content"])
-            for case, before, after in zip(shown, base.answers, tuned.answers, strict=True)
+            ShownAnswer(case.messages[-2]["content"], _said(base, case), said, case.messages[-1]["content"])
+            for case, said in zip(shown, after, strict=True)
         ],
     )
-    return {
-        "answer_loss": tuned.loss,
-        "base_answer_loss": base.loss,
-        "loss_reduction": 1 - tuned.loss / base.loss,
-        "answer_loss_as_trained": fitted.validation_loss,
-    }
+    return metrics
 
 
-def _fit(settings: ChatSettings, context: TrainContext) -> FitResult:
+def _fit(settings: ChatSettings, base_folder: Path, context: TrainContext) -> FitResult:
     """Train, or resume, and write the best checkpoint's artifact; `validation_loss` is that checkpoint's, as trained."""
     recorder = CurveRecorder()
     # Seeds everything, so it comes before the adapter's random weights.
     trainer = build_trainer(settings, context, monitor="val/loss", mode="min", callbacks=[recorder])
-    base_folder = resolve_base(settings.base, cache_dir())
     builder = PromptBuilder(load_tokenizer(base_folder), settings.prompt)
     model = build_model(settings, base_folder)
     warm_started = load_champion(model, settings, context.base_dir)
@@ -100,20 +96,28 @@ def _fit(settings: ChatSettings, context: TrainContext) -> FitResult:
         warmup_fraction=settings.warmup_fraction,
     )
     module.train()
-    data = ChatDataModule(context.data_dir, builder, settings, context.seed)
+    data = ChatDataModule(context.data_dir, builder, settings, context.seed, quoted=settings.answers.way == "quoted")
     trainer.fit(module, datamodule=data, ckpt_path=resume_path(context))
     if not data.val_cases:
         data.setup("validate")
     best = best_checkpoint(trainer)
     _load_best(module, best)
     config = ChatConfig(
-        base=settings.base, lora=settings.lora, prompt_version=PROMPT_VERSION, generation=settings.generation
-    )
+        base=settings.base, lora=settings.lora, prompt_version=PROMPT_VERSION, generation=settings.generation,
+        answers=settings.answers,
+    )  # fmt: skip
     write_chat_artifact(context.out_dir, model, config, settings.prompt)
     score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     if score is None:
         raise ValueError("the checkpoint callback did not keep the best loss")
     return FitResult(data.val_cases, recorder.curve, float(score))
+
+
+def _write_rules(folder: Path, questions: Sequence[AskedQuestion], settings: ChatSettings, device: str) -> None:
+    """Fit the rules on what the artifact says as it is served, and write them into its config."""
+    choice, declines = fit_rules(ChatModel.load(folder, device), questions, settings.max_false_refusals)
+    config, _ = read_chat_artifact(folder)
+    write_chat_config(folder, config.model_copy(update={"choice": choice, "declines": declines}))
 
 
 def _load_best(module: ChatModule, path: Path) -> None:
@@ -137,8 +141,5 @@ def _shown(cases: Sequence[Case], count: int) -> list[Case]:
     return chosen[:count]
 
 
-def _evaluate_served(model: ChatModel, cases: Sequence[Case], shown: list[Case], batch_tokens: int) -> ServedResult:
-    nats = model.answer_nats([case.example for case in cases], batch_tokens)
-    tokens = sum(len(case.example.answer_ids) for case in cases)
-    answers = [model.reply(case.messages[:-1], case.passages).text.strip() for case in shown]
-    return ServedResult(sum(nats) / tokens, answers)
+def _said(model: ChatModel, case: Case) -> str:
+    return " ".join(sentence.text for sentence in model.answer(case.messages[:-1], case.passages))

@@ -1,0 +1,108 @@
+"""Two ways to answer from passages, sentence by sentence: quoted from them, or generated and checked against them.
+
+Both decline where nothing that was found answers the question; see `inference.chat.choosing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+
+import numpy as np
+
+from inference.chat.answer import DECLINED, AnswerSentence
+from inference.chat.choosing import PassageSentence, chosen_sentences
+from inference.chat.grounding import grounded_answer
+from inference.chat.passages import ChatPassage
+from inference.chat.reply import FinishReason, ReplyStream
+from inference.chat.sentences import split_sentences
+from inference.chat.support import CheckedSentence, SupportChecker
+
+
+class AnswerStream(Iterator[AnswerSentence]):
+    """An answer sentence by sentence, as it comes to be. `close()` ends the work; what was told stays readable.
+
+    Attributes:
+        prompt_tokens: tokens that the answer follows.
+        dropped_messages: earlier messages that did not fit into the prompt.
+        used_passages: passages, from the first, of which at least a part is in the prompt.
+        finish_reason: None until the answer has ended; `length`: the limit ended it.
+        declined: whether the answer is that nothing was found.
+    """
+
+    def __init__(
+        self, sentences: Generator[AnswerSentence, None, FinishReason], *, prompt_tokens: int, dropped_messages: int,
+        used_passages: int,
+    ) -> None:  # fmt: skip
+        self.prompt_tokens = prompt_tokens
+        self.dropped_messages = dropped_messages
+        self.used_passages = used_passages
+        self.finish_reason: FinishReason | None = None
+        self.declined = False
+        self._sentences = self._told(sentences)
+
+    def __next__(self) -> AnswerSentence:
+        return next(self._sentences)
+
+    def close(self) -> None:
+        """Stop answering. Safe to call at any time, and more than once."""
+        self._sentences.close()
+
+    def _told(self, sentences: Generator[AnswerSentence, None, FinishReason]) -> Generator[AnswerSentence, None, None]:
+        try:
+            while True:
+                sentence = next(sentences)
+                self.declined = sentence is DECLINED
+                yield sentence
+        except StopIteration as end:
+            self.finish_reason = end.value
+        finally:
+            sentences.close()
+
+
+def quoted_sentences(
+    sentences: Sequence[PassageSentence], scores: np.ndarray, *, declined: bool, most: int, min_probability: float
+) -> Iterator[AnswerSentence]:
+    """The chosen sentences, or that nothing answers.
+
+    Args:
+        scores: float (sentences,), log odds that each answers.
+        declined: whether none of them answers.
+        most: sentences at most.
+        min_probability: from which on a sentence is quoted, if it is not the likeliest.
+    """
+    if declined or not sentences:
+        yield DECLINED
+        return
+    for index in chosen_sentences(sentences, scores, most=most, min_probability=min_probability):
+        yield AnswerSentence(sentences[index].text, sentences[index].passage, "quoted")
+
+
+def checked_sentences(
+    reply: ReplyStream, passages: Sequence[ChatPassage], checker: SupportChecker
+) -> Generator[AnswerSentence, None, FinishReason]:
+    """The sentences of a generated answer that the passages bear out, each as soon as it is whole; or that nothing answers."""
+    texts = [passage.whole for passage in passages]
+    checked: list[CheckedSentence] = []
+    shown = 0
+    with closing(reply):
+        for sentence in _whole_sentences(reply):
+            checked += checker.check([sentence], texts)
+            answer = grounded_answer(checked)
+            yield from answer[shown:]
+            shown = len(answer)
+    if not shown:
+        yield DECLINED
+    return reply.finish_reason or "length"
+
+
+def _whole_sentences(pieces: Iterator[str]) -> Iterator[str]:
+    """Each sentence when the next one has begun, so that what follows a full stop can still belong to it."""
+    text, told = "", 0
+    for piece in pieces:
+        text += piece
+        sentences = split_sentences(text)
+        for sentence in sentences[told:-1]:
+            told += 1
+            yield sentence
+    yield from split_sentences(text)[told:]

@@ -1,0 +1,108 @@
+"""Which sentences of the passages answer a question, and whether any does.
+
+A small model tells badly which sentence of a page answers, when it is to name one; it tells better how likely a question is,
+given a sentence that answers it. So the question is scored behind every sentence, and Bayes' rule turns the scores into a choice
+(query likelihood, Ponte and Croft, SIGIR 1998; noisy channel prompting, arXiv 2108.04106). Nothing but a whole sentence can come out.
+
+How near the embeddings of question and sentence are is a second sign: a small model reads better than an embedding compares,
+but knows fewer words. Two logistic regressions weigh the signs, fitted on labelled questions by the training: does this sentence answer,
+and does none of them? "How do I sew in a zip?" is near pages about trousers, whose sentences do not answer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+from scipy.special import log_softmax
+
+from aura.settings import Section
+from inference.chat.passages import ChatPassage
+from inference.chat.sentences import split_sentences
+
+
+@dataclass(frozen=True)
+class PassageSentence:
+    """A sentence that may be quoted, and the index of its passage."""
+
+    text: str
+    passage: int
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What is known of the sentences of some passages; every array float64 (sentences,).
+
+    Attributes:
+        posterior: log probability of each sentence to be what the question was asked of, all being alike before.
+        nats_per_token: negative log-likelihood of the question behind each sentence.
+        similarity: cosine of the question's and the sentence's embeddings.
+    """
+
+    posterior: np.ndarray
+    nats_per_token: np.ndarray
+    similarity: np.ndarray
+
+
+def passage_sentences(passages: Sequence[ChatPassage]) -> list[PassageSentence]:
+    """The sentences of the passages in order; one that stands in two passages counts once."""
+    first: dict[str, int] = {}
+    for index, passage in enumerate(passages):
+        for sentence in split_sentences(passage.text):
+            first.setdefault(sentence, index)
+    return [PassageSentence(text, passage) for text, passage in first.items()]
+
+
+def signs_of(nats: Sequence[float], tokens: int, similarity: np.ndarray) -> Signs:
+    """Signs from the nats of a question of so many tokens behind each sentence."""
+    values = np.asarray(nats, dtype=np.float64)
+    return Signs(log_softmax(-values), values / tokens, np.asarray(similarity, dtype=np.float64))
+
+
+class ChoiceRule(Section):
+    """How likely a sentence answers: log odds of intercept + posterior x + similarity y. By default the model decides alone."""
+
+    intercept: float = 1.0
+    posterior: float = 1.0
+    """Weight of the sentence's log probability."""
+    similarity: float = 0.0
+    """Weight of the cosine of the question and the sentence."""
+
+    def scores(self, signs: Signs) -> np.ndarray:
+        """Log odds that each sentence answers: float64 (sentences,)."""
+        return np.asarray(self.intercept + self.posterior * signs.posterior + self.similarity * signs.similarity)
+
+
+class DeclineRule(Section):
+    """When no passage answers: intercept + similarity x + best y + nats z > 0. By default the similarity alone, at 0.35."""
+
+    intercept: float = 7.0
+    similarity: float = -20.0
+    """Weight of the cosine of the question and the passage nearest to it."""
+    best: float = 0.0
+    """Weight of the best sentence's score; only in the quoted way."""
+    nats: float = 0.0
+    """Weight of the question's nats per token behind the best sentence; only in the quoted way."""
+
+    def holds(self, similarity: float, best: float = 0.0, nats: float = 0.0) -> bool:
+        """Whether a question with these signs is declined."""
+        return self.intercept + self.similarity * similarity + self.best * best + self.nats * nats > 0
+
+
+def chosen_sentences(
+    sentences: Sequence[PassageSentence], scores: np.ndarray, *, most: int, min_probability: float
+) -> list[int]:
+    """Indices of the sentences to quote, in the order in which they are told: at least one, at most `most`.
+
+    The likeliest are taken, from `min_probability` on. Those of one passage stay together and in its order; the passage with the
+    likeliest comes first.
+    """
+    if not sentences:
+        return []
+    least = log(min_probability / (1 - min_probability))
+    ranked = [int(index) for index in np.argsort(-scores, kind="stable")[:most]]
+    taken = [index for place, index in enumerate(ranked) if place == 0 or scores[index] >= least]
+    passages = list(dict.fromkeys(sentences[index].passage for index in taken))
+    return sorted(taken, key=lambda index: (passages.index(sentences[index].passage), index))
