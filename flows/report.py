@@ -18,6 +18,7 @@ from aura.artifact import write_json, write_text
 from flows.gate import interval
 from flows.promotion import Outcome
 from flows.stages import StageResult
+from training.average_record import AverageRecord
 
 REPORT, RESULT = "report.md", "result.json"
 
@@ -100,6 +101,12 @@ def _judging_lines(outcomes: Sequence[Outcome]) -> list[str]:
         "| model | metric | beside | difference | finding | detectable | cases |",
         "|---|---|---|---|---|---|---|",
         *rows,
+        "",
+        *(
+            f"- {outcome.model}, average of champion and challenger: {AverageRecord(**outcome.average)}"
+            for outcome in outcomes
+            if outcome.average
+        ),
         "",
     ]
 
