@@ -102,13 +102,15 @@ def _judging_lines(outcomes: Sequence[Outcome]) -> list[str]:
         "|---|---|---|---|---|---|---|",
         *rows,
         "",
-        *(
-            f"- {outcome.model}, average of champion and challenger: {AverageRecord(**outcome.average)}"
-            for outcome in outcomes
-            if outcome.average
-        ),
-        "",
+        *_average_lines(outcomes),
     ]
+
+
+def _average_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    lines = [
+        f"- {outcome.model}, weights: {AverageRecord(**outcome.average)}" for outcome in outcomes if outcome.average
+    ]
+    return [*lines, ""] if lines else []
 
 
 def to_markdown(report: NightReport, folder: Path) -> str:

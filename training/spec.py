@@ -32,6 +32,10 @@ class GateRule(Section):
     """Value of `metric` below which nothing serves, whatever the controls reach."""
     min_gain: float = Field(default=0.01, ge=0)
     """Gain over the champion, relative to the champion's value, that is not worth a change, however certain it is."""
+    seed_deviation: float = Field(default=0.0, ge=0)
+    """Standard deviation of the compared metric between trainings that differ in the seed alone; it widens the interval. Which
+    photos are in the judging half is one source of chance, which seed a training had another: a gain that the next seed takes
+    back is not worth a change. `make bench-gate` measures it."""
     max_slice_drop: float = Field(default=0.3, gt=0)
     """Largest absolute fall of the metric in one slice (category, topic)."""
     min_slice_size: int = Field(default=20, ge=1)

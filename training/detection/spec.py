@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from inference.detection.smoke_test import SMOKE_TEST
 from training.context import Evaluation, TrainContext
 from training.detection.settings import DetectionSettings
@@ -17,6 +19,8 @@ class DetectionGate(GateRule):
     """When a detector is good enough."""
 
     metric: Literal["ap50"] = "ap50"
+    seed_deviation: float = Field(default=0.006, ge=0)
+    """Standard deviation of AP50 between trainings that differ in the seed alone (docs/benchmarks/gate.md)."""
 
 
 def _train(settings: DetectionSettings, context: TrainContext) -> dict[str, float]:
