@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve ui test test-all lint format lock bench clean
+.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -90,8 +90,11 @@ lock: ## Compile the lock files from pyproject.toml (UPGRADE="--upgrade-package 
 	  $(foreach name,torch torchvision $(CUDA_LIBRARIES),--no-emit-package $(name))
 	@$(COMPILE) --group serve --constraints requirements-cuda.lock --output-file requirements-serve.lock
 
-bench: setup ## Measure speed and quality side by side (see benchmarks/)
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+bench: setup ## Measure the searches of the index side by side
+	@$(BIN)/python benchmarks/retrieval_fusion.py
+
+bench-gate: setup ## Retrain 41 detectors with other seeds and count what the gate promotes (docs/benchmarks/gate.md)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.gate
 
 clean: ## Remove what can be made again; models, nights, reports and imported photos stay
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache "$(VAR)/cache"

@@ -2,8 +2,9 @@
 
 Five rules, each named in the verdict. On the judging half of the test split, by the intervals that `training.evaluate` wrote:
 better than every control that needs no training, at or above the operator's floor if there is one, better than the champion by
-more than chance and by a gain that is worth a change, no large slice that falls too far; and the registered copy answers its
-smoke test, which its caller performs. Where the judging half cannot tell, the champion stays.
+more than chance (of the cases, and of the seeds of both trainings) and by a gain that is worth a change, no large slice that
+falls too far; and the registered copy answers its smoke test, which its caller performs. Where the judging half cannot tell, the
+champion stays.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any, Literal
 
 from pydantic import create_model
@@ -18,6 +20,8 @@ from pydantic import create_model
 from aura.settings import Section
 from training.judged import Finding
 from training.spec import GateRule, ModelSpec
+
+_TWO_SIDED_95, _POWER_80 = NormalDist().inv_cdf(0.975), NormalDist().inv_cdf(0.8)
 
 
 class GateSettings(Section):
@@ -71,7 +75,8 @@ def judge(comparison: Mapping[str, Any], rule: GateRule) -> Verdict:
     against = _below_the_floor(judging, rule, value)
     finding: Finding | Literal["alone"] = "alone"
     if judging["champion"] is not None:
-        difference = judging["champion"][compared]
+        difference = with_other_seeds(judging["champion"][compared], rule.seed_deviation)
+        judging = {**judging, "champion": {**judging["champion"], compared: difference}}
         finding = difference["finding"]
         if finding != "better" or difference["gain"] <= rule.min_gain * abs(difference["old"]):
             against.append(_no_gain(judging, compared, difference))
@@ -82,6 +87,26 @@ def judge(comparison: Mapping[str, Any], rule: GateRule) -> Verdict:
         champion=None if champion is None else float(champion), finding=finding,
         reasons=against or [_why_promoted(judging, rule, value, comparison.get("champion_problem"))],
     )  # fmt: skip
+
+
+def with_other_seeds(difference: Mapping[str, Any], deviation: float) -> Mapping[str, Any]:
+    """A difference whose interval also covers the seeds of the two trainings: independent variances add.
+
+    Args:
+        deviation: standard deviation between trainings that differ in the seed alone.
+    """
+    if not deviation or difference["low"] is None:
+        return difference
+    of_both = math.sqrt(2) * deviation
+    gain = difference["gain"]
+    low = gain - math.hypot(gain - difference["low"], _TWO_SIDED_95 * of_both)
+    high = gain + math.hypot(difference["high"] - gain, _TWO_SIDED_95 * of_both)
+    error = math.hypot(difference["standard_error"], of_both)
+    return {
+        **difference, "low": low, "high": high, "standard_error": error,
+        "detectable": (_TWO_SIDED_95 + _POWER_80) * error,
+        "finding": "better" if low > 0 else "worse" if high < 0 else "cannot tell",
+    }  # fmt: skip
 
 
 def _below_the_floor(judging: Mapping[str, Any], rule: GateRule, value: float) -> list[str]:

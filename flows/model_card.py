@@ -8,6 +8,7 @@ from typing import Any
 from aura.registry import ModelVersion
 from aura.version_page import VersionPage
 from flows.gate import Verdict
+from training.average_record import AverageRecord
 from training.spec import ModelSpec
 
 _SPLIT = "test"
@@ -55,6 +56,8 @@ def _card(spec: ModelSpec, comparison: Mapping[str, Any], verdict: Verdict, cham
         f"## Metrics on the reported half of the test split{cases}",
         _table(["metric", "this version", champion if old else "", "what it says"], rows),
     ]
+    if average := comparison.get("average"):
+        sections.append(f"Averages with the champion that it began with: {AverageRecord(**average)}.")
     for kind, values in new["slices"].items():
         sizes = new.get("slice_sizes", {}).get(kind, {})
         before = old["slices"].get(kind, {}) if old else {}

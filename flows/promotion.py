@@ -51,6 +51,7 @@ class Outcome:
         seconds: training and evaluation, as measured when they ran.
         finding: `better`, `worse`, `cannot tell`, or `alone` without a champion; None when nothing was compared.
         judging: the judging half's differences from champion and controls, as `training.evaluate` wrote them.
+        average: which average of champion and challenger the candidate is (`training.average_record`); None: none was tried.
     """
 
     model: str
@@ -63,6 +64,7 @@ class Outcome:
     seconds: float
     finding: str | None = None
     judging: dict[str, Any] = field(default_factory=dict)
+    average: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -110,7 +112,7 @@ def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Out
     return Outcome(
         model=model, metric=verdict.metric, champion=champion, challenger=verdict.challenger, verdict=label,
         reasons=reasons, version=serving.version if serving else None, seconds=round(seconds, 1), finding=verdict.finding,
-        judging=comparison["judging"],
+        judging=comparison["judging"], average=comparison.get("average"),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from aura.artifact import write_json, write_text
 from flows.gate import interval
 from flows.promotion import Outcome
 from flows.stages import StageResult
+from training.average_record import AverageRecord
 
 REPORT, RESULT = "report.md", "result.json"
 
@@ -101,7 +102,15 @@ def _judging_lines(outcomes: Sequence[Outcome]) -> list[str]:
         "|---|---|---|---|---|---|---|",
         *rows,
         "",
+        *_average_lines(outcomes),
     ]
+
+
+def _average_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    lines = [
+        f"- {outcome.model}, weights: {AverageRecord(**outcome.average)}" for outcome in outcomes if outcome.average
+    ]
+    return [*lines, ""] if lines else []
 
 
 def to_markdown(report: NightReport, folder: Path) -> str:

@@ -43,8 +43,9 @@ class Evaluation:
         slice_sizes: test cases per slice.
         n: test cases behind the metrics (images, questions, conversations).
         judged: the artifact on the judging half; the gate reads nothing else.
-        controls: what needs no training of this kind (counting, the untrained base) on the judging half, by name. A model
-            that is no better than each of them is not worth serving.
+        controls: what needs no training of this kind, but differs from artifact to artifact (the untrained base), on the judging
+            half, by name; the others are `ModelSpec.controls`. A model that is no better than each of them is not worth
+            serving.
     """
 
     metrics: dict[str, float]

@@ -19,6 +19,7 @@ from aura.error_file import report_error
 from aura.errors import AuraError
 from aura.settings import add_settings_options, chosen_settings
 from aura.supervision import die_with_parent
+from training.average_record import recorded_average
 from training.judged import JudgedCases
 from training.models import MODELS
 from training.paired import differences, finite
@@ -35,13 +36,15 @@ def compare(
     """
     began = time.monotonic()
     new = spec.evaluate(challenger, data, settings, seed)
+    controls = {**spec.controls(data, settings, seed), **new.controls}
     comparison: dict[str, Any] = {
         "model": spec.name,
         "candidate_id": read_json(challenger / "lineage.json", "the challenger's lineage")["candidate_id"],
         "challenger": new.reported(),
         "champion": None,
         "champion_candidate_id": None,
-        "judging": judging(new.judged, None, new.controls, seed),
+        "judging": judging(new.judged, None, controls, seed),
+        "average": average.as_dict() if (average := recorded_average(challenger)) else None,
     }
     if champion is not None:
         try:
@@ -49,7 +52,7 @@ def compare(
             comparison["champion_candidate_id"] = lineage["candidate_id"]
             old = spec.evaluate(champion, data, settings, seed)
             comparison["champion"] = old.reported()
-            comparison["judging"] = judging(new.judged, old.judged, new.controls, seed)
+            comparison["judging"] = judging(new.judged, old.judged, controls, seed)
         except AuraError as error:
             if error.transient:  # it says nothing of the champion, and must not spare the challenger the comparison
                 raise

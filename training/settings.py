@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -58,3 +58,16 @@ class TrainerSettings(Section):
                 f"set validate_every_epochs ({self.validate_every_epochs}) to {self.max_epochs} or less"
             )
         return self
+
+
+class AveragedTrainerSettings(TrainerSettings):
+    """Of models whose weights may be averaged with the champion's (`training.average`).
+
+    An adapter is no such model: the average of the updates B A of two adapters is not the product of averaged A and B. Exact is
+    the update of twice the rank (both adapters, each times the root of its share), and every further night would double it
+    again, or need an SVD that is no average any more.
+    """
+
+    average_with_champion: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.25, 0.5, 0.75)
+    """Shares of the challenger in averages of its weights with those of the champion that it began with. The validation split
+    chooses between these and the challenger itself; empty: the challenger itself."""

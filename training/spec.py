@@ -16,6 +16,7 @@ from pydantic import Field
 from aura.settings import Section, validate
 from inference.smoke_test import SmokeTest
 from training.context import Evaluation, TrainContext
+from training.judged import JudgedCases
 from training.settings import RunSettings, TrainerSettings
 
 
@@ -31,6 +32,10 @@ class GateRule(Section):
     """Value of `metric` below which nothing serves, whatever the controls reach."""
     min_gain: float = Field(default=0.01, ge=0)
     """Gain over the champion, relative to the champion's value, that is not worth a change, however certain it is."""
+    seed_deviation: float = Field(default=0.0, ge=0)
+    """Standard deviation of the compared metric between trainings that differ in the seed alone; it widens the interval. Which
+    photos are in the judging half is one source of chance, which seed a training had another: a gain that the next seed takes
+    back is not worth a change. `make bench-gate` measures it."""
     max_slice_drop: float = Field(default=0.3, gt=0)
     """Largest absolute fall of the metric in one slice (category, topic)."""
     min_slice_size: int = Field(default=20, ge=1)
@@ -47,6 +52,8 @@ class ModelSpec:
         data_folders: folders below the prepared data that training and evaluation read.
         train: trains into `TrainContext.out_dir` and returns validation metrics.
         evaluate: (artifact directory, prepared data, settings, seed) -> metrics on the test split.
+        controls: (prepared data, settings, seed) -> what needs no training of this kind (counting, a fixed guess), by name, on
+            the judging half. Controls that depend on an artifact (its base) come from `evaluate`.
         metrics: each metric of `evaluate` to what it says, with its range or unit and which way is better.
         slice_metric: the metric whose values `Evaluation.slices` holds.
         gate: the gate's rule, whose floor a profile sets.
@@ -60,6 +67,7 @@ class ModelSpec:
     evaluate: Callable[[Path, Path, Any, int], Evaluation]
     gate: type[GateRule]
     smoke_test: SmokeTest
+    controls: Callable[[Path, Any, int], Mapping[str, JudgedCases]] = lambda *_: {}
     metrics: Mapping[str, str] = field(default_factory=dict)
     slice_metric: str = ""
 

@@ -36,6 +36,7 @@ from aura.supervision import die_with_parent
 from aura.tracking import Tracker, TrackingSettings, open_tracker
 from inference.references import weights_behind
 from inference.smoke_test import record
+from training.average_record import recorded_average
 from training.context import TrainContext
 from training.device import training_device
 from training.models import MODELS
@@ -86,6 +87,9 @@ def run(
         tracker.log_params(_flat(resolved))
         try:
             metrics = spec.train(settings, context)
+            if average := recorded_average(building):
+                lineage["champion_share"] = round(1 - average.alpha, 4)
+                tracker.set_tags({"champion_share": str(lineage["champion_share"])})
             _complete_artifact(building, spec.name, metrics, lineage)
             write_json(building / "params.json", resolved)
             record(spec.smoke_test, building, training_device(settings))
@@ -145,10 +149,12 @@ def _complete_artifact(folder: Path, model: str, metrics: dict[str, float], line
     write_json(folder / "lineage.json", lineage)
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in sorted(metrics.items()))
     facts = "\n".join(f"- {name}: `{value}`" for name, value in sorted(lineage.items()) if value != "")
+    average = recorded_average(folder)
+    averaged = f"Averages with the champion that it began with: {average}.\n\n" if average else ""
     write_text(
         folder / "card.md",
-        f"# {model}\n\nValidation metrics of the checkpoint in this folder:\n\n| metric | value |\n|---|---|\n{rows}\n\n"
-        f"Lineage:\n\n{facts}\n",
+        f"# {model}\n\nValidation metrics of the weights in this folder:\n\n| metric | value |\n|---|---|\n{rows}\n\n"
+        f"{averaged}Lineage:\n\n{facts}\n",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.gate import judge
+from flows.gate import judge, with_other_seeds
 from tests.training.paired_cases import mean_of
 from training.chat.spec import ChatGate
 from training.evaluate import judging
@@ -66,6 +66,30 @@ def test_a_gain_that_may_be_chance_keeps_the_champion_and_says_what_would_have_b
     assert reason.startswith("cannot tell: ap50 +0.040 (-0.0")
     assert "on 200 photos; a gain of 0.1" in reason
     assert reason.endswith("would be seen in four nights of five")
+
+
+def test_a_gain_that_another_seed_would_take_back_keeps_the_champion() -> None:
+    compared = comparison(cases(0.46), cases(0.40))
+    assert judge(compared, RULE).promote
+    # Two trainings with a deviation of 0.03 each: 1.96 * 0.0424 = 0.083 on either side.
+    verdict = judge(compared, RULE.model_copy(update={"seed_deviation": 0.03}))
+    assert (verdict.promote, verdict.finding) == (False, "cannot tell")
+    assert verdict.reasons == [
+        "cannot tell: ap50 +0.060 (-0.023 to +0.143) on 200 photos; a gain of 0.119 would be seen in four nights of five"
+    ]
+    assert judge(compared, RULE.model_copy(update={"seed_deviation": 0.01})).promote
+
+
+def test_chance_of_cases_and_of_seeds_add_as_variances() -> None:
+    difference = judging(cases(0.46, noise=0.3), cases(0.40, noise=0.3), {}, seed=7)["champion"]["ap50"]
+    assert with_other_seeds(difference, 0.0) == difference
+    wide = with_other_seeds(difference, 0.02)
+    for side in ("low", "high"):
+        case_part, seed_part = difference[side] - difference["gain"], 1.959964 * math.sqrt(2) * 0.02
+        assert abs(wide[side] - wide["gain"]) == pytest.approx(math.hypot(case_part, seed_part), abs=1e-6)
+    assert wide["standard_error"] == pytest.approx(math.hypot(difference["standard_error"], math.sqrt(2) * 0.02))
+    one_case = {"gain": 0.1, "low": None, "high": None}
+    assert with_other_seeds(one_case, 0.02) == one_case
 
 
 def test_a_certain_loss_is_called_worse() -> None:

@@ -50,6 +50,17 @@ def test_slices_stand_with_the_weakest_first_and_cannot_break_the_table() -> Non
     assert lines[at + 4 : at + 6] == ["| tops/tees | 0.1250 | - |", "| shoes | 0.9000 | 31 |"]
 
 
+def test_it_says_which_average_with_the_champion_it_is() -> None:
+    average = {"alpha": 0.5, "metric": "ap50", "validation": {"0.5": 0.52, "1": 0.5}}
+    comparison = {"challenger": EVALUATION, "champion": None, "champion_candidate_id": None, "average": average}
+    verdict = Verdict(promote=True, metric="ap50", challenger=0.5, champion=None)
+    page = version_page(MODELS["detection"], "5", comparison, verdict, None)
+    assert "0.5 challenger, 0.5 champion; validation ap50 per share of the challenger: 0.5: 0.520, 1: 0.500" in (
+        page.description
+    )
+    assert not any("Averages" in line for line in card(None, None))
+
+
 def test_metrics_are_logged_in_sections_of_charts() -> None:
     comparison = {"challenger": EVALUATION, "champion": None, "champion_candidate_id": None}
     verdict = Verdict(promote=False, metric="ap50", challenger=0.5, champion=None)

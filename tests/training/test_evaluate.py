@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from inference.detection.smoke_test import SMOKE_TEST
 from tests.training.paired_cases import mean_of
 from training.context import Evaluation
 from training.evaluate import compare
+from training.judged import JudgedCases
 from training.settings import TrainerSettings
 from training.spec import GateRule, ModelSpec
 
@@ -55,6 +57,23 @@ def test_both_are_measured_on_the_same_data(tmp_path: Path) -> None:
     assert (judging["unit"], judging["cases"], judging["challenger"]) == ("cases", 3, {"ap50": pytest.approx(0.4)})
     assert judging["champion"]["ap50"]["finding"] == "cannot tell"
     assert judging["controls"]["nothing"]["ap50"]["gain"] == pytest.approx(0.4)
+
+
+def test_controls_are_computed_once_and_beside_those_of_the_artifact(tmp_path: Path) -> None:
+    asked = []
+
+    def controls(*given: Any) -> dict[str, JudgedCases]:
+        asked.append(given)
+        return {"counting": mean_of([0.1, 0.1, 0.1], metric="ap50")}
+
+    settings = TrainerSettings()
+    comparison = compare(
+        replace(spec(evaluate), controls=controls), settings, challenger=artifact(tmp_path / "new"),
+        champion=artifact(tmp_path / "champion"), data=tmp_path, seed=1,
+    )  # fmt: skip
+    assert asked == [(tmp_path, settings, 1)]
+    assert set(comparison["judging"]["controls"]) == {"counting", "nothing"}
+    assert comparison["average"] is None
 
 
 def test_a_champion_that_cannot_be_evaluated_is_named_and_left_out(

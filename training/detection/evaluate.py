@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,7 +35,7 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, se
     Slices: AP50 per category (sizes in boxes) and per photo type (sizes in photos).
 
     Judged by `ap50` over the categories with at least 20 boxes in the judging half (all categories where none has as many),
-    and by each such category. The control puts the same typical boxes into every photo.
+    and by each such category.
 
     Nothing here is random, and only the device is read from the settings: the rest is in the artifact.
 
@@ -52,9 +52,7 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, se
             hint="train it on this data's categories",
         )
     rankings = rank_photos(detector, photos)
-    judges = judging_half([photo.path.name for photo in photos])
-    if not all(any(len(photo.labels) for photo in _rows(photos, half)) for half in (judges, reported_half(judges))):
-        judges = np.ones_like(judges)  # so few boxes that one half has none
+    judges = _judges(photos)
     shown_rankings, shown_photos = _rows(rankings, reported_half(judges)), _rows(photos, reported_half(judges))
     precision = average_precision(shown_rankings, shown_photos, labels)
     shown, found = precision_recall(match(shown_rankings, shown_photos, len(labels)), detector.rules.thresholds)
@@ -63,8 +61,6 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, se
         for name, rows in _rows_per_type(shown_photos).items()
         if any(len(shown_photos[row].labels) for row in rows)
     }
-    judging_photos = _rows(photos, judges)
-    typical = typical_boxes(read_split(data_dir, "train")[0], len(labels))
     return Evaluation(
         metrics={"ap50": precision.ap50, "ap": precision.ap, "precision_served": shown, "recall_served": found},
         slices={
@@ -81,11 +77,29 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, se
             "photo type": {name: len(rows) for name, rows in types.items()},
         },
         n=len(shown_photos),
-        judged=_judged(_rows(rankings, judges), judging_photos, labels),
-        controls={
-            "typical boxes": _judged([typical.placed(photo) for photo in judging_photos], judging_photos, labels)
-        },
+        judged=_judged(_rows(rankings, judges), _rows(photos, judges), labels),
     )
+
+
+def controls(data_dir: Path) -> Mapping[str, JudgedCases]:
+    """What needs no detector, on the judging half: the same typical boxes in every photo.
+
+    Raises:
+        DataError: a split is missing or broken.
+    """
+    photos, labels = read_split(data_dir, "test")
+    judging = _rows(photos, _judges(photos))
+    typical = typical_boxes(read_split(data_dir, "train")[0], len(labels))
+    return {"typical boxes": _judged([typical.placed(photo) for photo in judging], judging, labels)}
+
+
+def _judges(photos: Sequence[Photo]) -> np.ndarray:
+    """bool (P,): photos of the judging half; all of them where there are so few boxes that one half has none."""
+    judges = judging_half([photo.path.name for photo in photos])
+    halves = (judges, reported_half(judges))
+    if not all(any(len(photo.labels) for photo in _rows(photos, half)) for half in halves):
+        return np.ones_like(judges)
+    return judges
 
 
 def _judged(rankings: Sequence[Ranking], photos: Sequence[Photo], labels: tuple[str, ...]) -> JudgedCases:

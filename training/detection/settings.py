@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from aura.settings import ModelReference, Section
 from inference.detection.shape import TinyShape
-from training.settings import TrainerSettings
+from training.settings import AveragedTrainerSettings
 
 
 class AugmentSettings(Section):
@@ -33,7 +33,7 @@ class AugmentSettings(Section):
     """Share of a box's area inside the view below which the box is dropped."""
 
 
-class DetectionSettings(TrainerSettings):
+class DetectionSettings(AveragedTrainerSettings):
     """How the detector is made and trained."""
 
     base: ModelReference = ""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
+
+from pydantic import Field
 
 from inference.detection.smoke_test import SMOKE_TEST
 from training.context import Evaluation, TrainContext
 from training.detection.settings import DetectionSettings
+from training.judged import JudgedCases
 from training.spec import GateRule, ModelSpec
 
 
@@ -15,6 +19,8 @@ class DetectionGate(GateRule):
     """When a detector is good enough."""
 
     metric: Literal["ap50"] = "ap50"
+    seed_deviation: float = Field(default=0.006, ge=0)
+    """Standard deviation of AP50 between trainings that differ in the seed alone (docs/benchmarks/gate.md)."""
 
 
 def _train(settings: DetectionSettings, context: TrainContext) -> dict[str, float]:
@@ -29,12 +35,19 @@ def _evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, s
     return evaluate(artifact_dir, data_dir, settings, seed)
 
 
+def _controls(data_dir: Path, _settings: DetectionSettings, _seed: int) -> Mapping[str, JudgedCases]:
+    from training.detection.evaluate import controls
+
+    return controls(data_dir)
+
+
 SPEC = ModelSpec(
     name="detection",
     settings=DetectionSettings,
     data_folders=("detection",),
     train=_train,
     evaluate=_evaluate,
+    controls=_controls,
     gate=DetectionGate,
     smoke_test=SMOKE_TEST,
     metrics={

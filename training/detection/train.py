@@ -11,6 +11,8 @@ from lightning.pytorch.callbacks import Callback
 from aura.taxonomy import Category
 from inference.detection.artifact import LabelRules, save_artifact
 from inference.detection.detector import Detector
+from inference.detection.postprocess import Ranking
+from training.average import State, best_average, copy_of
 from training.context import TrainContext
 from training.detection.calibrate import best_thresholds, match, precision_recall
 from training.detection.coco import Photo, read_split
@@ -47,9 +49,10 @@ def train(settings: DetectionSettings, context: TrainContext) -> dict[str, float
         context.data_dir, initial.preprocess, settings.augment, batch_size=settings.batch_size,
         num_workers=settings.num_workers, seed=context.seed, cache=settings.cache_images,
     )  # fmt: skip
+    champion = copy_of(initial.model) if initial.warm_started and settings.average_with_champion else None
     module = DetectionModule(initial.model, labels, initial.preprocess, _rate_for(initial, settings))
     trainer.fit(module, datamodule=data, ckpt_path=resume_path(context))
-    return _finish(settings, context, trainer, initial, photos)
+    return _finish(settings, context, trainer, initial, photos, champion)
 
 
 def _rate_for(initial: InitialModel, settings: DetectionSettings) -> DetectionSettings:
@@ -65,23 +68,32 @@ def _finish(
     trainer: lightning.Trainer,
     initial: InitialModel,
     photos: Sequence[Photo],
+    champion: State | None,
 ) -> dict[str, float]:
-    """Artifact, metrics and plots of the best checkpoint."""
+    """Artifact, metrics and plots of the best checkpoint, or of its best average with the champion."""
     checkpoint = torch.load(best_checkpoint(trainer), map_location="cpu", weights_only=True)
     prefix = "model."
-    initial.model.load_state_dict(
-        {
-            name.removeprefix(prefix): value
-            for name, value in checkpoint["state_dict"].items()
-            if name.startswith(prefix)
-        }
-    )
+    weights: State = {
+        name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)
+    }
     labels = tuple(
         Category(str(initial.model.config.id2label[index])) for index in range(initial.model.config.num_labels)
     )
     rules = LabelRules(labels=labels, thresholds=(_SHOWN_WITHOUT_THRESHOLDS,) * len(labels), nms_iou=settings.nms_iou)
     device = training_device(settings)
-    rankings = rank_photos(Detector(initial.model, initial.preprocess, rules, device), photos)
+
+    def ranked(state: State) -> list[Ranking]:
+        initial.model.load_state_dict(state)
+        return rank_photos(Detector(initial.model, initial.preprocess, rules, device), photos)
+
+    def ap50(state: State) -> float:
+        return average_precision(ranked(state), photos, tuple(label.value for label in labels)).ap50
+
+    if champion is not None:
+        weights = best_average(
+            champion, weights, settings.average_with_champion, metric="ap50", validate=ap50, out_dir=context.out_dir
+        )
+    rankings = ranked(weights)
     matches = match(rankings, photos, len(labels))
     thresholds = best_thresholds(matches)
     save_artifact(

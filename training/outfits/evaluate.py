@@ -17,7 +17,7 @@ from training.context import Evaluation
 from training.device import training_device
 from training.judged import JudgedCases, judging_half, reported_half
 from training.outfits.baselines import Baseline, Cooccurrence, Popularity
-from training.outfits.data import open_item, read_tables
+from training.outfits.data import OutfitTables, open_item, read_tables
 from training.outfits.metrics import (
     by_category,
     compatibility_auc,
@@ -53,24 +53,15 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed
     runs where `settings.accelerator` says.
 
     Judged by `fitb`, `fitb_random` and `fitb_by_query` of the other half, outfit by outfit (the blanks of one outfit are not
-    independent). The controls are the two baselines.
+    independent).
 
     Raises:
         ArtifactError: the artifact is incomplete or corrupt.
         DataError: the split is missing, broken, or too small to ask a question.
     """
     tables = read_tables(data_dir)
-    outfits = tables.outfits["test"]
-    question_set = make_question_set(tables.items, outfits, seed=seed, max_questions=settings.max_questions)
-    judges = judging_half([outfit.outfit_id for outfit in outfits])
-    reported = question_set.about(_ids(outfits, reported_half(judges)))
-    judging = question_set.about(_ids(outfits, judges))
+    reported, judging = _halves(tables, settings, seed)
     questions = reported.fitb["same_category"]
-    if not questions or not judging.fitb["same_category"]:
-        raise DataError(
-            f"{len(outfits)} test outfits give no fill-in-the-blank question",
-            hint="add outfits, or change the split fractions",
-        )
     model = CachedOutfitModel(OutfitModel.load(artifact_dir, training_device(settings)), tables.items)
     correct = right(fitb_choices(model, questions), questions)
     metrics = {
@@ -105,11 +96,36 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed
         },
         n=len(questions),
         judged=_judged_model(model, judging),
-        controls={
-            "popularity": _judged_baseline(popularity, judging),
-            "co-occurrence": _judged_baseline(cooccurrence, judging),
-        },
     )
+
+
+def controls(data_dir: Path, settings: OutfitsSettings, seed: int) -> Mapping[str, JudgedCases]:
+    """The two baselines on the judging half.
+
+    Raises:
+        DataError: the split is missing, broken, or too small to ask a question.
+    """
+    tables = read_tables(data_dir)
+    _, judging = _halves(tables, settings, seed)
+    worn = tables.outfits["train"]
+    return {
+        "popularity": _judged_baseline(Popularity(tables.items, worn), judging),
+        "co-occurrence": _judged_baseline(Cooccurrence(tables.items, worn), judging),
+    }
+
+
+def _halves(tables: OutfitTables, settings: OutfitsSettings, seed: int) -> tuple[QuestionSet, QuestionSet]:
+    """Questions about the reported half of the test split, and about the judging half."""
+    outfits = tables.outfits["test"]
+    question_set = make_question_set(tables.items, outfits, seed=seed, max_questions=settings.max_questions)
+    judges = judging_half([outfit.outfit_id for outfit in outfits])
+    reported, judging = (question_set.about(_ids(outfits, half)) for half in (reported_half(judges), judges))
+    if not reported.fitb["same_category"] or not judging.fitb["same_category"]:
+        raise DataError(
+            f"{len(outfits)} test outfits give no fill-in-the-blank question",
+            hint="add outfits, or change the split fractions",
+        )
+    return reported, judging
 
 
 def _ids(outfits: Sequence[OutfitRow], chosen: np.ndarray) -> set[str]:

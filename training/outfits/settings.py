@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from inference.outfits.config import NetworkConfig
-from training.settings import TrainerSettings
+from training.settings import AveragedTrainerSettings
 
 
-class OutfitsSettings(TrainerSettings):
+class OutfitsSettings(AveragedTrainerSettings):
     """How the outfit model is trained and evaluated."""
 
     network: NetworkConfig = NetworkConfig()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from inference.outfits.smoke_test import SMOKE_TEST
 from training.context import Evaluation, TrainContext
+from training.judged import JudgedCases
 from training.outfits.settings import OutfitsSettings
 from training.spec import GateRule, ModelSpec
 
@@ -29,12 +31,19 @@ def _evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, see
     return evaluate(artifact_dir, data_dir, settings, seed)
 
 
+def _controls(data_dir: Path, settings: OutfitsSettings, seed: int) -> Mapping[str, JudgedCases]:
+    from training.outfits.evaluate import controls
+
+    return controls(data_dir, settings, seed)
+
+
 SPEC = ModelSpec(
     name="outfits",
     settings=OutfitsSettings,
     data_folders=("outfits",),
     train=_train,
     evaluate=_evaluate,
+    controls=_controls,
     gate=OutfitsGate,
     smoke_test=SMOKE_TEST,
     metrics={

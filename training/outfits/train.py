@@ -9,6 +9,7 @@ from inference.outfits import artifact
 from inference.outfits.model import OutfitModel
 from inference.outfits.network import OutfitNetwork
 from inference.outfits.towers import FrozenTowers
+from training.average import State, best_average, copy_of
 from training.context import TrainContext
 from training.device import training_device
 from training.outfits.baselines import Cooccurrence, Popularity
@@ -42,15 +43,32 @@ def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
     trainer = build_trainer(settings, context, monitor=MONITOR, mode="max")
     network = OutfitNetwork(settings.network, towers.category_texts(), towers.image_features)
     warm_started = load_champion(network, context.base_dir)
+    champion = copy_of(network) if warm_started and settings.average_with_champion else None
     module = OutfitModule(network, settings, table.only(tables.used_in("val")), question_set, warm_started=warm_started)
     trainer.fit(module, datamodule=OutfitsData(settings, tables, table, context.seed), ckpt_path=resume_path(context))
     best = torch.load(best_checkpoint(trainer), map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     # Lightning takes it back to the CPU at the end.
     module.to(torch.device(device))
+    if champion is not None:
+        _average(module, champion, settings, context)
     artifact.save(network, context.out_dir)
     draw_all(context.plots_dir, OutfitModel.load(context.out_dir, device), tables.items, question_set)
     return _metrics(module, question_set, tables)
+
+
+def _average(module: OutfitModule, champion: State, settings: OutfitsSettings, context: TrainContext) -> None:
+    """Put the best average of the network and the champion into the module."""
+
+    def fitb(state: State) -> float:
+        module.network.load_state_dict(state)
+        return module.question_metrics()["fitb"]
+
+    best = best_average(
+        champion, copy_of(module.network), settings.average_with_champion, metric="fitb", validate=fitb,
+        out_dir=context.out_dir,
+    )  # fmt: skip
+    module.network.load_state_dict(best)
 
 
 def _validation_questions(tables: OutfitTables, settings: OutfitsSettings, seed: int) -> QuestionSet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,22 +12,29 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
+from aura.artifact import read_json
 from aura.errors import DataError, SettingsError
 from aura.taxonomy import CATEGORIES, Category
+from aura.tracking import TrackingSettings
 from inference.detection.artifact import LabelRules, save_artifact
 from inference.detection.detector import Detector
 from inference.detection.preprocess import Preprocess
 from tests.inference.detection.conftest import build
 from tests.training.detection.conftest import make_context
 from training import judged
+from training.average import average
+from training.average_record import recorded_average
 from training.context import TrainContext
 from training.detection.data import DetectionData
-from training.detection.evaluate import evaluate
+from training.detection.evaluate import controls, evaluate
 from training.detection.module import DetectionModule
 from training.detection.settings import DetectionSettings
 from training.detection.spec import SPEC
 from training.detection.train import train
 from training.detection.warm_start import initial_model
+from training.evaluate import compare
+from training.settings import RunSettings
+from training.train import Folders, run
 
 
 def _labels(model: PreTrainedModel) -> tuple[Category, ...]:
@@ -93,11 +101,12 @@ def test_a_training_writes_artifact_plots_and_metrics(
     # Six photos are not parted, and no category has 20 boxes: judged by all of them.
     assert (result.judged.unit, len(result.judged.cases)) == ("photos", 6)
     assert result.judged.values["ap50"] == pytest.approx(result.metrics["ap50"], abs=2e-3)
-    assert result.controls["typical boxes"].cases == result.judged.cases
+    assert controls(context.data_dir)["typical boxes"].cases == result.judged.cases
     monkeypatch.setattr(judged, "_MIN_HALF", 2)
     parted = evaluate(context.out_dir, context.data_dir, quick, seed=2)
     assert parted.n + len(parted.judged.cases) == 6
     assert 2 <= parted.n <= 4
+    assert controls(context.data_dir)["typical boxes"].cases == parted.judged.cases
 
 
 def test_a_killed_training_resumes_to_the_same_weights(
@@ -207,3 +216,48 @@ def test_a_detector_of_other_categories_cannot_be_evaluated(
     save_artifact(tmp_path, initial.model, initial.preprocess, rules)
     with pytest.raises(DataError, match="categories"):
         evaluate(tmp_path, shapes_dir, quick, seed=1)
+
+
+def test_the_candidate_is_the_average_that_validation_prefers(
+    quick: DetectionSettings, tmp_path: Path, shapes_dir: Path
+) -> None:
+    """Nothing is chosen on the test split: there is none."""
+    data = Path(shutil.copytree(shapes_dir, tmp_path / "data"))
+    (data / "detection" / "test.json").unlink()
+    train(quick.model_copy(update={"max_epochs": 8}), make_context(tmp_path / "champion", data))
+    assert recorded_average(tmp_path / "champion" / "out") is None, "there was nothing to average with"
+    base = tmp_path / "champion" / "out"
+    for name, shares in (("alone", ()), ("averaged", (0.25, 0.5))):
+        settings = quick.model_copy(update={"average_with_champion": shares})
+        metrics = train(settings, make_context(tmp_path / name, data, base_dir=base))
+    assert recorded_average(tmp_path / "alone" / "out") is None
+    record = recorded_average(tmp_path / "averaged" / "out")
+    assert record is not None
+    assert set(record.validation) == {"0.25", "0.5", "1"}
+    assert record.validation[f"{record.alpha:g}"] == max(record.validation.values()) == metrics["ap50"]
+    expected = average(_weights(tmp_path / "champion"), _weights(tmp_path / "alone"), record.alpha)
+    for name, tensor in _weights(tmp_path / "averaged").items():
+        torch.testing.assert_close(tensor, expected[name], msg=name)
+
+
+def test_lineage_card_and_comparison_name_the_average(
+    quick: DetectionSettings, tmp_path: Path, shapes_dir: Path
+) -> None:
+    common = RunSettings(tracking=TrackingSettings(enabled=False))
+    for name, base in (("first", None), ("second", tmp_path / "first")):
+        folders = Folders(
+            data=shapes_dir, base=base, out=tmp_path / name, checkpoints=tmp_path / f"{name}.checkpoints",
+            plots=tmp_path / f"{name}.pictures",
+        )  # fmt: skip
+        run(SPEC, quick, common, folders, {})
+    record = recorded_average(tmp_path / "second")
+    assert record is not None
+    assert "champion_share" not in read_json(tmp_path / "first" / "lineage.json", "the lineage")
+    assert read_json(tmp_path / "second" / "lineage.json", "the lineage")["champion_share"] == 1 - record.alpha
+    assert str(record) in (tmp_path / "second" / "card.md").read_text()
+    assert "Averages" not in (tmp_path / "first" / "card.md").read_text()
+    compared = compare(
+        SPEC, quick, challenger=tmp_path / "second", champion=tmp_path / "first", data=shapes_dir, seed=7
+    )
+    assert compared["average"] == record.as_dict()
+    assert set(compared["judging"]["controls"]) == {"typical boxes"}

@@ -25,7 +25,7 @@ from training import judged
 from training.outfits import evaluate as evaluation
 from training.outfits import train as whole_training
 from training.outfits.data import OutfitTables, open_item, read_tables
-from training.outfits.evaluate import CachedOutfitModel, evaluate
+from training.outfits.evaluate import CachedOutfitModel, controls, evaluate
 from training.outfits.module import CachedNetwork
 from training.outfits.spec import SPEC
 from training.paired import differences
@@ -172,7 +172,9 @@ def test_one_half_judges_and_the_other_is_reported(
     assert result.n == 3 * (COUNTS["test"] - len(judging)), "three blanks an outfit"
     parts = result.n * result.metrics["fitb"] + 3 * len(judging) * result.judged.values["fitb"]
     assert parts == pytest.approx(whole.n * whole.metrics["fitb"])
-    for control in result.controls.values():
+    compared = controls(prepared, settings, seed=7)
+    assert set(compared) == {"popularity", "co-occurrence"}
+    for control in compared.values():
         assert control.cases == result.judged.cases
         assert {"fitb", "fitb_random"} <= set(differences(result.judged, control, seed=7))
 

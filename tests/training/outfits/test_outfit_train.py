@@ -28,6 +28,8 @@ from tests.training.outfits.conftest import (
     rows_of,
     write_rows,
 )
+from training.average import average
+from training.average_record import recorded_average
 from training.outfits.data import ItemTable, OutfitDataset
 from training.outfits.evaluate import evaluate
 from training.outfits.module import OutfitModule
@@ -328,3 +330,24 @@ def test_validation_draws_the_same_and_disturbs_nothing(towers: FrozenTowers) ->
 def test_settings_need_two_outfits_to_a_batch() -> None:
     with pytest.raises(ValueError, match="batch_size"):
         OutfitsSettings(batch_size=1)
+
+
+def test_the_candidate_is_the_average_that_validation_prefers(
+    learned: tuple[Path, dict[str, float]], tmp_path: Path, own_data: Path
+) -> None:
+    """Nothing is chosen on the test split: it is empty."""
+    (own_data / "outfits" / "test.jsonl").write_text("")
+    base = learned[0] / "out"
+    for name, shares in (("alone", ()), ("averaged", (0.25, 0.5))):
+        settings = LEARNING.model_copy(
+            update={"max_epochs": 2, "validate_every_epochs": 1, "average_with_champion": shares}
+        )
+        metrics = train(settings, make_context(tmp_path / name, own_data, base_dir=base))
+    assert recorded_average(tmp_path / "alone" / "out") is None
+    record = recorded_average(tmp_path / "averaged" / "out")
+    assert record is not None
+    assert set(record.validation) == {"0.25", "0.5", "1"}
+    assert record.validation[f"{record.alpha:g}"] == max(record.validation.values()) == metrics["fitb"]
+    expected = average(_weights(learned[0]), _weights(tmp_path / "alone"), record.alpha)
+    for name, tensor in _weights(tmp_path / "averaged").items():
+        torch.testing.assert_close(tensor, expected[name], msg=name)

@@ -1,0 +1,42 @@
+"""The section of a night's report that says what the verdicts rest on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flows.promotion import Outcome
+from flows.report import NightReport, to_markdown
+from tests.training.paired_cases import mean_of
+from training.evaluate import judging
+
+AVERAGE = {"alpha": 0.25, "metric": "ap50", "validation": {"0.25": 0.44, "0.5": 0.43, "1": 0.4}}
+
+
+def report(average: dict[str, Any] | None) -> list[str]:
+    new, old = mean_of([0.5] * 20, metric="ap50", unit="photos"), mean_of([0.4] * 20, metric="ap50", unit="photos")
+    outcome = Outcome(
+        model="detection", metric="ap50", champion=0.4, challenger=0.5, verdict="promoted", reasons=["better"], version="2",
+        seconds=1.0, finding="better", judging=judging(new, old, {"typical boxes": old}, seed=7), average=average,
+    )  # fmt: skip
+    night = NightReport(
+        profile="sample", started=datetime(2026, 1, 1, tzinfo=UTC), seconds=1.0, flow_run_id="", outcomes=[outcome],
+        stages=[], index={}, bentos={}, snapshot="", git_commit="", links={},
+    )  # fmt: skip
+    return to_markdown(night, Path()).splitlines()
+
+
+def test_each_difference_has_its_interval_and_its_cases() -> None:
+    lines = report(None)
+    at = lines.index("## Judging")
+    assert "| detection | ap50 | champion | +0.100 (+0.100 to +0.100) | better | 0.000 | 20 photos |" in lines[at:]
+    assert any(line.startswith("| detection | ap50 | typical boxes | +0.100") for line in lines[at:])
+    assert not any("weights" in line for line in lines)
+
+
+def test_the_chosen_average_stands_with_what_was_tried() -> None:
+    assert (
+        "- detection, weights: 0.25 challenger, 0.75 champion; validation ap50 per share of the challenger: "
+        "0.25: 0.440, 0.5: 0.430, 1: 0.400"
+    ) in report(AVERAGE)
