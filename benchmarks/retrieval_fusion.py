@@ -34,7 +34,7 @@ from inference.retrieval.sync import sync_table
 from inference.retrieval.tables import knowledge_source
 
 CONFIGURED = "as configured"
-_SCORE_WEIGHTS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16)
+_SCORE_WEIGHTS = (2, 4, 6, 8, 10, 12, 14, 16, 20, 25)
 SEARCHES = {
     "vector only": SearchSettings(text_weight=0),
     "full text only": SearchSettings(vector_weight=0),

@@ -68,9 +68,9 @@ def read_collection(corpus: Path, queries: Path, qrels: Path) -> Collection:
     asked = _by_id(_records(queries, _QUERIES, problems), queries.name, problems)
     judged = list(_judgements(qrels, problems))
     names = _query_names(list(asked), judged, numbered=_first_mark(queries) != "{", notes=notes)
-    for name, query in asked.items():
-        if not query.text.strip():
-            problems.add(queries.name, f"query {name!r} is empty")
+    for identifier, asked_text in asked.items():
+        if not asked_text.text.strip():
+            problems.add(queries.name, f"query {identifier!r} is empty")
     grades: dict[str, dict[str, float]] = {}
     for where, query, document, grade in judged:
         name, known = names.get(query, query), _plain(document) if document not in documents else document

@@ -1,16 +1,17 @@
 """Hybrid search: a vector and a full-text search, and each row's scores in both fused into one relevance.
 
 `scores` is a convex combination (Bruch, Gai and Ingber, arXiv 2210.11934, section 4) of the cosine similarity as it is and of
-BM25 over the query's best. Every row's cosine is known, also that of a row which full text alone found, so a rare exact
-word can win. Unlike in the paper, the cosine isn't stretched to the range of its candidates: where the embedder does not know
-the query's words all cosines are alike, and full text decides. `ranks` is weighted reciprocal rank fusion (Cormack, Clarke
-and Buettcher, SIGIR 2009), which older releases of the index were judged with.
+BM25 in units of one word that a single row holds. Neither is stretched to the range of its candidates, as the paper does
+it: a query that shares one common word with the pages moves little, while a part number, or many rare words at once,
+outweighs what the embedder makes of them. Every row's cosine is known, also that of a row which full text alone found.
+`ranks` is weighted reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009), which older releases were judged with.
 
 LanceDB's own hybrid query is no use here: it stretches both scores before a reranker sees them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,8 @@ class Candidates:
 
     Attributes:
         similarity: (N,) cosine in [-1, 1] of the row's vector and the query's, whichever search found the row.
-        text_score: (N,) BM25; 0 for a row that full text did not find.
+        text_score: (N,) BM25 over the inverse document frequency of a word that one row holds; 0 for a row that full text did
+            not find.
         vector_rank, text_rank: (N,) counted from 1; infinite for a row that the search did not find.
     """
 
@@ -114,7 +116,7 @@ def find_candidates(
         places = [place[row_id] for row_id in result[_ROW_ID].to_pylist()]
         ranks[score][places] = np.arange(1, len(places) + 1)
         if score == _BM25:
-            text_score[places] = result[score].to_numpy()
+            text_score[places] = result[score].to_numpy() / math.log(1 + (table.count_rows() - 0.5) / 1.5)
     return Candidates(
         rows=rows,
         similarity=_cosine_similarities(rows[TEXT_VECTOR], vector),
@@ -125,14 +127,12 @@ def find_candidates(
 
 
 def fused(candidates: Candidates, settings: SearchSettings) -> _Array:
-    """(N,) relevance, higher is better: at most 1 from scores, small sums of reciprocals from ranks."""
+    """(N,) relevance, higher is better; orders the rows of one query only."""
     by_vector, by_text = settings.vector_weight, settings.text_weight
     if settings.fusion == "ranks":
         ranks = settings.rrf_k + candidates.vector_rank, settings.rrf_k + candidates.text_rank
         return by_vector / ranks[0] + by_text / ranks[1]
-    best = candidates.text_score.max(initial=0.0)
-    shares = candidates.text_score / best if best > 0 else candidates.text_score
-    return (by_vector * candidates.similarity + by_text * shares) / (by_vector + by_text)
+    return (by_vector * candidates.similarity + by_text * candidates.text_score) / (by_vector + by_text)
 
 
 def _cosine_similarities(vectors: pa.ChunkedArray, query: np.ndarray) -> _Array:

@@ -23,7 +23,7 @@ TEXTS = {
 ANGLES = {"d1": 10, "d2": 20, "d3": 80, "d4": 30}
 """Degrees between a document and every query, which lies at 0."""
 SETTINGS = RetrievalSettings(
-    search=SearchSettings(vector_weight=1, text_weight=1), judge=JudgeSettings(bootstrap_samples=200)
+    search=SearchSettings(vector_weight=1, text_weight=2), judge=JudgeSettings(bootstrap_samples=200)
 )
 
 
@@ -66,7 +66,7 @@ def test_metrics_and_differences_by_hand() -> None:
         }
     )
     assert set(means["full text"].values()) == {0.5}
-    # cos 80 + 1 = 1.17 is more than cos 10 = 0.98: the document that full text alone finds is the first.
+    # cos 80 + 2 is more than cos 10: the document that full text alone finds is the first.
     assert means["hybrid"]["mrr_at_10"] == pytest.approx((1 + 1 / 2) / 2)
     assert means["hybrid"]["ndcg_at_10"] == pytest.approx((1 + second) / 2)
     gain = found.gains["vector"]["mrr_at_10"]

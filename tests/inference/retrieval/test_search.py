@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -176,7 +177,10 @@ def test_combined_scores_by_hand(corpus: Path, writer: ModuleType) -> None:
     vector = writer.WordEmbedder().encode([query])[0]
     settings = SearchSettings(vector_weight=2.0, text_weight=0.5)
     rows = hybrid_rows(table, query, vector, settings, 3, ["chunk_id"], None)
-    assert rows[0]["relevance"] == pytest.approx((2.0 * rows[0]["similarity"] + 0.5) / 2.5)  # the best by words
+    bm25 = table.search(query, query_type="fts", fts_columns="search_text").to_list()[0]["_score"]
+    by_words = bm25 / math.log(1 + 17.5 / 1.5)  # over that of a word which one of the 18 rows holds
+    assert by_words > 0.5
+    assert rows[0]["relevance"] == pytest.approx((2.0 * rows[0]["similarity"] + 0.5 * by_words) / 2.5)
     assert rows[1]["relevance"] == pytest.approx(2.0 * rows[1]["similarity"] / 2.5)  # not found by words
     assert rows[0]["similarity"] > rows[1]["similarity"] > 0
 
