@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from aura.heavy_imports import heavy_imports
 from inference.outfits.smoke_test import SMOKE_TEST
 from training.context import Evaluation, TrainContext
 from training.outfits.settings import OutfitsSettings
@@ -18,13 +19,15 @@ class OutfitsGate(GateRule):
 
 
 def _train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
-    from training.outfits.train import train
+    with heavy_imports():
+        from training.outfits.train import train
 
     return train(settings, context)
 
 
 def _evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed: int) -> Evaluation:
-    from training.outfits.evaluate import evaluate
+    with heavy_imports():
+        from training.outfits.evaluate import evaluate
 
     return evaluate(artifact_dir, data_dir, settings, seed)
 
