@@ -6,6 +6,7 @@
     chat/<split>.jsonl         `DialogueRow`
     catalog/catalog.jsonl      `CatalogRow`
     knowledge/queries.jsonl    `QueryRow`
+    knowledge/questions/{validation,test}.jsonl    `QuestionRow`
 
 Raw sources have the same rows. A JSON Lines file is read as bytes, line by line: a line feed alone ends a row, so a text
 may hold U+2028, U+2029, U+0085 and whatever else Unicode calls a line break. Blank lines are skipped and counted. The mark
@@ -19,14 +20,24 @@ import os
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from aura.errors import DataError
 from aura.problems import Problems
 from aura.taxonomy import Category
+from aura.wording import plain_text, says
 
 PREPARE_AGAIN = "run the prepare stage: aura data prepare"
 _SHOWN_CHARS = 80
@@ -34,6 +45,10 @@ _SHOWN_CHARS = 80
 Text = Annotated[str, StringConstraints(min_length=1)]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+QuestionKind = Literal["answerable", "out-of-scope", "follow-up", "no"]
+QUESTION_KINDS: tuple[QuestionKind, ...] = get_args(QuestionKind)
+QUESTION_SPLITS = ("validation", "test")
+"""Held-out questions have no training split: that is what holds them out."""
 
 
 class Row(BaseModel):
@@ -133,6 +148,59 @@ class QueryRow(Row):
 
     query: Annotated[str, StringConstraints(pattern=r"\S")]
     relevant: tuple[str, ...] = Field(min_length=1)
+    sections: tuple[str, ...] = ()
+    """Headings in these pages under which an answer stands; empty where nobody has looked them up."""
+
+
+class QuestionRow(Row):
+    """A held-out question, with what a right answer holds."""
+
+    id: Text
+    kind: QuestionKind
+    """"no" is a question whose true answer is no, don't, or not worth it."""
+    documents: tuple[str, ...]
+    """Slugs of the pages that answer the question; empty when it is out of scope."""
+    messages: tuple[MessageRow, ...] = Field(min_length=1)
+    """One conversation that ends with the user's question; only a follow-up has more than one message."""
+    must_hold: tuple[tuple[str, ...], ...]
+    """Key facts; each is held when any of its wordings is said. Empty when the question is out of scope."""
+    must_not_say: tuple[str, ...] = ()
+    """Wordings that contradict the pages, or that answer something else."""
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What the user says in the conversation, in plain spelling: equal for questions that are the same."""
+        return tuple(plain_text(message.content) for message in self.messages if message.role == "user")
+
+    @model_validator(mode="after")
+    def _follows_the_rules(self) -> QuestionRow:
+        rules = (*self._conversation_rules(), *self._fact_rules())
+        if rules:
+            raise ValueError("; ".join(rules))
+        return self
+
+    def _conversation_rules(self) -> Iterator[str]:
+        roles = [message.role for message in self.messages]
+        if roles != [*["user", "assistant"] * (len(roles) // 2), "user"]:
+            yield "messages: turns must alternate, user first and last; end with the question"
+        if self.kind == "follow-up" and len(roles) < 3:
+            yield "messages: give the earlier question and its answer before a follow-up"
+        if self.kind != "follow-up" and len(roles) > 1:
+            yield f"messages: give the question alone, or call it a follow-up instead of {self.kind}"
+        if not all(self.questions):
+            yield "messages: write a question that has words"
+
+    def _fact_rules(self) -> Iterator[str]:
+        if self.kind == "out-of-scope":
+            if self.documents or self.must_hold:
+                yield "leave documents and must_hold empty: no page answers a question that is out of scope"
+        elif not (self.documents and self.must_hold):
+            yield "name in documents the pages that answer the question, and in must_hold the facts of a right answer"
+        if not all(self.must_hold) or not all(map(plain_text, chain(*self.must_hold, self.must_not_say))):
+            yield "give each key fact a wording, and each wording a word or a number"
+        for wrong in self.must_not_say:
+            for right in (wording for fact in self.must_hold for wording in fact if says(wording, wrong)):
+                yield f"must_not_say: take out {wrong!r}, or the wording {right!r} of a key fact, which holds it"
 
 
 @dataclass(frozen=True)
@@ -245,6 +313,8 @@ def _explained(problem: Any) -> str:
         return f"not JSON ({problem['msg'].removeprefix('Invalid JSON: ')})"
     if problem["type"] == "model_type":
         return "not a JSON object"
+    if problem["type"] == "value_error" and not problem["loc"]:
+        return str(problem["ctx"]["error"])
     received = repr(problem["input"])
     if len(received) > _SHOWN_CHARS:
         received = received[:_SHOWN_CHARS] + "..."

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from aura.artifact import write_text
 from aura.output_folders import PREPARED_DATA
-from aura.prepared_rows import SPLITS, CatalogRow, ItemRow, OutfitRow, read_rows
+from aura.prepared_rows import QUESTION_KINDS, SPLITS, CatalogRow, ItemRow, OutfitRow, read_rows
 from aura.taxonomy import CATEGORIES
 from dataprep.images import open_rgb
 from dataprep.raw_source import Manifest
@@ -76,6 +76,7 @@ def _text(
         f"Outfits are made of {counts['outfits']['items']} items. The catalog has {counts['catalog']['items']} items, "
         f"the knowledge base {counts['knowledge']['pages']} pages.",
         "",
+        *_questions(counts["knowledge"]["questions"]),
         "## Pictures",
         "",
         *(f"![{name}](card/{name}.png)\n" for name in ("photos", "outfits", "categories", "catalog")),
@@ -84,6 +85,23 @@ def _text(
         *(f"- {table}: `{digest}`" for table, digest in hashes.items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _questions(by_kind: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The held-out questions that answers are judged by."""
+    if not any(by_kind.values()):
+        return ["## Held-out questions", "", "None, so nothing will be known of how good answers are.", ""]
+    return [
+        "## Held-out questions",
+        "",
+        "| | " + " | ".join(by_kind) + " |",
+        "|---" * (len(by_kind) + 1) + "|",
+        *(
+            f"| {kind} | " + " | ".join(str(kinds.get(kind, 0)) for kinds in by_kind.values()) + " |"
+            for kind in QUESTION_KINDS
+        ),
+        "",
+    ]
 
 
 def _grid(rows: int, columns: int, cell: tuple[float, float], title: str) -> tuple[Figure, list[Axes]]:

@@ -16,8 +16,9 @@ def copy_knowledge(knowledge_dir: Path, out: Path) -> set[str]:
     Raises:
         DataError: pages or queries are missing or broken.
     """
-    slugs = {page.slug for page in read_pages(knowledge_dir)}
-    queries = read_queries(knowledge_dir / "queries", slugs)
+    pages = read_pages(knowledge_dir)
+    queries = read_queries(knowledge_dir / "queries", pages)
+    slugs = {page.slug for page in pages}
     (out / "pages").mkdir(parents=True)
     for slug in sorted(slugs):
         shutil.copyfile(knowledge_dir / f"{slug}.md", out / "pages" / f"{slug}.md")

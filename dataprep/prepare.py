@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +28,7 @@ from dataprep.card import write_card
 from dataprep.importers import SYNTHETIC
 from dataprep.join import RawSources, join_catalog, join_detection, join_dialogues, join_outfits
 from dataprep.knowledge import copy_knowledge
+from dataprep.questions import copy_questions
 from dataprep.raw_source import Manifest, locked, read_manifest
 from dataprep.settings import DataSettings, ImportSettings, SourceName
 from dataprep.synthetic.source import write_sample
@@ -72,7 +74,11 @@ def _prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_di
         counts["catalog"] = join_catalog(sources, building / "catalog")
     with problems.collect("knowledge"):
         slugs = copy_knowledge(knowledge_dir, building / "knowledge")
-        counts["knowledge"] = {"pages": len(slugs)}
+        questions = copy_questions(knowledge_dir, building / "knowledge" / "questions", problems)
+        counts["knowledge"] = {
+            "pages": len(slugs),
+            "questions": {split: dict(Counter(row.kind for row in rows)) for split, rows in questions.items()},
+        }
         counts["chat"] = join_dialogues(settings, knowledge_dir, slugs, building / "chat", problems)
     problems.raise_if_any(
         "the raw data", hint="import the source again (aura data import), or correct what is named above"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -73,6 +75,30 @@ def search(
                 str(hit["score"]),
             )
     Console().print(table if found else "Nothing found.")
+
+
+@app.command()
+def evaluate(
+    corpus: Annotated[Path, typer.Option(help="documents: BEIR (JSON Lines), SMART (.I .T .W) or TREC (<DOC>)")],
+    queries: Annotated[Path, typer.Option(help="queries in any of these formats")],
+    qrels: Annotated[Path, typer.Option(help="judgements: BEIR's TSV, or qrels of TREC or SMART")],
+    out: Annotated[Path | None, typer.Option(help="also write the metrics to this JSON file")] = None,
+    profile: ProfileOption = "sample",
+    overrides: SetOption = None,
+) -> None:
+    """Judge the search on a public test collection: vectors alone, full text alone, and both as the profile fuses them."""
+    from aura.artifact import write_json
+    from inference.retrieval.collection import read_collection
+    from inference.retrieval.evaluate import evaluate as evaluate_search
+    from inference.retrieval.evaluate import show
+    from inference.retrieval.search import text_embedder_for
+
+    settings = load_profile(profile, overrides or ()).retrieval
+    collection = read_collection(corpus, queries, qrels)
+    evaluation = evaluate_search(collection, settings, text_embedder_for(settings.text_embedder))
+    show(evaluation, Console())
+    if out is not None:
+        write_json(out, asdict(evaluation) | {"settings": settings.model_dump(mode="json")})
 
 
 @app.command()

@@ -33,7 +33,7 @@ from inference.references import weights_behind
 from inference.retrieval.catalog import read_catalog
 from inference.retrieval.chunks import read_pages
 from inference.retrieval.integrity import KEYS, mend, set_aside
-from inference.retrieval.judge import DEPTH, Judgement, judge, objections, read_queries
+from inference.retrieval.judge import Judgement, judge, objections, read_queries
 from inference.retrieval.releases import (
     PREVIOUS,
     SERVING,
@@ -119,7 +119,7 @@ def build_index(
     """
     started = time.monotonic()
     pages = read_pages(pages_dir)
-    queries = read_queries(queries_path, {page.slug for page in pages})
+    queries = read_queries(queries_path, pages)
     items = read_catalog(catalog_dir)
     images = image_embedder or image_embedder_for(settings.image_embedder)
     # Vectors of two versions of a model or of its libraries must not meet in one table.
@@ -147,7 +147,7 @@ def build_index(
 
         def judge_release(release: Release) -> Judgement:
             snapshot = open_release(connection, release, text_models, image_models)
-            return judge(queries, lambda texts: Index(connection, snapshot).rank_pages(texts, DEPTH), settings.judge)
+            return judge(queries, Index(connection, snapshot).rank_sections, settings.judge)
 
         judged = judge_release(candidate)
         serving = releases.get(SERVING)

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -50,6 +50,13 @@ class Page:
     body: str
 
 
+class Section(NamedTuple):
+    """Where a chunk is from."""
+
+    slug: str
+    heading: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
     """A piece of a page that is embedded, and returned as a passage."""
@@ -63,7 +70,7 @@ class Chunk:
     def search_text(self) -> str:
         """What the embedder and the full-text index read."""
         context = self.page.title if self.heading == self.page.title else f"{self.page.title}. {self.heading}"
-        return f"{context}.\n{self.text}"
+        return f"{context}.\n{self.text}" if context else self.text
 
 
 def read_pages(folder: Path) -> list[Page]:
@@ -117,6 +124,11 @@ def read_page(path: Path) -> Page:
     if problems:
         raise DataError(f"{path.name}: {'; '.join(problems)}")
     return Page(slug=path.stem, title=fields["title"].strip(), body=body, **{name: fields[name] for name in FACETS})
+
+
+def headings(page: Page) -> list[str]:
+    """Headings of the sections that have text, in order; text before the first `##` belongs to the page's title."""
+    return [heading for heading, _ in _sections(page)]
 
 
 def cut_page(page: Page, max_words: int) -> list[Chunk]:

@@ -1,53 +1,63 @@
-"""Metrics of a ranking, and whether a candidate index may be served.
+"""Metrics of an index over labelled queries, and whether a candidate may be served.
 
-Relevance is by page: a ranking is the list of distinct page slugs in the order of their best chunk. All metrics are
-means over the labelled queries; the intervals are percentile bootstrap over queries (Efron and Tibshirani, 1993,
-chapter 13).
+A chat sends the first passages of a search, so what decides is what stands among those: a passage of a page that answers, and of
+the section that does, where the labels say which. Recall, nDCG and reciprocal rank are of the ranking of pages, which is the
+list of distinct slugs in the order of their best chunk. All metrics are means over the labelled queries.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from aura.errors import DataError
 from aura.prepared_rows import QueryRow, good_rows, scan_rows
 from aura.problems import Problems
+from inference.retrieval.chunks import Page, Section, headings
+from inference.retrieval.metrics import bootstrap_interval, ndcg_at, recall_at, reciprocal_rank
 from inference.retrieval.settings import JudgeSettings
 
 RECALL, NDCG, MRR = "recall_at_5", "ndcg_at_10", "mrr_at_10"
+PAGE_HIT = "page_hit_at_3"
+"""Share of queries with a passage of a relevant page among the first three."""
+SECTION_HITS = tuple(f"section_hit_at_{k}" for k in (1, 2, 3))
+"""Share of the queries with labelled sections that have a passage of one of them among the first 1, 2, 3."""
 DEPTH = 10
 """Pages of a ranking that any metric looks at."""
+SENT = 3
+"""Passages of a search that the metrics take as sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """Metrics in [0, 1] by name, with 95 % intervals, and the ranking that each query got."""
+    """Metrics in [0, 1] by name, with 95 % intervals, and the ranking of pages that each query got."""
 
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     rankings: tuple[tuple[str, ...], ...]
 
 
-def read_queries(path: Path, known_slugs: Collection[str]) -> list[QueryRow]:
-    """Labelled queries of a JSON Lines file, or of all `*.jsonl` files of a folder; no page is named twice in a row.
+def read_queries(path: Path, pages: Sequence[Page]) -> list[QueryRow]:
+    """Labelled queries of a JSON Lines file, or of all `*.jsonl` files of a folder; nothing is named twice in a row.
 
     Raises:
-        DataError: nothing there, broken rows, or labels that name unknown pages (the first twenty are listed).
+        DataError: nothing there, broken rows, or labels that name unknown pages or sections (the first twenty are listed).
     """
+    known = {page.slug: set(headings(page)) for page in pages}
     queries: list[QueryRow] = []
     problems = Problems()
     for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
         for number, row in good_rows(scan_rows(file, QueryRow, "run the stage prepare first"), file.name, problems):
-            unknown = sorted(set(row.relevant) - set(known_slugs))
-            if unknown:
-                problems.add(f"{file.name}, row {number}", f"relevant: no such page: {', '.join(unknown)}")
-            queries.append(row.model_copy(update={"relevant": tuple(dict.fromkeys(row.relevant))}))
+            where = f"{file.name}, row {number}"
+            if unknown := sorted(set(row.relevant) - set(known)):
+                problems.add(where, f"relevant: no such page: {', '.join(unknown)}")
+            elif unknown := sorted(set(row.sections) - set().union(*(known[slug] for slug in row.relevant))):
+                problems.add(where, f"sections: no such heading in the relevant pages: {', '.join(unknown)}")
+            distinct = {name: tuple(dict.fromkeys(getattr(row, name))) for name in ("relevant", "sections")}
+            queries.append(row.model_copy(update=distinct))
     problems.raise_if_any("the labelled queries", hint="correct these rows")
     if not queries:
         raise DataError(f"no labelled queries in {path}", hint="an index is only served when it can be judged")
@@ -55,21 +65,27 @@ def read_queries(path: Path, known_slugs: Collection[str]) -> list[QueryRow]:
 
 
 def judge(
-    queries: Sequence[QueryRow], rank: Callable[[Sequence[str]], Sequence[Sequence[str]]], settings: JudgeSettings
+    queries: Sequence[QueryRow], rank: Callable[[Sequence[str]], Sequence[Sequence[Section]]], settings: JudgeSettings
 ) -> Judgement:
     """Metrics of an index.
 
     Args:
-        rank: slugs of the best pages, best first, for each of the given query texts.
+        rank: where the best chunks are from, best first, for each of the given query texts.
     """
-    rankings = tuple(tuple(ranking) for ranking in rank([query.query for query in queries]))
+    found = rank([query.query for query in queries])
+    rankings = tuple(tuple(dict.fromkeys(section.slug for section in chunks))[:DEPTH] for chunks in found)
+    judged = list(zip(rankings, queries, strict=True))
+    sent = [(chunks[:SENT], query) for chunks, query in zip(found, queries, strict=True)]
     per_query = {
-        RECALL: [recall_at(5, ranking, query.relevant) for ranking, query in zip(rankings, queries, strict=True)],
-        NDCG: [ndcg_at(DEPTH, ranking, query.relevant) for ranking, query in zip(rankings, queries, strict=True)],
-        MRR: [
-            reciprocal_rank(DEPTH, ranking, query.relevant) for ranking, query in zip(rankings, queries, strict=True)
-        ],
+        PAGE_HIT: [_hit(passages, query, by_section=False) for passages, query in sent],
+        RECALL: [recall_at(5, ranking, query.relevant) for ranking, query in judged],
+        NDCG: [ndcg_at(DEPTH, ranking, query.relevant) for ranking, query in judged],
+        MRR: [reciprocal_rank(DEPTH, ranking, query.relevant) for ranking, query in judged],
     }
+    labelled = [(passages, query) for passages, query in sent if query.sections]
+    if labelled:
+        for k, name in enumerate(SECTION_HITS, start=1):
+            per_query[name] = [_hit(passages[:k], query, by_section=True) for passages, query in labelled]
     intervals = {
         name: bootstrap_interval(values, settings.bootstrap_samples, settings.seed)
         for name, values in per_query.items()
@@ -87,7 +103,10 @@ def objections(candidate: Judgement, serving: Judgement | None, settings: JudgeS
     Being as good as the served index is enough, unlike for models: the candidate holds the newer pages.
     """
     found = []
-    for name, floor in ((RECALL, settings.recall_at_5_floor), (NDCG, settings.ndcg_at_10_floor)):
+    floors = {PAGE_HIT: settings.page_hit_at_3_floor, SECTION_HITS[-1]: settings.section_hit_at_3_floor}
+    for name, floor in floors.items():
+        if name not in candidate.metrics:  # no query has its sections labelled
+            continue
         value = candidate.metrics[name]
         if value < floor:
             found.append(f"{name} {value:.3f} is below the floor {floor:.3f}")
@@ -98,29 +117,11 @@ def objections(candidate: Judgement, serving: Judgement | None, settings: JudgeS
     return found
 
 
-def recall_at(k: int, ranking: Sequence[str], relevant: Sequence[str]) -> float:
-    """Share of the relevant pages among the first `k`."""
-    return len(set(ranking[:k]) & set(relevant)) / len(relevant)
-
-
-def ndcg_at(k: int, ranking: Sequence[str], relevant: Sequence[str]) -> float:
-    """Discounted gain (1 / log2(rank + 1) for each relevant page) over that of a perfect ranking."""
-    gain = sum(1 / math.log2(rank + 1) for rank, slug in enumerate(ranking[:k], start=1) if slug in relevant)
-    ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(k, len(relevant)) + 1))
-    return gain / ideal
-
-
-def reciprocal_rank(k: int, ranking: Sequence[str], relevant: Sequence[str]) -> float:
-    """1 / rank of the first relevant page, 0 when none is among the first `k`."""
-    return next((1 / rank for rank, slug in enumerate(ranking[:k], start=1) if slug in relevant), 0.0)
-
-
-def bootstrap_interval(values: Sequence[float], samples: int, seed: int) -> tuple[float, float]:
-    """95 % percentile interval of the mean; the same seed gives the same interval. A single value is its own interval."""
-    if len(values) == 1:
-        return float(values[0]), float(values[0])
-    interval = bootstrap(
-        (np.asarray(values, dtype=np.float64),), np.mean, n_resamples=samples, method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
-    return float(interval.low), float(interval.high)
+def _hit(passages: Sequence[Section], query: QueryRow, *, by_section: bool) -> float:
+    """1 when a passage answers the query, else 0."""
+    return float(
+        any(
+            passage.slug in query.relevant and (not by_section or passage.heading in query.sections)
+            for passage in passages
+        )
+    )

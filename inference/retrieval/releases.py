@@ -39,6 +39,8 @@ BUILD_HINT = "run `aura index build`"
 
 logger = logging.getLogger(__name__)
 
+_FIRST_FUSION = {"fusion": "ranks"}
+"""How a release is searched that was published before there was another way."""
 _SCHEMA = pa.schema(
     [
         pa.field("name", pa.string()),
@@ -364,5 +366,5 @@ def _to_row(name: str, release: Release) -> dict[str, object]:
 
 
 def _from_row(row: dict[str, object]) -> Release:
-    search = SearchSettings.model_validate_json(str(row["search"]))
+    search = SearchSettings.model_validate(_FIRST_FUSION | json.loads(str(row["search"])))
     return Release(**(row | {"search": search, "metrics": json.loads(str(row["metrics"]))}))  # type: ignore[arg-type]

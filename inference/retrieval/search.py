@@ -24,7 +24,7 @@ from aura.errors import IndexNotReadyError
 from aura.prepared_rows import CatalogRow
 from aura.taxonomy import Category
 from inference.image_encoder import ImageEncoder, load_image_encoder
-from inference.retrieval.chunks import FACETS
+from inference.retrieval.chunks import FACETS, Section
 from inference.retrieval.filters import Filters, category_condition, check_count, checked_query, facet_condition
 from inference.retrieval.hybrid import hybrid_rows
 from inference.retrieval.integrity import rows_of
@@ -40,6 +40,7 @@ from inference.retrieval.releases import (
     read_releases,
     serving_release,
 )
+from inference.retrieval.settings import SearchSettings
 from inference.retrieval.tables import CATALOG, IMAGE_VECTOR, KNOWLEDGE, TextEmbedderLike
 from inference.text_embedding import TextEmbedder
 
@@ -50,7 +51,12 @@ _ITEM_COLUMNS = ["item_id", "category", "title", "description", "attributes", "i
 
 @dataclass(frozen=True, kw_only=True)
 class Passage:
-    """A chunk of a knowledge page that answers a query."""
+    """A chunk of a knowledge page that answers a query.
+
+    Attributes:
+        relevance: what passages of one answer are ordered by; says nothing across queries.
+        similarity: cosine similarity in [-1, 1] of the query's vector and the chunk's, whichever leg found the chunk.
+    """
 
     chunk_id: str
     slug: str
@@ -62,6 +68,7 @@ class Passage:
     occasion: str
     garment: str
     relevance: float
+    similarity: float
 
 
 class CatalogHit(CatalogRow):
@@ -215,26 +222,21 @@ class Index:
             ValueError: `k` is below 1.
         """
         snapshot = self._snapshot
-        query = checked_query(query, k)
-        vector = snapshot.text_embedder.encode([query])[0]
-        where = facet_condition(filters or {})
-        rows = hybrid_rows(snapshot.knowledge, query, vector, snapshot.release.search, k, _PASSAGE_COLUMNS, where)
-        return [Passage(**row) for row in rows]
+        return find_passages(snapshot.knowledge, snapshot.text_embedder, snapshot.release.search, query, k, filters)
 
     def catalog(self) -> ReleasedCatalog:
         """The catalog of the release that searches use now; it stays at that release when the reader moves on."""
         snapshot = self._snapshot
         return ReleasedCatalog(snapshot.catalog, snapshot.release)
 
-    def rank_pages(self, queries: Sequence[str], depth: int) -> list[list[str]]:
-        """Slugs of the `depth` best pages for each query, in the order of each page's best chunk."""
+    def rank_sections(self, queries: Sequence[str]) -> list[list[Section]]:
+        """Where the best chunks for each query are from, best first: as many as each search gives to the fusion."""
         snapshot = self._snapshot
         search = snapshot.release.search
         rankings = []
         for query, vector in zip(queries, snapshot.text_embedder.encode(queries), strict=True):
-            # Each leg contributes at most `candidates` chunks, so this is the whole fused list.
-            rows = hybrid_rows(snapshot.knowledge, query, vector, search, 2 * search.candidates, ["slug"], None)
-            rankings.append(list(dict.fromkeys(row["slug"] for row in rows))[:depth])
+            rows = hybrid_rows(snapshot.knowledge, query, vector, search, search.candidates, Section._fields, None)
+            rankings.append([Section(slug=row["slug"], heading=row["heading"]) for row in rows])
         return rankings
 
     def search_catalog(self, query: str, k: int = 10, category: Category | str | None = None) -> list[CatalogHit]:
@@ -249,7 +251,7 @@ class Index:
         query = checked_query(query, k)
         vector = snapshot.text_embedder.encode([query])[0]
         rows = hybrid_rows(snapshot.catalog, query, vector, snapshot.release.search, k, _ITEM_COLUMNS, where)
-        return [_hit(row) for row in rows]
+        return [_hit({name: row[name] for name in (*_ITEM_COLUMNS, "relevance")}) for row in rows]
 
     def similar_items(
         self, image: Image.Image, k: int = 10, category: Category | str | None = None
@@ -269,6 +271,21 @@ class Index:
             search = search.where(where)
         rows = rows_of(search.select([*_ITEM_COLUMNS, "_distance"])).to_pylist()
         return [_hit(row | {"relevance": 1.0 - row.pop("_distance")}) for row in rows]
+
+
+def find_passages(
+    knowledge: Table,
+    embedder: TextEmbedderLike,
+    search: SearchSettings,
+    query: str,
+    k: int,
+    filters: Filters | None = None,
+) -> list[Passage]:
+    """The `k` best chunks of a knowledge table; see `Index.search_knowledge`."""
+    query = checked_query(query, k)
+    where = facet_condition(filters or {})
+    vector = embedder.encode([query])[0]
+    return [Passage(**row) for row in hybrid_rows(knowledge, query, vector, search, k, _PASSAGE_COLUMNS, where)]
 
 
 def _hit(row: Mapping[str, Any]) -> CatalogHit:

@@ -6,34 +6,44 @@ with, and a rollback brings the old ones back.
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from aura.settings import ModelReference, Section
 from inference.references import DESCRIPTOR_REFERENCE, TEXT_EMBEDDER_REFERENCE
 
 
 class SearchSettings(Section):
-    """How a query becomes a ranking. Values are `ours`, measured by `benchmarks/retrieval_fusion.py`."""
+    """How a query becomes a ranking. Values are `ours`, cross-validated by `benchmarks/retrieval_fusion.py`."""
 
     candidates: int = Field(default=50, ge=1, le=1000)
     """Chunks that the vector search and the full-text search each give to the fusion."""
+    fusion: Literal["scores", "ranks"] = "scores"
+    """What is fused: cosine and normalised BM25, or the ranks in both searches; see `inference.retrieval.hybrid`."""
     rrf_k: int = Field(default=60, ge=1)
-    """Rank constant of reciprocal rank fusion; 60 is the paper's (Cormack et al., SIGIR 2009)."""
-    vector_weight: float = Field(default=4.0, ge=0.0)
+    """Rank constant of `ranks`; 60 is the paper's (Cormack et al., SIGIR 2009)."""
+    vector_weight: float = Field(default=9.0, ge=0.0)
     """Weight of the vector search; 0 switches it off."""
     text_weight: float = Field(default=1.0, ge=0.0)
     """Weight of the full-text search; 0 switches it off."""
+
+    @model_validator(mode="after")
+    def _one_search_runs(self) -> SearchSettings:
+        if self.vector_weight == self.text_weight == 0:
+            raise ValueError("vector_weight and text_weight are both 0: nothing would be found")
+        return self
 
 
 class JudgeSettings(Section):
     """What a candidate must reach on the labelled queries before it is served."""
 
-    recall_at_5_floor: float = Field(default=0.85, ge=0.0, le=1.0)
-    """Smallest recall@5 that may be served."""
-    ndcg_at_10_floor: float = Field(default=0.65, ge=0.0, le=1.0)
-    """Smallest nDCG@10 that may be served."""
+    page_hit_at_3_floor: float = Field(default=0.7, ge=0.0, le=1.0)
+    """Smallest share of queries with a relevant page among the first three passages that may be served."""
+    section_hit_at_3_floor: float = Field(default=0.6, ge=0.0, le=1.0)
+    """The same for the sections that answer; without effect where no query has its sections labelled."""
     tolerance: float = Field(default=0.02, ge=0.0, le=1.0)
-    """Largest fall of recall@5 and of nDCG@10 below the served index."""
+    """Largest fall of either share below the served index."""
     bootstrap_samples: int = Field(default=1000, ge=100)
     """Resamples of the queries for the 95 % intervals."""
     seed: int = 0

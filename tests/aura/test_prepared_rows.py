@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +22,7 @@ from aura.prepared_rows import (
     ItemRow,
     MessageRow,
     QueryRow,
+    QuestionRow,
     Row,
     check_rows,
     iter_rows,
@@ -234,3 +236,57 @@ def test_the_text_of_a_catalog_row() -> None:
         description="Of cotton.", image="images/a.png",
     )  # fmt: skip
     assert row.search_text == "Red shirt. tops. a b, colour red. Of cotton."
+
+
+QUESTION = {
+    "id": "q-1",
+    "kind": "answerable",
+    "documents": ["wool"],
+    "messages": [{"role": "user", "content": "how hot may i wash wool"}],
+    "must_hold": [["20 to 30 °C", "at most 30 °C"]],
+    "must_not_say": ["60 °C"],
+}
+_FAR = {"kind": "out-of-scope", "documents": [], "must_hold": []}
+_TALK = [
+    {"role": "user", "content": "Can I wear black to a funeral?"},
+    {"role": "assistant", "content": "Yes, plain and matt."},
+    {"role": "user", "content": "and what about shoes?"},
+]
+
+
+@pytest.mark.parametrize("changes", [{}, {"kind": "no"}, _FAR, {"kind": "follow-up", "messages": _TALK}])
+def test_a_question_of_each_kind_is_read(changes: dict[str, Any]) -> None:
+    row = QuestionRow.model_validate(QUESTION | changes)
+    assert row.questions[-1] in ("how hot may i wash wool", "and what about shoes")
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"messages": _TALK}, "messages: give the question alone, or call it a follow-up instead of answerable"),
+        ({"messages": _TALK, "kind": "no"}, "call it a follow-up instead of no"),
+        ({"kind": "follow-up"}, "messages: give the earlier question and its answer before a follow-up"),
+        ({"kind": "follow-up", "messages": _TALK[:2]}, "messages: turns must alternate, user first and last"),
+        ({"messages": _TALK[1:2]}, "messages: turns must alternate, user first and last"),
+        ({"messages": [{"role": "user", "content": "?!"}]}, "messages: write a question that has words"),
+        ({"documents": []}, "name in documents the pages that answer the question"),
+        ({"must_hold": []}, "and in must_hold the facts of a right answer"),
+        (_FAR | {"documents": ["wool"]}, "leave documents and must_hold empty"),
+        (_FAR | {"must_hold": [["wool"]]}, "leave documents and must_hold empty"),
+        ({"must_hold": [["30 °C"], []]}, "give each key fact a wording"),
+        ({"must_hold": [["30 °C", "!"]]}, "each wording a word or a number"),
+        ({"must_not_say": [" "]}, "each wording a word or a number"),
+        ({"must_not_say": ["to 30"]}, "must_not_say: take out 'to 30', or the wording '20 to 30 °C' of a key fact"),
+    ],
+)
+def test_a_question_that_breaks_a_rule_is_told_what_to_do(changes: dict[str, Any], advice: str) -> None:
+    [(_, row)] = check_rows([QUESTION | changes], QuestionRow)
+    assert isinstance(row, BrokenRow)
+    assert advice in row.problem
+    assert "Value error" not in row.problem
+
+
+def test_all_broken_rules_of_a_question_are_told_at_once() -> None:
+    [(_, row)] = check_rows([QUESTION | {"kind": "out-of-scope", "messages": _TALK, "must_not_say": [""]}], QuestionRow)
+    assert isinstance(row, BrokenRow)
+    assert row.problem.count("; ") == 2

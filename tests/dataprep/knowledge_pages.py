@@ -21,6 +21,24 @@ def dialogue(number: int, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def question(number: int, **changes: Any) -> dict[str, Any]:
+    """A held-out question about the pages of `write_knowledge`."""
+    slug = SLUGS[number % len(SLUGS)]
+    return {
+        "id": f"question-{number}",
+        "kind": "answerable",
+        "documents": [slug],
+        "messages": [{"role": "user", "content": f"what about {slug} number {number}"}],
+        "must_hold": [[f"wash {slug} cold", "cold"]],
+        "must_not_say": ["hot"],
+    } | changes
+
+
+def write_questions(folder: Path, split: str, rows: Sequence[Any]) -> None:
+    (folder / "questions").mkdir(exist_ok=True)
+    write_lines(folder / "questions" / f"{split}.jsonl", rows)
+
+
 def write_knowledge(folder: Path) -> Path:
     """Three pages, three queries, thirty dialogues."""
     (folder / "dialogues").mkdir(parents=True)

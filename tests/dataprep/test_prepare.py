@@ -22,6 +22,7 @@ from dataprep.importers.clothing import import_clothing
 from dataprep.prepare import main, prepare
 from dataprep.settings import DataSettings
 from dataprep.splits import split_of
+from inference.retrieval.chunks import read_pages
 from inference.retrieval.judge import read_queries
 from tests.dataprep.knowledge_pages import SLUGS, read_lines
 from tests.dataprep.originals import WORN, write_ccp, write_clothing
@@ -119,7 +120,7 @@ def test_dialogues_and_queries_refer_to_pages(prepared: Path) -> None:
     dialogues = [row for split in SPLITS for row in read_lines(prepared / "chat" / f"{split}.jsonl")]
     assert len(dialogues) == len({row["id"] for row in dialogues}) == 30
     assert {slug for row in dialogues for slug in row["documents"]} == pages
-    queries = read_queries(prepared / "knowledge" / "queries.jsonl", pages)
+    queries = read_queries(prepared / "knowledge" / "queries.jsonl", read_pages(prepared / "knowledge" / "pages"))
     assert sorted(slug for query in queries for slug in query.relevant) == sorted(pages)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -120,7 +121,7 @@ def test_a_worse_build_keeps_the_served_release(build: Build, corpus: Path, writ
     contents = [page.read_text() for page in pages]
     for page, content in zip(pages, contents[1:] + contents[:1], strict=True):
         page.write_text(content)  # every page now says what its neighbour should
-    worse = build(judge=JudgeSettings(recall_at_5_floor=0, ndcg_at_10_floor=0, bootstrap_samples=100))
+    worse = build(judge=JudgeSettings(page_hit_at_3_floor=0, section_hit_at_3_floor=0, bootstrap_samples=100))
     assert worse.verdict == "rejected"
     assert any("below the served" in reason for reason in worse.reasons)
     assert worse.version == first.version == 1
@@ -136,8 +137,9 @@ def test_a_worse_build_keeps_the_served_release(build: Build, corpus: Path, writ
 
 def test_a_first_build_below_the_floor_is_not_served(build: Build, corpus: Path) -> None:
     for page in (corpus / "pages").glob("*.md"):
-        page.write_text(page.read_text().split("# ", 1)[0] + "# Same\n\nNothing of use.\n")
-    report = build(judge=JudgeSettings(recall_at_5_floor=1.0, ndcg_at_10_floor=0.99, bootstrap_samples=100))
+        front = page.read_text().split("# ", 1)[0]
+        page.write_text(re.sub("title: .*", "title: Same", front) + "# Same\n\nNothing of use.\n")
+    report = build(judge=JudgeSettings(page_hit_at_3_floor=1.0, section_hit_at_3_floor=0.99, bootstrap_samples=100))
     assert (report.verdict, report.version, report.serving) == ("rejected", None, None)
     assert read_releases(lancedb.connect(corpus / "index")) == {}
     assert tags(corpus, "knowledge") == {}

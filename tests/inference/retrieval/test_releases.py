@@ -133,3 +133,18 @@ def test_cleanup_keeps_what_is_served_and_drops_what_is_older(
     rollback(corpus / "index")
     assert reader.refresh() is True
     assert soaps[-2] in text_of(reader)
+
+
+def test_a_release_from_before_scores_were_fused_is_searched_as_it_was_judged(corpus: Path, writer: ModuleType) -> None:
+    writer.build(corpus)
+    connection = lancedb.connect(corpus / "index")
+    old = '{"candidates":50,"rrf_k":60,"vector_weight":4.0,"text_weight":1.0}'
+    connection.open_table("releases").update(values={"search": old})
+    reader = open_index(corpus, writer)
+    assert (reader.release.search.fusion, reader.release.search.rrf_k) == ("ranks", 60)
+    assert reader.search_knowledge("hand wash merino jumpers", 1)[0].relevance == pytest.approx(4 / 61 + 1 / 61)
+    newer = writer.build(corpus)
+    assert (newer.verdict, newer.version) == ("promoted", 2)
+    assert reader.refresh()
+    assert reader.release.search.fusion == "scores"
+    assert rollback(corpus / "index").search.fusion == "ranks"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ import pytest
 from aura.errors import InvalidRequestError
 from aura.taxonomy import Category
 from inference.retrieval.hybrid import hybrid_rows
+from inference.retrieval.knowledge_search import KnowledgeSearch
 from inference.retrieval.search import Index
 from inference.retrieval.settings import SearchSettings
 
@@ -160,11 +162,65 @@ def test_fused_scores_by_hand(corpus: Path, writer: ModuleType) -> None:
     table = lancedb.connect(corpus / "index").open_table("knowledge")
     query = "merino jumpers"
     vector = writer.WordEmbedder().encode([query])[0]
-    settings = SearchSettings(rrf_k=10, vector_weight=2.0, text_weight=0.5)
+    settings = SearchSettings(fusion="ranks", rrf_k=10, vector_weight=2.0, text_weight=0.5)
     rows = hybrid_rows(table, query, vector, settings, 3, ["chunk_id"], None)
     assert rows[0]["relevance"] == pytest.approx(2.0 / 11 + 0.5 / 11)  # first in both legs
     assert rows[1]["relevance"] == pytest.approx(2.0 / 12)  # second by vector, not found by words
-    assert list(rows[0]) == ["chunk_id", "relevance"]
+    assert list(rows[0]) == ["chunk_id", "relevance", "similarity"]
+
+
+def test_combined_scores_by_hand(corpus: Path, writer: ModuleType) -> None:
+    writer.build(corpus)
+    table = lancedb.connect(corpus / "index").open_table("knowledge")
+    query = "merino jumpers"
+    vector = writer.WordEmbedder().encode([query])[0]
+    settings = SearchSettings(vector_weight=2.0, text_weight=0.5)
+    rows = hybrid_rows(table, query, vector, settings, 3, ["chunk_id"], None)
+    assert rows[0]["relevance"] == pytest.approx((2.0 * rows[0]["similarity"] + 0.5) / 2.5)  # the best by words
+    assert rows[1]["relevance"] == pytest.approx(2.0 * rows[1]["similarity"] / 2.5)  # not found by words
+    assert rows[0]["similarity"] > rows[1]["similarity"] > 0
+
+
+def test_a_row_that_only_full_text_finds_can_be_the_best(corpus: Path, writer: ModuleType) -> None:
+    class KnowsNoNumbers(writer.WordEmbedder):  # type: ignore[name-defined, misc]
+        def encode(self, texts):  # type: ignore[no-untyped-def]
+            return super().encode([re.sub(r"qz\d+", "number", text.lower()) for text in texts])
+
+    page = (corpus / "pages" / "carry-on.md").read_text()
+    for number in range(60):
+        words = "It holds the lid of the cabin bag when the zip is open." if number == 59 else ""
+        text = page.replace("Roll shirts and fill shoes with socks.", f"The hinge is part qz{7000 + number}. {words}")
+        (corpus / "pages" / f"part-{number}.md").write_text(text)
+
+    def found(**search: Any) -> list[str]:
+        settings = writer.SETTINGS.model_copy(update={"search": SearchSettings(**search)})
+        with KnowledgeSearch(corpus / "pages", settings, KnowsNoNumbers(4096)) as knowledge:
+            return [passage.slug for passage in knowledge.search("QZ7059", 50)]
+
+    assert found(vector_weight=0) == ["part-59"]
+    assert "part-59" not in found(text_weight=0)
+    assert found()[0] == "part-59"
+    assert "part-59" not in found(fusion="ranks")
+
+
+@pytest.mark.parametrize("weights", [{}, {"vector_weight": 0.0}, {"text_weight": 0.0}])
+def test_similarity_is_the_cosine_whichever_leg_found_the_row(
+    corpus: Path, writer: ModuleType, weights: dict[str, float]
+) -> None:
+    class Unnormalised(writer.WordEmbedder):  # type: ignore[name-defined, misc]
+        def encode(self, texts):  # type: ignore[no-untyped-def]
+            return 3.0 * super().encode(texts)
+
+    embedder = Unnormalised()
+    with KnowledgeSearch(
+        corpus / "pages", writer.SETTINGS.model_copy(update={"search": SearchSettings(**weights)}), embedder
+    ) as knowledge:
+        found = knowledge.search("merino jumpers", 20)
+    query = embedder.encode(["merino jumpers"])[0]
+    texts = [f"{p.title}. {p.heading}.\n{p.text}" if p.heading != p.title else f"{p.title}.\n{p.text}" for p in found]
+    expected = embedder.encode(texts) @ query / 9.0
+    assert [p.similarity for p in found] == pytest.approx(list(expected), abs=1e-5)
+    assert found[0].similarity > 0.2
 
 
 def test_threads_share_one_index(index: Index) -> None:

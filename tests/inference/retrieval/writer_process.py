@@ -31,7 +31,7 @@ from inference.retrieval.settings import JudgeSettings, RetrievalSettings
 SETTINGS = RetrievalSettings(
     batch_rows=3,
     writer_wait_s=0.2,
-    judge=JudgeSettings(recall_at_5_floor=0.5, ndcg_at_10_floor=0.5, bootstrap_samples=100),
+    judge=JudgeSettings(page_hit_at_3_floor=0.5, section_hit_at_3_floor=0.5, bootstrap_samples=100),
 )
 
 
