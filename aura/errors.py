@@ -7,6 +7,7 @@ services turn them into one error body. A programmer's mistake is a `ValueError`
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,12 +56,21 @@ def _kinds(kind: type[AuraError]) -> Iterator[type[AuraError]]:
         yield from _kinds(derived)
 
 
-def told_storage_error(error: OSError) -> StorageError | None:
+_NO_SPACE = re.compile(r"No space left on device|disk is full|Disk quota exceeded")
+_NO_RIGHT = re.compile(r"Read-only file system|\(os error (13|30)\)")
+"""What libraries in other languages (Lance, safetensors, SQLite) say, in errors without a number."""
+
+
+def told_storage_error(error: Exception) -> StorageError | None:
     """What to tell of a file that cannot be written or read; None for an error of another kind."""
-    path, reason = error.filename or "a file", error.strerror or str(error)
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    number = getattr(error, "errno", None)
+    path = getattr(error, "filename", None) or "a file"
+    reason = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0][:300]
+    if number in {errno.ENOSPC, errno.EDQUOT} or (number is None and _NO_SPACE.search(str(error))):
         return StorageError(f"no space is left for {path}: {reason}", hint="free some space on that disk and run again")
-    if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}:
+    if number in {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR} or (
+        number is None and _NO_RIGHT.search(str(error))
+    ):
         return StorageError(
             f"{path} cannot be used: {reason}",
             hint="give this account the right to read and write there, or set AURA_HOME to a folder where it has it",

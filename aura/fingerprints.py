@@ -23,6 +23,7 @@ NO_EFFECT = {
     "aura.errors": "texts of errors",
     "aura.fingerprints": "another fingerprint causes a new run by itself",
     "aura.git": "how a night is recorded",
+    "aura.heavy_imports": "how long a process takes to start",
     "aura.lineage": "another hash causes a new run by itself",
     "aura.mlflow_errors": "texts of errors",
     "aura.paths": "where folders lie",

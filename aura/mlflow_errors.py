@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,13 +18,16 @@ from pathlib import Path
 import httpx
 from mlflow.exceptions import MlflowException
 from requests import RequestException
-from sqlalchemy.engine import make_url
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from aura.errors import RegistryError, RegistryUnavailableError
 from aura.proxies import direct
 
 _ANSWER_SECONDS = 10.0
+_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SEE_SERVER = "check that the server runs and that tracking.uri is right"
 _TRANSIENT_CODES = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
 """What MLflow's client says of a server that is restarted or overloaded, and of a locked database, after its own retries."""
@@ -88,6 +92,11 @@ _CAUSES = (
         "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
     ),
     _Cause(
+        r"password authentication failed|no password supplied|no pg_hba.conf entry|(?:role|database) .* does not exist",
+        "its database does not let this account in",
+        "set PGPASSWORD, and check user and database in tracking.uri",
+    ),
+    _Cause(
         "CERTIFICATE_VERIFY_FAILED|TLS CA certificate",
         "its certificate is not trusted here",
         "set REQUESTS_CA_BUNDLE to the file with the certificate of who signed it",
@@ -132,20 +141,25 @@ def reachable(uri: str) -> Iterator[None]:
     """As `opening`, for a store that must answer at once: without it MLflow tries every call for minutes, in silence."""
     _require_answer(uri)
     with opening(uri):
-        require_writable(uri)
+        require_database(uri)
         yield
 
 
-def require_writable(uri: str) -> None:
-    """Refuse an SQLite file that this account cannot open; MLflow would try for 100 seconds.
+def require_database(uri: str) -> None:
+    """Refuse a database that cannot be opened; MLflow would try for 100 seconds. An address of another kind passes.
 
     Raises:
-        PermissionError: neither the file nor its folder can be written.
+        PermissionError: neither an SQLite file nor its folder can be written.
+        RegistryUnavailableError: nothing answers where another database should be.
+        SQLAlchemyError: it answers, and refuses the connection.
+        ImportError: its driver is not installed.
     """
     try:
         address = make_url(uri)
     except ArgumentError:  # a bare path; MLflow says what it takes
         return
+    if address.get_backend_name() in _DATABASE_PORTS:
+        _require_connection(address)
     if address.get_backend_name() != "sqlite" or not address.database or address.database == ":memory:":
         return
     file = Path(address.database)
@@ -155,6 +169,21 @@ def require_writable(uri: str) -> None:
         os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids) for path in (place, folder)
     ):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+
+
+def _require_connection(address: URL) -> None:
+    engine = create_engine(address, poolclass=NullPool)
+    port = address.port or _DATABASE_PORTS[address.get_backend_name()]
+    try:
+        if address.host:  # otherwise a Unix socket; drivers have limits of two minutes, each with an option of its own
+            socket.create_connection((address.host, port), timeout=_ANSWER_SECONDS).close()
+    except OSError as error:
+        shown = address.render_as_string(hide_password=True)
+        raise RegistryUnavailableError(
+            f"the database of the MLflow store at {shown} does not answer at {address.host}:{port}: {error}",
+            hint="check that it runs and that tracking.uri is right",
+        ) from error
+    engine.connect().close()
 
 
 def _require_answer(uri: str) -> None:

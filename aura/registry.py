@@ -27,7 +27,7 @@ from requests import RequestException
 
 from aura.artifact import content_hash, replace_dir
 from aura.errors import DamagedArtifactError, RegistryError
-from aura.mlflow_errors import opening, reachable, require_writable
+from aura.mlflow_errors import opening, reachable, require_database
 from aura.scratch import scratch_folder
 from aura.tracking import TrackingSettings, experiment_id, run_is_active, store_address, tracking_uri
 from aura.version_page import VersionPage, publish
@@ -81,7 +81,7 @@ class Registry:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         # Only what does not pass by itself is told here; a server may be away for a moment.
         with opening(store_address(settings)):
-            require_writable(store_address(settings))
+            require_database(store_address(settings))
             self.uri = tracking_uri(settings)
             # One store for both, whatever MLFLOW_REGISTRY_URI says: versions point to runs.
             self._client = MlflowClient(self.uri, registry_uri=self.uri)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aura.artifact import read_json, write_json
 from aura.errors import ArtifactError
+from aura.heavy_imports import heavy_imports
 from aura.local_mlflow import artifact_location, artifact_root, database_file, follow_move, is_database, make_ready
 from aura.paths import home
 from aura.proxies import exempt_loopback
@@ -136,7 +137,8 @@ def open_tracker(settings: TrackingSettings, *, experiment: str, run_name: str, 
     """
     if not settings.enabled:
         return LocalTracker(folder)
-    from aura.mlflow_errors import opening
+    with heavy_imports():
+        from aura.mlflow_errors import opening
 
     with opening(store_address(settings)):
         return MlflowTracker(settings, experiment=experiment, run_name=run_name, folder=folder)
@@ -181,9 +183,9 @@ class MlflowTracker:
     def __init__(self, settings: TrackingSettings, *, experiment: str, run_name: str, folder: Path) -> None:
         from mlflow import MlflowClient
 
-        from aura.mlflow_errors import require_writable
+        from aura.mlflow_errors import require_database
 
-        require_writable(store_address(settings))
+        require_database(store_address(settings))
         self._uri = tracking_uri(settings)
         self._client = MlflowClient(self._uri, registry_uri=self._uri)
         self._experiment = experiment

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from aura.artifact import content_hash
-from aura.error_file import report_error
-from aura.errors import AuraError
+from aura.error_file import reporting_errors
 from aura.output_folders import PREPARED_DATA, refuse_foreign, refuse_overlap, replace_output
 from aura.paths import home, repo_root
 from aura.problems import Problems
@@ -106,6 +105,7 @@ def _warn_of_other_imports(manifests: Mapping[SourceName, Manifest], imports: Im
             )
 
 
+@reporting_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="dataprep.prepare", description=(__doc__ or "").splitlines()[0])
     add_settings_options(parser)
@@ -113,11 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--raw", type=Path, default=None, help="raw sources; default: raw/ in the home folder")
     options = parser.parse_args(arguments)
     die_with_parent()
-    try:
-        settings = validate(DataSettings, chosen_settings(options).get("data"), "data")
-        counts = prepare(settings, options.raw or home() / "raw", repo_root() / "data" / "knowledge", options.out)
-    except AuraError as error:
-        return report_error(error)
+    settings = validate(DataSettings, chosen_settings(options).get("data"), "data")
+    counts = prepare(settings, options.raw or home() / "raw", repo_root() / "data" / "knowledge", options.out)
     for name, numbers in counts.items():
         print(f"{name}: {numbers}")
     return 0

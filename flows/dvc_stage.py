@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from aura.artifact import write_json
-from aura.error_file import report_error
-from aura.errors import BusyError
+from aura.error_file import ERROR_FILE, report_error
+from aura.errors import BusyError, told_storage_error
 
 FAILED = 1
 """Exit code of a stage that failed; the stage's own process may have left an error file."""
@@ -43,11 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     except LockError as error:
         return report_error(BusyError(f"another DVC process holds the working copy: {error}", hint="wait for it"))
-    except DvcException as error:
+    except (DvcException, OSError) as error:
         cause: BaseException | None = error
         while cause is not None:
             print(f"dvc: {cause}", file=sys.stderr)
+            told = told_storage_error(cause) if isinstance(cause, OSError) else None
+            if (
+                told is not None and not Path(os.environ.get(ERROR_FILE, "")).is_file()
+            ):  # the stage's own error is worth more
+                return report_error(told)
             cause = cause.__cause__
+        if isinstance(error, OSError):
+            raise
         return FAILED
     write_json(options.result, {"ran": bool(done)})
     return 0

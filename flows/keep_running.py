@@ -5,14 +5,15 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 
 import httpx
 
-from aura.errors import StartError
+from aura.creation import creating
+from aura.errors import BusyError, StartError
 from aura.paths import repo_root
 from flows.logs import last_lines, open_log, rotate
 from flows.processes import stop
@@ -28,6 +29,7 @@ class Server:
     Attributes:
         health_url: answers a GET with 2xx when the server can work.
         page: address that people are told.
+        store: SQLite file that the server makes if it is missing; no other process opens it until the server has answered.
     """
 
     name: str
@@ -36,6 +38,11 @@ class Server:
     log: Path
     health_url: str
     page: str
+    store: Path | None = None
+
+
+class _EndedError(Exception):
+    """A server ended, or all are stopped, before it answered."""
 
 
 class _Keeper(Thread):
@@ -70,36 +77,53 @@ class _Keeper(Thread):
 
     def _run_once(self) -> bool:
         """Run the server until it ends or all are stopped; returns whether it answered meanwhile."""
-        server = self._server
+        server, process, answered = self._server, None, False
         try:
-            with open_log(server.log) as log:
-                process = subprocess.Popen(
-                    server.command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                    env=server.environment, cwd=repo_root(),
-                )  # fmt: skip
-        except OSError as error:
+            with creating(server.store, self._start_seconds) if server.store else nullcontext():
+                process = self._started()
+                self._wait_for_answer(process)
+            answered = True
+            self._say(f"{server.name}: {server.page}")
+            self.tried.set()
+            while self._lives(process):
+                pass
+        except (OSError, BusyError) as error:
             self._failed(f"cannot start: {error}")
             return False
-        answered = reported = False
-        expected_at = time.monotonic() + self._start_seconds
-        try:
-            while process.poll() is None and not self._stopping.wait(_LOOK_SECONDS):
-                with suppress(OSError):  # a full disk must not end the server whose log it is
-                    rotate(server.log)
-                if answered:
-                    continue
-                if _answers(server.health_url):
-                    answered = True
-                    self._say(f"{server.name}: {server.page}")
-                    self.tried.set()
-                elif not reported and time.monotonic() > expected_at:
+        except _EndedError:
+            pass
+        finally:
+            if process is not None:
+                code = process.poll()
+                stop(process)
+        if not self._stopping.is_set():
+            self._failed(f"ended with code {code}, and is started again")
+        return answered
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        server = self._server
+        with open_log(server.log) as log:
+            return subprocess.Popen(
+                server.command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=server.environment,
+                cwd=repo_root(),
+            )  # fmt: skip
+
+    def _wait_for_answer(self, process: subprocess.Popen[bytes]) -> None:
+        """Raises _EndedError: it never will answer."""
+        expected_at, reported = time.monotonic() + self._start_seconds, False
+        with httpx.Client(timeout=5, trust_env=False) as client:  # each new one reads all certificates
+            while not _answers(client, self._server.health_url):
+                if not reported and time.monotonic() > expected_at:
                     reported = True
                     self._failed(f"has not answered within {self._start_seconds:.0f} seconds, and goes on starting")
-            if not self._stopping.is_set():
-                self._failed(f"ended with code {process.returncode}, and is started again")
-        finally:
-            stop(process)
-        return answered
+                if not self._lives(process):
+                    raise _EndedError
+
+    def _lives(self, process: subprocess.Popen[bytes]) -> bool:
+        """Look after a running server for a moment; False when it has ended, or all are stopped."""
+        with suppress(OSError):  # a full disk must not end the server whose log it is
+            rotate(self._server.log)
+        return process.poll() is None and not self._stopping.wait(_LOOK_SECONDS)
 
     def _failed(self, what: str) -> None:
         message = f"{self._server.name} {what}. The end of {self._server.log}:\n{last_lines(self._server.log)}"
@@ -155,8 +179,8 @@ class KeepRunning:
                 keeper.join()
 
 
-def _answers(health_url: str) -> bool:
+def _answers(client: httpx.Client, health_url: str) -> bool:
     try:
-        return httpx.get(health_url, timeout=5, trust_env=False).is_success
+        return client.get(health_url).is_success
     except httpx.HTTPError:
         return False

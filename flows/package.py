@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from aura.artifact import content_hash, read_json, write_json, write_text
-from aura.error_file import report_error
+from aura.error_file import reporting_errors
 from aura.errors import AuraError, ServiceError, StartError
 from aura.lineage import value_hash
 from aura.paths import home, profile_paths, repo_root
@@ -165,6 +165,7 @@ def _pin(service: Service, pinned: Path, params: Path, champions: Path, index: P
     write_text(pinned / "params.yaml", yaml.safe_dump(kept, sort_keys=True))
 
 
+@reporting_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="flows.package", description=(__doc__ or "").splitlines()[0])
     for name in ("--params", "--champions", "--out"):
@@ -172,21 +173,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     die_with_parent()
     os.environ.update(bento_environment())
-    try:
-        values = read_resolved(options.params)
-        profile = str(values["profile"])
-        serving = validate(ServingSettings, values.get("serving"), "serving")
-        index = profile_paths(profile).index
-        # Without the lock, a build or rollback in between would leave Bentos with another release than the recorded one.
-        with writer_lock(str(index), _INDEX_WAIT_SECONDS):
-            release = served_release(index)
-            tags, problems = _pack_all(options, index)
-        bentos, failed = _prove_all(tags, profile, options.champions, serving.start_timeout_seconds)
-        problems += failed
-        if problems:
-            raise _one_error(problems)
-    except AuraError as error:
-        return report_error(error)
+    values = read_resolved(options.params)
+    profile = str(values["profile"])
+    serving = validate(ServingSettings, values.get("serving"), "serving")
+    index = profile_paths(profile).index
+    # Without the lock, a build or rollback in between would leave Bentos with another release than the recorded one.
+    with writer_lock(str(index), _INDEX_WAIT_SECONDS):
+        release = served_release(index)
+        tags, problems = _pack_all(options, index)
+    bentos, failed = _prove_all(tags, profile, options.champions, serving.start_timeout_seconds)
+    problems += failed
+    if problems:
+        raise _one_error(problems)
     write_json(options.out, {"bentos": bentos, "index_release": release})
     return 0
 

@@ -53,13 +53,14 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, se
         retry=retry_if_exception_type(httpx.HTTPError),
         reraise=True,
     )
-    def answers() -> None:
+    def answers(client: httpx.Client) -> None:
         if process.poll() is not None:
             raise StartError(f"the server for {url} ended with code {process.returncode}:\n{last_lines(log)}")
-        httpx.get(url, timeout=5, trust_env=False).raise_for_status()
+        client.get(url).raise_for_status()
 
     try:
-        answers()
+        with httpx.Client(timeout=5, trust_env=False) as client:  # each new one reads all certificates
+            answers(client)
     except httpx.HTTPError as error:
         raise StartError(
             f"{url} did not answer within {seconds:.0f} seconds ({error}):\n{last_lines(log)}",

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from aura.artifact import read_json, write_json
-from aura.error_file import report_error
-from aura.errors import AuraError, WrongAnswerError
+from aura.error_file import reporting_errors
+from aura.errors import WrongAnswerError
 from aura.supervision import die_with_parent
 
 FOLDER = "smoke_test"
@@ -78,6 +78,7 @@ def refuse_differences(differences: Sequence[str]) -> None:
         )
 
 
+@reporting_errors
 def run(test: SmokeTest, arguments: Sequence[str] | None = None) -> int:
     """Command line of a model's smoke test; returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -85,9 +86,6 @@ def run(test: SmokeTest, arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="torch device, for example cpu or cuda:0")
     options = parser.parse_args(arguments)
     die_with_parent()
-    try:
-        check(test, options.artifact, options.device)
-    except AuraError as error:
-        return report_error(error)
+    check(test, options.artifact, options.device)
     print(f"{options.artifact} answers as it did when it was trained")
     return 0

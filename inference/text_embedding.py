@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from aura.errors import ArtifactError, HubUnavailableError
+from aura.heavy_imports import heavy_imports
 from inference.hub import hub_is_away
 from inference.references import TEXT_EMBEDDER_REFERENCE, WHEEL, split_revision
 
@@ -32,7 +33,8 @@ class TextEmbedder:
 
     def __init__(self, reference: str = TEXT_EMBEDDER_REFERENCE, device: str = "cpu") -> None:
         # Importing the library takes seconds, which a caller that only wants the constants should not pay.
-        from sentence_transformers import SentenceTransformer
+        with heavy_imports():
+            from sentence_transformers import SentenceTransformer
 
         self.reference = reference
         location, revision = split_revision(reference)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Evaluation:
     slice_sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     n: int
     judged: JudgedCases
-    controls: Mapping[str, JudgedCases] = field(default_factory=dict)
+    controls: Callable[[], Mapping[str, JudgedCases]] = dict
 
     def reported(self) -> dict[str, Any]:
         """What is written of the reported half."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 
-import torch
-
 from training.settings import TrainerSettings
 
 
@@ -19,6 +17,8 @@ def training_device(settings: TrainerSettings) -> str:
     `mps` gives `cpu`: Lightning trains there, but the models that are loaded beside it are not tested on it. `gpu` on a
     machine without one gives `cpu` too: Lightning refuses to train there, and an evaluation is merely slower.
     """
+    import torch
+
     if settings.accelerator in ("auto", "gpu") and torch.cuda.is_available():
         # Where a launcher (torchrun, Lightning) starts one process per GPU, this is its number.
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"

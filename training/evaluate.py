@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aura.artifact import read_json, write_json
-from aura.error_file import report_error
+from aura.error_file import reporting_errors
 from aura.errors import AuraError
 from aura.settings import add_settings_options, chosen_settings
 from aura.supervision import die_with_parent
@@ -36,7 +36,7 @@ def compare(
     """
     began = time.monotonic()
     new = spec.evaluate(challenger, data, settings, seed)
-    controls = {**spec.controls(data, settings, seed), **new.controls}
+    controls = {**spec.controls(data, settings, seed), **new.controls()}
     comparison: dict[str, Any] = {
         "model": spec.name,
         "candidate_id": read_json(challenger / "lineage.json", "the challenger's lineage")["candidate_id"],
@@ -79,6 +79,7 @@ def judging(
     }
 
 
+@reporting_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.evaluate", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", choices=MODELS)
@@ -89,15 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     options = parser.parse_args(arguments)
     die_with_parent()
-    try:
-        spec = MODELS[options.model]
-        settings, common = spec.read_settings(chosen_settings(options))
-        champion = options.champion if options.champion and (options.champion / "config.json").is_file() else None
-        comparison = compare(
-            spec, settings, challenger=options.challenger, champion=champion, data=options.data, seed=common.seed
-        )
-    except AuraError as error:
-        return report_error(error)
+    spec = MODELS[options.model]
+    settings, common = spec.read_settings(chosen_settings(options))
+    champion = options.champion if options.champion and (options.champion / "config.json").is_file() else None
+    comparison = compare(
+        spec, settings, challenger=options.challenger, champion=champion, data=options.data, seed=common.seed
+    )
     write_json(options.out, comparison)
     for role in ("challenger", "champion"):
         if comparison[role]:

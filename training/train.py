@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from aura.artifact import content_hash, write_json, write_text
-from aura.error_file import report_error
-from aura.errors import AuraError, DataError, RegistryError
+from aura.error_file import reporting_errors
+from aura.errors import DataError, RegistryError
 from aura.fingerprints import code_fingerprint
 from aura.lineage import git_commit, value_hash
 from aura.output_folders import (
@@ -191,26 +191,24 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@reporting_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     die_with_parent()
     out: Path = options.out
-    try:
-        spec = MODELS[options.model]
-        settings, common = spec.read_settings(chosen_settings(options))
-        if options.no_tracking:
-            common = common.model_copy(update={"tracking": TrackingSettings(enabled=False)})
-        resolved = {options.model: settings.model_dump(mode="json"), "seed": common.seed, "profile": common.profile}
-        folders = Folders(
-            data=options.data,
-            base=options.base if options.base and (options.base / "config.json").is_file() else None,
-            checkpoints=options.checkpoints or out.with_name(f"{out.name}.checkpoints"),
-            plots=options.pictures or out.with_name(f"{out.name}.pictures"),
-            out=out,
-        )
-        metrics = run(spec, settings, common, folders, resolved)
-    except AuraError as error:
-        return report_error(error)
+    spec = MODELS[options.model]
+    settings, common = spec.read_settings(chosen_settings(options))
+    if options.no_tracking:
+        common = common.model_copy(update={"tracking": TrackingSettings(enabled=False)})
+    resolved = {options.model: settings.model_dump(mode="json"), "seed": common.seed, "profile": common.profile}
+    folders = Folders(
+        data=options.data,
+        base=options.base if options.base and (options.base / "config.json").is_file() else None,
+        checkpoints=options.checkpoints or out.with_name(f"{out.name}.checkpoints"),
+        plots=options.pictures or out.with_name(f"{out.name}.pictures"),
+        out=out,
+    )
+    metrics = run(spec, settings, common, folders, resolved)
     write_json(options.metrics or out.with_name(f"{out.name}.metrics.json"), metrics)
     print(f"{options.model}: " + ", ".join(f"{name}={value:.4g}" for name, value in sorted(metrics.items())))
     return 0

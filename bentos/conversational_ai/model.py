@@ -12,6 +12,7 @@ import bentoml
 from asgi_correlation_id import correlation_id
 
 from aura.errors import AuraError
+from aura.heavy_imports import heavy_imports
 from bentos.conversational_ai.limits import GenerationLock
 from bentos.conversational_ai.messages import (
     Finished,
@@ -53,13 +54,14 @@ class ChatRunner:
         """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
         assets = assets or start_process()
         if load_model is None:
-            from inference.chat.model import ChatModel
+            with heavy_imports():
+                from inference.chat.model import ChatModel
 
             load_model = ChatModel.load
         champion = assets.champion("chat")
         self._version = champion.version
         self._model = load_model(champion.folder, assets.serving.device)
-        self._index = assets.index()
+        self._index = assets.index(texts=True)
         self._lock = GenerationLock()
         self._wanted: set[str] = set()
 

@@ -91,7 +91,7 @@ class ServedCatalog:
     def _follow(self) -> tuple[ReleasedCatalog, CatalogSearch]:
         with self._following:
             if self._index is None:
-                self._index = self._assets.index(searched=False)
+                self._index = self._assets.index()
             index = self._index.current()
             if self._newest is None or self._newest.release != index.release:
                 newest = index.catalog()

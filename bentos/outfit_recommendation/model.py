@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import bentoml
 
 from aura.artifact import content_hash
+from aura.heavy_imports import heavy_imports
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.catalog import ServedCatalog
 from bentos.outfit_recommendation.messages import (
@@ -44,11 +45,11 @@ class OutfitRunner:
     ) -> None:
         """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
         assets = assets or start_process()
-        from inference.outfits.catalog_search import CatalogSearch
-
-        if load_model is None:
+        with heavy_imports():
+            from inference.outfits.catalog_search import CatalogSearch
             from inference.outfits.model import OutfitModel
 
+        if load_model is None:
             load_model = OutfitModel.load
         champion = assets.champion("outfits")
         self._version = champion.version

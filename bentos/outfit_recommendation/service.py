@@ -16,15 +16,14 @@ from bentos.outfit_recommendation.schemas import (
     Recommendation,
     RecommendRequest,
 )
-from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
+from bentos.serving.app import answer_unknown_paths, make_app
 from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.decoders import ImageDecoder
 from bentos.serving.docs_page import root_page
 from bentos.serving.errors import NotReadyBody, raise_failure
-from bentos.serving.health import Readiness
+from bentos.serving.image_part import ImagePart
 from bentos.serving.metrics import metrics_app
-from bentos.serving.process import HttpPart, start_process
 
 PATH = "/api/v1/outfit-recommendation"
 app = make_app(
@@ -38,22 +37,14 @@ app = make_app(
 @bentoml.asgi_app(app, path=PATH)
 @bentoml.asgi_app(metrics_app, path="/")
 @bentoml.asgi_app(root_page(PATH), path="/")
-class OutfitRecommendation(HttpPart):
+class OutfitRecommendation(ImagePart[Runner]):
     """Endpoints under `/api/v1/outfit-recommendation`."""
 
     runner = bentoml.depends(OutfitRunner)
 
     def __init__(self, assets: Assets | None = None, runner: Runner | None = None) -> None:
         """BentoML passes nothing: then the assets and the runner are those of this process."""
-        self._assets = assets or start_process()
-        self._runner: Runner = runner or self.runner.to_async
-        self._readiness = Readiness(lambda: self._runner.status())
-        self._decoder = ImageDecoder(self._assets.serving)
-        apply_settings(app, self._assets.serving)
-
-    @bentoml.on_shutdown
-    def end_decoders(self) -> None:
-        self._decoder.close()
+        super().__init__(app, assets, runner or self.runner.to_async)
 
     @app.post("/recommend")
     async def recommend(self, request: RecommendRequest) -> Recommendation:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from aura.artifact import read_json
 from aura.errors import AuraError, RegistryError
+from aura.heavy_imports import heavy_imports
 from aura.in_use import hold
 from aura.paths import home, profile_paths, repo_root
 from aura.private_home import keep_private
@@ -94,11 +95,12 @@ class Assets(Protocol):
         """
         ...
 
-    def index(self, *, searched: bool = True) -> ServedIndex:
+    def index(self, *, texts: bool = False, pictures: bool = False) -> ServedIndex:
         """The served index.
 
         Args:
-            searched: False: only its catalog is read, so that no embedding model is loaded.
+            texts, pictures: what it is searched with; the embedding model of the other is not loaded. Its catalog can be read in
+                any case.
 
         Raises:
             IndexNotReadyError: nothing is served yet.
@@ -143,8 +145,8 @@ class PinnedAssets:
         version = ModelVersion(name=model, version=versions[model]["version"])
         return Champion(version=version, folder=champions / model)
 
-    def index(self, *, searched: bool = True) -> ServedIndex:
-        return _open_index(self._folder / "index", follow=False, searched=searched)
+    def index(self, *, texts: bool = False, pictures: bool = False) -> ServedIndex:
+        return _open_index(self._folder / "index", follow=False, texts=texts, pictures=pictures)
 
 
 class RegistryAssets:
@@ -157,7 +159,8 @@ class RegistryAssets:
         self._copies = home() / "serving" / profile
 
     def champion(self, model: str) -> Champion:
-        from aura.registry import CHAMPION, Registry
+        with heavy_imports():
+            from aura.registry import CHAMPION, Registry
 
         registry = Registry(self._tracking, self.profile)
         registered = registry.at(model, CHAMPION)
@@ -169,8 +172,8 @@ class RegistryAssets:
         version = ModelVersion(name=model, version=registered.version)
         return Champion(version=version, folder=self._fetched(registry, registered))
 
-    def index(self, *, searched: bool = True) -> ServedIndex:
-        return _open_index(profile_paths(self.profile).index, follow=True, searched=searched)
+    def index(self, *, texts: bool = False, pictures: bool = False) -> ServedIndex:
+        return _open_index(profile_paths(self.profile).index, follow=True, texts=texts, pictures=pictures)
 
     def _fetched(self, registry: Registry, version: RegisteredVersion) -> Path:
         """Folder with a whole copy of a version's artifact, named by the candidate: version 1 differs between registries."""
@@ -180,8 +183,11 @@ class RegistryAssets:
         return folder
 
 
-def _open_index(folder: Path, *, follow: bool, searched: bool) -> ServedIndex:
-    from inference.retrieval.search import Index, no_embedder
+def _open_index(folder: Path, *, follow: bool, texts: bool, pictures: bool) -> ServedIndex:
+    with heavy_imports():
+        from inference.retrieval.search import Index, image_embedder_for, no_embedder, text_embedder_for
 
-    index = Index.open(folder) if searched else Index.open(folder, no_embedder, no_embedder)
+    index = Index.open(
+        folder, text_embedder_for if texts else no_embedder, image_embedder_for if pictures else no_embedder
+    )
     return ServedIndex(index, follow=follow)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import bentoml
 
 from aura.errors import AuraError
+from aura.heavy_imports import heavy_imports
 from bentos.serving.assets import Assets, ServedIndex
 from bentos.serving.bentoml_options import runner_options
 from bentos.serving.errors import Failure, answer_or_failure
@@ -43,7 +44,8 @@ class DetectorRunner:
         """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
         self._assets = assets or start_process()
         if load_detector is None:
-            from inference.detection.detector import Detector
+            with heavy_imports():
+                from inference.detection.detector import Detector
 
             load_detector = Detector.load
         champion = self._assets.champion("detection")
@@ -52,7 +54,7 @@ class DetectorRunner:
         self._index: ServedIndex | None = None
         # Opened now: later it would take seconds, in which a whole batch of photos would wait.
         try:
-            self._index = self._assets.index()
+            self._index = self._assets.index(pictures=True)
         except AuraError as error:
             logger.warning("photos are analysed without similar items until the index is there: %s", error.message)
 
@@ -95,7 +97,7 @@ class DetectorRunner:
 
     def _current_index(self) -> Index:
         if self._index is None:  # there was none when this process started
-            self._index = self._assets.index()
+            self._index = self._assets.index(pictures=True)
         return self._index.current()
 
 

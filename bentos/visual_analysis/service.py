@@ -8,15 +8,14 @@ import bentoml
 from fastapi import Query, Request
 
 from aura.pictures import FORMATS
-from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
+from bentos.serving.app import answer_unknown_paths, make_app
 from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import service_options
-from bentos.serving.decoders import ImageDecoder
 from bentos.serving.docs_page import root_page
 from bentos.serving.errors import NotReadyBody, raise_failure
-from bentos.serving.health import Health, Readiness
+from bentos.serving.health import Health
+from bentos.serving.image_part import ImagePart
 from bentos.serving.metrics import metrics_app
-from bentos.serving.process import HttpPart, start_process
 from bentos.serving.uploads import upload_schema, uploaded
 from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, Runner
 from bentos.visual_analysis.model import RUNNER_SECONDS, DetectorRunner
@@ -30,22 +29,14 @@ app = make_app("Aura visual analysis", "Finds garments in photos.", image_paths=
 @bentoml.asgi_app(app, path=PATH)
 @bentoml.asgi_app(metrics_app, path="/")
 @bentoml.asgi_app(root_page(PATH), path="/")
-class VisualAnalysis(HttpPart):
+class VisualAnalysis(ImagePart[Runner]):
     """Endpoints under `/api/v1/visual-analysis`."""
 
     runner = bentoml.depends(DetectorRunner)
 
     def __init__(self, assets: Assets | None = None, runner: Runner | None = None) -> None:
         """BentoML passes nothing: then the assets and the runner are those of this process."""
-        self._assets = assets or start_process()
-        self._runner: Runner = runner or self.runner.to_async
-        self._readiness = Readiness(lambda: self._runner.status())
-        self._decoder = ImageDecoder(self._assets.serving)
-        apply_settings(app, self._assets.serving)
-
-    @bentoml.on_shutdown
-    def end_decoders(self) -> None:
-        self._decoder.close()
+        super().__init__(app, assets, runner or self.runner.to_async)
 
     @app.post("/analyze", openapi_extra=upload_schema("image", ", ".join(FORMATS)))
     async def analyze(

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from aura.errors import AuraError, SettingsError, told_storage_error
+from aura.heavy_imports import heavy_imports
 from aura.paths import check_temporary_folder, home
 from aura.private_home import keep_private
 from aura.proxies import exempt_loopback
@@ -53,8 +54,9 @@ def nightly(profile: ProfileOption = "sample", overrides: SetOption = None) -> N
     console = Console()
     with prefect_api(settings.night.prefect_start_seconds):
         # Imported here: Prefect reads its environment when it is imported.
-        from flows.nightly import run
-        from flows.report import print_report
+        with heavy_imports():
+            from flows.nightly import run
+            from flows.report import print_report
 
         report = run(profile, overrides or [])
         print_report(report, console)

@@ -2,11 +2,11 @@
 
 A small model tells badly which sentence of a page answers, when it is to name one; it tells better how likely a question is,
 given a sentence that answers it. So the question is scored behind every sentence, and Bayes' rule turns the scores into a choice
-(query likelihood, Ponte and Croft, SIGIR 1998; noisy channel prompting, arXiv 2108.04106). Nothing but a whole sentence can come out.
+(query likelihood, Ponte and Croft, SIGIR 1998; noisy channel prompting, arXiv 2108.04106). Only whole sentences can come out.
 
 How near the embeddings of question and sentence are is a second sign: a small model reads better than an embedding compares,
-but knows fewer words. Two logistic regressions weigh the signs, fitted on labelled questions by the training: does this sentence answer,
-and does none of them? "How do I sew in a zip?" is near pages about trousers, whose sentences do not answer it.
+but knows fewer words. Two logistic regressions weigh the signs, fitted on labelled questions by the training: does this sentence
+answer, and does none of them? "How do I sew in a zip?" is near pages about trousers, whose sentences do not answer it.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aura.artifact import read_json, write_json
+from aura.heavy_imports import heavy_imports
 from inference.smoke_test import FOLDER
 
 NEW_TOKENS = 16
@@ -35,7 +36,8 @@ class ChatSmokeTest:
         )
 
     def answers(self, artifact: Path, device: str) -> dict[str, list[Any]]:
-        from inference.chat.model import ChatModel
+        with heavy_imports():
+            from inference.chat.model import ChatModel
 
         model = ChatModel.load(artifact, device)
         inputs = read_inputs(artifact)

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from aura.heavy_imports import heavy_imports
 from inference.smoke_test import FOLDER
 
 LEAST_SCORE = 0.05
@@ -27,7 +28,8 @@ class DetectionSmokeTest:
         _laid_out().save(folder / PHOTOS[1])
 
     def answers(self, artifact: Path, device: str) -> list[list[dict[str, Any]]]:
-        from inference.detection.detector import Detector
+        with heavy_imports():
+            from inference.detection.detector import Detector
 
         photos = []
         for name in PHOTOS:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageDraw
 
 from aura.artifact import read_json, write_json
+from aura.heavy_imports import heavy_imports
 from aura.taxonomy import Category
 from inference.smoke_test import FOLDER
 
@@ -43,7 +44,8 @@ class OutfitSmokeTest:
         write_json(folder / "inputs.json", {"garments": described, "outfits": _OUTFITS, "shoes": _SHOES})
 
     def answers(self, artifact: Path, device: str) -> dict[str, list[Any]]:
-        from inference.outfits.model import OutfitModel
+        with heavy_imports():
+            from inference.outfits.model import OutfitModel
 
         inputs = read_inputs(artifact)
         garments = {name: _item(artifact, name, described) for name, described in inputs["garments"].items()}

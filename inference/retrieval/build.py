@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table as ConsoleTable
 
 from aura.artifact import write_json
-from aura.error_file import report_error
-from aura.errors import AuraError, IndexNotReadyError
+from aura.error_file import reporting_errors
+from aura.errors import IndexNotReadyError
 from aura.fingerprints import libraries_behind
 from aura.lineage import value_hash
 from aura.settings import add_settings_options, chosen_settings, validate
@@ -223,6 +223,7 @@ def show(report: IndexReport, console: Console) -> None:
         console.print(f"  {reason}")
 
 
+@reporting_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line of the stage; returns the exit status. A rejected candidate is a result, not a failure."""
     parser = argparse.ArgumentParser(description="Build, judge and serve the retrieval index.")
@@ -232,18 +233,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the metrics")
     options = parser.parse_args(arguments)
     die_with_parent()
-    try:
-        settings = validate(RetrievalSettings, chosen_settings(options).get("retrieval"), "retrieval")
-        report = build_index(
-            settings,
-            options.uri,
-            options.data / "knowledge" / "pages",
-            options.data / "knowledge" / "queries.jsonl",
-            options.data / "catalog",
-            text_embedder_for(settings.text_embedder),
-        )
-    except AuraError as error:
-        return report_error(error)
+    settings = validate(RetrievalSettings, chosen_settings(options).get("retrieval"), "retrieval")
+    report = build_index(
+        settings,
+        options.uri,
+        options.data / "knowledge" / "pages",
+        options.data / "knowledge" / "queries.jsonl",
+        options.data / "catalog",
+        text_embedder_for(settings.text_embedder),
+    )
     write_json(options.out, report.to_json())
     show(report, Console())
     return 0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aura.error_file import ERROR_FILE, EXIT_CODE, read_error, report_error
-from aura.errors import AuraError, DataError, told_storage_error
+from aura.error_file import ERROR_FILE, EXIT_CODE, read_error, report_error, reporting_errors
+from aura.errors import AuraError, DataError, StorageError, told_storage_error
 
 
 def test_message_and_hint_are_shown_and_survive_pickling() -> None:
@@ -59,3 +59,30 @@ def test_a_full_disk_and_a_place_without_the_right_to_write_are_told_with_what_t
     with pytest.raises(FileNotFoundError) as bug:
         (tmp_path / "none").read_text(encoding="utf-8")
     assert told_storage_error(bug.value) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "LanceError(IO): Generic LocalFileSystem error: No space left on device (os error 28)",
+        'Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })',
+        "(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT ...]",
+    ],
+)
+def test_a_full_disk_that_a_library_tells_in_its_own_words_is_reported_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    @reporting_errors
+    def main(text: str) -> int:
+        raise RuntimeError(text)
+
+    monkeypatch.setenv(ERROR_FILE, str(tmp_path / "error.json"))
+    assert main(said) == EXIT_CODE
+    error = read_error(tmp_path / "error.json")
+    assert isinstance(error, StorageError)
+    assert len(error.message.splitlines()) == 1
+    assert "free some space" in error.hint
+    with pytest.raises(RuntimeError, match="a bug"):
+        main("a bug")
+    monkeypatch.setenv(ERROR_FILE, "/dev/full")
+    assert main(said) == EXIT_CODE, "there is no space for the report either"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import os
 import shutil
+import socket
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -126,6 +128,44 @@ def test_a_folder_that_this_account_cannot_write_is_told_at_once(made: Path, tmp
         assert "AURA_HOME" in caught.value.hint
     assert time.monotonic() - began < 90
     folder.chmod(0o755)
+
+
+_DRIVER = """
+# Stands for psycopg2: Aura installs no driver.
+__version__, paramstyle, apilevel, threadsafety = "2.9.10 (dt dec pq3 ext lo64)", "pyformat", "2.0", 2
+
+class Error(Exception): ...
+
+class OperationalError(Error): ...
+class extensions: ...
+class extras: HstoreAdapter = None
+
+def connect(*arguments, **options):
+    raise OperationalError('connection failed: FATAL: password authentication failed for user "aura"\\nmore')
+"""
+
+
+@pytest.mark.parametrize("door", ["registry", "training"])
+def test_a_database_server_that_is_away_or_refuses_is_told_before_mlflow_tries_for_100_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    (tmp_path / "psycopg2.py").write_text(_DRIVER, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "psycopg2", raising=False)
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        settings = TrackingSettings(uri=f"postgresql://aura@127.0.0.1:{port}/mlflow")
+        with pytest.raises(RegistryError, match="does not let this account in") as refused:
+            use(settings, door, tmp_path)
+    assert "PGPASSWORD" in refused.value.hint
+    assert not refused.value.transient
+    with pytest.raises(RegistryUnavailableError, match=f"aura@127.0.0.1:{port}/mlflow does not answer") as away:
+        use(settings, door, tmp_path)
+    for error in (refused.value, away.value):
+        assert len(error.message.splitlines()) == 1
+    assert time.monotonic() - began < 90
+    monkeypatch.delitem(sys.modules, "psycopg2")
 
 
 def test_a_deleted_experiment_is_told_with_the_command_that_brings_it_back(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class StubAssets:
     def champion(self, model: str) -> Champion:
         return Champion(version=ModelVersion(name=model, version="1"), folder=self.champion_folder)
 
-    def index(self, *, searched: bool = True) -> ServedIndex:
+    def index(self, *, texts: bool = False, pictures: bool = False) -> ServedIndex:
         if isinstance(self.served_index, Exception):
             raise self.served_index
         assert self.served_index is not None, "this test has no index"

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from filelock import FileLock
 
+from aura.creation import unfinished
 from aura.errors import StartError
 from flows.keep_running import KeepRunning, Server
 from flows.processes import free_port
@@ -110,6 +112,28 @@ def test_when_none_answers_it_is_an_error(tmp_path: Path, run: Callable[..., Kee
     with pytest.raises(StartError, match="one, two"):
         run(*servers).start()
     assert len([text for text in said if "nothing to serve" in text]) >= 2
+
+
+def test_a_store_belongs_to_the_server_that_makes_it_until_it_answers(
+    tmp_path: Path, run: Callable[..., KeepRunning], said: list[str]
+) -> None:
+    store = tmp_path / "store.db"
+    good, bad = (replace(a_server(tmp_path, name, starts=name == "good"), store=store) for name in ("good", "bad"))
+    with FileLock(store.with_name(f".{store.name}.lock")):  # another process makes it
+        waiting = KeepRunning([good], 0.1, said.append, pause_seconds=0.1)
+        with pytest.raises(StartError):
+            waiting.start()
+        waiting.stop()
+    assert said[0].startswith("good cannot start: another process")
+    with pytest.raises(StartError):
+        run(bad).start()
+    assert unfinished(store).exists(), "it ended before it answered, and the store may be half made"
+    (tmp_path / "bad").touch()
+    assert pid_of(bad)
+    limit = time.monotonic() + HANG_SECONDS
+    while unfinished(store).exists():
+        assert time.monotonic() < limit
+        time.sleep(0.1)
 
 
 def test_a_stop_ends_all_also_one_that_is_waited_for(tmp_path: Path, said: list[str]) -> None:

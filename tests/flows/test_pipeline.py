@@ -60,6 +60,10 @@ stages:
     cmd: python -c "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     outs:
       - nothing-left
+  unwritable:
+    cmd: python -m dataprep.prepare --params params.yaml --out params.yaml/data
+    outs:
+      - nothing-new
   slow:
     cmd: python -c "import time; print('sleeping', flush=True); time.sleep(60)"
     outs:
@@ -123,6 +127,14 @@ def test_only_a_passing_fault_is_worth_another_try(
     with pytest.raises(StageError) as caught:
         run_stage(workspace, stage, timeout_seconds=seconds, say=lambda _: None)
     assert caught.value.transient is transient
+
+
+def test_a_place_that_a_stage_cannot_write_is_told_in_one_sentence(workspace: Workspace) -> None:
+    with pytest.raises(StageError, match="cannot be used: Not a directory") as caught:
+        run_stage(workspace, "unwritable", timeout_seconds=600, say=lambda _: None)
+    assert len(caught.value.message.splitlines()) == 1
+    assert "set AURA_HOME" in caught.value.hint
+    assert not caught.value.transient
 
 
 def test_what_dvc_itself_refuses_is_told_in_its_words(workspace: Workspace) -> None:

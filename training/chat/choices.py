@@ -1,8 +1,8 @@
 """Examples of the quoted way: a question, sentences that answer it and sentences beside them that do not.
 
 The loss is the negative log of the share that the sentences that answer have in the likelihood of the question (the contrast of
-arXiv 2004.04906, section 3, with query likelihood for the score), and a part of the question's own nats behind them, which keeps the
-adapter a language model of questions.
+arXiv 2004.04906, section 3, with query likelihood for the score), and a part of the question's own nats behind them, which keeps
+the adapter a language model of questions.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from aura.heavy_imports import heavy_imports
 from inference.chat.smoke_test import SMOKE_TEST
 from training.chat.settings import ChatSettings
 from training.context import Evaluation, TrainContext
@@ -22,13 +23,15 @@ class ChatGate(GateRule):
 
 
 def _train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
-    from training.chat.train import train
+    with heavy_imports():
+        from training.chat.train import train
 
     return train(settings, context)
 
 
 def _evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: int) -> Evaluation:
-    from training.chat.evaluate import evaluate
+    with heavy_imports():
+        from training.chat.evaluate import evaluate
 
     return evaluate(artifact_dir, data_dir, settings, seed)
 

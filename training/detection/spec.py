@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from aura.heavy_imports import heavy_imports
 from inference.detection.smoke_test import SMOKE_TEST
 from training.context import Evaluation, TrainContext
 from training.detection.settings import DetectionSettings
@@ -24,13 +25,15 @@ class DetectionGate(GateRule):
 
 
 def _train(settings: DetectionSettings, context: TrainContext) -> dict[str, float]:
-    from training.detection.train import train
+    with heavy_imports():
+        from training.detection.train import train
 
     return train(settings, context)
 
 
 def _evaluate(artifact_dir: Path, data_dir: Path, settings: DetectionSettings, seed: int) -> Evaluation:
-    from training.detection.evaluate import evaluate
+    with heavy_imports():
+        from training.detection.evaluate import evaluate
 
     return evaluate(artifact_dir, data_dir, settings, seed)
 

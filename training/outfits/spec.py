@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from aura.heavy_imports import heavy_imports
 from inference.outfits.smoke_test import SMOKE_TEST
 from training.context import Evaluation, TrainContext
 from training.judged import JudgedCases
@@ -20,13 +21,15 @@ class OutfitsGate(GateRule):
 
 
 def _train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
-    from training.outfits.train import train
+    with heavy_imports():
+        from training.outfits.train import train
 
     return train(settings, context)
 
 
 def _evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed: int) -> Evaluation:
-    from training.outfits.evaluate import evaluate
+    with heavy_imports():
+        from training.outfits.evaluate import evaluate
 
     return evaluate(artifact_dir, data_dir, settings, seed)
 

@@ -39,9 +39,10 @@ def test_the_catalog_is_read_without_the_models_that_a_search_needs(own_home: Pa
     built.publish({"i1": Category.TOPS})
     (own_home / "index").mkdir(parents=True)
     built.uri.rename(own_home / "index" / "sample")
-    assert [row.item_id for row in registry_assets().index(searched=False).current().catalog().rows] == ["i1"]
-    with pytest.raises(AuraError):
-        registry_assets().index()
+    assert [row.item_id for row in registry_assets().index().current().catalog().rows] == ["i1"]
+    for searched in ({"texts": True}, {"pictures": True}):
+        with pytest.raises((AuraError, ValueError)):
+            registry_assets().index(**searched)
 
 
 def test_a_champion_of_the_registry_is_fetched_once(own_home: Path, tmp_path: Path) -> None:

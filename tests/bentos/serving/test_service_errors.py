@@ -185,7 +185,7 @@ def test_what_a_checkout_lacks_is_told_without_its_paths(asked: str, own_home: P
     ask: dict[str, Callable[[], object]] = {
         "champion": lambda: assets.champion("outfits"),
         "index": assets.index,
-        "catalog": lambda: assets.index(searched=False),
+        "catalog": lambda: assets.index(),
     }
     with pytest.raises(AuraError) as caught:
         ask[asked]()

@@ -1,0 +1,41 @@
+"""What the services that take images share: their assets, runner and readiness, and the processes that decode."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Protocol, TypeVar
+
+import bentoml
+from fastapi import FastAPI
+
+from bentos.serving.app import apply_settings
+from bentos.serving.assets import Assets
+from bentos.serving.decoders import ImageDecoder
+from bentos.serving.health import Readiness
+from bentos.serving.messages import Status
+from bentos.serving.process import HttpPart, start_process
+
+
+class AnswersStatus(Protocol):
+    """A runner, or BentoML's client of one."""
+
+    async def status(self) -> Status: ...
+
+
+RunnerType = TypeVar("RunnerType", bound=AnswersStatus)
+
+
+class ImagePart(HttpPart, Generic[RunnerType]):
+    """Base of the classes with the endpoints of these services."""
+
+    def __init__(self, app: FastAPI, assets: Assets | None, runner: RunnerType) -> None:
+        """Without assets, they are those of this process."""
+        self._assets = assets or start_process()
+        self._runner = runner
+        self._readiness: Readiness[Any] = Readiness(lambda: self._runner.status())
+        self._decoder = ImageDecoder(self._assets.serving)
+        apply_settings(app, self._assets.serving)
+
+    @bentoml.on_shutdown
+    def end_decoders(self) -> None:
+        """End the processes that wait for images."""
+        self._decoder.close()
