@@ -74,7 +74,7 @@ class DataSettings(Section):
     """Seed of the hash that puts a group into a split."""
     split: SplitSettings = SplitSettings()
     """Shares of photos and outfits."""
-    dialogue_split: SplitSettings = SplitSettings(train=0.7, val=0.1, test=0.2)
+    dialogue_split: SplitSettings = SplitSettings(train=0.88, val=0.1, test=0.02)
     """Shares of conversations: there are few, and a metric of 20 of them would say little."""
     sample: SampleSettings = SampleSettings()
     """How the drawn source is made."""

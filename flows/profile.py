@@ -71,6 +71,16 @@ class Profile(Section):
     tracking: TrackingSettings = TrackingSettings()
     night: NightSettings = NightSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _models_search_as_the_index_does(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        sections = {
+            name: spec.with_shared_sections(values) for name, spec in MODELS.items() if name in cls.model_fields
+        }
+        return {**values, **{name: section for name, section in sections.items() if section is not None}}
+
     @model_validator(mode="after")
     def _ports_are_of_services(self) -> Self:
         if unknown := sorted(self.serving.ports.keys() - SERVICES.keys()):

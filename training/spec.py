@@ -19,6 +19,9 @@ from training.context import Evaluation, TrainContext
 from training.judged import JudgedCases
 from training.settings import RunSettings, TrainerSettings
 
+_SHARED = "retrieval"
+"""Section of a profile that decides how passages are found, for the index and for a model that answers from them."""
+
 
 class GateRule(Section):
     """When a challenger of one model takes the champion's place. For every metric named here, higher is better."""
@@ -83,4 +86,21 @@ class ModelSpec:
             SettingsError: lists what is wrong in these sections.
         """
         shared = {key: values[key] for key in RunSettings.model_fields if key in values}
-        return validate(self.settings, values.get(self.name), self.name), validate(RunSettings, shared)
+        section = self.with_shared_sections(values)
+        return validate(self.settings, section, self.name), validate(RunSettings, shared)
+
+    def with_shared_sections(self, values: Mapping[str, Any]) -> Any:
+        """This model's section of a profile's values, with those sections of the profile that its settings repeat.
+
+        Raises:
+            ValueError: the model's section says otherwise than the profile's own.
+        """
+        section = values.get(self.name)
+        if not isinstance(section, Mapping | None) or _SHARED not in self.settings.model_fields:
+            return section
+        section, shared = dict(section or {}), values.get(_SHARED)
+        if shared is None:
+            return section
+        if section.get(_SHARED) not in (None, {}, shared):
+            raise ValueError(f"{self.name}.{_SHARED} is the profile's section {_SHARED}: set it there")
+        return section | {_SHARED: shared}

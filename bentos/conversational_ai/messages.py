@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from bentos.serving.errors import Failure
 from bentos.serving.messages import Message, RunnerAnswer, RunnerRequest, Status
+from inference.chat.answer import SentenceStatus
 
 
 class ChatMessage(Message):
@@ -28,7 +29,8 @@ class Passage(Message):
     title: str
     heading: str
     text: str
-    score: float = Field(description="fused rank score; comparable within one answer only")
+    score: float = Field(description="what passages are ordered by; comparable within one answer only")
+    similarity: float = Field(description="cosine of the question's and the passage's embeddings, -1 to 1")
 
 
 class RetrieveRequest(RunnerRequest):
@@ -62,15 +64,20 @@ class Started(Message):
     """The first event of an answer: its prompt is built, which has limits of its own."""
 
     sources: list[Passage]
-    """Passages of the request of which the prompt holds at least a part."""
+    """Passages of the request of which the model had at least a part."""
     dropped_messages: int
     """Earlier messages that the prompt had no room for."""
 
 
-class Token(Message):
-    """The next piece of an answer's text."""
+class Sentence(Message):
+    """The next sentence of an answer."""
 
     text: str
+    source: int | None = Field(description="which of the sources it cites, from 0; null where it declines")
+    status: SentenceStatus = Field(
+        description="quoted: a sentence of the source. supported: the source says so. replaced: the source's words instead of "
+        "generated ones that no source says. declined: no source answers"
+    )
 
 
 class Finished(RunnerAnswer):
@@ -78,6 +85,8 @@ class Finished(RunnerAnswer):
 
     finish_reason: str
     """`stop`: the answer is complete; `length`, `deadline` or `stopped`: it was cut."""
+    declined: bool
+    """Nothing that was found answers the question."""
 
 
 class StopRequest(RunnerRequest):
@@ -100,7 +109,7 @@ class RunnerStatus(Status):
     """Most tokens of a question; a longer one is refused."""
 
 
-AnswerEvent = Started | Token | Finished | Failure
+AnswerEvent = Started | Sentence | Finished | Failure
 _EVENT: TypeAdapter[AnswerEvent] = TypeAdapter(AnswerEvent)
 
 

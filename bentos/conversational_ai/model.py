@@ -21,10 +21,10 @@ from bentos.conversational_ai.messages import (
     Passage,
     RetrieveRequest,
     RunnerStatus,
+    Sentence,
     Started,
     Stopped,
     StopRequest,
-    Token,
     event_line,
 )
 from bentos.serving.assets import Assets
@@ -32,7 +32,7 @@ from bentos.serving.bentoml_options import runner_options
 from bentos.serving.errors import Failure, answer_or_failure, failure_of
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
-from inference.chat.passages import passage_text
+from inference.chat.passages import ChatPassage, source_of
 
 if TYPE_CHECKING:  # the service never needs torch
     from inference.chat.model import ChatModel
@@ -41,7 +41,6 @@ RUNNER_SECONDS = 600
 _MARGIN_SECONDS = 30
 """Seconds between the end of the slowest answer and the timeout of BentoML's client, whose clock also runs while an answer
 waits for the lock."""
-_END = object()
 
 
 @bentoml.service(name="conversational_ai_model", **runner_options(RUNNER_SECONDS))
@@ -80,30 +79,41 @@ class ChatRunner:
 
     @bentoml.api
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
-        """Events: `Started`, tokens as they are generated, `Finished`; or a failure that ends them.
+        """Events: `Started`, sentences as they come to be, `Finished`; or a failure that ends them.
 
         What cannot be answered fails before it waits for its turn. Generation ends early when `stop` names the same answer.
         """
         correlation_id.set(request.request_id)
         self._wanted.add(request.answer_id)
         try:
-            pieces = self._model.stream(
+            answer = self._model.answer(
                 [message.model_dump() for message in request.messages],
-                passages=[passage_text(passage.title, passage.heading, passage.text) for passage in request.passages],
-                max_new_tokens=request.max_new_tokens,
+                [
+                    ChatPassage(
+                        source=source_of(passage.title, passage.heading),
+                        text=passage.text,
+                        similarity=passage.similarity,
+                    )
+                    for passage in request.passages
+                ],
+                request.max_new_tokens,
             )
-            sources = request.passages[: pieces.used_passages]
-            yield event_line(Started(sources=sources, dropped_messages=pieces.dropped_messages))
+            sources = request.passages[: answer.used_passages]
+            yield event_line(Started(sources=sources, dropped_messages=answer.dropped_messages))
             async with self._lock.held(RUNNER_SECONDS - _MARGIN_SECONDS - request.timeout_seconds):
                 deadline = time.monotonic() + request.timeout_seconds
                 cut = self._cut(request.answer_id, deadline)
                 try:
-                    while not cut and (piece := await asyncio.to_thread(next, pieces, _END)) is not _END:
-                        yield event_line(Token(text=str(piece)))
+                    while not cut and (sentence := await asyncio.to_thread(next, answer, None)) is not None:
+                        yield event_line(Sentence(text=sentence.text, source=sentence.passage, status=sentence.status))
                         cut = self._cut(request.answer_id, deadline)
                 finally:
-                    await asyncio.to_thread(pieces.close)
-                yield event_line(Finished(finish_reason=cut or str(pieces.finish_reason), model=self._version))
+                    await asyncio.to_thread(answer.close)
+                yield event_line(
+                    Finished(
+                        finish_reason=cut or str(answer.finish_reason), declined=answer.declined, model=self._version
+                    )
+                )
         except AuraError as error:
             yield event_line(failure_of(error))
         except Exception:
@@ -116,7 +126,7 @@ class ChatRunner:
 
     @bentoml.api
     async def stop(self, request: StopRequest) -> Stopped:
-        """End an answer after the piece that is being generated."""
+        """End an answer after the sentence that is being made."""
         correlation_id.set(request.request_id)
         was_running = request.answer_id in self._wanted
         self._wanted.discard(request.answer_id)
@@ -127,7 +137,14 @@ class ChatRunner:
     def _found(self, request: RetrieveRequest) -> FoundPassages:
         index = self._index.current()
         passages = [
-            Passage(slug=hit.slug, title=hit.title, heading=hit.heading, text=hit.text, score=hit.relevance)
+            Passage(
+                slug=hit.slug,
+                title=hit.title,
+                heading=hit.heading,
+                text=hit.text,
+                score=hit.relevance,
+                similarity=hit.similarity,
+            )
             for hit in index.search_knowledge(request.query, request.k)
         ]
         return FoundPassages(passages=passages, index_version=self._index.version, model=self._version)

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from bentos.conversational_ai.messages import ChatMessage, Passage
+from bentos.conversational_ai.messages import ChatMessage, Passage, Sentence
 from bentos.serving import health
 from bentos.serving.messages import ModelVersion
 from bentos.serving.request_body import RequestBody, Text
@@ -83,6 +83,10 @@ class ChatAnswer(BaseModel):
     """An answer and what it is grounded in."""
 
     message: AssistantMessage
+    sentences: list[Sentence] = Field(
+        description="the message sentence by sentence, each with the source that it cites"
+    )
+    declined: bool = Field(description="nothing that was found answers the question")
     sources: list[Passage] = Field(description="passages that the model had before it, whole or in part; best first")
     dropped_messages: int = Field(
         description="earlier messages that the model did not have: its prompt had no room for them"

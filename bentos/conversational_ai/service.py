@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from aura.errors import AuraError, BusyError, InvalidRequestError
 from bentos.conversational_ai.limits import ConcurrencyLimit
-from bentos.conversational_ai.messages import ChatMessage, Finished, RetrieveRequest, Runner, Started, Token
+from bentos.conversational_ai.messages import ChatMessage, Finished, RetrieveRequest, Runner, Sentence, Started
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
 from bentos.conversational_ai.schemas import (
     AssistantMessage,
@@ -133,14 +133,14 @@ class ConversationalAI(HttpPart):
                 messages.pop()
 
     async def _whole_answer(self, request: ChatRequest) -> ChatAnswer:
-        text = ""
+        sentences: list[Sentence] = []
         started: Started | None = None
         finished: Finished | None = None
         answer = self._answer(request.conversation(), request.passages, request.max_new_tokens)
         async with aclosing(answer) as events:
             async for event in events:
-                if isinstance(event, Token):
-                    text += event.text
+                if isinstance(event, Sentence):
+                    sentences.append(event)
                 elif isinstance(event, Finished):
                     finished = event
                 else:
@@ -148,8 +148,9 @@ class ConversationalAI(HttpPart):
         assert started is not None, "an answer begins with Started or an error"
         assert finished is not None, "an answer ends with Finished or an error"
         return ChatAnswer(
-            message=AssistantMessage(content=text.strip()), sources=started.sources,
-            dropped_messages=started.dropped_messages, finish_reason=finished.finish_reason, model=finished.model,
+            message=AssistantMessage(content=" ".join(sentence.text for sentence in sentences)), sentences=sentences,
+            declined=finished.declined, sources=started.sources, dropped_messages=started.dropped_messages,
+            finish_reason=finished.finish_reason, model=finished.model,
         )  # fmt: skip
 
     async def _stream(self, websocket: WebSocket, messages: Sequence[ChatMessage], passages: int) -> str:
@@ -158,22 +159,21 @@ class ConversationalAI(HttpPart):
         finished: Finished | None = None
         async with aclosing(self._answer(messages, passages, None)) as events:
             async for event in events:
-                if isinstance(event, Token):
-                    text += event.text
-                    await websocket.send_json({"type": "token", "text": event.text})
+                if isinstance(event, Sentence):
+                    piece = f" {event.text}" if text else event.text
+                    text += piece
+                    await websocket.send_json({"type": "token", **event.model_dump(), "text": piece})
                 elif isinstance(event, Finished):
                     finished = event  # sent when the slot of this answer is free again
                 else:
                     await websocket.send_json({"type": "sources", **event.model_dump()})
         assert finished is not None, "an answer ends with Finished or an error"
-        await websocket.send_json(
-            {"type": "done", "finish_reason": finished.finish_reason, "model": finished.model.model_dump()}
-        )
-        return text.strip()
+        await websocket.send_json({"type": "done", **finished.model_dump()})
+        return text
 
     async def _answer(
         self, messages: Sequence[ChatMessage], passages: int, max_new_tokens: int | None
-    ) -> AsyncGenerator[Started | Token | Finished, None]:
+    ) -> AsyncGenerator[Started | Sentence | Finished, None]:
         """Events of `generated`, from the passages that are found for the question.
 
         Raises:

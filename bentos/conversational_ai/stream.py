@@ -1,4 +1,4 @@
-"""An answer as events: the passages that it may use, its text piece by piece, why it ended."""
+"""An answer as events: the passages that it may use, its sentences one by one, why it ended."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bentos.conversational_ai.messages import (
     Passage,
     RetrieveRequest,
     Runner,
+    Sentence,
     Started,
     StopRequest,
-    Token,
     read_event,
 )
 from bentos.serving.errors import RUNNER_LOST, Failure, raise_failure
@@ -49,8 +49,8 @@ async def generated(
     passages: Sequence[Passage],
     max_new_tokens: int,
     timeout_seconds: float,
-) -> AsyncGenerator[Started | Token | Finished, None]:
-    """`Started`, tokens as they are generated, `Finished`. Close the generator to end the answer early.
+) -> AsyncGenerator[Started | Sentence | Finished, None]:
+    """`Started`, sentences as they come to be, `Finished`. Close the generator to end the answer early.
 
     Raises:
         AuraError: what the runner answers, or ServiceError when the answer broke off.

@@ -1,20 +1,23 @@
-"""Smoke test of the chat model: how likely it finds fixed answers, and how its own answers begin.
+"""Smoke test of the chat model: how likely it finds fixed texts, and how its answers from fixed passages begin.
 
-Likelihoods hold on any hardware. The words of an answer may change where two words are nearly as likely, so that of
-them only a part must be the same: they are what a service can be asked for.
+Likelihoods hold on any hardware. The words of an answer may change where two words, or two sentences, are nearly as likely, so
+that of them only a part must be the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aura.artifact import read_json, write_json
 from aura.heavy_imports import heavy_imports
+from inference.chat.answer import AnswerSentence
+from inference.chat.passages import ChatPassage
 from inference.smoke_test import FOLDER
 
 NEW_TOKENS = 16
+"""Most tokens of an answer in the model's own words."""
 _NATS_TOLERANCE = 0.05
 """Of the mean over an answer's tokens; an adapter that was trained moves it by several tenths."""
 _LEAST_COMMON_BEGINNING = 0.5
@@ -25,6 +28,14 @@ _CONVERSATIONS = (
     ("What suits a garden wedding?", "A light linen suit or a floral midi dress, with block heels."),
 )
 """Short questions, which fit into the smallest prompt that the settings allow."""
+_PASSAGES = (
+    ("Wool care. Washing", "Wash wool by hand in cool water with a mild detergent. Dry it flat. Never wring it."),
+    ("Suits. Shoes", "Dark brown Oxfords go with a navy suit. Black ones are more formal."),
+    (
+        "Weddings. Guests",
+        "A light linen suit or a floral midi dress suits a garden wedding. Choose block heels on grass.",
+    ),
+)
 
 
 class ChatSmokeTest:
@@ -32,7 +43,11 @@ class ChatSmokeTest:
 
     def write_inputs(self, folder: Path) -> None:
         write_json(
-            folder / "inputs.json", [{"question": question, "answer": answer} for question, answer in _CONVERSATIONS]
+            folder / "inputs.json",
+            {
+                "conversations": [{"question": question, "answer": answer} for question, answer in _CONVERSATIONS],
+                "passages": [{"source": source, "text": text} for source, text in _PASSAGES],
+            },
         )
 
     def answers(self, artifact: Path, device: str) -> dict[str, list[Any]]:
@@ -41,39 +56,50 @@ class ChatSmokeTest:
 
         model = ChatModel.load(artifact, device)
         inputs = read_inputs(artifact)
-        questions = [[{"role": "user", "content": conversation["question"]}] for conversation in inputs]
-        answers = [{"role": "assistant", "content": conversation["answer"]} for conversation in inputs]
-        examples = [
-            model.prompts.example([*question, answer]) for question, answer in zip(questions, answers, strict=True)
-        ]
+        passages = [ChatPassage(**passage) for passage in inputs["passages"]]
+        examples, replies = [], []
+        for conversation in inputs["conversations"]:
+            question = [{"role": "user", "content": conversation["question"]}]
+            answer = {"role": "assistant", "content": conversation["answer"]}
+            if model.answers.way == "quoted":
+                examples += model.prompts.choice_prompt(question, passages).examples
+            else:
+                examples.append(model.prompts.example([*question, answer]))
+            replies.append(said(model.answer(question, passages, NEW_TOKENS)))
         nats = model.answer_nats(examples)
         return {
             "nats_per_token": [value / len(example.answer_ids) for value, example in zip(nats, examples, strict=True)],
-            "replies": [model.reply(question, max_new_tokens=NEW_TOKENS).text for question in questions],
+            "replies": replies,
         }
 
     def differences(self, recorded: Mapping[str, list[Any]], found: Mapping[str, list[Any]]) -> list[str]:
         sentences = []
-        # A service answers words alone.
-        for place, (before, now) in enumerate(
-            zip(recorded["nats_per_token"], found.get("nats_per_token", recorded["nats_per_token"]), strict=True)
-        ):
+        for place, (before, now) in enumerate(zip(recorded["nats_per_token"], found["nats_per_token"], strict=True)):
             if not abs(before - now) <= _NATS_TOLERANCE:
-                sentences.append(f"answer {place} has {now:.3f} nats per token instead of {before:.3f}")
+                sentences.append(f"text {place} has {now:.3f} nats per token instead of {before:.3f}")
         if not any(reply.strip() for reply in found["replies"]):
             sentences.append("it answers no words")
-        share = _common_beginning(recorded["replies"], found["replies"])
-        if share < _LEAST_COMMON_BEGINNING:
-            sentences.append(
-                f"{share:.0%} of the words are the same, for example {found['replies'][0]!r} "
-                f"instead of {recorded['replies'][0]!r}"
-            )
-        return sentences
+        return sentences + reply_differences(recorded["replies"], found["replies"])
 
 
-def read_inputs(artifact: Path) -> list[dict[str, str]]:
-    """Conversations of one `question` and one `answer` each."""
-    inputs: list[dict[str, str]] = read_json(artifact / FOLDER / "inputs.json", "the inputs of the smoke test")
+def reply_differences(expected: Sequence[str], found: Sequence[str]) -> list[str]:
+    """Sentences that say how replies differ from those expected; empty where enough words are the same."""
+    share = _common_beginning(expected, found)
+    if share >= _LEAST_COMMON_BEGINNING:
+        return []
+    return [f"{share:.0%} of the words are the same, for example {found[0]!r} instead of {expected[0]!r}"]
+
+
+def said(answer: Iterable[AnswerSentence]) -> str:
+    """The words of an answer."""
+    return " ".join(sentence.text for sentence in answer)
+
+
+def read_inputs(artifact: Path) -> dict[str, list[dict[str, str]]]:
+    """`conversations` of one `question` and one `answer` each, and the `passages` that may be used."""
+    inputs: dict[str, list[dict[str, str]]] = read_json(
+        artifact / FOLDER / "inputs.json", "the inputs of the smoke test"
+    )
     return inputs
 
 

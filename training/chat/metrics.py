@@ -19,10 +19,10 @@ _MIN_SLICE = 3
 
 
 def answer_metrics(answers: Sequence[JudgedAnswer]) -> dict[str, float]:
-    """All metrics, each question counting once; `seconds_first` and `seconds` are medians."""
+    """All metrics, each question counting once; `first_sentence_seconds` and `answer_seconds` are medians."""
     metrics = _Answers(answers).metrics(np.ones(len(answers)))
     first, total = np.median(np.array([answer.seconds for answer in answers]), axis=0)
-    return metrics | {"seconds_first": float(first), "seconds": float(total)}
+    return metrics | {"first_sentence_seconds": float(first), "answer_seconds": float(total)}
 
 
 def judged_answers(answers: Sequence[JudgedAnswer]) -> JudgedCases:

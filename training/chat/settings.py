@@ -21,7 +21,8 @@ class ChatSettings(TrainerSettings):
     quantization: Literal["nf4", "none"] = "nf4"
     """Quantization of the frozen base in training."""
     compute_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Type of the arithmetic; `auto`: bfloat16 on a GPU, float32 on a CPU, where bfloat16 can be 20 times slower."""
+    """Type of the arithmetic; `auto`: bfloat16 on a GPU and on a CPU with instructions for it, else float32: bfloat16 can be 20
+    times slower."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory for a third more time."""
     lora: LoraSettings = LoraSettings()
@@ -32,7 +33,7 @@ class ChatSettings(TrainerSettings):
     patience: int = Field(default=2, ge=1)
     batch_size: int = Field(default=4, ge=1)
     """Answers per batch."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0)
     """Peak learning rate (QLoRA, arXiv 2305.14314: 2e-4 at 7 B parameters)."""
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of all optimizer steps in which the learning rate rises; then linear to zero."""

@@ -55,8 +55,8 @@ SPEC = ModelSpec(
         "citation_precision": "share of the sentences that cite a page that answers; higher is better",
         "repetition": "share of the sentences that repeat an earlier one; lower is better",
         "sentences": "sentences per answer",
-        "seconds_first": "median seconds until the first sentence",
-        "seconds": "median seconds of an answer",
+        "first_sentence_seconds": "median seconds until the first sentence",
+        "answer_seconds": "median seconds of an answer",
     },
     slice_metric="truthfulness",
 )
