@@ -142,8 +142,12 @@ class ChatModel:
     def signs(self, prompt: ChoicePrompt) -> Signs:
         """What the model and the embeddings say of each sentence of a prompt, which must have one."""
         nats = self.answer_nats(prompt.examples, _CHOICE_BATCH_TOKENS)
+        return signs_of(nats, len(prompt.examples[0].answer_ids), self.similarities(prompt))
+
+    def similarities(self, prompt: ChoicePrompt) -> np.ndarray:
+        """Cosine of the question's and each sentence's embeddings: float32 (sentences,)."""
         vectors = self._embed([prompt.question, *(sentence.text for sentence in prompt.sentences)])
-        return signs_of(nats, len(prompt.examples[0].answer_ids), vectors[1:] @ vectors[0])
+        return np.asarray(vectors[1:] @ vectors[0])
 
     def _quoted(
         self, prompt: ChoicePrompt, passages: Sequence[ChatPassage]
