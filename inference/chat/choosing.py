@@ -20,7 +20,7 @@ from scipy.special import log_softmax
 
 from aura.settings import Section
 from inference.chat.passages import ChatPassage
-from inference.chat.sentences import split_sentences
+from inference.chat.sentences import quotable_sentences
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def passage_sentences(passages: Sequence[ChatPassage]) -> list[PassageSentence]:
     """The sentences of the passages in order; one that stands in two passages counts once."""
     first: dict[str, int] = {}
     for index, passage in enumerate(passages):
-        for sentence in split_sentences(passage.text):
+        for sentence in quotable_sentences(passage.text):
             first.setdefault(sentence, index)
     return [PassageSentence(text, passage) for text, passage in first.items()]
 
