@@ -21,6 +21,8 @@ import yaml
 from aura.artifact import write_text
 from aura.paths import home, repo_root
 from aura.settings import read_profile, validate
+from benchmarks.gate import resampled_section
+from benchmarks.verdicts import rule_of
 from dataprep.prepare import prepare
 from dataprep.settings import DataSettings
 from flows.gate import interval
@@ -30,6 +32,7 @@ from training.chat.evaluate import as_many, first_sentences, likeliest, nearest_
 from training.chat.metrics import answer_metrics, facts_in_passages, judged_answers, slice_members
 from training.chat.questions import AskedQuestion, JudgedAnswer, answers_of, read_questions
 from training.chat.settings import ChatSettings
+from training.judged import judging_half
 from training.models import MODELS
 from training.paired import differences
 
@@ -95,6 +98,7 @@ def page(artifact: Path, data: Path, settings: ChatSettings) -> str:
         "## Declining", "", *_declining(answers), "",
         "## Kinds of questions", "", *_kinds(answers), "",
         "## Seconds", "", *_seconds(answers), "",
+        "## The gate on these answers", "", *_gate(answers, controls["base without an adapter"]), "",
         f"## {READ_ANSWERS} answers, read", "",
         "The first of the test split, whose order is mixed.", "",
         *_read(answers[:READ_ANSWERS]),
@@ -142,6 +146,16 @@ def _seconds(answers: Sequence[JudgedAnswer]) -> list[str]:
         values = seconds[:, column]
         lines.append(f"| {words} | {np.median(values):.2f} | {np.quantile(values, 0.95):.2f} | {values.max():.2f} |")
     return lines
+
+
+def _gate(answers: Sequence[JudgedAnswer], champion: Sequence[JudgedAnswer]) -> list[str]:
+    """The adapter as the challenger of the base's choice, on judging halves drawn again."""
+    judges = np.flatnonzero(judging_half([answer.question.row.id for answer in answers]))
+    new, old = (judged_answers([of[row] for row in judges]) for of in (answers, champion))
+    return [
+        "The adapter is the challenger, the base's choice the champion.", "",
+        *resampled_section(old, None, new, {}, rule_of("chat")),
+    ]  # fmt: skip
 
 
 def _read(answers: Sequence[JudgedAnswer]) -> list[str]:
