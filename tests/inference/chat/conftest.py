@@ -9,12 +9,16 @@ import torch
 
 from inference.chat.artifact import ChatConfig, add_lora, write_chat_artifact
 from inference.chat.base import load_causal_model
+from inference.chat.choosing import ChoiceRule, DeclineRule
 from inference.chat.model import ChatModel
 from inference.chat.prompt import PROMPT_VERSION
-from inference.chat.settings import GenerationSettings, PromptSettings
+from inference.chat.settings import AnswerSettings, GenerationSettings, PromptSettings
 from tests.inference.chat.tiny_base import LORA, save_tiny_base
 
-PROMPT = PromptSettings(system="Be brief.", passage_tokens=40, history_tokens=40, question_tokens=60, answer_tokens=60)
+PROMPT = PromptSettings(system="Be brief.", passage_tokens=200, history_tokens=40, question_tokens=60, answer_tokens=60)
+CHOICE = ChoiceRule(intercept=0.5, posterior=1.5, similarity=2.0)
+DECLINES = DeclineRule(intercept=3.0, similarity=-10.0)
+"""Nothing is answered from passages that are farther than 0.3."""
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +36,9 @@ def tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> P
             if "lora_B" in name:
                 parameter.normal_(std=0.5)
     config = ChatConfig(
-        base=str(tiny_base), lora=LORA, prompt_version=PROMPT_VERSION, generation=GenerationSettings(max_new_tokens=24)
-    )
+        base=str(tiny_base), lora=LORA, prompt_version=PROMPT_VERSION, generation=GenerationSettings(max_new_tokens=24),
+        answers=AnswerSettings(way="quoted", max_sentences=2), choice=CHOICE, declines=DECLINES,
+    )  # fmt: skip
     folder = tmp_path_factory.mktemp("adapter") / "artifact"
     write_chat_artifact(folder, model, config, PROMPT)
     return folder
@@ -42,3 +47,12 @@ def tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def tiny_chat(tiny_adapter: Path) -> ChatModel:
     return ChatModel.load(tiny_adapter)
+
+
+@pytest.fixture(scope="session")
+def free_chat(tiny_chat: ChatModel) -> ChatModel:
+    """The same model, answering in its own words: random ones."""
+    return ChatModel(
+        tiny_chat.model, tiny_chat.tokenizer, prompt=PROMPT, generation=tiny_chat.generation,
+        answers=AnswerSettings(way="free"), declines=DECLINES,
+    )  # fmt: skip

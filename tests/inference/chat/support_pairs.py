@@ -11,7 +11,7 @@ from typing import Literal
 import yaml
 
 from aura.paths import repo_root
-from inference.chat.passages import passage_text
+from inference.chat.passages import ChatPassage, source_of
 from inference.chat.sentences import split_sentences
 from inference.chat.support import Verdict
 from inference.retrieval.chunks import Chunk, cut_page, read_page
@@ -55,7 +55,9 @@ def labelled_pairs() -> list[Pair]:
 
 def _passages(chunks: dict[str, Chunk], heading: str) -> tuple[str, ...]:
     found = sorted(chunks.values(), key=lambda chunk: chunk.heading != heading)[:_PASSAGES]
-    return tuple(passage_text(chunk.page.title, chunk.heading, chunk.text) for chunk in found)
+    return tuple(
+        ChatPassage(source=source_of(chunk.page.title, chunk.heading), text=chunk.text).whole for chunk in found
+    )
 
 
 def _made_wrong(sentence: str, section: str) -> Iterator[tuple[Kind, str]]:

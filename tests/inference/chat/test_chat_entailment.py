@@ -16,7 +16,8 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 from aura.errors import ArtifactError
 from inference.chat.entailment import EntailmentModel
 from inference.chat.support import SupportChecker, SupportSettings
-from inference.text_embedding import TextEmbedder
+from inference.references import TEXT_EMBEDDER_REFERENCE
+from inference.text_embedding import text_embedder_for
 
 _WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "wash", "silk", "wool", "cold", "hot", "never", ".")
 _MAX_TOKENS = 24
@@ -78,7 +79,7 @@ def test_no_pairs_and_a_long_premise(folder: Path) -> None:
 def test_a_checker_asks_it(folder: Path) -> None:
     passage = "Wash silk cold. Never wash wool hot."
     settings = SupportSettings(entailment=str(folder), min_entailment=0.0)
-    embed, entail = TextEmbedder().encode, EntailmentModel(str(folder)).probabilities
+    embed, entail = text_embedder_for(TEXT_EMBEDDER_REFERENCE).encode, EntailmentModel(str(folder)).probabilities
     checker = SupportChecker(embed, settings, entail)
     assert [one.verdict for one in checker.check(["Wash silk cold.", "Wash wool hot."], [passage])] == [
         "supported",

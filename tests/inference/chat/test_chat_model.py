@@ -12,11 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from aura.errors import ArtifactError, InvalidRequestError
-from inference.chat.artifact import WEIGHTS, add_lora, load_adapter, read_chat_artifact
-from inference.chat.base import load_causal_model
+from inference.chat.artifact import WEIGHTS, add_lora, load_adapter, read_chat_artifact, write_chat_config
+from inference.chat.base import count_parameters, load_causal_model
+from inference.chat.choosing import ChoiceRule, DeclineRule
 from inference.chat.decoding import text_pieces
 from inference.chat.model import ChatModel
-from inference.chat.settings import GenerationSettings
+from inference.chat.settings import SMALL_BASE, AnswerSettings, GenerationSettings
+from tests.inference.chat.conftest import CHOICE, DECLINES
 from tests.inference.chat.tiny_base import LORA
 
 ASK = [{"role": "user", "content": "What goes with brown shoes?"}]
@@ -154,6 +156,38 @@ def test_artifact_keeps_no_path_of_a_cache(tiny_adapter: Path) -> None:
     assert adapter["target_modules"] == sorted(adapter["target_modules"])
 
 
+def test_an_artifact_answers_by_the_rules_that_it_was_written_with(tiny_adapter: Path, tmp_path: Path) -> None:
+    config, prompt = read_chat_artifact(tiny_adapter)
+    assert (config.choice, config.declines) == (CHOICE, DECLINES)
+    model = ChatModel.load(tiny_adapter)
+    assert (model.choice, model.declines, model.answers) == (CHOICE, DECLINES, config.answers)
+    copy = Path(shutil.copytree(tiny_adapter, tmp_path / "copy"))
+    fitted = config.model_copy(update={"choice": ChoiceRule(posterior=0.25), "declines": DeclineRule(nats=0.5)})
+    write_chat_config(copy, fitted)
+    assert read_chat_artifact(copy) == (fitted, prompt)
+    assert (copy / WEIGHTS).read_bytes() == (tiny_adapter / WEIGHTS).read_bytes()
+
+
+def test_rules_are_the_defaults_without_an_artifact(tiny_base: Path) -> None:
+    model = ChatModel.load_base(str(tiny_base))
+    assert (model.choice, model.declines) == (ChoiceRule(), DeclineRule())
+    assert model.answers == AnswerSettings(way="quoted")
+
+
+def test_parameters_are_counted_without_the_weights(tiny_base: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_base / "config.json", tmp_path)
+    weights = load_causal_model(tiny_base, dtype=torch.float32)
+    assert count_parameters(tmp_path) == sum(parameter.numel() for parameter in weights.parameters())
+
+
+def test_a_small_base_quotes_and_a_large_one_speaks() -> None:
+    assert AnswerSettings().resolved(SMALL_BASE - 1).way == "quoted"
+    assert AnswerSettings().resolved(SMALL_BASE).way == "free"
+    assert AnswerSettings(way="free", max_sentences=2).resolved(1) == AnswerSettings(way="free", max_sentences=2)
+    assert AnswerSettings(way="quoted").resolved(2 * SMALL_BASE).way == "quoted"
+    assert AnswerSettings(min_probability=0.4).resolved(1).min_probability == 0.4
+
+
 class TestBrokenArtifacts:
     @pytest.fixture
     def copy(self, tiny_adapter: Path, tmp_path: Path) -> Path:
@@ -196,12 +230,23 @@ class TestBrokenArtifacts:
             ({"model": "detection"}, "model"),
             ({"surprise": 1}, "surprise"),
             ({"base": "/no/such/folder"}, "no base model"),
+            ({"answers": {"way": "auto"}}, "answers: .*quoted or free"),
+            ({"answers": {"way": "sung"}}, "answers.way"),
+            ({"choice": {"posterior": "much"}}, "choice.posterior"),
+            ({"declines": {"mood": 1.0}}, "declines.mood"),
         ],
     )
     def test_config_of_something_else(self, copy: Path, change: dict[str, object], said: str) -> None:
         config = json.loads((copy / "config.json").read_text())
         (copy / "config.json").write_text(json.dumps(config | change))
         with pytest.raises(ArtifactError, match=said):
+            ChatModel.load(copy)
+
+    def test_a_config_that_does_not_say_how_it_answers(self, copy: Path) -> None:
+        config = json.loads((copy / "config.json").read_text())
+        del config["answers"]
+        (copy / "config.json").write_text(json.dumps(config))
+        with pytest.raises(ArtifactError, match="answers: Field required"):
             ChatModel.load(copy)
 
     def test_more_layers_than_there_are(self, copy: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from aura.errors import InvalidRequestError
-from inference.chat.passages import passage_text, search_query
+from inference.chat.passages import ChatPassage, nearest, search_query, source_of, whole_question
 
 ABOUT_WOOL = {"role": "user", "content": "How hot may I wash a wool jumper?"}
 ANSWER = {"role": "assistant", "content": "At 30 degrees."}
@@ -25,18 +25,37 @@ def conversation(*questions: str) -> list[dict[str, str]]:
         (conversation(), "How hot may I wash a wool jumper?"),
         (conversation("And in the machine?"), "How hot may I wash a wool jumper? And in the machine?"),
         (conversation("What goes with brown suede shoes?"), "What goes with brown suede shoes?"),
-        (conversation("Which shoes go with it then?", "And a belt?"), "Which shoes go with it then? And a belt?"),
+        (
+            conversation("Which shoes go with it then?", "And a belt?"),
+            "How hot may I wash a wool jumper? Which shoes go with it then? And a belt?",
+        ),
+        (
+            conversation("Which shoes go with a navy suit?", "And a belt?"),
+            "Which shoes go with a navy suit? And a belt?",
+        ),
         ([{"role": "user", "content": "Wool?"}], "Wool?"),
+        (
+            conversation("And what about the shoes that I wear in winter?"),
+            "How hot may I wash a wool jumper? And what about the shoes that I wear in winter?",
+        ),
+        (
+            conversation("How long does it take before those can be worn?"),
+            "How hot may I wash a wool jumper? How long does it take before those can be worn?",
+        ),
+        (conversation("Android users like which kind of jacket?"), "Android users like which kind of jacket?"),
+        (conversation("And silk?", "And linen?", "And hemp?"), "And silk? And linen? And hemp?"),
     ],
 )
 def test_a_short_follow_up_is_looked_up_with_the_question_before(messages: list[dict[str, str]], query: str) -> None:
     assert search_query(messages) == query
+    assert whole_question(messages) == query
 
 
 def test_of_a_long_question_the_end_is_looked_up() -> None:
     query = search_query(conversation("blazer " * 300 + "which shoes?"))
     assert len(query) == 1000
     assert query.endswith("blazer which shoes?")
+    assert whole_question(conversation("blazer " * 300 + "which shoes?")).count("blazer") == 300
 
 
 @pytest.mark.parametrize("blanks", [" " * 1000, "\n" * 5000, "\u00a0\t" * 600])
@@ -51,8 +70,16 @@ def test_a_conversation_without_a_question_is_refused() -> None:
 
 
 def test_passage_names_its_source() -> None:
-    assert passage_text("Wool", "Washing", "At 30 degrees.") == "Wool. Washing.\nAt 30 degrees."
-    assert passage_text("Wool", "Wool", "At 30 degrees.") == "Wool.\nAt 30 degrees."
+    assert source_of("Wool", "Washing") == "Wool. Washing"
+    assert source_of("Wool", "Wool") == "Wool"
+    passage = ChatPassage(source=source_of("Wool", "Washing"), text="At 30 degrees.")
+    assert passage.whole == "Wool. Washing.\nAt 30 degrees."
+
+
+def test_the_nearest_passage_counts_and_none_is_as_far_as_can_be() -> None:
+    passages = [ChatPassage(source="Wool", text="Wash.", similarity=value) for value in (0.2, 0.7, -0.1)]
+    assert nearest(passages) == 0.7
+    assert nearest([]) == -1.0
 
 
 def test_the_api_part_can_import_it_without_torch() -> None:

@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from inference.chat.grounding import grounded_answer
-from inference.chat.passages import passage_text
+from inference.chat.passages import ChatPassage
 from inference.chat.sentences import split_sentences
 from inference.chat.support import CheckedSentence, SupportChecker, SupportSettings, Verdict, without_opener
-from inference.text_embedding import TextEmbedder
+from inference.references import TEXT_EMBEDDER_REFERENCE
+from inference.text_embedding import TextEmbedder, text_embedder_for
 from tests.inference.chat.support_pairs import Pair, labelled_pairs
 
-WASHING = passage_text(
-    "Washing clothes",
-    "Temperature",
-    "Wash wool and silk at 20 to 30 °C with a mild detergent. Never iron wool without a wet cloth. Crêpe dries flat on a towel.",
-)
+WASHING = ChatPassage(
+    source="Washing clothes. Temperature",
+    text="Wash wool and silk at 20 to 30 °C with a mild detergent. Never iron wool without a wet cloth. Crêpe dries flat on a "
+    "towel.",
+).whole
 WEDDING = "Avoid white, ivory and champagne, unless the couple ask for it. Wedges of at least 2 cm width do not sink into grass."
 
 Judged = list[tuple[Pair, CheckedSentence]]
@@ -31,7 +32,7 @@ Judged = list[tuple[Pair, CheckedSentence]]
 
 @pytest.fixture(scope="module")
 def embedder() -> TextEmbedder:
-    return TextEmbedder()
+    return text_embedder_for(TEXT_EMBEDDER_REFERENCE)
 
 
 @pytest.fixture(scope="module")
