@@ -99,6 +99,8 @@ def _cases(
         if quoted:
             prompt = builder.choice_prompt(messages[:end], passages)
             example = choice_example(prompt, support.sentences, settings.negatives, seed=f"{row.id}/{turn}")
+            if not example.answering:
+                continue  # the passages before it leave no room for the one that answers
         else:
             example = builder.example(messages[: end + 1], [passage.whole for passage in passages])
         yield Case(

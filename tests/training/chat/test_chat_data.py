@@ -12,8 +12,9 @@ from aura.errors import DataError
 from bentos.conversational_ai.schemas import ChatRequest, SocketRequest
 from inference.chat.base import load_tokenizer
 from inference.chat.model import ChatModel
-from inference.chat.prompt import PromptBuilder
+from inference.chat.prompt import Example, PromptBuilder
 from inference.chat.scoring import IGNORED
+from training.chat.choices import ChoiceBatch, ChoiceExample
 from training.chat.data import BucketBatches, Case, ChatDataModule, read_cases
 from training.chat.passages import PassageFinder, with_support
 from training.chat.settings import ChatSettings
@@ -25,47 +26,100 @@ def builder(settings: ChatSettings) -> PromptBuilder:
     return PromptBuilder(load_tokenizer(Path(settings.base)), settings.prompt)
 
 
-WASH_WOOL = "All about wool. Washing.\nWash wool at 30 degrees and dry it flat on a towel."
-WASH_LINEN = "All about linen. Washing.\nWash linen at 40 degrees and dry it flat on a towel."
-WASH_SILK = "All about silk. Washing.\nWash silk at 20 degrees and dry it flat on a towel."
-STORE_LINEN = "All about linen. Storing.\nFold linen with cedar between the layers and keep it away from light."
-MEND_SILK = "All about silk. Mending.\nDarn silk by hand before the hole grows."
+WASH_WOOL = "Wash wool at 30 degrees and dry it flat on a towel."
+WASH_LINEN = "Wash linen at 40 degrees and dry it flat on a towel."
+WASH_SILK = "Wash silk at 20 degrees and dry it flat on a towel."
+MEND_SILK = "Darn silk by hand before the hole grows."
+
+
+Cases = dict[tuple[str, int], Case]
+
+
+def read(data_dir: Path, builder: PromptBuilder, settings: ChatSettings, *, quoted: bool) -> Cases:
+    cases = read_cases(data_dir, "test", builder, settings, quoted=quoted)
+    assert len(cases) == 8
+    return {(case.conversation, case.turn): case for case in cases}
 
 
 @pytest.fixture
-def cases(prepared: Path, settings: ChatSettings, builder: PromptBuilder) -> dict[tuple[str, int], Case]:
-    read = read_cases(prepared, "test", builder, settings)
-    assert len(read) == 8
-    return {(case.conversation, case.turn): case for case in read}
+def free_cases(prepared: Path, settings: ChatSettings, builder: PromptBuilder) -> Cases:
+    return read(prepared, builder, settings, quoted=False)
 
 
-@pytest.mark.parametrize(
-    ("conversation", "turn", "retrieved", "passages"),
-    [
-        ("care-test-0", 0, [WASH_WOOL, WASH_LINEN], [WASH_WOOL, WASH_LINEN]),
-        ("fabrics-test-1", 0, [WASH_LINEN, STORE_LINEN], [WASH_LINEN, STORE_LINEN]),
-        # "What if moths come?" does not say of what, so it is looked up with the question before; no word leads to mending.
-        ("seasons-test-2", 1, [WASH_SILK, WASH_LINEN], [WASH_SILK, MEND_SILK]),
-    ],
-)
-def test_the_prompt_is_what_serving_builds_from_two_notes_found_by_the_question(
-    cases: dict[tuple[str, int], Case],
-    settings: ChatSettings,
-    conversation: str,
-    turn: int,
-    retrieved: list[str],
-    passages: list[str],
+@pytest.fixture
+def quoted_cases(prepared: Path, settings: ChatSettings, builder: PromptBuilder) -> Cases:
+    return read(prepared, builder, settings, quoted=True)
+
+
+def test_passages_are_what_serving_finds_with_the_one_that_supports_the_answer(
+    free_cases: Cases, prepared: Path, settings: ChatSettings
 ) -> None:
-    case = cases[conversation, turn]
-    assert case.retrieved == retrieved
-    assert case.passages == passages
+    expected = {"care-test-0": WASH_WOOL, "fabrics-test-1": WASH_LINEN, "seasons-test-2": WASH_SILK}
+    with PassageFinder(prepared / "knowledge" / "pages", settings.retrieval) as finder:
+        for (conversation, turn), case in free_cases.items():
+            found = finder.retrieve(case.messages[:-1], settings.passages)
+            text = MEND_SILK if turn else expected.get(conversation, "")
+            if text:
+                assert case.chosen == [text]
+            supporting = [passage for passage in case.passages if passage.text in case.chosen]
+            assert len(supporting) == 1
+            assert case.passages == with_support(found, supporting[0])
+            assert len(case.passages) == settings.passages
+
+
+@pytest.mark.parametrize(("conversation", "turn"), [("care-test-0", 0), ("fabrics-test-1", 0), ("seasons-test-2", 1)])
+def test_the_prompt_of_an_answer_is_what_serving_builds(
+    free_cases: Cases, settings: ChatSettings, conversation: str, turn: int
+) -> None:
+    case = free_cases[conversation, turn]
+    assert isinstance(case.example, Example)
     served = ChatModel.load_base(settings.base, prompt=settings.prompt)
     question = case.messages[-2]["content"]
-    prompt = served.prompts.prompt(case.messages[:-1], passages)
-    assert case.example.prompt_ids == prompt.ids
+    passages = [passage.whole for passage in case.passages]
+    assert case.example.prompt_ids == served.prompts.prompt(case.messages[:-1], passages).ids
     shown = served.tokenizer.decode(case.example.prompt_ids)
-    assert f"Notes:\n{passages[0]}\n\n{passages[1]}\n\nQuestion: {question}<|im_end|>" in shown
+    notes = "\n\n".join(passages)
+    assert f"Notes:\n{notes}\n\nQuestion: {question}<|im_end|>" in shown
     assert served.stream(case.messages[:-1], passages).prompt_tokens == len(case.example.prompt_ids)
+
+
+def test_the_prompts_of_a_choice_are_what_serving_builds(
+    quoted_cases: Cases, settings: ChatSettings, builder: PromptBuilder
+) -> None:
+    for case in quoted_cases.values():
+        assert isinstance(case.example, ChoiceExample)
+        served = builder.choice_prompt(case.messages[:-1], case.passages)
+        of_sentence = dict(zip((one.text for one in served.sentences), served.examples, strict=True))
+        assert case.example.answering == [of_sentence[text].prompt_ids for text in case.chosen]
+        assert case.example.asked == served.examples[0].answer_ids
+        others = [of_sentence[text].prompt_ids for text in of_sentence if text not in case.chosen]
+        assert len(case.example.others) == min(settings.negatives, len(others)) > 0
+        assert all(prompt in others for prompt in case.example.others)
+
+
+def test_a_choice_that_has_no_room_for_what_answers_teaches_nothing(
+    prepared: Path, settings: ChatSettings, builder: PromptBuilder
+) -> None:
+    narrow = PromptBuilder(
+        builder.tokenizer,
+        settings.prompt.model_copy(update={"passage_tokens": len(builder.tokenizer(WASH_WOOL)["input_ids"])}),
+    )
+    cases = read_cases(prepared, "train", narrow, settings, quoted=True)
+    assert all(isinstance(case.example, ChoiceExample) and case.example.answering for case in cases)
+
+
+def test_an_answer_of_which_its_pages_say_nothing_is_left_out(
+    prepared: Path, tmp_path: Path, settings: ChatSettings, builder: PromptBuilder
+) -> None:
+    data = Path(shutil.copytree(prepared, tmp_path / "data"))
+    row = {"id": "invented", "documents": ["about-wool"], "messages": [
+        {"role": "user", "content": "When does the shop open?"},
+        {"role": "assistant", "content": "The museum of trains opens at nine on Sundays."},
+        {"role": "user", "content": "How hot may I wash wool?"}, {"role": "assistant", "content": WASH_WOOL}]}  # fmt: skip
+    (data / "chat" / "test.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    for quoted in (True, False):
+        cases = read_cases(data, "test", builder, settings, quoted=quoted)
+        assert [(case.turn, case.chosen) for case in cases] == [(1, [WASH_WOOL])]
 
 
 def test_an_example_has_as_many_notes_as_the_service_sends() -> None:
@@ -76,16 +130,16 @@ def test_an_example_has_as_many_notes_as_the_service_sends() -> None:
 def test_the_setting_decides_how_many_notes_there_are(
     prepared: Path, settings: ChatSettings, builder: PromptBuilder
 ) -> None:
-    for count in (1, 3):
-        read = read_cases(prepared, "test", builder, settings.model_copy(update={"passages": count}))
+    for count in (1, 2):
+        read = read_cases(prepared, "test", builder, settings.model_copy(update={"passages": count}), quoted=True)
         assert {len(case.passages) for case in read} == {count}
-        assert read[3].passages[-1] == MEND_SILK
+        assert MEND_SILK in [passage.text for passage in read[3].passages]
 
 
 def test_labels_are_exactly_the_answer_in_both_turns(
     prepared: Path, settings: ChatSettings, builder: PromptBuilder
 ) -> None:
-    data = ChatDataModule(prepared, builder, settings, seed=7)
+    data = ChatDataModule(prepared, builder, settings, seed=7, quoted=False)
     data.setup("fit")
     answers = {case.messages[-1]["content"] for case in data.train_cases}
     assert any(case.turn == 1 for case in data.train_cases)
@@ -99,37 +153,23 @@ def test_labels_are_exactly_the_answer_in_both_turns(
     assert seen == len(data.train_cases)
 
 
-def test_the_supporting_passage_is_the_section_that_the_answer_speaks_of(prepared: Path) -> None:
-    finder = PassageFinder(prepared / "knowledge" / "pages", max_words=140)
-    washing = finder.support(["about-wool"], "how hot?", "Wash it at 30 degrees.")
-    storing = finder.support(["about-wool"], "where to keep it?", "Fold it with cedar.")
-    assert washing.startswith("All about wool. Washing.\nWash wool at 30")
-    assert storing.startswith("All about wool. Storing.\nFold wool")
-    assert "linen" in finder.support(["about-wool", "about-linen"], "washing linen?", "Wash linen at 40 degrees.")
-    assert finder.topics == {"about-wool": "care", "about-linen": "fabrics", "about-silk": "seasons"}
-
-
-def test_retrieval_ranks_all_pages_by_the_question_alone(prepared: Path) -> None:
-    finder = PassageFinder(prepared / "knowledge" / "pages", max_words=140)
-    found = finder.retrieve("May silk be darned by hand?", 9)
-    assert len(found) == len(set(found)) == 9
-    assert found[0] == MEND_SILK
-    assert all("silk" in passage or "hand" in passage for passage in found[:5])
-    assert finder.retrieve("May silk be darned by hand?", 2) == found[:2]
-    assert len(finder.retrieve("", 2)) == 2
-
-
-@pytest.mark.parametrize(
-    ("retrieved", "support", "passages"),
-    [
-        (["a", "b"], "a", ["a", "b"]),
-        (["a", "b"], "b", ["a", "b"]),
-        (["a", "b"], "c", ["a", "c"]),
-        (["a"], "c", ["c"]),
-    ],
-)
-def test_a_missed_supporting_passage_replaces_the_last(retrieved: list[str], support: str, passages: list[str]) -> None:
-    assert with_support(retrieved, support) == passages
+def test_batches_of_choices_hold_each_question_behind_its_sentences(
+    prepared: Path, settings: ChatSettings, builder: PromptBuilder
+) -> None:
+    data = ChatDataModule(prepared, builder, settings, seed=7, quoted=True)
+    data.setup("fit")
+    asked = {case.messages[-2]["content"] for case in data.train_cases}
+    seen = 0
+    for batch in [*data.train_dataloader(), *data.val_dataloader()]:
+        assert isinstance(batch, ChoiceBatch)
+        assert set(batch.question[batch.answers].tolist()) == set(range(batch.groups))
+        for labels in batch.tokens.labels:
+            said = builder.tokenizer.decode(labels[labels != IGNORED].tolist())
+            assert said.endswith("<|im_end|>")
+            assert "Case" in said
+        seen += batch.groups
+    assert seen == len(data.train_cases) + len(data.val_cases)
+    assert asked
 
 
 def test_batches_hold_everything_once_and_differ_by_epoch_alone() -> None:
@@ -154,7 +194,7 @@ def test_batches_hold_everything_once_and_differ_by_epoch_alone() -> None:
 def test_a_resumed_training_reads_ahead_in_its_own_epoch(
     prepared: Path, settings: ChatSettings, builder: PromptBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = ChatDataModule(prepared, builder, settings, seed=7)
+    data = ChatDataModule(prepared, builder, settings, seed=7, quoted=True)
     data.setup("fit")
 
     def batches(epoch: int) -> list[list[int]]:
@@ -189,4 +229,4 @@ def test_broken_conversations_are_named(
     if content is not None:
         path.write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=said):
-        read_cases(data, "test", builder, settings)
+        read_cases(data, "test", builder, settings, quoted=True)

@@ -1,83 +1,132 @@
-"""QLoRA on a tiny base: it learns, resumes to the same weights, saves adapters alone, starts from a champion."""
+"""QLoRA on a tiny base, for both ways of answering: it learns, resumes to the same weights, fits the rules of its answers."""
 
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import warnings
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from bitsandbytes.nn import Linear4bit
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from aura.errors import ArtifactError
-from inference.chat.artifact import WEIGHTS, load_adapter
+from aura.errors import ArtifactError, DataError
+from inference.chat.answer import AnswerSentence
+from inference.chat.artifact import WEIGHTS, ChatConfig, load_adapter, read_chat_artifact, write_chat_artifact
 from inference.chat.base import load_tokenizer
+from inference.chat.choosing import ChoiceRule, DeclineRule
 from inference.chat.model import ChatModel
-from inference.chat.prompt import PromptBuilder
-from inference.chat.scoring import answer_nats
-from tests.training.chat.conftest import new_context
+from inference.chat.passages import ChatPassage
+from inference.chat.prompt import PROMPT_VERSION, Example, PromptBuilder
+from inference.chat.scoring import TokenBatch, answer_nats
+from inference.chat.settings import AnswerSettings
+from tests.training.chat.conftest import in_own_words, new_context, new_settings
 from training import judged
-from training.chat.data import ChatDataModule, read_cases
-from training.chat.evaluate import evaluate
+from training.chat.choices import choice_loss
+from training.chat.data import Case, ChatBatch, ChatDataModule, read_cases
+from training.chat.evaluate import as_many, evaluate, first_sentences, nearest_sentences
+from training.chat.metrics import answer_metrics, slice_truthfulness
 from training.chat.module import ChatModule
 from training.chat.plots import CurveRecorder, LossCurve
 from training.chat.qlora import build_model
+from training.chat.questions import answers_of, read_questions
+from training.chat.rules import fit_rules
 from training.chat.settings import ChatSettings
-from training.chat.spec import SPEC
+from training.chat.spec import SPEC, ChatGate
 from training.chat.train import train
 from training.context import TrainContext
 from training.trainer import build_trainer, resume_path
 
+Artifact = tuple[Path, dict[str, float]]
+
 
 @pytest.fixture(scope="module")
-def artifact(
-    prepared: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, float]]:
-    """One whole training, shared by the tests that only look at its result."""
-    from tests.training.chat.conftest import settings as settings_fixture
+def artifact(prepared: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """One whole training of quoted answers, shared by the tests that only look at its result."""
+    folder = tmp_path_factory.mktemp("quoted")
+    return folder, train(new_settings(tiny_base).model_copy(update={"max_epochs": 3}), new_context(prepared, folder))
 
-    settings: ChatSettings = settings_fixture.__wrapped__(tiny_base)
-    folder = tmp_path_factory.mktemp("trained")
-    metrics = train(settings.model_copy(update={"max_epochs": 12}), new_context(prepared, folder))
-    return folder, metrics
+
+@pytest.fixture(scope="module")
+def free_artifact(prepared: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The same for answers in the model's own words, which take longer to learn."""
+    folder = tmp_path_factory.mktemp("free")
+    settings = in_own_words(new_settings(tiny_base)).model_copy(update={"max_epochs": 12})
+    return folder, train(settings, new_context(prepared, folder))
+
+
+def tested(prepared: Path, model: ChatModel, settings: ChatSettings, *, quoted: bool) -> Sequence[Case]:
+    return read_cases(prepared, "test", model.prompts, settings, quoted=quoted)
+
+
+def batch_loss(model: torch.nn.Module, batches: Sequence[ChatBatch]) -> float:
+    """Mean nats per choice, or per token of answers."""
+    total, size = 0.0, 0
+    with torch.inference_mode():
+        for batch in batches:
+            if isinstance(batch, TokenBatch):
+                total += float(answer_nats(model, batch).sum())
+                size += batch.answer_tokens
+            else:
+                total += float(choice_loss(answer_nats(model, batch.tokens).sum(dim=1), batch)) * batch.groups
+                size += batch.groups
+    return total / size
 
 
 def module_and_data(settings: ChatSettings, data_dir: Path) -> tuple[ChatModule, ChatDataModule]:
     folder = Path(settings.base)
     module = ChatModule(build_model(settings, folder), learning_rate=1e-2, weight_decay=0.0, warmup_fraction=0.1)
     module.train()
-    return module, ChatDataModule(data_dir, PromptBuilder(load_tokenizer(folder), settings.prompt), settings, seed=7)
+    builder = PromptBuilder(load_tokenizer(folder), settings.prompt)
+    quoted = settings.answers.way != "free"
+    return module, ChatDataModule(data_dir, builder, settings, seed=7, quoted=quoted)
 
 
-def test_training_lowers_the_loss_as_trained_and_as_served(artifact: tuple[Path, dict[str, float]]) -> None:
-    _, metrics = artifact
-    assert metrics["loss_reduction"] > 0.8
-    assert metrics["loss_reduction"] == pytest.approx(1 - metrics["answer_loss"] / metrics["base_answer_loss"])
-    # The adapter has learnt to make up for what NF4 does to these random weights (much, with 64 channels), so it does
-    # best on them; served on whole weights it keeps 94 to 95 % of what was gained (seeds 1, 2, 3 and 7).
-    assert metrics["answer_loss_as_trained"] < metrics["answer_loss"]
-    gained = metrics["base_answer_loss"] - metrics["answer_loss_as_trained"]
-    assert metrics["base_answer_loss"] - metrics["answer_loss"] > 0.88 * gained
+def test_training_lowers_the_loss_of_answers_as_trained_and_as_served(
+    free_artifact: Artifact, prepared: Path, free_settings: ChatSettings
+) -> None:
+    folder, metrics = free_artifact
+    tuned = ChatModel.load(folder / "out")
+    base = ChatModel.load_base(free_settings.base, prompt=free_settings.prompt)
+    examples = [case.example for case in tested(prepared, tuned, free_settings, quoted=False)]
+    tokens = sum(len(example.answer_ids) for example in examples if isinstance(example, Example))
+    served, before = (sum(model.answer_nats(examples)) / tokens for model in (tuned, base))
+    assert 1 - served / before > 0.8
+    # The adapter has learnt to make up for what NF4 does to these random weights (much, with 64 channels), so it does best on
+    # them; served on whole weights it keeps most of what was gained.
+    assert metrics["loss_as_trained"] < served
+    assert before - served > 0.88 * (before - metrics["loss_as_trained"])
 
 
-def test_the_loss_as_trained_is_that_of_the_artifact_on_the_quantised_base(
-    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings
+def test_training_lowers_the_loss_of_choices_as_trained_and_as_served(
+    artifact: Artifact, prepared: Path, settings: ChatSettings
 ) -> None:
     folder, metrics = artifact
-    module, data = module_and_data(settings, prepared)
-    load_adapter(module.model, folder / "out")
+    _, data = module_and_data(settings, prepared)
     data.setup("validate")
     batches = list(data.val_dataloader())
+    served = batch_loss(ChatModel.load(folder / "out").model, batches)
+    before = batch_loss(ChatModel.load_base(settings.base).model, batches)
+    assert served < 0.7 * before
+    assert metrics["loss_as_trained"] < 0.7 * before
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_the_loss_as_trained_is_that_of_the_artifact_on_the_quantised_base(
+    request: pytest.FixtureRequest, prepared: Path, settings: ChatSettings, free_settings: ChatSettings, quoted: bool
+) -> None:
+    folder, metrics = request.getfixturevalue("artifact" if quoted else "free_artifact")
+    module, data = module_and_data(settings if quoted else free_settings, prepared)
+    load_adapter(module.model, folder / "out")
+    data.setup("validate")
     module.eval()
-    with torch.inference_mode():
-        nats = sum(float(answer_nats(module.model, batch).sum()) for batch in batches)
-    loss = nats / sum(batch.answer_tokens for batch in batches)
-    assert loss == pytest.approx(metrics["answer_loss_as_trained"], rel=1e-3)
+    loss = batch_loss(module.model, list(data.val_dataloader()))
+    assert loss == pytest.approx(metrics["loss_as_trained"], rel=1e-3)
 
 
 def test_the_quantised_model_is_gone_before_another_is_loaded(
@@ -107,8 +156,9 @@ def test_the_quantised_model_is_gone_before_another_is_loaded(
     assert alive == [0, 0]
 
 
-def test_artifact_and_plots_are_complete(artifact: tuple[Path, dict[str, float]]) -> None:
-    folder, _ = artifact
+@pytest.mark.parametrize("way", ["artifact", "free_artifact"])
+def test_artifact_and_plots_are_complete(request: pytest.FixtureRequest, way: str) -> None:
+    folder, metrics = request.getfixturevalue(way)
     names = {path.name for path in (folder / "out").iterdir()}
     assert names == {WEIGHTS, "adapter_config.json", "config.json", "preprocess.json", "labels.json"}
     assert all(".lora_" in name for name in load_file(folder / "out" / WEIGHTS))
@@ -116,6 +166,34 @@ def test_artifact_and_plots_are_complete(artifact: tuple[Path, dict[str, float]]
     assert {"loss.png", "answers.png", "answers.md", "history.csv"} <= plots
     shown = (folder / "plots" / "answers.md").read_text(encoding="utf-8")
     assert "How hot may I wash" in shown
+    assert set(metrics) == {"loss_as_trained", *SPEC.metrics} - {"facts_in_passages"}
+
+
+def test_the_rules_of_answers_are_fitted_on_the_validation_questions(
+    artifact: Artifact, free_artifact: Artifact, prepared: Path, settings: ChatSettings, free_settings: ChatSettings
+) -> None:
+    for (folder, metrics), used in ((artifact, settings), (free_artifact, free_settings)):
+        model = ChatModel.load(folder / "out")
+        questions = read_questions(prepared, "validation", used)
+        assert fit_rules(model, questions, used.max_false_refusals) == (model.choice, model.declines)
+        assert model.declines != DeclineRule()
+        # Nine questions are in scope, of which the limit allows none to be declined by the rule.
+        if model.answers.way == "quoted":
+            assert metrics["false_refusals"] == 0
+            assert model.choice != ChoiceRule()
+            assert metrics["unsupported"] == 0
+        assert metrics["correct_refusals"] > 0
+
+
+def test_without_validation_questions_the_rules_are_the_defaults(
+    prepared: Path, tmp_path: Path, settings: ChatSettings
+) -> None:
+    data = Path(shutil.copytree(prepared, tmp_path / "data"))
+    (data / "knowledge" / "questions" / "validation.jsonl").write_text("", encoding="utf-8")
+    run = new_context(data, tmp_path / "run")
+    assert set(train(settings.model_copy(update={"max_epochs": 1, "shown_answers": 0}), run)) == {"loss_as_trained"}
+    config, _ = read_chat_artifact(run.out_dir)
+    assert (config.choice, config.declines) == (ChoiceRule(), DeclineRule())
 
 
 def test_the_curve_survives_a_resume_with_the_checkpoint() -> None:
@@ -127,90 +205,101 @@ def test_the_curve_survives_a_resume_with_the_checkpoint() -> None:
     assert len(before.curve.steps) == 2
 
 
-def test_evaluation_compares_both_on_the_test_split(
-    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings, monkeypatch: pytest.MonkeyPatch
+def test_evaluation_judges_the_answers_to_the_test_questions(
+    artifact: Artifact, prepared: Path, settings: ChatSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, _ = artifact
     result = evaluate(folder / "out", prepared, settings, seed=7)
-    assert result.n == 8
+    assert result.n == 12
     metrics = result.metrics
     assert set(metrics) == set(SPEC.metrics)
-    assert metrics["loss_reduction"] == pytest.approx(1 - metrics["answer_loss"] / metrics["base_answer_loss"])
-    assert metrics["loss_reduction_low"] <= metrics["loss_reduction"] <= metrics["loss_reduction_high"]
-    assert set(result.slices) == {"topic", "turn"}
-    assert set(result.slices["topic"]) == {"seasons"}
-    assert result.slice_sizes == {"topic": {"seasons": 4}, "turn": {"first": 6}}
-    assert evaluate(folder / "out", prepared, settings, seed=7) == result
-    # So few conversations are not parted.
-    assert result.judged.values["char_probability"] == pytest.approx(metrics["char_probability"])
-    assert result.judged.values["loss_reduction"] == pytest.approx(metrics["loss_reduction"])
-    assert result.judged.sizes == {"topic seasons": 4, "turn first": 6}
-    assert result.controls["base"].values["loss_reduction"] == 0
+    assert result.slice_sizes == {"kind": {"answerable": 6, "follow-up": 3, "out-of-scope": 3}}
+    answers = answers_of(ChatModel.load(folder / "out"), read_questions(prepared, "test", settings))
+    expected = answer_metrics(answers)
+    for name in set(metrics) - {"facts_in_passages", "first_sentence_seconds", "answer_seconds"}:
+        assert metrics[name] == pytest.approx(expected[name], nan_ok=True), name
+    assert result.slices == slice_truthfulness(answers)
+    assert metrics["facts_in_passages"] >= metrics["fact_recall"]
+    # So few questions are not parted.
+    assert result.judged.values["truthfulness"] == pytest.approx(metrics["truthfulness"])
+    assert result.judged.sizes == {"kind answerable": 6, "kind follow-up": 3, "kind out-of-scope": 3}
+    again = evaluate(folder / "out", prepared, settings, seed=8)
+    assert (again.judged, again.slices, again.n) == (result.judged, result.slices, result.n)
+    assert evaluate(folder / "out", prepared, settings.model_copy(update={"evaluated_questions": 5}), seed=7).n == 5
     monkeypatch.setattr(judged, "_MIN_HALF", 1)
     parted = evaluate(folder / "out", prepared, settings, seed=7)
     assert 0 < len(parted.judged.cases) < len(result.judged.cases)
-    assert parted.n < result.n
+    assert parted.n + len(parted.judged.cases) == result.n
 
 
-def test_what_compares_artifacts_is_the_probability_per_character_of_the_answers(
-    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings
+def test_controls_say_as_much_and_differ_in_the_choice_alone(
+    artifact: Artifact, prepared: Path, settings: ChatSettings
 ) -> None:
     folder, _ = artifact
     result = evaluate(folder / "out", prepared, settings, seed=7)
-    model = ChatModel.load(folder / "out")
-    cases = read_cases(prepared, "test", model.prompts, settings)
-    nats = model.answer_nats([case.example for case in cases])
-    characters = [len(case.messages[-1]["content"]) for case in cases]
-    probability = math.exp(-sum(nats) / sum(characters))
-    assert 0 < probability < 1
-    assert result.metrics["char_probability"] == pytest.approx(probability, rel=1e-4)
-    of_silk = [row for row, case in enumerate(cases) if case.topic == "seasons"]
-    expected = math.exp(-sum(nats[row] for row in of_silk) / sum(characters[row] for row in of_silk))
-    assert result.slices["topic"]["seasons"] == pytest.approx(expected, rel=1e-4)
+    controls = result.controls()
+    assert set(controls) == {"first sentences", "base"}
+    for control in controls.values():
+        assert control.cases == result.judged.cases
+        for name in ("sentences", "correct_refusals", "false_refusals"):
+            assert control.values[name] == pytest.approx(result.judged.values[name], nan_ok=True), name
+        assert control.values["unsupported"] == 0
+    answers = answers_of(ChatModel.load(folder / "out"), read_questions(prepared, "test", settings))
+    base = ChatModel.load_base(settings.base, prompt=settings.prompt)
+    for choose in (first_sentences, lambda question, count: nearest_sentences(base, question, count)):
+        others = as_many(answers, base, choose)
+        assert [len(other.sentences) for other in others] == [len(answer.sentences) for answer in answers]
+        assert [other.declined for other in others] == [answer.declined for answer in answers]
 
 
-def test_an_artifact_that_cuts_answers_in_training_is_judged_on_whole_ones(
-    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings, tmp_path: Path
+def test_free_answers_have_no_control_that_chooses(
+    free_artifact: Artifact, prepared: Path, free_settings: ChatSettings
 ) -> None:
-    """Where a cut falls depends on the tokenizer; nats of a cut answer over all characters would look too good."""
-    cutting = Path(shutil.copytree(artifact[0] / "out", tmp_path / "cutting"))
-    prompt = json.loads((cutting / "preprocess.json").read_text())
-    (cutting / "preprocess.json").write_text(json.dumps(prompt | {"answer_tokens": 8}))
-    whole = evaluate(artifact[0] / "out", prepared, settings, seed=7)
-    assert evaluate(cutting, prepared, settings, seed=7) == whole
+    result = evaluate(free_artifact[0] / "out", prepared, free_settings, seed=7)
+    assert result.controls() == {}
+    assert set(result.metrics) == set(SPEC.metrics)
 
 
-def test_without_the_supporting_passage_the_loss_is_another(
-    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings
+def test_without_questions_an_evaluation_says_what_to_write(
+    artifact: Artifact, prepared: Path, settings: ChatSettings, tmp_path: Path
 ) -> None:
-    folder, _ = artifact
-    metrics = evaluate(folder / "out", prepared, settings, seed=7).metrics
-    model = ChatModel.load(folder / "out")
-    cases = read_cases(prepared, "test", model.prompts, settings)
-    assert [case.retrieved == case.passages for case in cases] == [True, True, True, False] * 2
-    unaided = [model.prompts.example(case.messages, case.retrieved) for case in cases]
-    loss = sum(model.answer_nats(unaided)) / sum(len(example.answer_ids) for example in unaided)
-    assert metrics["answer_loss_retrieved"] == pytest.approx(loss, rel=1e-4)
-    assert metrics["answer_loss_retrieved"] != pytest.approx(metrics["answer_loss"], rel=1e-3)
+    data = Path(shutil.copytree(prepared, tmp_path / "data"))
+    (data / "knowledge" / "questions" / "test.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(DataError, match=r"knowledge/questions/test\.jsonl") as told:
+        evaluate(artifact[0] / "out", data, settings, seed=7)
+    assert "key facts" in str(told.value.hint)
 
 
-def test_an_adapter_that_does_nothing_reduces_nothing(prepared: Path, settings: ChatSettings, tmp_path: Path) -> None:
-    from inference.chat.artifact import ChatConfig, write_chat_artifact
-    from inference.chat.prompt import PROMPT_VERSION
+def test_the_gate_compares_what_is_measured() -> None:
+    gate = ChatGate()
+    assert gate.metric in SPEC.metrics
+    assert gate.metric == SPEC.slice_metric
+    assert SPEC.settings is ChatSettings
+    assert set(SPEC.data_folders) == {"chat", "knowledge"}
+    with pytest.raises(ValidationError, match="metric"):
+        ChatGate.model_validate({"metric": "answer_loss"})
+    with pytest.raises(ValidationError, match="max_slice_drop"):
+        ChatGate(max_slice_drop=0.0)
 
+
+def test_an_adapter_that_does_nothing_answers_as_its_base(
+    prepared: Path, settings: ChatSettings, tmp_path: Path
+) -> None:
     config = ChatConfig(
-        base=settings.base, lora=settings.lora, prompt_version=PROMPT_VERSION, generation=settings.generation
-    )
+        base=settings.base, lora=settings.lora, prompt_version=PROMPT_VERSION, generation=settings.generation,
+        answers=AnswerSettings(way="quoted"),
+    )  # fmt: skip
     write_chat_artifact(tmp_path / "idle", build_model(settings, Path(settings.base)), config, settings.prompt)
-    assert evaluate(tmp_path / "idle", prepared, settings, seed=7).metrics["loss_reduction"] == pytest.approx(
-        0, abs=1e-5
-    )
+    idle, base = ChatModel.load(tmp_path / "idle"), ChatModel.load_base(settings.base, prompt=settings.prompt)
+    for question in read_questions(prepared, "test", settings, 2):
+        prompt = idle.prompts.choice_prompt(question.messages, question.passages)
+        assert idle.answer_nats(prompt.examples) == pytest.approx(base.answer_nats(prompt.examples), rel=1e-4)
 
 
 def test_base_is_frozen_in_nf4_and_keeps_its_layout_through_a_validation(
-    prepared: Path, settings: ChatSettings
+    prepared: Path, free_settings: ChatSettings
 ) -> None:
-    module, data = module_and_data(settings, prepared)
+    module, data = module_and_data(free_settings, prepared)
     data.setup("fit")
     batch = next(iter(data.train_dataloader()))
     quantised = [layer for layer in module.model.modules() if isinstance(layer, Linear4bit)]
@@ -280,7 +369,7 @@ def test_a_killed_training_ends_as_an_unbroken_one(
 
 
 def test_it_starts_from_a_champion_that_fits(
-    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings, tmp_path: Path
+    artifact: Artifact, prepared: Path, settings: ChatSettings, tmp_path: Path
 ) -> None:
     folder, before = artifact
     fresh = train(settings.model_copy(update={"max_epochs": 1}), new_context(prepared, tmp_path / "fresh"))
@@ -290,13 +379,13 @@ def test_it_starts_from_a_champion_that_fits(
             settings.model_copy(update={"max_epochs": 1}),
             new_context(prepared, tmp_path / "continued", base_dir=folder / "out"),
         )
-    assert continued["answer_loss"] < fresh["answer_loss"]
-    assert continued["answer_loss"] <= before["answer_loss"] * 1.1
+    assert continued["loss_as_trained"] < fresh["loss_as_trained"]
+    assert continued["loss_as_trained"] <= before["loss_as_trained"] * 1.1
 
 
 @pytest.mark.parametrize("what", ["rank", "prompt_version", "base"])
 def test_it_says_when_a_champion_does_not_fit(
-    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings, tmp_path: Path, what: str
+    artifact: Artifact, prepared: Path, settings: ChatSettings, tmp_path: Path, what: str
 ) -> None:
     champion = Path(shutil.copytree(artifact[0] / "out", tmp_path / "champion"))
     config = json.loads((champion / "config.json").read_text())
@@ -313,7 +402,7 @@ def test_it_says_when_a_champion_does_not_fit(
 
 
 def test_a_champion_with_broken_weights_is_an_error(
-    artifact: tuple[Path, dict[str, float]], prepared: Path, settings: ChatSettings, tmp_path: Path
+    artifact: Artifact, prepared: Path, settings: ChatSettings, tmp_path: Path
 ) -> None:
     champion = Path(shutil.copytree(artifact[0] / "out", tmp_path / "champion"))
     (champion / WEIGHTS).write_bytes(b"broken")
@@ -321,21 +410,29 @@ def test_a_champion_with_broken_weights_is_an_error(
         train(settings, new_context(prepared, tmp_path / "run", base_dir=champion))
 
 
-def test_the_served_adapter_answers_what_was_learnt(
-    artifact: tuple[Path, dict[str, float]], settings: ChatSettings
-) -> None:
-    folder, _ = artifact
+PASSAGES = [
+    ChatPassage(
+        source=f"All about {thing}. Washing", text=f"Wash {thing} at {degrees} degrees and dry it flat on a towel."
+    )
+    for thing, degrees in (("wool", 30), ("linen", 40))
+]
+ASK = [{"role": "user", "content": "How hot may I wash wool? Case 3."}]
+
+
+def test_the_served_adapter_answers_what_was_learnt(free_artifact: Artifact, settings: ChatSettings) -> None:
+    folder, _ = free_artifact
     model = ChatModel.load(folder / "out")
-    passages = [
-        "All about wool. Washing.\nWash wool at 30 degrees and dry it flat on a towel.",
-        "All about linen. Washing.\nWash linen at 40 degrees and dry it flat on a towel.",
-    ]
-    question = [{"role": "user", "content": "How hot may I wash wool? Case 3."}]
-    tuned = model.reply(question, passages)
+    passages = [passage.whole for passage in PASSAGES]
+    tuned = model.reply(ASK, passages)
     base = ChatModel.load_base(settings.base, prompt=settings.prompt, generation=settings.generation)
-    assert tuned.text != base.reply(question, passages).text
+    assert tuned.text != base.reply(ASK, passages).text
     assert tuned.text.startswith("Wash wool at 30 degrees. Tip: dry it flat")
     assert tuned.finish_reason == "stop"
+
+
+def test_the_served_adapter_quotes_what_answers(artifact: Artifact) -> None:
+    answer = list(ChatModel.load(artifact[0] / "out").answer(ASK, PASSAGES))
+    assert AnswerSentence(PASSAGES[0].text, 0, "quoted") in answer
 
 
 @pytest.mark.parametrize(
