@@ -62,14 +62,15 @@ def number_of_another_thing(claim: str, source: str) -> bool:
 
 
 def leaves_condition_out(claim: str, source: str) -> bool:
-    """Whether the source says "only" of a condition that the claim does not mention."""
+    """Whether the source says "only" of a condition or a number that the claim does not mention."""
     if "only" in claim.lower().split():
         return False
-    return any(
-        not any(_held(word, [claim]) for word in condition)
-        for match in _ONLY.finditer(source.lower())
-        if (condition := _stems(match["condition"]))
-    )
+    said = quantities(claim)
+    for match in _ONLY.finditer(source.lower()):
+        words, numbers = _stems(match["condition"]), quantities(match["condition"])
+        if (words and not any(_held(word, [claim]) for word in words)) or compare_quantities(numbers, said) != "held":
+            return True
+    return False
 
 
 def names_another_thing(claim: str, source: str) -> bool:

@@ -54,10 +54,10 @@ def clause_polarities(text: str) -> list[dict[str, bool]]:
         before, behind = (clause[: cue.start()], clause[cue.end() :]) if cue else (clause, "")
         # "Avoid white, ivory and champagne" denies all three; "avoid white, and wear navy" one.
         goes_on = items > (1 if clause.startswith("and ") else 0) and len(clause.split()) <= _MAX_ITEM_WORDS
-        listed = goes_on and cue is None and not denied
-        found.append(_marked(before, denied or listed) | _marked(behind, cue is not None and not denied))
+        in_list = goes_on and cue is None and not denied
+        found.append(_marked(before, denied or in_list) | _marked(behind, cue is not None and not denied))
         begins = denied or (cue is not None and cue[0] not in _NO_LISTS)
-        items = items + 1 if listed else int(begins)
+        items = items + 1 if in_list else int(begins)
         if _LISTED.search(behind or clause):
             items = 0
     return [clause for clause in found if clause]

@@ -229,7 +229,8 @@ def _group(tokens: list[str], at: int) -> tuple[list[Quantity], int]:
         unit, at = _unit(tokens, at)
         values.append((value, unit))
         link = tokens[at] if at < len(tokens) else ""
-        if link not in {"to", "-", "x", "by", "or", "and"} or _number(tokens, at + 1) is None:
+        links_on = {"to", "-", "x"} if unit else {"to", "-", "x", "by", "or", "and"}
+        if link not in links_on or _number(tokens, at + 1) is None:
             break
         links.append(link)
         at += 1

@@ -86,6 +86,10 @@ _OPENER = re.compile(
 )
 
 
+_JOINT = re.compile(r"[,;:]\s|\b(?:and|but|because|since|so|as|while|when|if|which)\b")
+"""What joins the clauses of a sentence."""
+
+
 def without_opener(sentence: str) -> str:
     """The sentence without "Yes,", "Hello!" or "Tip:" before it, which claim nothing; empty when that is all."""
     opener = _OPENER.match(sentence)
@@ -132,8 +136,10 @@ class SupportChecker:
         if not claim or not near:
             return CheckedSentence(sentence, "unsupported", None, None)
         agreeing = [at for at in near if not _opposed(claim, sources[at])]
+        # What one clause says must stand in one sentence: two would lend it a word each.
+        joins = _JOINT.search(claim) is not None
         for at in agreeing:
-            if self._says(sources[at], claim, float(similarities[at])):
+            if (joins or len(sources[at].sentences) == 1) and self._says(sources[at], claim, float(similarities[at])):
                 return _checked(sentence, "supported", sources, at, similarities)
         return _checked(
             sentence, "unsupported" if near[0] in agreeing else "contradicted", sources, near[0], similarities
@@ -147,8 +153,8 @@ class SupportChecker:
             return False
         if self._entail is not None:
             return float(self._entail([(f"{source.heading} {source.text}", claim)])[0]) >= self.settings.min_entailment
-        found = coverage(claim, f"{source.heading} {source.text}")
-        return similarity >= self.settings.min_similarity and found >= self.settings.min_coverage
+        # The heading's words do not count: "pack" and "suitcase" of a page's title say nothing about the coat.
+        return similarity >= self.settings.min_similarity and coverage(claim, source.text) >= self.settings.min_coverage
 
 
 def _opposed(claim: str, source: _Source) -> bool:
