@@ -20,12 +20,11 @@ from inference.chat.passages import whole_question
 from inference.chat.prompt import PROMPT_VERSION, PromptBuilder
 from inference.text_embedding import text_embedder_for
 from training.chat.data import Case, ChatDataModule
-from training.chat.metrics import answer_metrics
 from training.chat.module import ChatModule
 from training.chat.passages import PassageFinder
 from training.chat.plots import CurveRecorder, LossCurve, ShownAnswer, draw_answers, draw_curve
 from training.chat.qlora import build_model
-from training.chat.questions import AskedQuestion, answers_of, read_questions
+from training.chat.questions import AskedQuestion, read_questions
 from training.chat.rules import fit_choice, fit_decline
 from training.chat.settings import ChatSettings
 from training.chat.warm_start import load_champion
@@ -47,8 +46,8 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
     """Train, or resume, fit the rules of answers, and write the artifact and the plots; see `training.context.TrainContext`.
 
     Returns:
-        `loss_as_trained` on the validation split (base in NF4; nats per choice, or per token of answers in the model's own
-        words), and the metrics of the answers to the validation questions, by which the rules were fitted.
+        `loss_as_trained` on the validation split: base in NF4; nats per choice, or per token of answers in the model's own
+        words. Answers are judged by `training.chat.evaluate`.
 
     Raises:
         DataError: the prepared data is missing or broken.
@@ -69,9 +68,6 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
     _write_rules(context.out_dir, questions, settings, device)
     shown = _shown(fitted.val_cases, settings.shown_answers)
     tuned = ChatModel.load(context.out_dir, device)
-    metrics = {"loss_as_trained": fitted.validation_loss}
-    if questions:
-        metrics |= answer_metrics(answers_of(tuned, questions))
     after = [_said(tuned, case) for case in shown]
     base = ChatModel.load_base(
         settings.base, device, prompt=settings.prompt, generation=settings.generation, answers=settings.answers
@@ -84,7 +80,7 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
             for case, said in zip(shown, after, strict=True)
         ],
     )
-    return metrics
+    return {"loss_as_trained": fitted.validation_loss}
 
 
 def _fit(settings: ChatSettings, base_folder: Path, context: TrainContext) -> FitResult:
