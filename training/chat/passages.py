@@ -67,9 +67,18 @@ class PassageFinder:
         """
         found = self._search.search(search_query(messages), count)
         return [
-            ChatPassage(source=source_of(hit.title, hit.heading), text=hit.text, similarity=hit.similarity)
+            ChatPassage(
+                source=source_of(hit.title, hit.heading),
+                text=hit.text,
+                similarity=hit.similarity,
+                relevance=hit.relevance,
+            )
             for hit in found
         ]
+
+    def passages(self) -> list[ChatPassage]:
+        """All passages of all pages."""
+        return [passage for passages in self._of_page.values() for passage in passages]
 
     def page_of(self, passage: ChatPassage) -> str:
         """Slug of the page that holds a passage."""
