@@ -9,15 +9,20 @@ import torch
 
 from inference.chat.artifact import ChatConfig, add_lora, write_chat_artifact
 from inference.chat.base import load_causal_model
-from inference.chat.choosing import ChoiceRule, DeclineRule
+from inference.chat.choosing import ChoiceRule
+from inference.chat.familiarity import DeclineRule, Familiarity
 from inference.chat.model import ChatModel
+from inference.chat.passages import ChatPassage
 from inference.chat.prompt import PROMPT_VERSION
 from inference.chat.settings import AnswerSettings, GenerationSettings, PromptSettings
+from inference.text_embedding import text_embedder_for
 from tests.inference.chat.tiny_base import LORA, save_tiny_base
 
 PROMPT = PromptSettings(system="Be brief.", passage_tokens=200, history_tokens=40, question_tokens=60, answer_tokens=60)
+KNOWN = ChatPassage(source="Wool. Washing", text="Wash wool at 30 degrees.")
+"""What the tiny adapter was trained on."""
 CHOICE = ChoiceRule(intercept=0.5, posterior=1.5, similarity=2.0)
-DECLINES = DeclineRule(intercept=3.0, similarity=-10.0)
+DECLINES = DeclineRule(intercept=3.0, weights={"mean_similarity": -10.0})
 """Nothing is answered from passages that are farther than 0.3."""
 
 
@@ -41,6 +46,8 @@ def tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("adapter") / "artifact"
     write_chat_artifact(folder, model, config, PROMPT)
+    embed = text_embedder_for(config.answers.text_embedder).encode
+    Familiarity.of([KNOWN], ["How do I wash wool?"], embed).save(folder)
     return folder
 
 
@@ -54,5 +61,5 @@ def free_chat(tiny_chat: ChatModel) -> ChatModel:
     """The same model, answering in its own words: random ones."""
     return ChatModel(
         tiny_chat.model, tiny_chat.tokenizer, prompt=PROMPT, generation=tiny_chat.generation,
-        answers=AnswerSettings(way="free"), declines=DECLINES,
+        answers=AnswerSettings(way="free"), declines=DECLINES, familiarity=tiny_chat.familiarity,
     )  # fmt: skip

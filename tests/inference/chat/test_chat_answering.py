@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -13,8 +12,9 @@ from hypothesis import strategies as st
 
 from aura.errors import InvalidRequestError
 from inference.chat.answer import DECLINED, AnswerSentence
-from inference.chat.answering import AnswerStream, checked_sentences, quoted_sentences
-from inference.chat.choosing import ChoiceRule, DeclineRule, PassageSentence
+from inference.chat.answering import AnswerStream, checked_sentences
+from inference.chat.choosing import ChoiceRule
+from inference.chat.familiarity import DeclineRule
 from inference.chat.model import ChatModel
 from inference.chat.passages import ChatPassage
 from inference.chat.reply import ReplyStream
@@ -22,7 +22,7 @@ from inference.chat.sentences import quotable_sentences
 from inference.chat.settings import AnswerSettings
 from inference.chat.support import SupportChecker
 from inference.text_embedding import text_embedder_for
-from tests.inference.chat.conftest import PROMPT
+from tests.inference.chat.conftest import DECLINES, PROMPT
 
 ASK = [{"role": "user", "content": "What goes with brown shoes?"}]
 WOOL = ChatPassage(source="Wool. Washing", text="Wash wool at 30 degrees. Dry it flat on a towel.", similarity=0.8)
@@ -31,10 +31,11 @@ FAR = ChatPassage(source="Wool. Washing", text=WOOL.text, similarity=0.1)
 
 
 def quoting(model: ChatModel, **rules: ChoiceRule | DeclineRule) -> ChatModel:
-    """The model with other rules."""
+    """The model with other rules, and at most nine sentences."""
     return ChatModel(
-        model.model, model.tokenizer, prompt=PROMPT, generation=model.generation, answers=model.answers, **rules
-    )
+        model.model, model.tokenizer, prompt=PROMPT, generation=model.generation, familiarity=model.familiarity,
+        answers=model.answers.model_copy(update={"max_sentences": 9}), **rules,
+    )  # fmt: skip
 
 
 class TestQuoted:
@@ -55,7 +56,7 @@ class TestQuoted:
             tiny_chat, choice=ChoiceRule(intercept=-40.0, posterior=0.0, similarity=100.0), declines=DeclineRule()
         )
         assert [sentence.text for sentence in by_embedding.answer(ASK, [WOOL, SHOES])] == [SHOES.text]
-        never = quoting(tiny_chat, declines=DeclineRule(intercept=1.0, similarity=0.0))
+        never = quoting(tiny_chat, declines=DeclineRule(intercept=1.0))
         assert list(never.answer(ASK, [WOOL, SHOES])) == [DECLINED]
 
     @pytest.mark.parametrize(
@@ -89,20 +90,27 @@ class TestQuoted:
             assert sentence.text in whole
             assert sentence.status == "quoted"
 
-    def test_at_most_and_from_a_probability_on(self) -> None:
-        sentences = [PassageSentence("A.", 0), PassageSentence("B.", 1), PassageSentence("C.", 1)]
-        scores = np.array([0.0, 2.0, 1.0])
+    def test_at_most_and_from_a_probability_on(self, tiny_chat: ChatModel) -> None:
+        everything = quoting(tiny_chat, choice=ChoiceRule(intercept=100.0))
+        sentences = everything.prompts.choice_prompt(ASK, [WOOL, SHOES]).sentences
+        told = list(everything.answer(ASK, [WOOL, SHOES]))
+        assert sorted(one.text for one in told) == sorted(one.text for one in sentences)
+        nothing = quoting(tiny_chat, choice=ChoiceRule(intercept=-100.0))
+        assert len(list(nothing.answer(ASK, [WOOL, SHOES]))) == 1
+        both = ChatModel(
+            tiny_chat.model, tiny_chat.tokenizer, prompt=PROMPT, generation=tiny_chat.generation,
+            answers=tiny_chat.answers, choice=ChoiceRule(intercept=100.0),
+        )  # fmt: skip
+        assert len(list(both.answer(ASK, [WOOL, SHOES]))) == both.answers.max_sentences == 2
 
-        def told(**values: float) -> list[AnswerSentence]:
-            return list(
-                quoted_sentences(sentences, scores, declined=False, **{"most": 3, "min_probability": 0.2} | values)
-            )
-
-        assert [(one.text, one.passage) for one in told()] == [("B.", 1), ("C.", 1), ("A.", 0)]
-        assert [one.text for one in told(most=1)] == ["B."]
-        assert [one.text for one in told(min_probability=0.6)] == ["B.", "C."]
-        assert list(quoted_sentences(sentences, scores, declined=True, most=3, min_probability=0.2)) == [DECLINED]
-        assert list(quoted_sentences([], np.zeros(0), declined=False, most=3, min_probability=0.2)) == [DECLINED]
+    def test_a_base_declines_only_where_there_is_nothing(self, tiny_chat: ChatModel) -> None:
+        base = ChatModel(
+            tiny_chat.model, tiny_chat.tokenizer, prompt=PROMPT, generation=tiny_chat.generation, declines=DECLINES
+        )
+        assert DECLINED not in list(base.answer(ASK, [FAR]))
+        assert list(base.answer(ASK, [])) == [DECLINED]
+        with pytest.raises(ValueError, match="knows no questions"):
+            base.question_signs("How?", [FAR])
 
 
 def spoken(model: ChatModel, text: str) -> ReplyStream:

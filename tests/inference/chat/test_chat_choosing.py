@@ -1,4 +1,4 @@
-"""Which sentences are quoted: the signs by hand, both rules, and the order in which the chosen are told."""
+"""Which sentences are quoted: the signs by hand, the rule, and the order in which the chosen are told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from inference.chat.choosing import (
     ChoiceRule,
-    DeclineRule,
     PassageSentence,
     chosen_sentences,
     passage_sentences,
@@ -24,39 +23,23 @@ SENTENCES = [PassageSentence(f"Sentence {number}.", number // 2) for number in r
 
 
 def test_signs_are_bayes_rule_the_mean_and_the_cosines() -> None:
-    signs = signs_of([log(2), log(4), log(4)], 2, np.array([0.1, 0.2, 0.3], dtype=np.float32))
+    signs = signs_of([log(2), log(4), log(4)], np.array([0.1, 0.2, 0.3], dtype=np.float32))
     np.testing.assert_allclose(np.exp(signs.posterior), [0.5, 0.25, 0.25])
-    np.testing.assert_allclose(signs.nats_per_token, [log(2) / 2, log(4) / 2, log(4) / 2])
     np.testing.assert_allclose(signs.similarity, [0.1, 0.2, 0.3], rtol=1e-6)
-    assert {array.dtype for array in (signs.posterior, signs.nats_per_token, signs.similarity)} == {np.dtype("float64")}
+    assert {array.dtype for array in (signs.posterior, signs.similarity)} == {np.dtype("float64")}
 
 
 def test_nats_in_the_thousands_are_no_zero_probabilities() -> None:
-    posterior = signs_of([5000.0, 5001.0], 10, np.zeros(2)).posterior
+    posterior = signs_of([5000.0, 5001.0], np.zeros(2)).posterior
     np.testing.assert_allclose(posterior, [-log(1 + exp(-1)), -1 - log(1 + exp(-1))])
 
 
 def test_the_choice_weighs_what_the_model_and_the_embeddings_say() -> None:
-    signs = signs_of([1.0, 2.0], 4, np.array([0.0, 1.0]))
+    signs = signs_of([1.0, 2.0], np.array([0.0, 1.0]))
     rule = ChoiceRule(intercept=0.5, posterior=2.0, similarity=3.0)
     np.testing.assert_allclose(rule.scores(signs), 0.5 + 2.0 * signs.posterior + np.array([0.0, 3.0]))
     assert rule.scores(signs).argmax() == 1
     assert ChoiceRule().scores(signs).argmax() == 0
-
-
-def test_by_default_the_similarity_alone_declines() -> None:
-    rule = DeclineRule()
-    assert rule.holds(0.34)
-    assert not rule.holds(0.36)
-    assert rule.holds(0.34, best=100.0, nats=-100.0)
-
-
-def test_a_fitted_rule_declines_by_all_its_signs() -> None:
-    rule = DeclineRule(intercept=1.0, similarity=-2.0, best=-3.0, nats=4.0)
-    assert rule.holds(0.5, best=0.5, nats=0.5)  # 1 - 1 - 1.5 + 2
-    assert not rule.holds(0.75, best=0.5, nats=0.5)  # 1 - 1.5 - 1.5 + 2 = 0
-    assert not rule.holds(0.5, best=0.75, nats=0.5)
-    assert not rule.holds(0.5, best=0.5, nats=0.25)
 
 
 def test_sentences_of_passages_stand_in_order_and_once() -> None:

@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from aura.errors import ArtifactError, InvalidRequestError
 from inference.chat.artifact import WEIGHTS, add_lora, load_adapter, read_chat_artifact, write_chat_config
 from inference.chat.base import count_parameters, load_causal_model
-from inference.chat.choosing import ChoiceRule, DeclineRule
+from inference.chat.choosing import ChoiceRule
 from inference.chat.decoding import text_pieces
+from inference.chat.familiarity import DeclineRule
 from inference.chat.model import ChatModel
 from inference.chat.settings import SMALL_BASE, AnswerSettings, GenerationSettings
 from tests.inference.chat.conftest import CHOICE, DECLINES
@@ -162,7 +163,9 @@ def test_an_artifact_answers_by_the_rules_that_it_was_written_with(tiny_adapter:
     model = ChatModel.load(tiny_adapter)
     assert (model.choice, model.declines, model.answers) == (CHOICE, DECLINES, config.answers)
     copy = Path(shutil.copytree(tiny_adapter, tmp_path / "copy"))
-    fitted = config.model_copy(update={"choice": ChoiceRule(posterior=0.25), "declines": DeclineRule(nats=0.5)})
+    fitted = config.model_copy(
+        update={"choice": ChoiceRule(posterior=0.25), "declines": DeclineRule(weights={"rarity": 0.5})}
+    )
     write_chat_config(copy, fitted)
     assert read_chat_artifact(copy) == (fitted, prompt)
     assert (copy / WEIGHTS).read_bytes() == (tiny_adapter / WEIGHTS).read_bytes()
@@ -193,7 +196,7 @@ class TestBrokenArtifacts:
     def copy(self, tiny_adapter: Path, tmp_path: Path) -> Path:
         return Path(shutil.copytree(tiny_adapter, tmp_path / "copy"))
 
-    @pytest.mark.parametrize("name", ["config.json", "preprocess.json", WEIGHTS])
+    @pytest.mark.parametrize("name", ["config.json", "preprocess.json", WEIGHTS, "known_words.json"])
     def test_missing_file(self, copy: Path, name: str) -> None:
         (copy / name).unlink()
         with pytest.raises(ArtifactError, match="missing"):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from aura.errors import InvalidRequestError
-from inference.chat.passages import ChatPassage, nearest, search_query, source_of, whole_question
+from inference.chat.passages import ChatPassage, search_query, source_of, whole_question
 
 ABOUT_WOOL = {"role": "user", "content": "How hot may I wash a wool jumper?"}
 ANSWER = {"role": "assistant", "content": "At 30 degrees."}
@@ -74,12 +74,6 @@ def test_passage_names_its_source() -> None:
     assert source_of("Wool", "Wool") == "Wool"
     passage = ChatPassage(source=source_of("Wool", "Washing"), text="At 30 degrees.")
     assert passage.whole == "Wool. Washing.\nAt 30 degrees."
-
-
-def test_the_nearest_passage_counts_and_none_is_as_far_as_can_be() -> None:
-    passages = [ChatPassage(source="Wool", text="Wash.", similarity=value) for value in (0.2, 0.7, -0.1)]
-    assert nearest(passages) == 0.7
-    assert nearest([]) == -1.0
 
 
 def test_the_api_part_can_import_it_without_torch() -> None:
