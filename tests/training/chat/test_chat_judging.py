@@ -102,8 +102,8 @@ def test_repetitions_are_counted_and_answers_are_timed() -> None:
     assert answer.repeated == 2
     assert answer.text == " ".join(one.text for one in (QUOTE, DRY, QUOTE, QUOTE))
     assert 0 < answer.seconds[0] <= answer.seconds[1]
-    assert judged().seconds[0] == judged().seconds[0] > 0 or judged().seconds[1] >= 0
-    assert judged(QUOTE).question.similarity == 0.6
+    nothing = judged()
+    assert nothing.seconds[0] == nothing.seconds[1]
 
 
 def sample() -> list[JudgedAnswer]:
@@ -193,7 +193,8 @@ def test_questions_are_read_with_what_serving_finds(prepared: Path, settings: Ch
     assert all(len(one.passages) == len(one.pages) == settings.passages for one in found)
     wash = found[0]
     assert (wash.pages[0], wash.passages[0].source) == ("about-wool", "All about wool. Washing")
-    assert wash.similarity == max(passage.similarity for passage in wash.passages) > found[3].similarity
+    nearest = [max(passage.similarity for passage in one.passages) for one in found]
+    assert nearest[0] > nearest[3]
     assert [message["role"] for message in found[2].messages] == ["user", "assistant", "user"]
     assert [one.row.id for one in read_questions(prepared, "test", settings, 5)] == [one.row.id for one in found[:5]]
 

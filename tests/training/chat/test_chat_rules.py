@@ -7,123 +7,96 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.chat.choosing import ChoiceRule, DeclineRule, Signs, signs_of
+from aura.wording import says
+from inference.chat.choosing import ChoiceRule
+from inference.chat.familiarity import SIGNS, DeclineRule, Familiarity
 from inference.chat.model import ChatModel
-from inference.chat.passages import nearest
-from training.chat import rules
-from training.chat.questions import read_questions
-from training.chat.rules import fit_rules
+from inference.chat.passages import ChatPassage, whole_question
+from inference.text_embedding import text_embedder_for
+from tests.training.chat.conftest import question
+from training.chat.questions import AskedQuestion, read_questions
+from training.chat.rules import fit_choice, fit_decline
 from training.chat.settings import ChatSettings
 
 
-def signs(count: int, seed: int) -> tuple[list[Signs], list[np.ndarray]]:
-    """Of four sentences the third answers: the question is likelier behind it."""
-    generator = np.random.default_rng(seed)
-    held = np.array([False, False, True, False])
-    made = [
-        signs_of(np.where(held, 10.0, 30.0) + generator.normal(size=4), 20, generator.uniform(0, 1, 4))
-        for _ in range(count)
-    ]
-    return made, [held] * count
+@pytest.fixture
+def model(settings: ChatSettings) -> ChatModel:
+    """The tiny base, which knows one question of the training."""
+    base = ChatModel.load_base(settings.base, prompt=settings.prompt, answers=settings.answers)
+    embed = text_embedder_for(settings.answers.text_embedder).encode
+    base.familiarity = Familiarity.of([ChatPassage(source="Wool", text="Wash wool.")], ["May I wash wool?"], embed)
+    return base
 
 
-def test_a_choice_that_signs_part_is_learnt() -> None:
-    rule = rules._fit_choice(*signs(20, seed=1))
-    assert rule.posterior > 0
-    for one, held in zip(*signs(20, seed=2), strict=True):
-        assert ((rule.scores(one) > 0) == held).all()
+def asked(similarity: float, *, inside: bool) -> AskedQuestion:
+    """A question whose one passage is so near."""
+    message = {"role": "user", "content": "How do I wash wool?"}
+    row = question("q", [message], ["wool"], [["30 degrees"]]) if inside else question("q", [message])
+    passage = ChatPassage(source="Wool", text="Wash wool at 30 degrees. Dry it.", similarity=similarity)
+    return AskedQuestion(row=row, messages=[message], passages=[passage], pages=["wool"])
 
 
-def test_a_choice_by_the_embeddings_alone_is_learnt_too() -> None:
-    held = np.array([True, False])
-    made = [signs_of([20.0, 20.0], 20, np.array([0.8, 0.2]) + shift) for shift in (-0.1, 0.0, 0.1)]
-    rule = rules._fit_choice(made, [held] * 3)
+def declined(rule: DeclineRule, model: ChatModel, questions: list[AskedQuestion]) -> np.ndarray:
+    return np.array([rule.holds(model.question_signs(whole_question(one.messages), one.passages)) for one in questions])
+
+
+def test_a_choice_is_fitted_to_what_says_a_key_fact(model: ChatModel, prepared: Path, settings: ChatSettings) -> None:
+    questions = read_questions(prepared, "validation", settings)
+    rule = fit_choice(model, questions)
     assert rule.similarity > 0
-    assert all(((rule.scores(one) > 0) == held).all() for one in made)
+    right, wrong = [], []
+    for one in questions:
+        if one.in_scope:
+            prompt = model.prompts.choice_prompt(one.messages, one.passages)
+            scores = rule.scores(model.signs(prompt))
+            for sentence, score in zip(prompt.sentences, scores, strict=True):
+                held = any(says(sentence.text, wording) for fact in one.row.must_hold for wording in fact)
+                (right if held else wrong).append(score)
+    assert np.mean(right) > np.mean(wrong)
+    # Questions out of scope have no part in it.
+    assert fit_choice(model, [one for one in questions if one.in_scope]) == rule
 
 
-def test_without_two_kinds_of_sentences_the_choice_is_the_default() -> None:
-    made, held = signs(3, seed=1)
-    assert rules._fit_choice([], []) == ChoiceRule()
-    assert rules._fit_choice(made, [one & False for one in held]) == ChoiceRule()
-    assert rules._fit_choice(made, [one | True for one in held]) == ChoiceRule()
+def test_without_two_kinds_of_sentences_the_choice_is_the_default(model: ChatModel) -> None:
+    assert fit_choice(model, []) == ChoiceRule()
+    assert fit_choice(model, [asked(0.5, inside=False)]) == ChoiceRule()
+    blank = [ChatPassage(source="Wool", text=" ")]
+    one = asked(0.5, inside=True)
+    assert fit_choice(
+        model, [AskedQuestion(row=one.row, messages=one.messages, passages=blank, pages=["wool"])]
+    ) == ChoiceRule()  # fmt: skip
 
 
-def declined(rule: DeclineRule, columns: np.ndarray) -> np.ndarray:
-    return np.array([rule.holds(*map(float, row)) for row in columns])
+def test_questions_that_a_sign_parts_are_declined_rightly(model: ChatModel) -> None:
+    questions = [asked(value, inside=value > 0.5) for value in (0.6, 0.7, 0.9, 0.1, 0.2, 0.3)]
+    rule = fit_decline(model, questions, 0.0)
+    assert set(rule.weights) == set(SIGNS)
+    assert rule.weights["mean_similarity"] < 0
+    assert declined(rule, model, questions).tolist() == [False] * 3 + [True] * 3
+    # Half-way between 0.3 and 0.6.
+    near = [asked(0.44, inside=False), asked(0.46, inside=False)]
+    assert declined(rule, model, near).tolist() == [True, False]
 
 
-def test_questions_that_similarity_parts_are_declined_rightly() -> None:
-    columns = np.array([[0.6], [0.7], [0.9], [0.1], [0.2], [0.3]])
-    inside = np.array([True] * 3 + [False] * 3)
-    rule = rules._fit_decline(columns, inside, 0.0)
-    assert (rule.best, rule.nats) == (0.0, 0.0)
-    assert (declined(rule, columns) == ~inside).all()
-    assert rule.holds(0.44)
-    assert not rule.holds(0.46)  # half-way between 0.3 and 0.6
-
-
-def test_all_signs_have_their_part() -> None:
-    generator = np.random.default_rng(3)
-    inside = np.arange(80) % 2 == 0
-    columns = generator.normal(size=(80, 3))
-    columns[:, 2] += np.where(inside, -4.0, 4.0)
-    rule = rules._fit_decline(columns, inside, 0.05)
-    assert rule.nats > abs(rule.similarity)
-    assert declined(rule, columns)[~inside].mean() > 0.95
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("limit", [0.0, 0.04, 0.1, 0.5])
-def test_no_more_questions_inside_are_declined_than_allowed(seed: int, limit: float) -> None:
-    generator = np.random.default_rng(seed)
-    inside = generator.random(90) < 0.7
-    columns = generator.normal(size=(90, 3)) + np.where(inside, 0.5, -0.5)[:, None]
-    told = declined(rules._fit_decline(columns, inside, limit), columns)
+@pytest.mark.parametrize("limit", [0.0, 0.05, 0.1, 0.5])
+def test_no_more_questions_inside_are_declined_than_allowed(model: ChatModel, limit: float) -> None:
+    generator = np.random.default_rng(4)
+    inside = generator.random(40) < 0.7
+    similarities = generator.normal(size=40) + np.where(inside, 0.5, -0.5)
+    questions = [asked(float(value), inside=bool(one)) for value, one in zip(similarities, inside, strict=True)]
+    told = declined(fit_decline(model, questions, limit), model, questions)
     assert told[inside].sum() <= int(limit * inside.sum())
     if limit >= 0.1:
         assert told[~inside].mean() > told[inside].mean()
 
 
-def test_without_two_kinds_of_questions_refusing_is_the_default() -> None:
-    columns = np.array([[0.5], [0.6]])
-    assert rules._fit_decline(columns, np.array([True, True]), 0.1) == DeclineRule()
-    assert rules._fit_decline(columns, np.array([False, False]), 0.1) == DeclineRule()
-    assert rules._fit_decline(np.zeros((0, 3)), np.zeros(0, dtype=bool), 0.1) == DeclineRule()
+def test_without_two_kinds_of_questions_nothing_is_declined(model: ChatModel) -> None:
+    for questions in ([], [asked(0.5, inside=True)], [asked(0.1, inside=False)]):
+        rule = fit_decline(model, questions, 0.1)
+        assert rule == DeclineRule()
+        assert not declined(rule, model, [asked(-1.0, inside=True)]).any()
 
 
-def test_signs_that_say_nothing_decline_nothing_inside() -> None:
-    inside = np.array([True, False] * 4)
-    assert not declined(rules._fit_decline(np.full((8, 1), 0.5), inside, 0.0), np.full((8, 1), 0.5)).any()
-
-
-@pytest.mark.parametrize("quoted", [True, False])
-def test_rules_are_fitted_on_what_a_model_says_to_real_questions(
-    prepared: Path, settings: ChatSettings, free_settings: ChatSettings, quoted: bool
-) -> None:
-    chosen = settings if quoted else free_settings
-    model = ChatModel.load_base(chosen.base, prompt=chosen.prompt, answers=chosen.answers)
-    questions = read_questions(prepared, "validation", chosen)
-    choice, declines = fit_rules(model, questions, 0.0)
-    assert (choice != ChoiceRule()) == quoted
-    assert declines != DeclineRule()
-    if not quoted:
-        assert (declines.best, declines.nats) == (0.0, 0.0)
-        told = [declines.holds(nearest(one.passages)) for one in questions]
-    else:
-        model.choice, model.declines = choice, declines
-        answers = [model.answer(one.messages, one.passages) for one in questions]
-        told = []
-        for answer in answers:
-            list(answer)
-            told.append(answer.declined)
-    assert not any(refused for one, refused in zip(questions, told, strict=True) if one.in_scope)
-    # Bread, guitars and taxes are far from wool, linen and silk.
-    assert any(refused for one, refused in zip(questions, told, strict=True) if not one.in_scope)
-
-
-def test_without_questions_the_rules_are_the_defaults(settings: ChatSettings) -> None:
-    for way in ("quoted", "free"):
-        answers = settings.answers.model_copy(update={"way": way})
-        model = ChatModel.load_base(settings.base, prompt=settings.prompt, answers=answers)
-        assert fit_rules(model, [], 0.04) == (ChoiceRule(), DeclineRule())
+def test_signs_that_say_nothing_decline_nothing(model: ChatModel) -> None:
+    questions = [asked(0.5, inside=inside) for inside in (True, False) * 4]
+    assert not declined(fit_decline(model, questions, 0.0), model, questions).any()
