@@ -34,13 +34,13 @@ ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 class AverageRow:
     """AP50 of one share of the challenger: on the validation split, and on the reported half of the test split.
 
-    `estimated` holds both with statistics estimated again.
+    `estimated` holds both with statistics estimated again; None for the two ends, which are no averages.
     """
 
     alpha: float
     validation: float
     reported: float
-    estimated: tuple[float, float]
+    estimated: tuple[float, float] | None
 
 
 def kept_rows(path: Path, identity: str, champion_dir: Path, challenger_dir: Path, data: Path) -> list[AverageRow]:
@@ -80,5 +80,8 @@ def average_rows(champion_dir: Path, challenger_dir: Path, data: Path) -> Iterat
     for alpha in ALPHAS:
         network.load_state_dict(average(*ends, alpha))
         on_validation, on_reported = ap50(network)
-        update_bn(canvases(), network)
-        yield AverageRow(alpha=alpha, validation=on_validation, reported=on_reported, estimated=ap50(network))
+        estimated = None
+        if 0 < alpha < 1:
+            update_bn(canvases(), network)
+            estimated = ap50(network)
+        yield AverageRow(alpha=alpha, validation=on_validation, reported=on_reported, estimated=estimated)

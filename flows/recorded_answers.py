@@ -61,12 +61,11 @@ def _chat(url: str, artifact: Path) -> list[str]:
         answer = post(f"{url}/chat", json={"messages": messages, "max_new_tokens": chat.NEW_TOKENS})
         passages = [
             ChatPassage(
-                source=source_of(source["title"], source["heading"]),
-                text=source["text"],
-                similarity=source["similarity"],
+                source=source_of(source["title"], source["heading"]), text=source["text"],
+                similarity=source["similarity"], relevance=source["score"],
             )
             for source in answer["sources"]
-        ]
+        ]  # fmt: skip
         found.append(answer["message"]["content"])
         expected.append(chat.said(model.answer(messages, passages, chat.NEW_TOKENS)))
     return chat.reply_differences(expected, found)

@@ -93,6 +93,7 @@ class ChatRunner:
                         source=source_of(passage.title, passage.heading),
                         text=passage.text,
                         similarity=passage.similarity,
+                        relevance=passage.score,
                     )
                     for passage in request.passages
                 ],

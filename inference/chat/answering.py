@@ -1,17 +1,11 @@
-"""Two ways to answer from passages, sentence by sentence: quoted from them, or generated and checked against them.
-
-Both decline where nothing that was found answers the question; see `inference.chat.choosing`.
-"""
+"""Answers sentence by sentence, and the free way to make one: generated, and checked against the passages."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 
-import numpy as np
-
 from inference.chat.answer import DECLINED, AnswerSentence
-from inference.chat.choosing import PassageSentence, chosen_sentences
 from inference.chat.grounding import grounded_answer
 from inference.chat.passages import ChatPassage
 from inference.chat.reply import FinishReason, ReplyStream
@@ -58,24 +52,6 @@ class AnswerStream(Iterator[AnswerSentence]):
             self.finish_reason = end.value
         finally:
             sentences.close()
-
-
-def quoted_sentences(
-    sentences: Sequence[PassageSentence], scores: np.ndarray, *, declined: bool, most: int, min_probability: float
-) -> Iterator[AnswerSentence]:
-    """The chosen sentences, or that nothing answers.
-
-    Args:
-        scores: float (sentences,), log odds that each answers.
-        declined: whether none of them answers.
-        most: sentences at most.
-        min_probability: from which on a sentence is quoted, if it is not the likeliest.
-    """
-    if declined or not sentences:
-        yield DECLINED
-        return
-    for index in chosen_sentences(sentences, scores, most=most, min_probability=min_probability):
-        yield AnswerSentence(sentences[index].text, sentences[index].passage, "quoted")
 
 
 def checked_sentences(

@@ -1,7 +1,7 @@
 """Files of a chat artifact: the adapter, its config, and how its prompts are built.
 
 `adapter_model.safetensors` and `adapter_config.json` (PEFT's format, readable by vLLM), `config.json` (`ChatConfig`),
-`preprocess.json` (`PromptSettings`), `labels.json` (roles).
+`preprocess.json` (`PromptSettings`), `labels.json` (roles); beside them what `Familiarity` writes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from transformers import PreTrainedModel
 from aura.artifact import read_json, write_json
 from aura.errors import ArtifactError
 from aura.settings import Section
-from inference.chat.choosing import ChoiceRule, DeclineRule
+from inference.chat.choosing import ChoiceRule
+from inference.chat.familiarity import DeclineRule
 from inference.chat.prompt import PROMPT_VERSION, ROLES
 from inference.chat.settings import AnswerSettings, GenerationSettings, LoraSettings, PromptSettings
 from inference.references import split_revision

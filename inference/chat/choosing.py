@@ -1,12 +1,11 @@
-"""Which sentences of the passages answer a question, and whether any does.
+"""Which sentences of the passages answer a question.
 
 A small model tells badly which sentence of a page answers, when it is to name one; it tells better how likely a question is,
 given a sentence that answers it. So the question is scored behind every sentence, and Bayes' rule turns the scores into a choice
 (query likelihood, Ponte and Croft, SIGIR 1998; noisy channel prompting, arXiv 2108.04106). Only whole sentences can come out.
 
 How near the embeddings of question and sentence are is a second sign: a small model reads better than an embedding compares,
-but knows fewer words. Two logistic regressions weigh the signs, fitted on labelled questions by the training: does this sentence
-answer, and does none of them? "How do I sew in a zip?" is near pages about trousers, whose sentences do not answer it.
+but knows fewer words. A logistic regression weighs both, fitted on labelled questions by the training.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from scipy.special import log_softmax
 
 from aura.settings import Section
 from inference.chat.passages import ChatPassage
-from inference.chat.sentences import split_sentences
+from inference.chat.sentences import quotable_sentences
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,10 @@ class Signs:
 
     Attributes:
         posterior: log probability of each sentence to be what the question was asked of, all being alike before.
-        nats_per_token: negative log-likelihood of the question behind each sentence.
         similarity: cosine of the question's and the sentence's embeddings.
     """
 
     posterior: np.ndarray
-    nats_per_token: np.ndarray
     similarity: np.ndarray
 
 
@@ -50,15 +47,14 @@ def passage_sentences(passages: Sequence[ChatPassage]) -> list[PassageSentence]:
     """The sentences of the passages in order; one that stands in two passages counts once."""
     first: dict[str, int] = {}
     for index, passage in enumerate(passages):
-        for sentence in split_sentences(passage.text):
+        for sentence in quotable_sentences(passage.text):
             first.setdefault(sentence, index)
     return [PassageSentence(text, passage) for text, passage in first.items()]
 
 
-def signs_of(nats: Sequence[float], tokens: int, similarity: np.ndarray) -> Signs:
-    """Signs from the nats of a question of so many tokens behind each sentence."""
-    values = np.asarray(nats, dtype=np.float64)
-    return Signs(log_softmax(-values), values / tokens, np.asarray(similarity, dtype=np.float64))
+def signs_of(nats: Sequence[float], similarity: np.ndarray) -> Signs:
+    """Signs from the nats of a question behind each sentence."""
+    return Signs(log_softmax(-np.asarray(nats, dtype=np.float64)), np.asarray(similarity, dtype=np.float64))
 
 
 class ChoiceRule(Section):
@@ -73,22 +69,6 @@ class ChoiceRule(Section):
     def scores(self, signs: Signs) -> np.ndarray:
         """Log odds that each sentence answers: float64 (sentences,)."""
         return np.asarray(self.intercept + self.posterior * signs.posterior + self.similarity * signs.similarity)
-
-
-class DeclineRule(Section):
-    """When no passage answers: intercept + similarity x + best y + nats z > 0. By default the similarity alone, at 0.35."""
-
-    intercept: float = 7.0
-    similarity: float = -20.0
-    """Weight of the cosine of the question and the passage nearest to it."""
-    best: float = 0.0
-    """Weight of the best sentence's score; only in the quoted way."""
-    nats: float = 0.0
-    """Weight of the question's nats per token behind the best sentence; only in the quoted way."""
-
-    def holds(self, similarity: float, best: float = 0.0, nats: float = 0.0) -> bool:
-        """Whether a question with these signs is declined."""
-        return self.intercept + self.similarity * similarity + self.best * best + self.nats * nats > 0
 
 
 def chosen_sentences(

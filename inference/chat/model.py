@@ -15,13 +15,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from aura.errors import InvalidRequestError
 from aura.paths import cache_dir as default_cache_dir
 from inference.chat.answer import DECLINED, AnswerSentence
-from inference.chat.answering import AnswerStream, checked_sentences, quoted_sentences
+from inference.chat.answering import AnswerStream, checked_sentences
 from inference.chat.artifact import add_lora, load_adapter, read_chat_artifact
 from inference.chat.base import load_causal_model, load_tokenizer, resolve_base
-from inference.chat.choosing import ChoiceRule, DeclineRule, Signs, signs_of
+from inference.chat.choosing import ChoiceRule, Signs, chosen_sentences, signs_of
 from inference.chat.decoding import end_token_ids, generate_ids
 from inference.chat.entailment import EntailmentModel
-from inference.chat.passages import ChatPassage, nearest
+from inference.chat.familiarity import DeclineRule, Familiarity
+from inference.chat.passages import ChatPassage, whole_question
 from inference.chat.prompt import ChoicePrompt, Example, Message, PromptBuilder
 from inference.chat.reply import FinishReason, Reply, ReplyStream
 from inference.chat.scoring import score_examples
@@ -46,6 +47,7 @@ class ChatModel:
         answers: AnswerSettings | None = None,
         choice: ChoiceRule | None = None,
         declines: DeclineRule | None = None,
+        familiarity: Familiarity | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
@@ -54,6 +56,7 @@ class ChatModel:
         self.answers = (answers or AnswerSettings()).resolved(model.num_parameters())
         self.choice = choice or ChoiceRule()
         self.declines = declines or DeclineRule()
+        self.familiarity = familiarity
         self._end_ids = end_token_ids(model, tokenizer)
         self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
         self._lock = threading.Lock()
@@ -85,7 +88,7 @@ class ChatModel:
         merged = adapted.merge_and_unload(safe_merge=True)
         return cls(
             merged, load_tokenizer(base_folder), prompt=prompt, generation=config.generation, answers=config.answers,
-            choice=config.choice, declines=config.declines,
+            choice=config.choice, declines=config.declines, familiarity=Familiarity.load(folder),
         )  # fmt: skip
 
     @classmethod
@@ -137,33 +140,50 @@ class ChatModel:
             "prompt_tokens": reply.prompt_tokens, "dropped_messages": reply.dropped_messages,
             "used_passages": reply.used_passages,
         }  # fmt: skip
-        return AnswerStream(self._checked(reply, passages), **counts)
+        return AnswerStream(self._checked(reply, whole_question(messages), passages), **counts)
 
     def signs(self, prompt: ChoicePrompt) -> Signs:
         """What the model and the embeddings say of each sentence of a prompt, which must have one."""
         nats = self.answer_nats(prompt.examples, _CHOICE_BATCH_TOKENS)
+        return signs_of(nats, self.similarities(prompt))
+
+    def declined(self, question: str, passages: Sequence[ChatPassage]) -> bool:
+        """Whether none of the passages that were found answers a question, as the artifact's rule has it."""
+        return self.familiarity is not None and self.declines.holds(self.question_signs(question, passages))
+
+    def question_signs(self, question: str, passages: Sequence[ChatPassage]) -> dict[str, float]:
+        """Signs that the rule of declining weighs.
+
+        Raises:
+            ValueError: this is a base, which knows no questions.
+        """
+        if self.familiarity is None:
+            raise ValueError("a base without an artifact knows no questions")
+        return self.familiarity.signs(question, self._embed([question])[0], passages)
+
+    def similarities(self, prompt: ChoicePrompt) -> np.ndarray:
+        """Cosine of the question's and each sentence's embeddings: float32 (sentences,)."""
         vectors = self._embed([prompt.question, *(sentence.text for sentence in prompt.sentences)])
-        return signs_of(nats, len(prompt.examples[0].answer_ids), vectors[1:] @ vectors[0])
+        return np.asarray(vectors[1:] @ vectors[0])
 
     def _quoted(
         self, prompt: ChoicePrompt, passages: Sequence[ChatPassage]
     ) -> Generator[AnswerSentence, None, FinishReason]:
-        declined, scores = True, np.zeros(0)
-        if prompt.sentences:
-            signs = self.signs(prompt)
-            scores = self.choice.scores(signs)
-            best = int(scores.argmax())
-            declined = self.declines.holds(nearest(passages), float(scores[best]), float(signs.nats_per_token[best]))
-        yield from quoted_sentences(
-            prompt.sentences, scores, declined=declined,
-            most=self.answers.max_sentences, min_probability=self.answers.min_probability,
-        )  # fmt: skip
+        if not prompt.sentences or self.declined(prompt.question, passages):
+            yield DECLINED
+            return "stop"
+        scores = self.choice.scores(self.signs(prompt))
+        chosen = chosen_sentences(
+            prompt.sentences, scores, most=self.answers.max_sentences, min_probability=self.answers.min_probability
+        )
+        for sentence in (prompt.sentences[index] for index in chosen):
+            yield AnswerSentence(sentence.text, sentence.passage, "quoted")
         return "stop"
 
     def _checked(
-        self, reply: ReplyStream, passages: Sequence[ChatPassage]
+        self, reply: ReplyStream, question: str, passages: Sequence[ChatPassage]
     ) -> Generator[AnswerSentence, None, FinishReason]:
-        if not passages or self.declines.holds(nearest(passages)):
+        if not passages or self.declined(question, passages):
             yield DECLINED
             return "stop"
         return (yield from checked_sentences(reply, passages, self._checker))

@@ -32,21 +32,18 @@ class ChatPassage:
         source: where it stands: title of the page, and heading.
         text: its whole text, without the heading.
         similarity: cosine of the question's and the passage's embeddings, in [-1, 1].
+        relevance: of the search that found it; see `inference.retrieval.hybrid`.
     """
 
     source: str
     text: str
     similarity: float = 1.0
+    relevance: float = 1.0
 
     @property
     def whole(self) -> str:
         """The source, then the text below it."""
         return f"{self.source}.\n{self.text}"
-
-
-def nearest(passages: Sequence[ChatPassage]) -> float:
-    """Similarity of the passage that is nearest to the question; -1 without any."""
-    return max((passage.similarity for passage in passages), default=-1.0)
 
 
 def whole_question(messages: Sequence[Mapping[str, str]]) -> str:

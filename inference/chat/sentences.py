@@ -13,6 +13,7 @@ _ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,2}[.)])\s+\S")
 _ROW = re.compile(r"\s*(?:\||#{1,6}\s)")
 # Brackets and quotes that close behind the stop, emphasis, and citations such as [2] belong to the sentence that ends.
 _END = re.compile(r"(?P<stop>\.{2,}|…|[.!?]+)[\"'”\u2019»)\]*_]*(?: ?\[\d+\])*(?= )")
+_POINTS_BACK = re.compile(r"(?:It|They|This|These|Those|Both|Its|Their)\b")
 _OPENING = "\"'“\u2018«([*_"
 _BRACKETS = {"(": ")", "[": "]", "“": "”", "«": "»"}
 
@@ -47,6 +48,17 @@ def split_sentences(text: str) -> list[str]:
     brackets or in curly quotes is never cut. A stop before a small letter ends nothing ("approx. five", "wait ... then brush").
     """
     return [sentence for block in _blocks(text) for sentence in block]
+
+
+def quotable_sentences(text: str) -> list[str]:
+    """The sentences of a text as they can be quoted: one that begins with "it" or "they" together with the one before it."""
+    quotable: list[str] = []
+    for sentence in split_sentences(text):
+        if quotable and _POINTS_BACK.match(sentence):
+            quotable[-1] += f" {sentence}"
+        else:
+            quotable.append(sentence)
+    return quotable
 
 
 def _blocks(text: str) -> Iterator[list[str]]:

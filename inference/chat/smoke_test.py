@@ -56,7 +56,7 @@ class ChatSmokeTest:
 
         model = ChatModel.load(artifact, device)
         inputs = read_inputs(artifact)
-        passages = [ChatPassage(**passage) for passage in inputs["passages"]]
+        passages = [ChatPassage(source=passage["source"], text=passage["text"]) for passage in inputs["passages"]]
         examples, replies = [], []
         for conversation in inputs["conversations"]:
             question = [{"role": "user", "content": conversation["question"]}]

@@ -23,7 +23,7 @@ class SearchSettings(Section):
     """What is fused: cosine and BM25, or the ranks in both searches; see `inference.retrieval.hybrid`."""
     rrf_k: int = Field(default=60, ge=1)
     """Rank constant of `ranks`; 60 is the paper's (Cormack et al., SIGIR 2009)."""
-    vector_weight: float = Field(default=12.0, ge=0.0)
+    vector_weight: float = Field(default=10.0, ge=0.0)
     """Weight of the vector search; 0 switches it off."""
     text_weight: float = Field(default=1.0, ge=0.0)
     """Weight of the full-text search; 0 switches it off."""
@@ -63,7 +63,7 @@ class RetrievalSettings(Section):
     """Rows per embedding batch and commit; a killed build loses one batch."""
     vector_index_min_rows: int = Field(default=5000, ge=256)
     """Rows from which vectors are indexed; below, brute force is exact and faster."""
-    writer_wait_s: float = Field(default=12.0, ge=0.0)
+    writer_wait_s: float = Field(default=10.0, ge=0.0)
     """Seconds for which a second writer waits before it gives up."""
     search: SearchSettings = SearchSettings()
     judge: JudgeSettings = JudgeSettings()

@@ -137,7 +137,14 @@ _CODEC = RowCodec(
             "turn": Value("int32"),
             "topic": Value("string"),
             "messages": List({"role": Value("string"), "content": Value("string")}),
-            "passages": List({"source": Value("string"), "text": Value("string"), "similarity": Value("float64")}),
+            "passages": List(
+                {
+                    "source": Value("string"),
+                    "text": Value("string"),
+                    "similarity": Value("float64"),
+                    "relevance": Value("float64"),
+                }
+            ),
             "chosen": List(Value("string")),
             "prompt_ids": List(Value("int32")),
             "answer_ids": List(Value("int32")),

@@ -16,6 +16,7 @@ from inference.chat.answer import DECLINED, AnswerSentence
 from inference.chat.artifact import read_chat_artifact
 from inference.chat.choosing import chosen_sentences
 from inference.chat.model import ChatModel
+from inference.chat.prompt import ChoicePrompt
 from training.chat.metrics import (
     answer_metrics,
     facts_in_passages,
@@ -75,15 +76,21 @@ def controls(answers: Sequence[JudgedAnswer], artifact_dir: Path, settings: Chat
         return {}
     base = ChatModel.load_base(config.base, training_device(settings), prompt=prompt, answers=config.answers)
     chosen: Mapping[str, Callable[[AskedQuestion, int], list[int]]] = {
-        "first sentences": lambda _question, count: list(range(count)),
-        "base": lambda question, count: _likeliest(base, question, count),
+        "first sentences": first_sentences,
+        "base": lambda question, count: likeliest(base, question, count),
     }
-    return {name: judged_answers(_as_many(answers, base, choose)) for name, choose in chosen.items()}
+    return {name: judged_answers(as_many(answers, base, choose)) for name, choose in chosen.items()}
 
 
-def _as_many(
+def as_many(
     answers: Sequence[JudgedAnswer], base: ChatModel, choose: Callable[[AskedQuestion, int], list[int]]
 ) -> list[JudgedAnswer]:
+    """Answers of as many sentences, chosen otherwise.
+
+    Args:
+        base: whose prompts say which sentences there are.
+        choose: (question, number of sentences) -> their indices, in the order in which they are told.
+    """
     counts = {answer.question.row.id: 0 if answer.declined else len(answer.sentences) for answer in answers}
 
     def answered(question: AskedQuestion) -> list[AnswerSentence]:
@@ -99,7 +106,22 @@ def _as_many(
     return judge_answers([answer.question for answer in answers], answered)
 
 
-def _likeliest(base: ChatModel, question: AskedQuestion, count: int) -> list[int]:
-    prompt = base.prompts.choice_prompt(question.messages, question.passages)
-    posterior = base.signs(prompt).posterior
-    return chosen_sentences(prompt.sentences, posterior, most=count, min_probability=1e-12)
+def first_sentences(_question: AskedQuestion, count: int) -> list[int]:
+    """The first sentences of the passages."""
+    return list(range(count))
+
+
+def likeliest(model: ChatModel, question: AskedQuestion, count: int) -> list[int]:
+    """The sentences behind which a model finds the question likeliest."""
+    prompt = model.prompts.choice_prompt(question.messages, question.passages)
+    return _best(prompt, model.signs(prompt).posterior, count)
+
+
+def nearest_sentences(model: ChatModel, question: AskedQuestion, count: int) -> list[int]:
+    """The sentences whose embeddings are nearest to the question's."""
+    prompt = model.prompts.choice_prompt(question.messages, question.passages)
+    return _best(prompt, model.similarities(prompt), count)
+
+
+def _best(prompt: ChoicePrompt, scores: np.ndarray, count: int) -> list[int]:
+    return chosen_sentences(prompt.sentences, scores, most=count, min_probability=1e-300)

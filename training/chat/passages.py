@@ -16,7 +16,7 @@ import numpy as np
 
 from aura.errors import DataError
 from inference.chat.passages import ChatPassage, search_query, source_of
-from inference.chat.sentences import split_sentences
+from inference.chat.sentences import quotable_sentences
 from inference.retrieval.chunks import cut_page, read_pages
 from inference.retrieval.knowledge_search import KnowledgeSearch
 from inference.retrieval.settings import RetrievalSettings
@@ -67,9 +67,18 @@ class PassageFinder:
         """
         found = self._search.search(search_query(messages), count)
         return [
-            ChatPassage(source=source_of(hit.title, hit.heading), text=hit.text, similarity=hit.similarity)
+            ChatPassage(
+                source=source_of(hit.title, hit.heading),
+                text=hit.text,
+                similarity=hit.similarity,
+                relevance=hit.relevance,
+            )
             for hit in found
         ]
+
+    def passages(self) -> list[ChatPassage]:
+        """All passages of all pages."""
+        return [passage for passages in self._of_page.values() for passage in passages]
 
     def page_of(self, passage: ChatPassage) -> str:
         """Slug of the page that holds a passage."""
@@ -85,7 +94,7 @@ class PassageFinder:
         if unknown:
             raise DataError(f"no knowledge page {', '.join(unknown)}", hint="run the stage prepare again")
         passages = [passage for slug in slugs for passage in self._of_page[slug]]
-        sentences = [split_sentences(passage.text) for passage in passages]
+        sentences = [quotable_sentences(passage.text) for passage in passages]
         vectors = np.concatenate([self._page_vectors(slug) for slug in slugs])
         chosen = aligned_sentences(answer, [sentence for of in sentences for sentence in of], vectors, self._embed)
         if not chosen:
@@ -107,7 +116,7 @@ class PassageFinder:
 
     def _page_vectors(self, slug: str) -> np.ndarray:
         if slug not in self._vectors:
-            texts = [sentence for passage in self._of_page[slug] for sentence in split_sentences(passage.text)]
+            texts = [sentence for passage in self._of_page[slug] for sentence in quotable_sentences(passage.text)]
             self._vectors[slug] = self._embed(texts)
         return self._vectors[slug]
 

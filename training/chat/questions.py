@@ -34,11 +34,6 @@ class AskedQuestion:
     def in_scope(self) -> bool:
         return self.row.kind != OUT_OF_SCOPE
 
-    @property
-    def similarity(self) -> float:
-        """Of the nearest passage."""
-        return max((passage.similarity for passage in self.passages), default=-1.0)
-
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedAnswer:

@@ -45,7 +45,7 @@ class ChatSettings(TrainerSettings):
     """Passages per question; equal to what the service sends by default."""
     negatives: int = Field(default=3, ge=1)
     """Sentences that do not answer beside those that do, per question, in the quoted way."""
-    max_false_refusals: float = Field(default=0.04, ge=0, lt=1)
+    max_false_refusals: float = Field(default=0.05, ge=0, lt=1)
     """Largest share of the answerable validation questions that the fitted rule may decline."""
     evaluated_questions: int = Field(default=240, ge=1)
     """Held-out questions that an evaluation asks, from the first; half of them judge."""

@@ -6,21 +6,26 @@ import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from aura.paths import cache_dir
+from aura.prepared_rows import DialogueRow, read_rows
 from inference.chat.artifact import ChatConfig, read_chat_artifact, write_chat_artifact, write_chat_config
 from inference.chat.base import count_parameters, load_tokenizer, resolve_base
+from inference.chat.familiarity import Familiarity
 from inference.chat.model import ChatModel
+from inference.chat.passages import whole_question
 from inference.chat.prompt import PROMPT_VERSION, PromptBuilder
+from inference.text_embedding import text_embedder_for
 from training.chat.data import Case, ChatDataModule
-from training.chat.metrics import answer_metrics
 from training.chat.module import ChatModule
+from training.chat.passages import PassageFinder
 from training.chat.plots import CurveRecorder, LossCurve, ShownAnswer, draw_answers, draw_curve
 from training.chat.qlora import build_model
-from training.chat.questions import AskedQuestion, answers_of, read_questions
-from training.chat.rules import fit_rules
+from training.chat.questions import AskedQuestion, read_questions
+from training.chat.rules import fit_choice, fit_decline
 from training.chat.settings import ChatSettings
 from training.chat.warm_start import load_champion
 from training.context import TrainContext
@@ -41,8 +46,8 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
     """Train, or resume, fit the rules of answers, and write the artifact and the plots; see `training.context.TrainContext`.
 
     Returns:
-        `loss_as_trained` on the validation split (base in NF4; nats per choice, or per token of answers in the model's own
-        words), and the metrics of the answers to the validation questions, by which the rules were fitted.
+        `loss_as_trained` on the validation split: base in NF4; nats per choice, or per token of answers in the model's own
+        words. Answers are judged by `training.chat.evaluate`.
 
     Raises:
         DataError: the prepared data is missing or broken.
@@ -54,6 +59,7 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
         update={"answers": settings.answers.resolved(count_parameters(base_folder))}, deep=True
     )
     fitted = _fit(settings, base_folder, context)
+    _write_familiarity(context, settings)
     # Trainer and module reference each other: the quantised model is freed when this cycle is collected, and a laptop has
     # no memory for it beside the served models.
     gc.collect()
@@ -62,9 +68,6 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
     _write_rules(context.out_dir, questions, settings, device)
     shown = _shown(fitted.val_cases, settings.shown_answers)
     tuned = ChatModel.load(context.out_dir, device)
-    metrics = {"loss_as_trained": fitted.validation_loss}
-    if questions:
-        metrics |= answer_metrics(answers_of(tuned, questions))
     after = [_said(tuned, case) for case in shown]
     base = ChatModel.load_base(
         settings.base, device, prompt=settings.prompt, generation=settings.generation, answers=settings.answers
@@ -77,7 +80,7 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
             for case, said in zip(shown, after, strict=True)
         ],
     )
-    return metrics
+    return {"loss_as_trained": fitted.validation_loss}
 
 
 def _fit(settings: ChatSettings, base_folder: Path, context: TrainContext) -> FitResult:
@@ -113,11 +116,29 @@ def _fit(settings: ChatSettings, base_folder: Path, context: TrainContext) -> Fi
     return FitResult(data.val_cases, recorder.curve, float(score))
 
 
+def _write_familiarity(context: TrainContext, settings: ChatSettings) -> None:
+    """What the pages and the questions of the training hold, for the rule of declining."""
+    rows = read_rows(context.data_dir / "chat" / "train.jsonl", DialogueRow)
+    conversations = [[message.model_dump() for message in row.messages] for row in rows]
+    questions = [
+        whole_question(messages[:end])
+        for messages in conversations
+        for end, message in enumerate(messages)
+        if message["role"] == "assistant"
+    ]
+    with PassageFinder(context.data_dir / "knowledge" / "pages", settings.retrieval) as finder:
+        embed = text_embedder_for(settings.answers.text_embedder).encode
+        Familiarity.of(finder.passages(), questions, embed).save(context.out_dir)
+
+
 def _write_rules(folder: Path, questions: Sequence[AskedQuestion], settings: ChatSettings, device: str) -> None:
     """Fit the rules on what the artifact says as it is served, and write them into its config."""
-    choice, declines = fit_rules(ChatModel.load(folder, device), questions, settings.max_false_refusals)
+    model = ChatModel.load(folder, device)
+    rules: dict[str, Any] = {"declines": fit_decline(model, questions, settings.max_false_refusals)}
+    if settings.answers.way == "quoted":
+        rules["choice"] = fit_choice(model, questions)
     config, _ = read_chat_artifact(folder)
-    write_chat_config(folder, config.model_copy(update={"choice": choice, "declines": declines}))
+    write_chat_config(folder, config.model_copy(update=rules))
 
 
 def _load_best(module: ChatModule, path: Path) -> None:

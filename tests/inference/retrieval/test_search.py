@@ -192,7 +192,7 @@ def test_a_row_that_only_full_text_finds_can_be_the_best(corpus: Path, writer: M
 
     page = (corpus / "pages" / "carry-on.md").read_text()
     for number in range(60):
-        words = "It holds the lid of the cabin bag when the zip is open." if number == 59 else ""
+        words = "It holds the lid." if number == 59 else ""
         text = page.replace("Roll shirts and fill shoes with socks.", f"The hinge is part qz{7000 + number}. {words}")
         (corpus / "pages" / f"part-{number}.md").write_text(text)
 
