@@ -230,9 +230,9 @@ def test_chat_answers_from_the_knowledge(talk: httpx.Client) -> None:
 
 
 def long_question(max_new_tokens: int = 200) -> dict[str, object]:
-    """Without passages the prompt is short, and the small base has room for a long answer."""
-    messages = [{"role": "user", "content": "How do I wash a wool jumper?"}]
-    return {"messages": messages, "passages": 0, "max_new_tokens": max_new_tokens}
+    """It is read behind every sentence of its passages, which takes a while."""
+    messages = [{"role": "user", "content": "How do I wash a wool jumper? " * 10}]
+    return {"messages": messages, "passages": 5, "max_new_tokens": max_new_tokens}
 
 
 def test_health_answers_while_answers_are_generated(talk: httpx.Client) -> None:
