@@ -54,9 +54,11 @@ def metric_tables(folder: Path) -> str:
         ),
         (
             "chat",
-            f"loss **{said['loss_reduction']:.1%}** below the base's (95 % interval {said['loss_reduction_low']:.1%} to "
-            f"{said['loss_reduction_high']:.1%}; {test['chat']['challenger']['n']} answers)",
-            f"base: {said['base_answer_loss']:.2f} nats per token, against {said['answer_loss']:.2f}",
+            f"truthfulness **{said['truthfulness']:.2f}**, key facts said {said['fact_recall']:.2f} of "
+            f"{said['facts_in_passages']:.2f} in the passages, contradictions {said['contradictions']:.1%}, refusals: right "
+            f"{said['correct_refusals']:.0%}, false {said['false_refusals']:.0%} "
+            f"({test['chat']['challenger']['n']} questions)",
+            "-",
         ),
     ]
     lines = ["| model | metrics on the test split | baseline | seconds of training |", "|---|---|---|---|"]
@@ -98,7 +100,8 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
         f"### Query the knowledge\n\n`{json.dumps({'query': _QUERY, 'k': 2})}`\n",
         _block(_row({key: passage[key] for key in ("slug", "heading", "score")}) for passage in passages),
         f"### Chat\n\n`{_QUESTION}`\n",
-        f"> {answer['message']['content']}\n\n(sources: {sources}; finish_reason: {answer['finish_reason']})\n",
+        f"> {answer['message']['content']}\n\n(sources: {sources}; finish_reason: {answer['finish_reason']}; declined: "
+        f"{json.dumps(answer['declined'])})\n",
         "### The WebSocket\n\n`>` is sent, `<` comes back, token frames joined:\n",
         _block(_conversation(talk)),
     ]

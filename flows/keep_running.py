@@ -80,7 +80,7 @@ class _Keeper(Thread):
         server, process, answered = self._server, None, False
         try:
             with creating(server.store, self._start_seconds) if server.store else nullcontext():
-                process = self._started()
+                process = self._spawned()
                 self._wait_for_answer(process)
             answered = True
             self._say(f"{server.name}: {server.page}")
@@ -100,7 +100,7 @@ class _Keeper(Thread):
             self._failed(f"ended with code {code}, and is started again")
         return answered
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _spawned(self) -> subprocess.Popen[bytes]:
         server = self._server
         with open_log(server.log) as log:
             return subprocess.Popen(

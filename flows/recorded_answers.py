@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable
 from pathlib import Path
 
+from aura.heavy_imports import heavy_imports
 from flows.service_smoke_test import post
 from inference.chat import smoke_test as chat
 from inference.chat.passages import ChatPassage, source_of
@@ -52,7 +53,8 @@ def _outfits(url: str, artifact: Path) -> list[str]:
 
 def _chat(url: str, artifact: Path) -> list[str]:
     """A service answers from its index, which no recording knows: the artifact answers here, from the passages it names."""
-    from inference.chat.model import ChatModel
+    with heavy_imports():
+        from inference.chat.model import ChatModel
 
     model = ChatModel.load(artifact)
     expected, found = [], []

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
+from aura.errors import SettingsError
 from aura.settings import Section, validate
 from inference.smoke_test import SmokeTest
 from training.context import Evaluation, TrainContext
@@ -83,7 +84,7 @@ class ModelSpec:
         """This model's section of a profile's values, and the settings that all trainings share.
 
         Raises:
-            SettingsError: lists what is wrong in these sections.
+            SettingsError: lists what is wrong in these sections; or as `with_shared_sections`.
         """
         shared = {key: values[key] for key in RunSettings.model_fields if key in values}
         section = self.with_shared_sections(values)
@@ -93,14 +94,15 @@ class ModelSpec:
         """This model's section of a profile's values, with those sections of the profile that its settings repeat.
 
         Raises:
-            ValueError: the model's section says otherwise than the profile's own.
+            SettingsError: the model's section says otherwise than the profile's own.
         """
         section = values.get(self.name)
         if not isinstance(section, Mapping | None) or _SHARED not in self.settings.model_fields:
             return section
-        section, shared = dict(section or {}), values.get(_SHARED)
-        if shared is None:
-            return section
-        if section.get(_SHARED) not in (None, {}, shared):
-            raise ValueError(f"{self.name}.{_SHARED} is the profile's section {_SHARED}: set it there")
-        return section | {_SHARED: shared}
+        section, shared = dict(section or {}), values.get(_SHARED) or {}
+        if section.get(_SHARED) and section[_SHARED] != shared:
+            raise SettingsError(
+                f"{self.name}.{_SHARED} differs from the section {_SHARED} of the profile, whose copy it is",
+                hint=f"set it in {_SHARED} alone: the index and the model then find the same passages",
+            )
+        return section | {_SHARED: shared} if shared else section

@@ -72,7 +72,7 @@ class Started(Message):
 class Sentence(Message):
     """The next sentence of an answer."""
 
-    text: str
+    text: str = Field(pattern=r"\S")
     source: int | None = Field(description="which of the sources it cites, from 0; null where it declines")
     status: SentenceStatus = Field(
         description="quoted: a sentence of the source. supported: the source says so. replaced: the source's words instead of "

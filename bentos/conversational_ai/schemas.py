@@ -73,7 +73,7 @@ class ChatRequest(RequestBody):
 
 
 class AssistantMessage(BaseModel):
-    """The assistant's message; empty when the model found nothing to say, and then ignored when a client echoes it."""
+    """The assistant's message; empty when it was cut before its first sentence, and then ignored when a client echoes it."""
 
     role: Literal["assistant"] = "assistant"
     content: str

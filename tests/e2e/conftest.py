@@ -33,6 +33,7 @@ _SMALL = (
     "chat.lora.rank=2",
     "chat.lora.last_layers=2",
     "chat.shown_answers=1",
+    "chat.evaluated_questions=24",
     # What so little training is worth does not matter here; the rules themselves have tests of their own.
     "gate.detection.beat_controls=false",
     "gate.outfits.beat_controls=false",

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from aura.wording import says
 from bentos.serving.settings import ServingSettings
 from flows.service_smoke_test import drawn_photo
 from flows.services import SERVICES
@@ -214,17 +215,24 @@ def test_chat_answers_from_the_knowledge(talk: httpx.Client) -> None:
     question = {"messages": [{"role": "user", "content": "How do I wash a wool jumper?"}], "max_new_tokens": 8}
     answer = talk.post("/chat", json=question).json()
     assert answer["message"]["role"] == "assistant"
-    assert answer["finish_reason"] in {"stop", "length"}
+    assert answer["finish_reason"] == "stop"
     assert any("wool" in source["slug"] for source in answer["sources"])
+    assert answer["message"]["content"] == " ".join(sentence["text"] for sentence in answer["sentences"])
+    for sentence in answer["sentences"]:
+        if answer["declined"]:
+            assert (sentence["source"], sentence["status"]) == (None, "declined")
+        else:
+            assert sentence["status"] == "quoted"
+            assert says(answer["sources"][sentence["source"]]["text"], sentence["text"])
     passages = talk.post("/rag/query", json={"query": "wash a wool jumper", "k": 2}).json()["passages"]
     assert len(passages) == 2
     assert passages[0]["text"]
 
 
 def long_question(max_new_tokens: int = 200) -> dict[str, object]:
-    """Without passages the prompt is short, and the small base has room for a long answer."""
-    messages = [{"role": "user", "content": "How do I wash a wool jumper?"}]
-    return {"messages": messages, "passages": 0, "max_new_tokens": max_new_tokens}
+    """It is read behind every sentence of its passages, which takes a while."""
+    messages = [{"role": "user", "content": "How do I wash a wool jumper? " * 10}]
+    return {"messages": messages, "passages": 5, "max_new_tokens": max_new_tokens}
 
 
 def test_health_answers_while_answers_are_generated(talk: httpx.Client) -> None:
@@ -296,10 +304,15 @@ def test_a_conversation_over_the_websocket_goes_on_after_a_bad_frame(urls: dict[
         assert frames()[-1]["type"] == "error"
         for question in ("Which shoes go with a navy suit?", "and in winter?"):
             socket.send(json.dumps({"content": question}))
-            kinds = [frame["type"] for frame in frames()]
+            received = frames()
+            kinds = [frame["type"] for frame in received]
             assert kinds[0] == "sources"
             assert kinds[-1] == "done"
-            assert set(kinds[1:-1]) <= {"token"}
+            assert set(kinds[1:-1]) == {"token"}
+            assert [str(frame["text"])[0] == " " for frame in received[1:-1]] == [n > 0 for n in range(len(kinds) - 2)]
+            assert {frame["status"] for frame in received[1:-1]} == {
+                "declined" if received[-1]["declined"] else "quoted"
+            }
 
 
 def test_a_question_that_the_model_refuses_is_the_callers_error(talk: httpx.Client, urls: dict[str, str]) -> None:

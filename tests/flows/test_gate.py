@@ -155,22 +155,22 @@ def test_a_small_slice_has_no_say() -> None:
     assert judge(comparison(new, old), large).reasons == ["category scarves falls from 0.900 to 0.100"]
 
 
-def two_metrics(loss_reduction: float, char_probability: float) -> JudgedCases:
+def two_metrics(fact_recall: float, truthfulness: float) -> JudgedCases:
     return JudgedCases(
         unit="conversations", cases=("a", "b"),
-        measure=lambda _: {"loss_reduction": loss_reduction, "char_probability": char_probability},
+        measure=lambda _: {"fact_recall": fact_recall, "truthfulness": truthfulness},
     )  # fmt: skip
 
 
 def test_the_comparison_may_use_another_metric_than_the_floor() -> None:
-    rule = ChatGate(metric="loss_reduction", floor=0.05)
+    rule = ChatGate(metric="fact_recall", compare="truthfulness", floor=0.05)
     compared = comparison(two_metrics(0.10, 0.62), two_metrics(0.15, 0.58))
     for role in ("challenger", "champion"):
-        compared[role]["metrics"]["loss_reduction"] = 0.1
+        compared[role]["metrics"]["fact_recall"] = 0.1
     assert judge(compared, rule).promote, "a better base leaves less to reduce"
     compared["judging"] = judging(two_metrics(0.10, 0.581), two_metrics(0.15, 0.58), {}, seed=7)
     (reason,) = judge(compared, rule).reasons
-    assert reason.startswith("better, but not by a gain that is worth a change: char_probability +0.001")
+    assert reason.startswith("better, but not by a gain that is worth a change: truthfulness +0.001")
 
 
 def test_a_champion_that_cannot_be_judged_is_named_in_the_reason() -> None:

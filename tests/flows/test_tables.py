@@ -15,7 +15,7 @@ from flows.cli.app import app
 METRICS = {
     "detection": ("ap50", 0.4331),
     "outfits": ("fitb_gain_over_cooccurrence", 0.1372),
-    "chat": ("loss_reduction", 0.1841),
+    "chat": ("truthfulness", 0.1841),
 }
 
 

@@ -19,6 +19,7 @@ HANG_SECONDS = 600
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3 * HANG_SECONDS)
 def test_a_page_whose_server_is_killed_comes_back_at_the_same_address(own_home: Path) -> None:
     own_home.mkdir()
     log = own_home / "ui.log"

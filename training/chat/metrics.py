@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from aura.wording import says
 from training.chat.questions import JudgedAnswer
 from training.judged import JudgedCases
 
@@ -106,8 +107,6 @@ def _ratio(part: float, whole: float) -> float:
 
 def facts_in_passages(answers: Sequence[JudgedAnswer]) -> float:
     """Share of the key facts that the passages hold: what no choice of their sentences can exceed."""
-    from aura.wording import says
-
     shares: Mapping[str, float] = {
         answer.question.row.id: float(
             np.mean(

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,7 @@ import pytest
 from _bentoml_sdk.service import set_current_service
 from fastapi import FastAPI, WebSocketDisconnect
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 
 from bentos.conversational_ai import schemas
 from bentos.conversational_ai.messages import (
@@ -24,15 +26,17 @@ from bentos.conversational_ai.messages import (
     Passage,
     RetrieveRequest,
     RunnerStatus,
+    Sentence,
     Started,
     Stopped,
     StopRequest,
-    Token,
     event_line,
 )
 from bentos.conversational_ai.service import ConversationalAI, app
 from bentos.serving.messages import ModelVersion
 from bentos.serving.settings import ServingSettings
+from inference.chat.answer import DECLINED
+from inference.chat.passages import DEFAULT_PASSAGES
 from inference.retrieval.filters import MAX_QUERY_CHARS
 from tests.bentos.stub_assets import StubAssets
 
@@ -40,13 +44,19 @@ MOST = 3
 
 
 VERSION = ModelVersion(name="chat", version="1")
+PLAIN_NO = Sentence(text=DECLINED.text, source=None, status="declined")
+
+
+def quoted(text: str, source: int) -> Sentence:
+    return Sentence(text=text, source=source, status="quoted")
 
 
 class Runner:
-    """What BentoML's client of the runner offers; `answer` holds the pieces of the next answers."""
+    """What BentoML's client of the runner offers; `answer` holds the sentences of the next answers."""
 
     def __init__(self) -> None:
-        self.answer: list[str] = ["Brown ", "ones."]
+        self.answer = ["Brown ones.", "Not black."]
+        self.declines = False
         self.failure: Exception | None = None
         self.gone_afterwards = False
         self.whole = True
@@ -65,7 +75,7 @@ class Runner:
 
     async def retrieve(self, request: RetrieveRequest) -> FoundPassages:
         self.request_ids.append(request.request_id)
-        passage = Passage(slug="a", title="A", heading="A", text=request.query, score=1.0)
+        passage = Passage(slug="a", title="A", heading="A", text=request.query, score=1.0, similarity=0.5)
         return FoundPassages(passages=[passage] * request.k, index_version="1", model=VERSION)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
@@ -76,14 +86,13 @@ class Runner:
             yield event_line(Started(sources=request.passages[: self.room], dropped_messages=4))
             while not self.may_go_on.is_set():
                 await asyncio.sleep(0.001)
-            for text in self.answer:
-                line = event_line(Token(text=text))
+            for line in map(event_line, [PLAIN_NO] if self.declines else map(quoted, self.answer, count())):
                 yield line[:5]
                 yield line[5:]
             if self.failure:
                 raise self.failure
             if self.whole:
-                yield event_line(Finished(finish_reason="stop", model=VERSION))
+                yield event_line(Finished(finish_reason="stop", declined=self.declines, model=VERSION))
         finally:
             self.generating -= 1
 
@@ -123,6 +132,11 @@ def assistant(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
 
 
+def done(*, declined: bool) -> dict[str, Any]:
+    """The last frame of a whole answer."""
+    return {"type": "done", "finish_reason": "stop", "declined": declined, "model": VERSION.model_dump()}
+
+
 def frames(socket: Any) -> list[dict[str, Any]]:
     received = [socket.receive_json()]
     while received[-1]["type"] not in ("done", "error"):
@@ -139,12 +153,54 @@ def until(condition: Any) -> None:
 
 def test_an_answer_over_http_and_over_a_websocket(client: TestClient, runner: Runner) -> None:
     answer = client.post("/chat", json={"messages": [user("Which shoes?")]}).json()
-    assert answer["message"] == {"role": "assistant", "content": "Brown ones."}
-    assert (answer["finish_reason"], len(answer["sources"]), answer["model"]["version"]) == ("stop", 2, "1")
+    assert answer["message"] == {"role": "assistant", "content": "Brown ones. Not black."}
+    assert answer["sentences"] == [
+        {"text": "Brown ones.", "source": 0, "status": "quoted"}, {"text": "Not black.", "source": 1, "status": "quoted"},
+    ]  # fmt: skip
+    assert len(answer["sources"]) == DEFAULT_PASSAGES
+    assert (answer["finish_reason"], answer["declined"], answer["model"]["version"]) == ("stop", False, "1")
     with client.websocket_connect("/ws/chat") as socket:
         socket.send_json({"content": "Which shoes?"})
-        assert [frame["type"] for frame in frames(socket)] == ["sources", "token", "token", "done"]
+        received = frames(socket)
+        assert [frame["type"] for frame in received] == ["sources", "token", "token", "done"]
+        assert received[0]["sources"] == answer["sources"]
+        # The texts joined are the whole answer.
+        assert received[1:3] == [
+            {"type": "token", "text": "Brown ones.", "source": 0, "status": "quoted"},
+            {"type": "token", "text": " Not black.", "source": 1, "status": "quoted"},
+        ]
+        assert received[3] == done(declined=False)
     assert runner.stopped == []
+
+
+def test_a_plain_no_is_an_answer_without_a_source(client: TestClient, runner: Runner) -> None:
+    runner.declines = True
+    answer = client.post("/chat", json={"messages": [user("How do I tune a piano?")]}).json()
+    assert (answer["message"], answer["declined"]) == (assistant(DECLINED.text), True)
+    assert answer["sentences"] == [{"text": DECLINED.text, "source": None, "status": "declined"}]
+    with client.websocket_connect("/ws/chat") as socket:
+        socket.send_json({"content": "How do I tune a piano?"})
+        assert frames(socket)[1:] == [{"type": "token", **PLAIN_NO.model_dump()}, done(declined=True)]
+        runner.declines = False
+        socket.send_json({"content": "Which shoes?"})
+        assert frames(socket)[-1] == done(declined=False)
+    # It is remembered: "and which shoes?" may stand on the question before it.
+    assert runner.conversations[-1] == [
+        user("How do I tune a piano?"), assistant(DECLINED.text), user("Which shoes?"),
+    ]  # fmt: skip
+
+
+def test_an_answer_may_be_sent_back_as_it_came(client: TestClient, runner: Runner) -> None:
+    first = [user("Which shoes?")]
+    said = client.post("/chat", json={"messages": first}).json()["message"]
+    with client.websocket_connect("/ws/chat") as socket:
+        for question in ("Which shoes?", "And which bag?"):
+            socket.send_json({"content": question})
+            assert frames(socket)[-1] == done(declined=False)
+    whole = [*first, assistant("Brown ones. Not black."), user("And which bag?")]
+    assert runner.conversations[-1] == whole
+    assert client.post("/chat", json={"messages": [*first, said, user("And which bag?")]}).status_code == 200
+    assert runner.conversations[-1] == whole
 
 
 def test_the_sources_of_an_answer_are_the_passages_that_the_model_saw(client: TestClient, runner: Runner) -> None:
@@ -304,10 +360,11 @@ def test_an_answer_is_stopped_when_its_websocket_closes(runner: Runner, caplog: 
 
 def test_an_empty_answer_does_not_spoil_the_conversation(client: TestClient, runner: Runner) -> None:
     with client.websocket_connect("/ws/chat") as socket:
-        for pieces, question in (["Yes."], "One?"), ([" ", "\n"], "Two?"), ([], "Three?"), (["No."], "Four?"):
-            runner.answer = pieces
+        for sentences, question in (["Yes."], "One?"), ([], "Two?"), ([], "Three?"), (["No."], "Four?"):
+            runner.answer = sentences
             socket.send_json({"content": question})
-            assert frames(socket)[-1]["type"] == "done"
+            received = frames(socket)
+            assert [frame["type"] for frame in received] == ["sources", *["token"] * len(sentences), "done"]
     assert runner.conversations[-1] == [user("One?"), assistant("Yes."), user("Four?")]
 
 
@@ -368,7 +425,7 @@ def test_a_finished_answer_needs_no_second_call(client: TestClient, runner: Runn
     assert (query.status_code, query.json()["index_version"]) == (200, "1")
     with client.websocket_connect("/ws/chat") as socket:
         socket.send_json({"content": "Which shoes?"})
-        assert frames(socket)[-1] == {"type": "done", "finish_reason": "stop", "model": VERSION.model_dump()}
+        assert frames(socket)[-1] == done(declined=False)
     assert client.get("/health").status_code == 503
 
 
@@ -378,6 +435,12 @@ def test_the_runner_is_told_which_request_it_works_for(client: TestClient, runne
 
 
 def test_letters_of_all_alphabets_arrive_whole_however_the_stream_is_cut(client: TestClient, runner: Runner) -> None:
-    runner.answer = ["Ça va très bien, 絹とウール\n\u2028"]
+    runner.answer = ["Ça va très bien,\n\u2028 絹とウール"]
     answer = client.post("/chat", json={"messages": [user("Which shoes?")]}).json()
-    assert answer["message"]["content"] == runner.answer[0].strip()
+    assert answer["message"]["content"] == answer["sentences"][0]["text"] == runner.answer[0]
+
+
+@pytest.mark.parametrize("nothing", ["", " \n"])
+def test_a_sentence_that_says_nothing_cannot_be_sent(nothing: str) -> None:
+    with pytest.raises(ValidationError):
+        quoted(nothing, 0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -26,9 +26,9 @@ from bentos.conversational_ai.messages import (
     FoundPassages,
     GenerateRequest,
     RetrieveRequest,
+    Sentence,
     Started,
     StopRequest,
-    Token,
     read_event,
 )
 from bentos.conversational_ai.model import ChatRunner
@@ -37,6 +37,9 @@ from bentos.serving.errors import Failure, error_response, raise_failure
 from bentos.serving.messages import RgbImage
 from bentos.visual_analysis.messages import AnalyzeRequest, FoundGarments
 from bentos.visual_analysis.model import DetectorRunner
+from inference.chat.answer import DECLINED, AnswerSentence
+from inference.chat.answering import AnswerStream
+from inference.chat.reply import FinishReason
 from inference.detection.detector import Detection
 from tests.bentos.stub_assets import StubAssets
 
@@ -66,29 +69,21 @@ class Index:
             raise InvalidRequestError("no words", hint="use some")
         if query == "bug":
             raise RuntimeError("secret detail")
-        return [SimpleNamespace(slug="a", title="A", heading="A", text=TEXT, relevance=1 / 3)] * k
+        return [SimpleNamespace(slug="a", title="A", heading="A", text=TEXT, relevance=1 / 3, similarity=-1 / 3)] * k
 
 
-class Pieces:
-    finish_reason = "stop"
-    used_passages = dropped_messages = 0
+def two_sentences(*_: Any) -> AnswerStream:
+    def sentences() -> Generator[AnswerSentence, None, FinishReason]:
+        yield AnswerSentence(TEXT, 0, "quoted")
+        yield DECLINED
+        return "stop"
 
-    def __init__(self, texts: list[str]) -> None:
-        self._texts = iter(texts)
-
-    def __iter__(self) -> Pieces:
-        return self
-
-    def __next__(self) -> str:
-        return next(self._texts)
-
-    def close(self) -> None:
-        pass
+    return AnswerStream(sentences(), prompt_tokens=1, dropped_messages=0, used_passages=0)
 
 
 detector = Detector()
 index: Any = Index()
-chat_model: Any = SimpleNamespace(stream=lambda *_, **__: Pieces([TEXT, "end"]))
+chat_model: Any = SimpleNamespace(answer=two_sentences)
 
 
 @bentoml.service(name="test_detector", traffic={"timeout": 10})
@@ -159,6 +154,7 @@ def test_passages_and_failures_of_a_search_come_out_typed() -> None:
             found = await runner.retrieve(request=RetrieveRequest(query="silk", k=2))
             assert isinstance(found, FoundPassages)
             assert [passage.text for passage in found.passages] == [TEXT] * 2
+            assert [passage.similarity for passage in found.passages] == [-1 / 3] * 2
             assert (found.model.version, found.index_version) == ("1", "7")
             with pytest.raises(InvalidRequestError) as caught:
                 raise_failure(await runner.retrieve(request=RetrieveRequest(query="?", k=2)))
@@ -185,9 +181,12 @@ def test_a_stream_comes_out_whole_however_it_is_cut() -> None:
     chunks = asyncio.run(scenario())
     assert len(chunks) > 3
     events = [read_event(line) for line in b"".join(chunks).split(b"\n") if line]
-    assert events[:3] == [Started(sources=[], dropped_messages=0), Token(text=TEXT), Token(text="end")]
+    assert events[:3] == [
+        Started(sources=[], dropped_messages=0), Sentence(text=TEXT, source=0, status="quoted"),
+        Sentence(text=DECLINED.text, source=None, status="declined"),
+    ]  # fmt: skip
     assert isinstance(events[3], Finished)
-    assert (events[3].finish_reason, events[3].model.name) == ("stop", "chat")
+    assert (events[3].finish_reason, events[3].declined, events[3].model.name) == ("stop", True, "chat")
 
 
 def test_what_the_batching_queue_throws_out_is_answered_with_when_to_try_again() -> None:
