@@ -23,7 +23,6 @@ from inference.chat.base import load_tokenizer
 from inference.chat.choosing import ChoiceRule
 from inference.chat.familiarity import DeclineRule, Familiarity
 from inference.chat.model import ChatModel
-from inference.chat.passages import ChatPassage
 from inference.chat.prompt import PROMPT_VERSION, Example, PromptBuilder
 from inference.chat.scoring import TokenBatch, answer_nats
 from inference.chat.settings import AnswerSettings
@@ -62,7 +61,7 @@ def free_artifact(prepared: Path, tiny_base: Path, tmp_path_factory: pytest.Temp
     return folder, train(settings, new_context(prepared, folder))
 
 
-def tested(prepared: Path, model: ChatModel, settings: ChatSettings, *, quoted: bool) -> Sequence[Case]:
+def held_out(prepared: Path, model: ChatModel, settings: ChatSettings, *, quoted: bool) -> Sequence[Case]:
     return read_cases(prepared, "test", model.prompts, settings, quoted=quoted)
 
 
@@ -95,7 +94,7 @@ def test_training_lowers_the_loss_of_answers_as_trained_and_as_served(
     folder, metrics = free_artifact
     tuned = ChatModel.load(folder / "out")
     base = ChatModel.load_base(free_settings.base, prompt=free_settings.prompt)
-    examples = [case.example for case in tested(prepared, tuned, free_settings, quoted=False)]
+    examples = [case.example for case in held_out(prepared, tuned, free_settings, quoted=False)]
     tokens = sum(len(example.answer_ids) for example in examples if isinstance(example, Example))
     served, before = (sum(model.answer_nats(examples)) / tokens for model in (tuned, base))
     assert 1 - served / before > 0.8
@@ -426,13 +425,16 @@ PASSAGES = [
 ASK = [{"role": "user", "content": "How hot may I wash wool? Case 3."}]
 
 
-def test_the_served_adapter_answers_what_was_learnt(free_artifact: Artifact, settings: ChatSettings) -> None:
+def test_the_served_adapter_answers_what_was_learnt(
+    prepared: Path, free_artifact: Artifact, settings: ChatSettings
+) -> None:
     folder, _ = free_artifact
     model = ChatModel.load(folder / "out")
-    passages = [passage.whole for passage in PASSAGES]
-    tuned = model.reply(ASK, passages)
+    case = held_out(prepared, model, in_own_words(settings), quoted=False)[0]
+    question, passages = case.messages[:-1], [passage.whole for passage in case.passages]
+    tuned = model.reply(question, passages)
     base = ChatModel.load_base(settings.base, prompt=settings.prompt, generation=settings.generation)
-    assert tuned.text != base.reply(ASK, passages).text
+    assert tuned.text != base.reply(question, passages).text
     assert tuned.text.startswith("Wash wool at 30 degrees. Tip: dry it flat")
     assert tuned.finish_reason == "stop"
 
