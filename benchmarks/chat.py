@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +28,9 @@ from dataprep.settings import DataSettings
 from flows.gate import interval
 from inference.chat.artifact import read_chat_artifact
 from inference.chat.model import ChatModel
-from training.chat.evaluate import as_many, first_sentences, likeliest, nearest_sentences
+from training.chat.evaluate import Choose, as_many, first_sentences, likeliest, nearest_sentences
 from training.chat.metrics import answer_metrics, facts_in_passages, judged_answers, slice_members
-from training.chat.questions import AskedQuestion, JudgedAnswer, answers_of, read_questions
+from training.chat.questions import JudgedAnswer, answers_of, read_questions
 from training.chat.settings import ChatSettings
 from training.judged import judging_half
 from training.models import MODELS
@@ -72,19 +72,19 @@ def trained(work: Path, data: Path) -> Path:
     return out
 
 
-def page(artifact: Path, data: Path, settings: ChatSettings) -> str:
-    """Ask everything, and write what came."""
-    questions = read_questions(data, "test", settings)
+def page(artifact: Path, data: Path, settings: ChatSettings, most: int | None) -> str:
+    """Ask the first questions, or all, and write what came."""
+    questions = read_questions(data, "test", settings, most)
     model = ChatModel.load(artifact)
     answers = answers_of(model, questions)
     config, prompt = read_chat_artifact(artifact)
     base = ChatModel.load_base(config.base, prompt=prompt, answers=config.answers)
-    choices: Mapping[str, Callable[[AskedQuestion, int], list[int]]] = {
-        "first sentences of the passages": first_sentences,
+    choices: Mapping[str, Choose] = {
+        "first sentences of the passages": lambda question, count: first_sentences(base, question, count),
         "base without an adapter": lambda question, count: likeliest(base, question, count),
         "sentences nearest by embedding": lambda question, count: nearest_sentences(base, question, count),
     }
-    controls = {name: as_many(answers, base, choose) for name, choose in choices.items()}
+    controls = {name: as_many(answers, choose) for name, choose in choices.items()}
     kinds = ", ".join(f"{len(rows)} {name}" for name, rows in slice_members(answers)["kind"].items())
     lines = [
         "# Answers of the chat, measured", "",
@@ -189,12 +189,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="prepared data; default: prepared in the work folder")
     parser.add_argument("--model", type=Path, help="artifact; default: trained in the work folder")
     parser.add_argument("--page", type=Path, default=repo_root() / "docs" / "benchmarks" / "chat.md")
+    parser.add_argument("--questions", type=int, help="number of questions, from the first; default: all")
     options = parser.parse_args(arguments)
     settings, _ = MODELS["chat"].read_settings(read_profile("sample"))
     assert isinstance(settings, ChatSettings)
     data = options.data or prepared(options.work)
     options.page.parent.mkdir(parents=True, exist_ok=True)
-    write_text(options.page, page(options.model or trained(options.work, data), data, settings))
+    write_text(options.page, page(options.model or trained(options.work, data), data, settings, options.questions))
     print(options.page)
     return 0
 

@@ -132,7 +132,7 @@ class ChatModel:
             InvalidRequestError: at once, if the conversation or the limit cannot be used.
         """
         if self.answers.way == "quoted":
-            prompt = self.prompts.choice_prompt(messages, passages)
+            prompt = self.choice_prompt(messages, passages)
             counts = {"prompt_tokens": prompt.length, "dropped_messages": 0, "used_passages": prompt.used_passages}
             return AnswerStream(self._quoted(prompt, passages), **counts)
         reply = self.stream(messages, [passage.whole for passage in passages], max_new_tokens)
@@ -141,6 +141,18 @@ class ChatModel:
             "used_passages": reply.used_passages,
         }  # fmt: skip
         return AnswerStream(self._checked(reply, whole_question(messages), passages), **counts)
+
+    def choice_prompt(self, messages: Sequence[Message], passages: Sequence[ChatPassage]) -> ChoicePrompt:
+        """The sentences that the model scores: of those that may be quoted, the nearest to the question.
+
+        Raises:
+            InvalidRequestError: the conversation cannot be used.
+        """
+        prompt = self.prompts.choice_prompt(messages, passages)
+        if len(prompt.sentences) <= self.answers.scored_sentences:
+            return prompt
+        nearest = np.argsort(-self.similarities(prompt), kind="stable")[: self.answers.scored_sentences]
+        return prompt.only(sorted(map(int, nearest)))
 
     def signs(self, prompt: ChoicePrompt) -> Signs:
         """What the model and the embeddings say of each sentence of a prompt, which must have one."""

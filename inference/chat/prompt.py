@@ -75,6 +75,14 @@ class ChoicePrompt:
     def length(self) -> int:
         return sum(example.length for example in self.examples)
 
+    def only(self, places: Sequence[int]) -> ChoicePrompt:
+        """The same question with the sentences at these places."""
+        return replace(
+            self,
+            sentences=[self.sentences[place] for place in places],
+            examples=[self.examples[place] for place in places],
+        )
+
 
 class PromptBuilder:
     """Builds prompts and examples for one tokenizer."""

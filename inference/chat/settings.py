@@ -80,6 +80,8 @@ class AnswerSettings(Section):
     is replaced or left out. `auto`: `quoted` for a base of less than a billion parameters."""
     max_sentences: int = Field(default=3, ge=1, le=12)
     """Most sentences of a quoted answer."""
+    scored_sentences: int = Field(default=6, ge=1)
+    """Sentences that the model scores: those nearest to the question by embedding, as every one costs a fifth of a second."""
     min_probability: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Probability of holding a fact that the question asks for from which a sentence is quoted; the likeliest always is."""
     text_embedder: ModelReference = TEXT_EMBEDDER_REFERENCE

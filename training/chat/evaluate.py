@@ -14,7 +14,7 @@ import numpy as np
 
 from inference.chat.answer import DECLINED, AnswerSentence
 from inference.chat.artifact import read_chat_artifact
-from inference.chat.choosing import chosen_sentences
+from inference.chat.choosing import PassageSentence, chosen_sentences
 from inference.chat.model import ChatModel
 from inference.chat.prompt import ChoicePrompt
 from training.chat.metrics import (
@@ -36,6 +36,9 @@ from training.chat.settings import ChatSettings
 from training.context import Evaluation
 from training.device import training_device
 from training.judged import JudgedCases, judging_half, reported_half
+
+Choose = Callable[[AskedQuestion, int], Sequence[PassageSentence]]
+"""(question, number of sentences) to the sentences, in the order in which they are told."""
 
 
 def evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: int) -> Evaluation:  # noqa: ARG001
@@ -75,53 +78,43 @@ def controls(answers: Sequence[JudgedAnswer], artifact_dir: Path, settings: Chat
     if config.answers.way != "quoted":
         return {}
     base = ChatModel.load_base(config.base, training_device(settings), prompt=prompt, answers=config.answers)
-    chosen: Mapping[str, Callable[[AskedQuestion, int], list[int]]] = {
-        "first sentences": first_sentences,
+    chosen: Mapping[str, Choose] = {
+        "first sentences": lambda question, count: first_sentences(base, question, count),
         "base": lambda question, count: likeliest(base, question, count),
     }
-    return {name: judged_answers(as_many(answers, base, choose)) for name, choose in chosen.items()}
+    return {name: judged_answers(as_many(answers, choose)) for name, choose in chosen.items()}
 
 
-def as_many(
-    answers: Sequence[JudgedAnswer], base: ChatModel, choose: Callable[[AskedQuestion, int], list[int]]
-) -> list[JudgedAnswer]:
-    """Answers of as many sentences, chosen otherwise.
-
-    Args:
-        base: whose prompts say which sentences there are.
-        choose: (question, number of sentences) -> their indices, in the order in which they are told.
-    """
+def as_many(answers: Sequence[JudgedAnswer], choose: Choose) -> list[JudgedAnswer]:
+    """Answers of as many sentences, chosen otherwise."""
     counts = {answer.question.row.id: 0 if answer.declined else len(answer.sentences) for answer in answers}
 
     def answered(question: AskedQuestion) -> list[AnswerSentence]:
         count = counts[question.row.id]
         if not count:
             return [DECLINED]
-        sentences = base.prompts.choice_prompt(question.messages, question.passages).sentences
-        return [
-            AnswerSentence(sentences[index].text, sentences[index].passage, "quoted")
-            for index in choose(question, count)
-        ]
+        return [AnswerSentence(chosen.text, chosen.passage, "quoted") for chosen in choose(question, count)]
 
     return judge_answers([answer.question for answer in answers], answered)
 
 
-def first_sentences(_question: AskedQuestion, count: int) -> list[int]:
+def first_sentences(model: ChatModel, question: AskedQuestion, count: int) -> list[PassageSentence]:
     """The first sentences of the passages."""
-    return list(range(count))
+    return model.prompts.choice_prompt(question.messages, question.passages).sentences[:count]
 
 
-def likeliest(model: ChatModel, question: AskedQuestion, count: int) -> list[int]:
+def likeliest(model: ChatModel, question: AskedQuestion, count: int) -> list[PassageSentence]:
     """The sentences behind which a model finds the question likeliest."""
-    prompt = model.prompts.choice_prompt(question.messages, question.passages)
+    prompt = model.choice_prompt(question.messages, question.passages)
     return _best(prompt, model.signs(prompt).posterior, count)
 
 
-def nearest_sentences(model: ChatModel, question: AskedQuestion, count: int) -> list[int]:
+def nearest_sentences(model: ChatModel, question: AskedQuestion, count: int) -> list[PassageSentence]:
     """The sentences whose embeddings are nearest to the question's."""
-    prompt = model.prompts.choice_prompt(question.messages, question.passages)
+    prompt = model.choice_prompt(question.messages, question.passages)
     return _best(prompt, model.similarities(prompt), count)
 
 
-def _best(prompt: ChoicePrompt, scores: np.ndarray, count: int) -> list[int]:
-    return chosen_sentences(prompt.sentences, scores, most=count, min_probability=1e-300)
+def _best(prompt: ChoicePrompt, scores: np.ndarray, count: int) -> list[PassageSentence]:
+    places = chosen_sentences(prompt.sentences, scores, most=count, min_probability=1e-300)
+    return [prompt.sentences[place] for place in places]

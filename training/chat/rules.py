@@ -23,7 +23,7 @@ def fit_choice(model: ChatModel, questions: Sequence[AskedQuestion]) -> ChoiceRu
     """
     inputs, held = [], []
     for question in questions:
-        prompt = model.prompts.choice_prompt(question.messages, question.passages)
+        prompt = model.choice_prompt(question.messages, question.passages)
         if question.in_scope and prompt.sentences:
             signs = model.signs(prompt)
             inputs.append(np.column_stack((signs.posterior, signs.similarity)))

@@ -7,6 +7,7 @@ import shutil
 import warnings
 import weakref
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from inference.chat.base import load_tokenizer
 from inference.chat.choosing import ChoiceRule
 from inference.chat.familiarity import DeclineRule, Familiarity
 from inference.chat.model import ChatModel
+from inference.chat.passages import ChatPassage
 from inference.chat.prompt import PROMPT_VERSION, Example, PromptBuilder
 from inference.chat.scoring import TokenBatch, answer_nats
 from inference.chat.settings import AnswerSettings
@@ -251,8 +253,8 @@ def test_controls_say_as_much_and_differ_in_the_choice_alone(
         assert control.values["unsupported"] == 0
     answers = answers_of(ChatModel.load(folder / "out"), read_questions(prepared, "test", settings))
     base = ChatModel.load_base(settings.base, prompt=settings.prompt)
-    for choose in (first_sentences, lambda question, count: nearest_sentences(base, question, count)):
-        others = as_many(answers, base, choose)
+    for choose in (first_sentences, nearest_sentences):
+        others = as_many(answers, partial(choose, base))
         assert [len(other.sentences) for other in others] == [len(answer.sentences) for answer in answers]
         assert [other.declined for other in others] == [answer.declined for answer in answers]
 
