@@ -53,7 +53,7 @@ class ChatRunner:
         """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
         assets = assets or start_process()
         if load_model is None:
-            with heavy_imports():
+            with heavy_imports(at_start=True):
                 from inference.chat.model import ChatModel
 
             load_model = ChatModel.load

@@ -45,7 +45,7 @@ class OutfitRunner:
     ) -> None:
         """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
         assets = assets or start_process()
-        with heavy_imports():
+        with heavy_imports(at_start=True):
             from inference.outfits.catalog_search import CatalogSearch
             from inference.outfits.model import OutfitModel
 

@@ -44,7 +44,7 @@ class DetectorRunner:
         """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
         self._assets = assets or start_process()
         if load_detector is None:
-            with heavy_imports():
+            with heavy_imports(at_start=True):
                 from inference.detection.detector import Detector
 
             load_detector = Detector.load

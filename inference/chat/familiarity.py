@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -32,15 +33,19 @@ _WORDS, _VECTORS = "known_words.json", "known_questions.safetensors"
 
 
 class DeclineRule(Section):
-    """When no passage answers a question: intercept + sum of weight x sign > 0. The default declines nothing."""
+    """When no passage answers a question: intercept + sum of weight x sign + direction . embedding > 0. The default declines
+    nothing."""
 
     intercept: float = -1.0
-    weights: dict[str, float] = Field(default_factory=dict)
-    """Weight of each of `SIGNS`; one that is not named has none."""
+    weights: dict[Literal[*SIGNS], float] = Field(default_factory=dict)  # type: ignore[valid-type]
+    """Weight of each sign; one that is not named has none."""
+    direction: tuple[float, ...] = ()
+    """Weights of the question's embedding, of the embedder's length: what is asked about. Empty: none."""
 
-    def holds(self, signs: Mapping[str, float]) -> bool:
-        """Whether a question with these signs is declined."""
-        return self.intercept + sum(weight * signs[name] for name, weight in self.weights.items()) > 0
+    def holds(self, signs: Mapping[str, float], vector: np.ndarray) -> bool:
+        """Whether a question with these signs and this embedding, float (dim,), is declined."""
+        score = self.intercept + sum(weight * signs[name] for name, weight in self.weights.items())
+        return bool(score + (np.dot(self.direction, vector) if self.direction else 0.0) > 0)
 
 
 class Familiarity:

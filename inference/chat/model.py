@@ -161,17 +161,18 @@ class ChatModel:
 
     def declined(self, question: str, passages: Sequence[ChatPassage]) -> bool:
         """Whether none of the passages that were found answers a question, as the artifact's rule has it."""
-        return self.familiarity is not None and self.declines.holds(self.question_signs(question, passages))
+        return self.familiarity is not None and self.declines.holds(*self.question_signs(question, passages))
 
-    def question_signs(self, question: str, passages: Sequence[ChatPassage]) -> dict[str, float]:
-        """Signs that the rule of declining weighs.
+    def question_signs(self, question: str, passages: Sequence[ChatPassage]) -> tuple[dict[str, float], np.ndarray]:
+        """Signs that the rule of declining weighs, and the question's embedding, float32 (dim,).
 
         Raises:
             ValueError: this is a base, which knows no questions.
         """
         if self.familiarity is None:
             raise ValueError("a base without an artifact knows no questions")
-        return self.familiarity.signs(question, self._embed([question])[0], passages)
+        vector = self._embed([question])[0]
+        return self.familiarity.signs(question, vector, passages), vector
 
     def similarities(self, prompt: ChoicePrompt) -> np.ndarray:
         """Cosine of the question's and each sentence's embeddings: float32 (sentences,)."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from aura.wording import says
 from inference.chat.choosing import ChoiceRule
@@ -13,6 +14,10 @@ from inference.chat.familiarity import SIGNS, DeclineRule
 from inference.chat.model import ChatModel
 from inference.chat.passages import whole_question
 from training.chat.questions import AskedQuestion
+
+_FOLDS = 10
+_DECLINE_C = 0.1
+"""Inverse strength of the penalty; from 0.03 to 0.3 cross-validation gives the same."""
 
 
 def fit_choice(model: ChatModel, questions: Sequence[AskedQuestion]) -> ChoiceRule:
@@ -36,26 +41,37 @@ def fit_choice(model: ChatModel, questions: Sequence[AskedQuestion]) -> ChoiceRu
 
 
 def fit_decline(model: ChatModel, questions: Sequence[AskedQuestion], max_false_refusals: float) -> DeclineRule:
-    """Logistic regression of "out of scope" on the signs of a question, with the intercept that the limit allows.
+    """Logistic regression of "out of scope" on a question's signs and embedding, with the intercept that the limit allows.
+
+    The intercept is set on scores of questions that a fit had not seen (cross-validation), as the embedding has more weights than
+    there are questions.
 
     Args:
         max_false_refusals: largest share of the questions in scope that may be declined; of the others, as many are declined as
             that allows.
     """
     inside = np.array([question.in_scope for question in questions], dtype=bool)
-    if inside.all() or not inside.any():
+    folds = int(min(_FOLDS, inside.sum(), (~inside).sum()))
+    if folds < 2:
         return DeclineRule()
     told = [model.question_signs(whole_question(question.messages), question.passages) for question in questions]
-    signs = np.array([[of[name] for name in SIGNS] for of in told])
-    # Columns of one size, so that the penalty treats them alike.
-    scale = signs.std(axis=0) + 1e-9
-    weights = LogisticRegression(class_weight="balanced").fit(signs / scale, ~inside).coef_[0] / scale
-    scores = signs @ weights
-    # A question is declined above the score of all but the allowed number of questions inside, half-way to the next one outside.
-    limit = np.sort(scores[inside])[::-1][int(max_false_refusals * inside.sum())]
-    above = scores[~inside][scores[~inside] > limit]
-    threshold = (limit + above.min()) / 2 if len(above) else limit
-    return DeclineRule(intercept=-float(threshold), weights=dict(zip(SIGNS, map(float, weights), strict=True)))
+    signs = np.array([[of[name] for name in SIGNS] for of, _ in told])
+    vectors = np.array([vector for _, vector in told])
+    # Signs of one size, and the embedding's columns of one size together, so that the penalty treats all alike.
+    scale = np.concatenate((signs.std(axis=0) + 1e-9, np.full(vectors.shape[1], vectors.std() + 1e-9)))
+    inputs = np.column_stack((signs, vectors)) / scale
+    regression = LogisticRegression(C=_DECLINE_C, class_weight="balanced", max_iter=2000)
+    parts = StratifiedKFold(folds, shuffle=True, random_state=0)
+    unseen = cross_val_predict(regression, inputs, ~inside, cv=parts, method="decision_function")
+    fitted = regression.fit(inputs, ~inside)
+    weights = fitted.coef_[0] / scale
+    # Declined is what lies above all but the allowed number of questions inside.
+    limit = np.sort(unseen[inside])[::-1][int(max_false_refusals * inside.sum())]
+    return DeclineRule(
+        intercept=float(fitted.intercept_[0] - limit),
+        weights=dict(zip(SIGNS, map(float, weights), strict=False)),
+        direction=tuple(float(weight) for weight in weights[len(SIGNS) :]),
+    )
 
 
 def _holds(sentence: str, question: AskedQuestion) -> bool:

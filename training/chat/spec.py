@@ -23,14 +23,14 @@ class ChatGate(GateRule):
 
 
 def _train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
-    with heavy_imports():
+    with heavy_imports(at_start=True):
         from training.chat.train import train
 
     return train(settings, context)
 
 
 def _evaluate(artifact_dir: Path, data_dir: Path, settings: ChatSettings, seed: int) -> Evaluation:
-    with heavy_imports():
+    with heavy_imports(at_start=True):
         from training.chat.evaluate import evaluate
 
     return evaluate(artifact_dir, data_dir, settings, seed)

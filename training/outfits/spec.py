@@ -21,14 +21,14 @@ class OutfitsGate(GateRule):
 
 
 def _train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
-    with heavy_imports():
+    with heavy_imports(at_start=True):
         from training.outfits.train import train
 
     return train(settings, context)
 
 
 def _evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed: int) -> Evaluation:
-    with heavy_imports():
+    with heavy_imports(at_start=True):
         from training.outfits.evaluate import evaluate
 
     return evaluate(artifact_dir, data_dir, settings, seed)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from aura.errors import ArtifactError
 from inference.chat.familiarity import SIGNS, DeclineRule, Familiarity
@@ -74,7 +75,19 @@ def test_a_missing_or_broken_file_is_told(tmp_path: Path, name: str, content: by
 def test_the_rule_weighs_the_signs_that_it_names() -> None:
     rule = DeclineRule(intercept=1.0, weights={"rarity": -2.0, "coverage": 4.0})
     signs = dict.fromkeys(SIGNS, 9.0)
-    assert rule.holds(signs | {"rarity": 1.0, "coverage": 0.5})
-    assert not rule.holds(signs | {"rarity": 1.5, "coverage": 0.5})  # 1 - 3 + 2 = 0
-    assert not rule.holds(signs | {"rarity": 1.0, "coverage": 0.25})
-    assert not DeclineRule().holds(dict.fromkeys(SIGNS, -1.0))
+    vector = np.array([1.0, 0.0])
+    assert rule.holds(signs | {"rarity": 1.0, "coverage": 0.5}, vector)
+    assert not rule.holds(signs | {"rarity": 1.5, "coverage": 0.5}, vector)  # 1 - 3 + 2 = 0
+    assert not rule.holds(signs | {"rarity": 1.0, "coverage": 0.25}, vector)
+    assert not DeclineRule().holds(dict.fromkeys(SIGNS, -1.0), vector)
+
+
+def test_the_rule_weighs_what_is_asked_about() -> None:
+    rule = DeclineRule(intercept=-0.5, direction=(1.0, -1.0))
+    assert rule.holds(dict.fromkeys(SIGNS, 0.0), np.array([0.8, 0.2]))
+    assert not rule.holds(dict.fromkeys(SIGNS, 0.0), np.array([0.2, 0.8]))
+
+
+def test_an_unknown_sign_is_no_rule() -> None:
+    with pytest.raises(ValidationError, match="weights"):
+        DeclineRule.model_validate({"weights": {"mood": 1.0}})
