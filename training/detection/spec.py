@@ -21,8 +21,8 @@ class DetectionGate(GateRule):
 
     metric: Literal["ap50"] = "ap50"
     seed_deviation: float = Field(default=0.004, ge=0)
-    """Of AP50. Measured between seeds is 0.0066 with a wide margin; with 0.004, of equal detectors each beside each two in a hundred
-    are promoted, which the interval of 95 % promises (docs/benchmarks/gate.md)."""
+    """Of AP50. Measured between seeds is 0.0066 with a wide margin; with 0.004, of equal detectors each beside each two in a
+    hundred are promoted, which the interval of 95 % promises (docs/benchmarks/gate.md)."""
 
 
 def _train(settings: DetectionSettings, context: TrainContext) -> dict[str, float]:
