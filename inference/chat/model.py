@@ -24,6 +24,7 @@ from inference.chat.entailment import EntailmentModel
 from inference.chat.familiarity import DeclineRule, Familiarity
 from inference.chat.passages import ChatPassage, whole_question
 from inference.chat.prompt import ChoicePrompt, Example, Message, PromptBuilder
+from inference.chat.remembered_vectors import RememberedVectors
 from inference.chat.reply import FinishReason, Reply, ReplyStream
 from inference.chat.scoring import score_examples
 from inference.chat.settings import AnswerSettings, GenerationSettings, PromptSettings
@@ -57,6 +58,7 @@ class ChatModel:
         self.choice = choice or ChoiceRule()
         self.declines = declines or DeclineRule()
         self.familiarity = familiarity
+        self._sentences = RememberedVectors(self._embed)
         self._end_ids = end_token_ids(model, tokenizer)
         self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
         self._lock = threading.Lock()
@@ -176,8 +178,8 @@ class ChatModel:
 
     def similarities(self, prompt: ChoicePrompt) -> np.ndarray:
         """Cosine of the question's and each sentence's embeddings: float32 (sentences,)."""
-        vectors = self._embed([prompt.question, *(sentence.text for sentence in prompt.sentences)])
-        return np.asarray(vectors[1:] @ vectors[0])
+        question = self._embed([prompt.question])[0]
+        return np.asarray(self._sentences.vectors([sentence.text for sentence in prompt.sentences]) @ question)
 
     def _quoted(
         self, prompt: ChoicePrompt, passages: Sequence[ChatPassage]

@@ -30,6 +30,7 @@ _SMALL = (
     "detection.learning_rate=2e-3",
     "outfits.max_epochs=2",
     "chat.max_epochs=1",
+    "chat.batch_size=32",
     "chat.lora.rank=2",
     "chat.lora.last_layers=2",
     "chat.shown_answers=1",
