@@ -140,8 +140,12 @@ def test_an_upgrade_of_a_library_that_a_stage_runs_repeats_it(toy: Path) -> None
     [
         ("train_detection", {"torch", "transformers", "timm"}, {"lancedb", "peft", "mlflow"}),
         ("train_outfits", {"torch", "sentence-transformers", "tokenizers"}, {"lancedb", "bitsandbytes"}),
-        ("train_chat", {"torch", "transformers", "peft", "bitsandbytes"}, {"lancedb"}),
-        ("evaluate_chat", {"torch", "transformers", "peft"}, {"lancedb"}),
+        (
+            "train_chat",
+            {"torch", "transformers", "peft", "bitsandbytes", "lancedb", "scikit-learn"},
+            {"mlflow", "bentoml"},
+        ),
+        ("evaluate_chat", {"torch", "transformers", "peft", "lancedb"}, {"bitsandbytes", "lightning"}),
         ("index", {"lancedb", "pyarrow", "torch", "sentence-transformers"}, {"lightning", "peft"}),
         ("package", {"bentoml", "lancedb", "torch"}, {"lightning"}),
         ("prepare", {"pillow", "numpy"}, {"torch", "lancedb"}),
