@@ -154,7 +154,7 @@ def _gate(answers: Sequence[JudgedAnswer], champion: Sequence[JudgedAnswer]) -> 
     new, old = (judged_answers([of[row] for row in judges]) for of in (answers, champion))
     return [
         "The adapter is the challenger, the base's choice the champion.", "",
-        *resampled_section(old, None, new, {}, rule_of("chat")),
+        "\n\n".join(resampled_section(old, None, new, {}, rule_of("chat"))),
     ]  # fmt: skip
 
 
