@@ -39,7 +39,9 @@ class Index:
 
     def search_knowledge(self, query: str, k: int) -> list[Any]:
         self.did.append("search")
-        return [SimpleNamespace(slug="a", title="A", heading="A", text=query, relevance=float(self.version))] * k
+        return [
+            SimpleNamespace(slug="a", title="A", heading="A", text=query, relevance=float(self.version), similarity=0.5)
+        ] * k
 
     def similar_items(self, image: Image.Image, k: int, category: str) -> list[Any]:
         self.did.append("search")
