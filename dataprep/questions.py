@@ -6,7 +6,6 @@ praise a model for its memory. Both are found here, before a night is spent.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -23,11 +22,11 @@ from aura.prepared_rows import (
 )
 from aura.problems import Problems
 from aura.wording import plain_text, says
+from inference.chat.sentences import split_sentences
 from inference.retrieval.chunks import Page, cut_page, read_pages
 
 _WHOLE_SECTIONS = 1_000_000
 """Words of the longest chunk: sections stay whole."""
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 def copy_questions(knowledge_dir: Path, out: Path, problems: Problems) -> dict[str, list[QuestionRow]]:
@@ -77,7 +76,7 @@ def _label_problems(row: QuestionRow, sentences: Mapping[str, list[str]]) -> Ite
 
 
 def _sentences(page: Page) -> list[str]:
-    return [sentence for chunk in cut_page(page, _WHOLE_SECTIONS) for sentence in _SENTENCE_END.split(chunk.text)]
+    return [sentence for chunk in cut_page(page, _WHOLE_SECTIONS) for sentence in split_sentences(chunk.text)]
 
 
 def _asked_in_training(knowledge_dir: Path) -> dict[tuple[str, ...], str]:

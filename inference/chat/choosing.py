@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
+from math import inf
 
 import numpy as np
 from scipy.special import log_softmax
@@ -72,16 +72,15 @@ class ChoiceRule(Section):
 
 
 def chosen_sentences(
-    sentences: Sequence[PassageSentence], scores: np.ndarray, *, most: int, min_probability: float
+    sentences: Sequence[PassageSentence], scores: np.ndarray, *, most: int, least: float = -inf
 ) -> list[int]:
     """Indices of the sentences to quote, in the order in which they are told: at least one, at most `most`.
 
-    The likeliest are taken, from `min_probability` on. Those of one passage stay together and in its order; the passage with the
-    likeliest comes first.
+    The likeliest are taken, of those with a score of at least `least`. Those of one passage stay together and in its order; the
+    passage with the likeliest comes first.
     """
     if not sentences:
         return []
-    least = log(min_probability / (1 - min_probability))
     ranked = [int(index) for index in np.argsort(-scores, kind="stable")[:most]]
     taken = [index for place, index in enumerate(ranked) if place == 0 or scores[index] >= least]
     passages = list(dict.fromkeys(sentences[index].passage for index in taken))

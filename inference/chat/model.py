@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.special import logit
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from aura.errors import InvalidRequestError
@@ -24,11 +25,11 @@ from inference.chat.entailment import EntailmentModel
 from inference.chat.familiarity import DeclineRule, Familiarity
 from inference.chat.passages import ChatPassage, whole_question
 from inference.chat.prompt import ChoicePrompt, Example, Message, PromptBuilder
-from inference.chat.remembered_vectors import RememberedVectors
 from inference.chat.reply import FinishReason, Reply, ReplyStream
 from inference.chat.scoring import score_examples
 from inference.chat.settings import AnswerSettings, GenerationSettings, PromptSettings
 from inference.chat.support import SupportChecker
+from inference.remembering_embedder import RememberingEmbedder
 from inference.text_embedding import text_embedder_for
 
 DtypeName = Literal["auto", "float32", "bfloat16"]
@@ -58,7 +59,6 @@ class ChatModel:
         self.choice = choice or ChoiceRule()
         self.declines = declines or DeclineRule()
         self.familiarity = familiarity
-        self._sentences = RememberedVectors(self._embed)
         self._end_ids = end_token_ids(model, tokenizer)
         self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
         self._lock = threading.Lock()
@@ -134,7 +134,7 @@ class ChatModel:
             InvalidRequestError: at once, if the conversation or the limit cannot be used.
         """
         if self.answers.way == "quoted":
-            prompt = self.choice_prompt(messages, passages)
+            prompt = self.prompts.choice_prompt(messages, passages)
             counts = {"prompt_tokens": prompt.length, "dropped_messages": 0, "used_passages": prompt.used_passages}
             return AnswerStream(self._quoted(prompt, passages), **counts)
         reply = self.stream(messages, [passage.whole for passage in passages], max_new_tokens)
@@ -144,13 +144,8 @@ class ChatModel:
         }  # fmt: skip
         return AnswerStream(self._checked(reply, whole_question(messages), passages), **counts)
 
-    def choice_prompt(self, messages: Sequence[Message], passages: Sequence[ChatPassage]) -> ChoicePrompt:
-        """The sentences that the model scores: of those that may be quoted, the nearest to the question.
-
-        Raises:
-            InvalidRequestError: the conversation cannot be used.
-        """
-        prompt = self.prompts.choice_prompt(messages, passages)
+    def candidates(self, prompt: ChoicePrompt) -> ChoicePrompt:
+        """The sentences that the model scores: of those that may be quoted, the nearest to the question."""
         if len(prompt.sentences) <= self.answers.scored_sentences:
             return prompt
         nearest = np.argsort(-self.similarities(prompt), kind="stable")[: self.answers.scored_sentences]
@@ -173,13 +168,13 @@ class ChatModel:
         """
         if self.familiarity is None:
             raise ValueError("a base without an artifact knows no questions")
-        vector = self._embed([question])[0]
+        vector = self.embedder.encode([question])[0]
         return self.familiarity.signs(question, vector, passages), vector
 
     def similarities(self, prompt: ChoicePrompt) -> np.ndarray:
         """Cosine of the question's and each sentence's embeddings: float32 (sentences,)."""
-        question = self._embed([prompt.question])[0]
-        return np.asarray(self._sentences.vectors([sentence.text for sentence in prompt.sentences]) @ question)
+        vectors = self.embedder.encode([prompt.question, *(sentence.text for sentence in prompt.sentences)])
+        return np.asarray(vectors[1:] @ vectors[0])
 
     def _quoted(
         self, prompt: ChoicePrompt, passages: Sequence[ChatPassage]
@@ -187,11 +182,12 @@ class ChatModel:
         if not prompt.sentences or self.declined(prompt.question, passages):
             yield DECLINED
             return "stop"
-        scores = self.choice.scores(self.signs(prompt))
+        scored = self.candidates(prompt)
         chosen = chosen_sentences(
-            prompt.sentences, scores, most=self.answers.max_sentences, min_probability=self.answers.min_probability
-        )
-        for sentence in (prompt.sentences[index] for index in chosen):
+            scored.sentences, self.choice.scores(self.signs(scored)), most=self.answers.max_sentences,
+            least=float(logit(self.answers.min_probability)),
+        )  # fmt: skip
+        for sentence in (scored.sentences[index] for index in chosen):
             yield AnswerSentence(sentence.text, sentence.passage, "quoted")
         return "stop"
 
@@ -203,14 +199,16 @@ class ChatModel:
             return "stop"
         return (yield from checked_sentences(reply, passages, self._checker))
 
-    def _embed(self, texts: Sequence[str]) -> np.ndarray:
-        return text_embedder_for(self.answers.text_embedder).encode(texts)
+    @cached_property
+    def embedder(self) -> RememberingEmbedder:
+        """Embeds questions and sentences; loaded when the first is asked for."""
+        return RememberingEmbedder(text_embedder_for(self.answers.text_embedder))
 
     @cached_property
     def _checker(self) -> SupportChecker:
         settings = self.answers.support
         entail = EntailmentModel(settings.entailment).probabilities if settings.entailment else None
-        return SupportChecker(self._embed, settings, entail)
+        return SupportChecker(self.embedder.encode, settings, entail)
 
     def stream(
         self, messages: Sequence[Message], passages: Sequence[str] = (), max_new_tokens: int | None = None

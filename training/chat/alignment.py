@@ -19,20 +19,24 @@ _NUMBER_BONUS = 0.15
 _MIN_SCORE = 0.45
 
 
-def aligned_sentences(answer: str, sentences: Sequence[str], vectors: np.ndarray, embed: Embed) -> list[str]:
+def answer_facts(answer: str) -> list[str]:
+    """The sentences of an answer, without a "Yes," or "Tip:" before them."""
+    return [fact for sentence in split_sentences(answer) if (fact := without_opener(sentence))]
+
+
+def aligned_sentences(answer: str, sentences: Sequence[str], embed: Embed) -> list[str]:
     """The sentences that hold the answer's facts, each once, in the order of `sentences`.
 
     Args:
         answer: a reference answer.
         sentences: those of the pages that it is taken from.
-        vectors: float32 `(sentences, dim)`, their embeddings.
     """
-    facts = [fact for sentence in split_sentences(answer) if (fact := without_opener(sentence))]
+    facts = answer_facts(answer)
     if not facts or not sentences:
         return []
     measured = [quantities(sentence) for sentence in sentences]
     chosen = set()
-    for fact, cosines in zip(facts, embed(facts) @ vectors.T, strict=True):
+    for fact, cosines in zip(facts, embed(facts) @ embed(sentences).T, strict=True):
         said = quantities(fact)
         scores = cosines + _NUMBER_BONUS * np.array([_share_a_number(said, source) for source in measured])
         if scores.max() >= _MIN_SCORE:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from aura.errors import DataError, InvalidRequestError
 from aura.prepared_rows import PREPARE_AGAIN, DialogueRow, iter_rows
-from inference.chat.passages import ChatPassage
+from inference.chat.passages import ChatPassage, search_query
 from inference.chat.prompt import Example, PromptBuilder
 from inference.chat.scoring import TokenBatch, collate, length_batches
+from training.chat.alignment import answer_facts
 from training.chat.choices import ChoiceBatch, ChoiceExample, choice_example, collate_choices
 from training.chat.passages import PassageFinder, with_support
 from training.chat.settings import ChatSettings
@@ -30,6 +32,8 @@ from training.trainer import EpochShuffle, resumed_epoch
 ChatBatch = TokenBatch | ChoiceBatch
 
 _POOL_BATCHES = 8
+_ROWS_AHEAD = 256
+"""Conversations whose texts are embedded at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +69,14 @@ def read_cases(
     Raises:
         DataError: the file is missing, empty or broken, or names pages that are not there.
     """
-    path = data_dir / "chat" / f"{split}.jsonl"
     with PassageFinder(data_dir / "knowledge" / "pages", settings.retrieval) as finder:
-        cases = RowTable.write(_all_cases(path, builder, finder, settings, quoted), _CODEC)
+        return _written_cases(data_dir / "chat" / f"{split}.jsonl", builder, finder, settings, quoted)
+
+
+def _written_cases(
+    path: Path, builder: PromptBuilder, finder: PassageFinder, settings: ChatSettings, quoted: bool
+) -> RowTable[Case]:
+    cases = RowTable.write(_all_cases(path, builder, finder, settings, quoted), _CODEC)
     if not cases:
         raise DataError(f"no conversation in {path}", hint="write more dialogues, or raise this split's share")
     return cases
@@ -76,13 +85,26 @@ def read_cases(
 def _all_cases(
     path: Path, builder: PromptBuilder, finder: PassageFinder, settings: ChatSettings, quoted: bool
 ) -> Iterator[Case]:
-    for row in iter_rows(path, DialogueRow):
-        try:
-            yield from _cases(row, builder, finder, settings, quoted)
-        except InvalidRequestError as error:
-            raise DataError(
-                f"{path.name}, conversation {row.id!r} cannot be put to the model: {error.message}", hint=PREPARE_AGAIN
-            ) from error
+    rows = iter_rows(path, DialogueRow)
+    while some := list(islice(rows, _ROWS_AHEAD)):
+        finder.embedder.encode([text for row in some for text in _embedded_texts(row)])
+        for row in some:
+            try:
+                yield from _cases(row, builder, finder, settings, quoted)
+            except InvalidRequestError as error:
+                raise DataError(
+                    f"{path.name}, conversation {row.id!r} cannot be put to the model: {error.message}",
+                    hint=PREPARE_AGAIN,
+                ) from error
+
+
+def _embedded_texts(row: DialogueRow) -> Iterator[str]:
+    """What is embedded of a conversation: the queries of its questions, and the facts of its answers."""
+    messages = [message.model_dump() for message in row.messages]
+    for end, message in enumerate(messages):
+        if message["role"] == "assistant":
+            yield search_query(messages[:end])
+            yield from answer_facts(message["content"])
 
 
 def _cases(
@@ -219,10 +241,13 @@ class ChatDataModule(lightning.LightningDataModule):
         Raises:
             DataError: as `read_cases`.
         """
-        self.train_cases, self.val_cases = (
-            read_cases(self._data_dir, split, self._builder, self._settings, quoted=self._quoted)
-            for split in ("train", "val")
-        )
+        with PassageFinder(self._data_dir / "knowledge" / "pages", self._settings.retrieval) as finder:
+            self.train_cases, self.val_cases = (
+                _written_cases(
+                    self._data_dir / "chat" / f"{split}.jsonl", self._builder, finder, self._settings, self._quoted
+                )
+                for split in ("train", "val")
+            )
 
     def train_dataloader(self) -> DataLoader[ChatBatch]:
         examples = Examples(self.train_cases)

@@ -105,16 +105,16 @@ def first_sentences(model: ChatModel, question: AskedQuestion, count: int) -> li
 
 def likeliest(model: ChatModel, question: AskedQuestion, count: int) -> list[PassageSentence]:
     """The sentences behind which a model finds the question likeliest."""
-    prompt = model.choice_prompt(question.messages, question.passages)
+    prompt = model.candidates(model.prompts.choice_prompt(question.messages, question.passages))
     return _best(prompt, model.signs(prompt).posterior, count)
 
 
 def nearest_sentences(model: ChatModel, question: AskedQuestion, count: int) -> list[PassageSentence]:
     """The sentences whose embeddings are nearest to the question's."""
-    prompt = model.choice_prompt(question.messages, question.passages)
+    prompt = model.prompts.choice_prompt(question.messages, question.passages)
     return _best(prompt, model.similarities(prompt), count)
 
 
 def _best(prompt: ChoicePrompt, scores: np.ndarray, count: int) -> list[PassageSentence]:
-    places = chosen_sentences(prompt.sentences, scores, most=count, min_probability=1e-300)
+    places = chosen_sentences(prompt.sentences, scores, most=count)
     return [prompt.sentences[place] for place in places]

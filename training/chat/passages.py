@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +18,7 @@ import numpy as np
 from aura.errors import DataError
 from inference.chat.passages import ChatPassage, search_query, source_of
 from inference.chat.sentences import quotable_sentences
+from inference.remembering_embedder import RememberingEmbedder
 from inference.retrieval.chunks import cut_page, read_pages
 from inference.retrieval.knowledge_search import KnowledgeSearch
 from inference.retrieval.settings import RetrievalSettings
@@ -37,6 +39,7 @@ class PassageFinder:
 
     Attributes:
         topics: topic of each page, by its slug.
+        embedder: embeds queries and sentences; what is embedded ahead, many texts at once, is found again.
 
     Raises:
         DataError: the folder is missing, empty or holds broken pages.
@@ -55,9 +58,8 @@ class PassageFinder:
         self._slugs = {
             (passage.source, passage.text): slug for slug, passages in self._of_page.items() for passage in passages
         }
-        self._embed = text_embedder_for(settings.text_embedder).encode
-        self._vectors: dict[str, np.ndarray] = {}
-        self._search = KnowledgeSearch(pages, settings)
+        self.embedder = RememberingEmbedder(text_embedder_for(settings.text_embedder))
+        self._pages, self._settings = pages, settings
 
     def retrieve(self, messages: Sequence[Mapping[str, str]], count: int) -> list[ChatPassage]:
         """What serving finds for the last question of a conversation, best first.
@@ -75,6 +77,10 @@ class PassageFinder:
             )
             for hit in found
         ]
+
+    @cached_property
+    def _search(self) -> KnowledgeSearch:
+        return KnowledgeSearch(self._pages, self._settings, self.embedder)
 
     def passages(self) -> list[ChatPassage]:
         """All passages of all pages."""
@@ -95,8 +101,7 @@ class PassageFinder:
             raise DataError(f"no knowledge page {', '.join(unknown)}", hint="run the stage prepare again")
         passages = [passage for slug in slugs for passage in self._of_page[slug]]
         sentences = [quotable_sentences(passage.text) for passage in passages]
-        vectors = np.concatenate([self._page_vectors(slug) for slug in slugs])
-        chosen = aligned_sentences(answer, [sentence for of in sentences for sentence in of], vectors, self._embed)
+        chosen = aligned_sentences(answer, [sentence for of in sentences for sentence in of], self.embedder.encode)
         if not chosen:
             return None
         held = [sum(sentence in chosen for sentence in of) for of in sentences]
@@ -104,7 +109,8 @@ class PassageFinder:
 
     def close(self) -> None:
         """Remove what the search has written."""
-        self._search.close()
+        if "_search" in self.__dict__:
+            self._search.close()
 
     def __enter__(self) -> PassageFinder:
         return self
@@ -113,12 +119,6 @@ class PassageFinder:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    def _page_vectors(self, slug: str) -> np.ndarray:
-        if slug not in self._vectors:
-            texts = [sentence for passage in self._of_page[slug] for sentence in quotable_sentences(passage.text)]
-            self._vectors[slug] = self._embed(texts)
-        return self._vectors[slug]
 
 
 def with_support(retrieved: Sequence[ChatPassage], support: ChatPassage) -> list[ChatPassage]:

@@ -12,7 +12,7 @@ from aura.prepared_rows import QuestionRow, read_rows
 from aura.wording import says
 from inference.chat.answer import DECLINED, AnswerSentence
 from inference.chat.model import ChatModel
-from inference.chat.passages import ChatPassage
+from inference.chat.passages import ChatPassage, search_query
 from training.chat.passages import PassageFinder
 from training.chat.settings import ChatSettings
 
@@ -71,7 +71,9 @@ def read_questions(data_dir: Path, split: str, settings: ChatSettings, most: int
     """
     rows = read_rows(data_dir / "knowledge" / "questions" / f"{split}.jsonl", QuestionRow)[:most]
     with PassageFinder(data_dir / "knowledge" / "pages", settings.retrieval) as finder:
-        return [_asked(row, finder, settings.passages) for row in rows]
+        asked = [[message.model_dump() for message in row.messages] for row in rows]
+        finder.embedder.encode([search_query(messages) for messages in asked])  # ahead, all at once
+        return [_asked(row, messages, finder, settings.passages) for row, messages in zip(rows, asked, strict=True)]
 
 
 def require_questions(questions: Sequence[AskedQuestion], split: str) -> None:
@@ -127,8 +129,7 @@ def _judged(question: AskedQuestion, answer: Callable[[AskedQuestion], Iterable[
     )
 
 
-def _asked(row: QuestionRow, finder: PassageFinder, count: int) -> AskedQuestion:
-    messages = [message.model_dump() for message in row.messages]
+def _asked(row: QuestionRow, messages: list[dict[str, str]], finder: PassageFinder, count: int) -> AskedQuestion:
     found = finder.retrieve(messages, count)
     return AskedQuestion(row=row, messages=messages, passages=found, pages=[finder.page_of(one) for one in found])
 

@@ -28,7 +28,7 @@ def fit_choice(model: ChatModel, questions: Sequence[AskedQuestion]) -> ChoiceRu
     """
     inputs, held = [], []
     for question in questions:
-        prompt = model.choice_prompt(question.messages, question.passages)
+        prompt = model.candidates(model.prompts.choice_prompt(question.messages, question.passages))
         if question.in_scope and prompt.sentences:
             signs = model.signs(prompt)
             inputs.append(np.column_stack((signs.posterior, signs.similarity)))
@@ -54,7 +54,9 @@ def fit_decline(model: ChatModel, questions: Sequence[AskedQuestion], max_false_
     folds = int(min(_FOLDS, inside.sum(), (~inside).sum()))
     if folds < 2:
         return DeclineRule()
-    told = [model.question_signs(whole_question(question.messages), question.passages) for question in questions]
+    asked = [whole_question(question.messages) for question in questions]
+    model.embedder.encode(asked)  # ahead, all at once
+    told = [model.question_signs(text, question.passages) for text, question in zip(asked, questions, strict=True)]
     signs = np.array([[of[name] for name in SIGNS] for of, _ in told])
     vectors = np.array([vector for _, vector in told])
     # Signs of one size, and the embedding's columns of one size together, so that the penalty treats all alike.

@@ -6,7 +6,6 @@ import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -65,9 +64,9 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
     gc.collect()
     device = training_device(settings)
     questions = read_questions(context.data_dir, "validation", settings)
-    _write_rules(context.out_dir, questions, settings, device)
-    shown = _shown(fitted.val_cases, settings.shown_answers)
     tuned = ChatModel.load(context.out_dir, device)
+    _fit_rules(tuned, context.out_dir, questions, settings)
+    shown = _shown(fitted.val_cases, settings.shown_answers)
     after = [_said(tuned, case) for case in shown]
     base = ChatModel.load_base(
         settings.base, device, prompt=settings.prompt, generation=settings.generation, answers=settings.answers
@@ -131,14 +130,13 @@ def _write_familiarity(context: TrainContext, settings: ChatSettings) -> None:
         Familiarity.of(finder.passages(), questions, embed).save(context.out_dir)
 
 
-def _write_rules(folder: Path, questions: Sequence[AskedQuestion], settings: ChatSettings, device: str) -> None:
-    """Fit the rules on what the artifact says as it is served, and write them into its config."""
-    model = ChatModel.load(folder, device)
-    rules: dict[str, Any] = {"declines": fit_decline(model, questions, settings.max_false_refusals)}
+def _fit_rules(model: ChatModel, folder: Path, questions: Sequence[AskedQuestion], settings: ChatSettings) -> None:
+    """Fit the rules on what the artifact says as it is served; the model follows them from now on, and so does its folder."""
+    model.declines = fit_decline(model, questions, settings.max_false_refusals)
     if settings.answers.way == "quoted":
-        rules["choice"] = fit_choice(model, questions)
+        model.choice = fit_choice(model, questions)
     config, _ = read_chat_artifact(folder)
-    write_chat_config(folder, config.model_copy(update=rules))
+    write_chat_config(folder, config.model_copy(update={"declines": model.declines, "choice": model.choice}))
 
 
 def _load_best(module: ChatModule, path: Path) -> None:

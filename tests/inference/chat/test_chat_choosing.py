@@ -68,23 +68,23 @@ def test_sentences_of_passages_stand_in_order_and_once() -> None:
     ],
 )
 def test_the_likeliest_are_told_passage_by_passage(scores: list[float], most: int, chosen: list[int]) -> None:
-    assert chosen_sentences(SENTENCES, np.array(scores), most=most, min_probability=0.2) == chosen
+    assert chosen_sentences(SENTENCES, np.array(scores), most=most, least=log(0.2 / 0.8)) == chosen
 
 
 def test_a_sentence_is_quoted_from_its_probability_on() -> None:
     scores = np.array([9.0, log(0.3 / 0.7), log(0.29 / 0.71)] + [-9.0] * 3)
-    assert chosen_sentences(SENTENCES, scores, most=6, min_probability=0.3) == [0, 1]
+    assert chosen_sentences(SENTENCES, scores, most=6, least=log(0.3 / 0.7)) == [0, 1]
 
 
 def test_nothing_is_chosen_from_nothing() -> None:
-    assert chosen_sentences([], np.zeros(0), most=3, min_probability=0.2) == []
+    assert chosen_sentences([], np.zeros(0), most=3) == []
 
 
-@given(st.lists(st.floats(-9, 9), min_size=6, max_size=6), st.integers(1, 6), st.floats(0.01, 0.99))
+@given(st.lists(st.floats(-9, 9), min_size=6, max_size=6), st.integers(1, 6), st.floats(-9, 9))
 def test_between_one_and_the_most_are_chosen_each_once_with_the_likeliest(
-    scores: list[float], most: int, min_probability: float
+    scores: list[float], most: int, least: float
 ) -> None:
-    chosen = chosen_sentences(SENTENCES, np.array(scores), most=most, min_probability=min_probability)
+    chosen = chosen_sentences(SENTENCES, np.array(scores), most=most, least=least)
     assert 1 <= len(chosen) == len(set(chosen)) <= most
     assert int(np.argmax(scores)) in chosen
     places = [SENTENCES[index].passage for index in chosen]

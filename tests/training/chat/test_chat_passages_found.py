@@ -144,15 +144,14 @@ def test_a_number_decides_between_near_sentences(degrees: int) -> None:
     embed = text_embedder_for(RetrievalSettings().text_embedder).encode
     sentences = [f"The coat goes into the machine at {value} °C." for value in (30, 40, 60)]
     fact = f"You can put that coat into the machine at {degrees} degrees Celsius."
-    vectors = embed(sentences)
-    assert aligned_sentences(fact, sentences, vectors, embed) == [f"The coat goes into the machine at {degrees} °C."]
+    assert aligned_sentences(fact, sentences, embed) == [f"The coat goes into the machine at {degrees} °C."]
     # The order of the sentences is that of the pages, and each counts once.
     both = f"{fact} Put it into the machine at 30 °C. Tip: into the machine at 30 °C."
     expected = [one for one in sentences if "30" in one or str(degrees) in one]
-    assert aligned_sentences(both, sentences, vectors, embed) == expected
+    assert aligned_sentences(both, sentences, embed) == expected
 
 
 def test_nothing_is_aligned_with_nothing() -> None:
     embed = text_embedder_for(RetrievalSettings().text_embedder).encode
-    assert aligned_sentences("Wash it.", [], embed([]), embed) == []
-    assert aligned_sentences("Hello! Yes.", ["Wash it."], embed(["Wash it."]), embed) == []
+    assert aligned_sentences("Wash it.", [], embed) == []
+    assert aligned_sentences("Hello! Yes.", ["Wash it."], embed) == []
