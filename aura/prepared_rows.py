@@ -3,6 +3,8 @@
     detection/<split>.json     COCO: `images` of `ImageRow`, `annotations` of `BoxRow`, `categories` of `CategoryRow`
     outfits/items.jsonl        `ItemRow`
     outfits/<split>.jsonl      `OutfitRow`
+    outfits/questions/fitb_<split>.jsonl             `FitbRow`, where a source publishes such questions
+    outfits/questions/compatibility_<split>.jsonl    `CompatibilityRow`, likewise
     chat/<split>.jsonl         `DialogueRow`
     catalog/catalog.jsonl      `CatalogRow`
     knowledge/queries.jsonl    `QueryRow`
@@ -124,6 +126,24 @@ class OutfitRow(Row):
     outfit_id: Text
     group: Text
     items: tuple[str, ...]
+
+
+class FitbRow(Row):
+    """A published fill-in-the-blank question: which candidate completes the garments of the context; ids of items."""
+
+    outfit_id: Text
+    """The outfit that was blanked; one that the model was not trained on."""
+    context: tuple[str, ...] = Field(min_length=1)
+    candidates: tuple[str, ...] = Field(min_length=2)
+    answer: int = Field(ge=0)
+    """Index of the true one in `candidates`."""
+
+
+class CompatibilityRow(Row):
+    """A published compatibility question: were these items worn together?"""
+
+    items: tuple[str, ...] = Field(min_length=1)
+    worn_together: bool
 
 
 class MessageRow(Row):

@@ -12,7 +12,9 @@ from aura.prepared_rows import (
     SPLITS,
     BoxRow,
     CatalogRow,
+    CompatibilityRow,
     DialogueRow,
+    FitbRow,
     ImageRow,
     ItemRow,
     OutfitRow,
@@ -157,7 +159,33 @@ def join_outfits(sources: RawSources, out: Path) -> dict[str, int]:
                 OutfitRow(outfit_id=outfit.outfit_id, group=group, items=outfit.items)
             )
     _refuse_empty_splits("outfits", outfits, _MORE_DATA, sources.problems)
+    counts |= _questions(folders, out / "questions", known, sources.problems)
     return counts | {split: write_rows(out / f"{split}.jsonl", outfits[split]) for split in SPLITS}
+
+
+def _questions(
+    folders: Iterable[tuple[str, Path]], out: Path, known: Mapping[str, set[str]], problems: Problems
+) -> dict[str, int]:
+    """Questions that sources publish about their own outfits, in a file per kind and split; their counts by file."""
+    kinds: dict[str, type[FitbRow] | type[CompatibilityRow]] = {"fitb": FitbRow, "compatibility": CompatibilityRow}
+    counts: dict[str, int] = {}
+    for kind, schema in kinds.items():
+        for split in SPLITS:
+            name = f"{kind}_{split}"
+            rows: list[FitbRow | CompatibilityRow] = []
+            for source, folder in folders:
+                file = folder / "questions" / f"{name}.jsonl"
+                if file.is_file():
+                    where = f"{source}/outfits/questions/{name}.jsonl"
+                    for number, row in good_rows(scan_rows(file, schema, _IMPORT_AGAIN), where, problems):
+                        asked = row.items if isinstance(row, CompatibilityRow) else (*row.context, *row.candidates)
+                        unknown = [item for item in asked if item not in known[source]]
+                        if unknown:
+                            problems.add(f"{where}, row {number}", f"unknown items {', '.join(unknown)}")
+                        rows.append(row)
+            if rows:
+                counts[name] = write_rows(out / f"{name}.jsonl", rows)
+    return counts
 
 
 def _items(

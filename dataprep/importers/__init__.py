@@ -65,7 +65,7 @@ def of_one_folder(read: Callable[[Path, Path, DataSettings], ImportReport]) -> I
         if len(original.paths) != 1 or original.category_map:
             raise SettingsError(
                 f"{raw_dir.name} is imported from one folder alone, not from {len(original.paths)} paths or with a map",
-                hint=f"aura data import {IMPORTERS[raw_dir.name].usage}" if raw_dir.name in IMPORTERS else "",
+                hint=f"aura data import {usage_of(raw_dir.name)}",
             )
         return read(original.paths[0], raw_dir, settings)
 
@@ -84,6 +84,12 @@ def _clothing() -> Importer:
     return of_one_folder(import_clothing)
 
 
+def _polyvore() -> Importer:
+    from dataprep.importers.polyvore import import_polyvore
+
+    return of_one_folder(import_polyvore)
+
+
 def _coco() -> Importer:
     from dataprep.importers.coco import import_coco
 
@@ -93,13 +99,13 @@ def _coco() -> Importer:
 IMPORTERS: dict[str, ImporterEntry] = {
     "ccp": ImporterEntry(
         load=_ccp,
-        usage="ccp FOLDER",
+        usage="ccp PATH",
         summary="Clothing Co-Parsing street photos: boxes, outfits and catalog items from the pixel labels.",
         tables=("detection", "outfits", "catalog"),
     ),
     "clothing": ImporterEntry(
         load=_clothing,
-        usage="clothing FOLDER",
+        usage="clothing PATH",
         summary="Product photos of single garments: catalog items.",
         tables=("catalog",),
     ),
@@ -108,6 +114,12 @@ IMPORTERS: dict[str, ImporterEntry] = {
         usage="coco ANNOTATIONS IMAGES [ANNOTATIONS IMAGES ...] [--map FILE]",
         summary="Photos annotated in COCO format: boxes, and outfits and catalog items where there are masks.",
         tables=("detection", "outfits", "catalog"),
+    ),
+    "polyvore": ImporterEntry(
+        load=_polyvore,
+        usage="polyvore PATH",
+        summary="Polyvore Outfits: outfits with its own splits and questions, and catalog items.",
+        tables=("outfits", "catalog"),
     ),
 }
 
@@ -124,6 +136,11 @@ def importer(name: str) -> Importer:
             hint="aura data import --help says what each of them reads",
         )
     return IMPORTERS[name].load()
+
+
+def usage_of(source: str) -> str:
+    """What follows `aura data import` to bring a source in."""
+    return IMPORTERS[source].usage if source in IMPORTERS else source
 
 
 def source_names() -> tuple[str, ...]:

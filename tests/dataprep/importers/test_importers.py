@@ -76,7 +76,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
         return of_one_folder(import_toy)
 
-    entry = ImporterEntry(load=load, usage="toy FOLDER", summary="Toy hats.", tables=("catalog",))
+    entry = ImporterEntry(load=load, usage="toy PATH", summary="Toy hats.", tables=("catalog",))
     monkeypatch.setitem(IMPORTERS, "toy", entry)
     original = tmp_path / "original"
     original.mkdir()
@@ -118,11 +118,11 @@ def test_an_unknown_name_on_the_command_line_lists_the_known_ones(tmp_path: Path
     assert "known importers: ccp, clothing" in str(done.exception)
 
 
-def test_one_folder_is_one_folder(tmp_path: Path) -> None:
+def test_one_folder_is_one_folder() -> None:
     for paths in ([], ["a", "b"], ["a", "--map", "b"]):
         done = CliRunner().invoke(app, ["data", "import", "ccp", *paths])
         assert isinstance(done.exception, SettingsError)
-        assert done.exception.hint == "aura data import ccp FOLDER"
+        assert done.exception.hint == "aura data import ccp PATH"
 
 
 def test_the_help_describes_every_importer() -> None:
