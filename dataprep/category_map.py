@@ -70,7 +70,7 @@ def meanings_of(
     """What each category of a data set is, by its own name.
 
     Args:
-        counts: annotations by name of the category; only these need a meaning.
+        counts: annotations by name of the category, 0 where nobody has counted; only these need a meaning.
         told: a person's map; see `read_map`.
         source: the data set in words, for the proposal.
         proposals: folder that a proposal is written into.
@@ -127,7 +127,8 @@ def _write_proposal(
             category = known[name].category
             value = category.value if category else None
         line = yaml.safe_dump({name: value}, allow_unicode=True, width=10_000).strip()
-        lines.append(f"{line}  # {count} annotations{', guessed' if name in guesses else ''}")
+        notes = [f"{count} annotations"] * bool(count) + ["guessed"] * (name in guesses)
+        lines.append(f"{line}  # {', '.join(notes)}" if notes else line)
     write_text(file, "\n".join(lines) + "\n")
     return file
 

@@ -121,7 +121,7 @@ class ImportReport:
             )
 
 
-def progress(results: Iterable[Any], what: str, total: int) -> Iterator[Any]:
+def progress(results: Iterable[Any], what: str, total: int | None) -> Iterator[Any]:
     """A progress bar on the error stream, so that the output stays machine-readable."""
     yield from track(results, what, total=total, console=Console(stderr=True))
 

@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 
 from aura.prepared_rows import Split
 from dataprep.raw_rows import RawSplit
 from dataprep.settings import SplitSettings
+
+_NAMES: dict[str, Split] = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+}  # fmt: skip
+
+
+def splits_named(names: Sequence[str]) -> list[RawSplit | None]:
+    """The split that each part of a data set is, by its name; None for all when the names tell nothing apart."""
+    named = [
+        next((_NAMES[word] for word in re.findall("[a-z]+", name.lower()) if word in _NAMES), None) for name in names
+    ]
+    held_out = {split for split in named if split in ("val", "test")}
+    if "train" not in named or not held_out:
+        return [None] * len(names)
+    if len(held_out) == 2:
+        return [*named]
+    # The one part that was held out is what its publishers compare models on.
+    return ["test" if split in held_out else "train or val" if split == "train" else None for split in named]
 
 
 def split_of(group: str, seed: int, shares: SplitSettings, given: RawSplit | None = None) -> Split:

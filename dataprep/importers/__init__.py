@@ -90,6 +90,12 @@ def _polyvore() -> Importer:
     return of_one_folder(import_polyvore)
 
 
+def _hub() -> Importer:
+    from dataprep.importers.hub import import_hub
+
+    return import_hub
+
+
 def _coco() -> Importer:
     from dataprep.importers.coco import import_coco
 
@@ -120,6 +126,12 @@ IMPORTERS: dict[str, ImporterEntry] = {
         usage="polyvore PATH",
         summary="Polyvore Outfits: outfits with its own splits and questions, and catalog items.",
         tables=("outfits", "catalog"),
+    ),
+    "hf": ImporterEntry(
+        load=_hub,
+        usage="hf:NAME[@COMMIT] [--map FILE]",
+        summary="An object detection set of the hub, streamed: boxes.",
+        tables=("detection",),
     ),
 }
 

@@ -14,7 +14,6 @@ validation photos out of the training ones. Photos that show one pair of DeepFas
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,12 +32,10 @@ from dataprep.photo_tables import PhotoTables
 from dataprep.raw_rows import RawSplit
 from dataprep.raw_source import ImportReport, progress, writing
 from dataprep.settings import DataSettings
+from dataprep.splits import splits_named
 
 SOURCE = "coco"
 _USAGE = "give ANNOTATIONS IMAGES: a JSON file and the folder that its file names are in; several pairs may follow"
-_SPLIT_NAMES: dict[str, RawSplit] = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +102,7 @@ def _read(original: Original, report: ImportReport, settings: DataSettings) -> l
     for listed, images in files:
         if listed.is_dir() or not images.is_dir():
             raise SettingsError(f"{listed} and {images} are not a file and the folder of its images", hint=_USAGE)
-    splits = _splits([listed for listed, _ in files])
+    splits = splits_named([listed.stem for listed, _ in files])
     pairs = []
     for (listed, images), split in zip(files, splits, strict=True):
         file = read_coco_file(listed, report, settings.imports.max_bad_fraction)
@@ -118,21 +115,6 @@ def _read(original: Original, report: ImportReport, settings: DataSettings) -> l
             )
         pairs.append(_Pair(file=file, images=images, meanings=meanings, split=split))
     return pairs
-
-
-def _splits(files: Sequence[Path]) -> list[RawSplit | None]:
-    """The split of each file by its name; None for all when the names tell nothing apart."""
-    named = [
-        next((_SPLIT_NAMES[word] for word in re.findall("[a-z]+", file.stem.lower()) if word in _SPLIT_NAMES), None)
-        for file in files
-    ]
-    held_out = {split for split in named if split in ("val", "test")}
-    if "train" not in named or not held_out:
-        return [None] * len(files)
-    if len(held_out) == 2:
-        return [*named]
-    # The one set that was held out is what the publishers compare models on.
-    return ["test" if split in held_out else "train or val" if split == "train" else None for split in named]
 
 
 def _photos(pairs: Sequence[_Pair], report: ImportReport) -> Iterator[_Photo]:
