@@ -138,12 +138,22 @@ class FitbRow(Row):
     answer: int = Field(ge=0)
     """Index of the true one in `candidates`."""
 
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """All items that the question names."""
+        return (*self.context, *self.candidates)
+
 
 class CompatibilityRow(Row):
     """A published compatibility question: were these items worn together?"""
 
     items: tuple[str, ...] = Field(min_length=1)
     worn_together: bool
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """All items that the question names."""
+        return self.items
 
 
 class MessageRow(Row):

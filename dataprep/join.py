@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aura.errors import DataError
 from aura.prepared_rows import (
@@ -159,32 +159,39 @@ def join_outfits(sources: RawSources, out: Path) -> dict[str, int]:
                 OutfitRow(outfit_id=outfit.outfit_id, group=group, items=outfit.items)
             )
     _refuse_empty_splits("outfits", outfits, _MORE_DATA, sources.problems)
-    counts |= _questions(folders, out / "questions", known, sources.problems)
+    counts |= _questions(folders, out / "questions", "fitb", FitbRow, known, sources.problems)
+    counts |= _questions(folders, out / "questions", "compatibility", CompatibilityRow, known, sources.problems)
     return counts | {split: write_rows(out / f"{split}.jsonl", outfits[split]) for split in SPLITS}
 
 
+_QuestionType = TypeVar("_QuestionType", FitbRow, CompatibilityRow)
+
+
 def _questions(
-    folders: Iterable[tuple[str, Path]], out: Path, known: Mapping[str, set[str]], problems: Problems
+    folders: Sequence[tuple[str, Path]],
+    out: Path,
+    kind: str,
+    schema: type[_QuestionType],
+    known: Mapping[str, set[str]],
+    problems: Problems,
 ) -> dict[str, int]:
-    """Questions that sources publish about their own outfits, in a file per kind and split; their counts by file."""
-    kinds: dict[str, type[FitbRow] | type[CompatibilityRow]] = {"fitb": FitbRow, "compatibility": CompatibilityRow}
+    """Questions of a kind that sources publish about their own outfits, in a file per split; their counts by file."""
     counts: dict[str, int] = {}
-    for kind, schema in kinds.items():
-        for split in SPLITS:
-            name = f"{kind}_{split}"
-            rows: list[FitbRow | CompatibilityRow] = []
-            for source, folder in folders:
-                file = folder / "questions" / f"{name}.jsonl"
-                if file.is_file():
-                    where = f"{source}/outfits/questions/{name}.jsonl"
-                    for number, row in good_rows(scan_rows(file, schema, _IMPORT_AGAIN), where, problems):
-                        asked = row.items if isinstance(row, CompatibilityRow) else (*row.context, *row.candidates)
-                        unknown = [item for item in asked if item not in known[source]]
-                        if unknown:
-                            problems.add(f"{where}, row {number}", f"unknown items {', '.join(unknown)}")
-                        rows.append(row)
-            if rows:
-                counts[name] = write_rows(out / f"{name}.jsonl", rows)
+    for split in SPLITS:
+        name = f"{kind}_{split}"
+        rows: list[_QuestionType] = []
+        for source, folder in folders:
+            file = folder / "questions" / f"{name}.jsonl"
+            if not file.is_file():
+                continue
+            where = f"{source}/outfits/questions/{name}.jsonl"
+            for number, row in good_rows(scan_rows(file, schema, _IMPORT_AGAIN), where, problems):
+                unknown = [item for item in row.item_ids if item not in known[source]]
+                if unknown:
+                    problems.add(f"{where}, row {number}", f"unknown items {', '.join(unknown)}")
+                rows.append(row)
+        if rows:
+            counts[name] = write_rows(out / f"{name}.jsonl", rows)
     return counts
 
 
