@@ -10,6 +10,7 @@
     knowledge/queries.jsonl    `QueryRow`
     knowledge/questions/{validation,test}.jsonl    `QuestionRow`
 
+`detection`, `outfits` and `catalog` hold `sources.json` as well: where their rows come from (`aura.training_sources`).
 Raw sources have the same rows. A JSON Lines file is read as bytes, line by line: a line feed alone ends a row, so a text
 may hold U+2028, U+2029, U+0085 and whatever else Unicode calls a line break. Blank lines are skipped and counted. The mark
 that Windows puts at the beginning of a text in UTF-8 is no part of it.
