@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import datasets
-from httpx import HTTPError
+from httpx2 import HTTPError
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
 

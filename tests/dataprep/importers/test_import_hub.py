@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from aura.errors import DataError, HubUnavailableError, SettingsError
-from aura.paths import home
+from aura.paths import home, repo_root
 from dataprep.importers import Original
 from dataprep.importers.hub import corners_of, import_hub
 from dataprep.raw_source import read_manifest
 from dataprep.settings import DataSettings
 from flows.cli.app import app
+from flows.processes import free_port
 from tests.dataprep.coco_originals import FASHIONPEDIA, HEIGHT_PX, WIDTH_PX
 
 SETTINGS = DataSettings.model_validate({"imports": {"workers": 1}})
@@ -126,6 +130,19 @@ def test_without_the_hub_it_is_refused_in_a_sentence(tmp_path: Path) -> None:
     # Tests run with HF_HUB_OFFLINE.
     with pytest.raises(HubUnavailableError, match="cannot be streamed: HF_HUB_OFFLINE forbids the hub"):
         import_hub(Original(hub_name="detection-datasets/fashionpedia"), tmp_path / "raw" / "hf", SETTINGS)
+
+
+def test_without_a_network_it_is_refused_in_a_sentence() -> None:
+    # The hub is where nothing listens; both variables are read when the library is imported, so in a process of its own.
+    environment = os.environ | {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli.app", "data", "import", "hf:detection-datasets/fashionpedia"],
+        env=environment, cwd=repo_root(), capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    output = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0
+    assert "detection-datasets/fashionpedia cannot be streamed: the hub does not answer" in output
+    assert "Traceback" not in output
 
 
 def test_a_name_is_needed(tmp_path: Path) -> None:
