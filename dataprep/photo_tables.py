@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,21 +73,21 @@ class PhotoTables:
             )  # fmt: skip
 
     def write(self, folder: Path) -> None:
-        """Write the tables; a source of boxes alone has neither outfits nor a catalog."""
+        """Write the tables. Without outfits there are no garments of them, and with boxes alone no catalog: no empty tables."""
         write_coco(folder / "detection" / "annotations.json", self.images, self.annotations)
-        if self.items:
+        if self.outfits:
             write_rows(folder / "outfits" / "items.jsonl", self.items)
             write_rows(folder / "outfits" / "outfits.jsonl", self.outfits)
+        else:
+            shutil.rmtree(folder / "outfits")
         if self.catalog:
             write_rows(folder / "catalog" / "catalog.jsonl", self.catalog)
-        for name, rows in (("outfits", self.items), ("catalog", self.catalog)):
-            if not rows:
-                (folder / name / "images").rmdir()
-                (folder / name).rmdir()
+        else:
+            shutil.rmtree(folder / "catalog")
 
     def counts(self) -> dict[str, int]:
         return {
-            "images": len(self.images), "boxes": len(self.annotations), "items": len(self.items),
+            "images": len(self.images), "boxes": len(self.annotations), "items": len(self.items) if self.outfits else 0,
             "outfits": len(self.outfits), "catalog": len(self.catalog),
         }  # fmt: skip
 

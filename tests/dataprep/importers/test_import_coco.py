@@ -105,11 +105,11 @@ def test_a_box_follows_from_the_mask_where_there_is_none(draw: Draw, tmp_path: P
 def test_deepfashion2_keeps_the_photos_of_a_pair_together(tmp_path: Path, raw: Path, knowledge: Path) -> None:
     report = imported(write_deepfashion2(tmp_path / "set", photos=40), raw)
     assert report.skipped == {}
-    titles = {row["title"] for row in read_lines(raw / "outfits" / "items.jsonl")}
+    titles = {row["title"] for row in read_lines(raw / "catalog" / "catalog.jsonl")}
     assert {"Red short-sleeved top", "Blue trousers", "Blue skirt"} <= titles
     assert len({row["group"] for row in images(raw)}) == 20
     settings = DataSettings.model_validate({"sources": ["sample", "coco"], "sample": TINY.model_dump()})
-    # Of two garments a photo each: nobody calls that an outfit, so the drawn ones are the outfits here.
+    # Two garments are no outfit, so the drawn ones are the outfits here.
     prepare(settings, raw.parent, knowledge, tmp_path / "data")
     sides: dict[str, set[str]] = {}
     for name in SPLITS:
@@ -117,6 +117,20 @@ def test_deepfashion2_keeps_the_photos_of_a_pair_together(tmp_path: Path, raw: P
             sides.setdefault(row["group"], set()).add(name)
     assert sum(group.startswith("coco/pair-") for group in sides) == 20
     assert all(len(found) == 1 for found in sides.values())
+
+
+def test_photos_of_two_garments_are_outfits_when_the_settings_say_so(
+    tmp_path: Path, raw: Path, knowledge: Path
+) -> None:
+    original = write_deepfashion2(tmp_path / "set", photos=40)
+    report = imported(original, raw)
+    assert (report.counts["outfits"], report.counts["items"]) == (0, 0)
+    with pytest.raises(DataError, match=r"no source of \['coco'\] has outfits data"):
+        prepare(STRICT, raw.parent, knowledge, tmp_path / "data")
+    two = DataSettings.model_validate({"sources": ["coco"], "imports": {"workers": 1, "min_outfit_items": 2}})
+    assert imported(original, raw, two).counts["outfits"] == 40
+    counts = prepare(two, raw.parent, knowledge, tmp_path / "data")
+    assert sum(counts["outfits"][split] for split in SPLITS) == 40
 
 
 def test_modanet_needs_no_map(tmp_path: Path, raw: Path) -> None:
