@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from aura.errors import InvalidRequestError
 from aura.paths import cache_dir as default_cache_dir
+from inference.bfloat16 import cpu_has_bfloat16
 from inference.chat.answer import DECLINED, AnswerSentence
 from inference.chat.answering import AnswerStream, checked_sentences
 from inference.chat.artifact import add_lora, load_adapter, read_chat_artifact
@@ -76,7 +77,7 @@ class ChatModel:
 
         Args:
             device: torch device, for example `cpu` or `cuda:0`.
-            dtype: `auto` is float32 on a CPU and bfloat16 elsewhere.
+            dtype: `auto` is bfloat16, but float32 on a CPU without instructions for it.
             cache_dir: where converted bases lie; default: `aura.paths.cache_dir()`.
 
         Raises:
@@ -254,5 +255,5 @@ class ChatModel:
 
 def _torch_dtype(name: DtypeName, device: str) -> torch.dtype:
     if name == "auto":
-        return torch.float32 if device.startswith("cpu") else torch.bfloat16
+        return torch.float32 if device.startswith("cpu") and not cpu_has_bfloat16() else torch.bfloat16
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
