@@ -85,10 +85,14 @@ class ChatModel:
         """
         config, prompt = read_chat_artifact(folder)
         base_folder = resolve_base(config.base, cache_dir or default_cache_dir())
-        base = load_causal_model(base_folder, dtype=_torch_dtype(dtype, device)).to(device)
+        served_dtype = _torch_dtype(dtype, device)
+        # Folded in 32 bits where memory allows it: in 16, the adapter's small updates would be rounded away twice.
+        base = load_causal_model(base_folder, dtype=torch.float32 if device.startswith("cpu") else served_dtype).to(
+            device
+        )
         adapted = add_lora(base, config.lora, config.base)
         load_adapter(adapted, folder)
-        merged = adapted.merge_and_unload(safe_merge=True)
+        merged = adapted.merge_and_unload(safe_merge=True).to(served_dtype)
         return cls(
             merged, load_tokenizer(base_folder), prompt=prompt, generation=config.generation, answers=config.answers,
             choice=config.choice, declines=config.declines, familiarity=Familiarity.load(folder),
