@@ -53,6 +53,7 @@ NO_EFFECT_LIBRARIES = {
     "filelock": "when a run may begin",
     "grimp": "finds what is listed here",
     "httpx": "how servers are called",
+    "httpx2": "how servers are called",
     "huggingface_hub": "how files are fetched; a reference names their revision",
     "matplotlib": "how pictures look",
     "mlflow": "where runs are recorded",

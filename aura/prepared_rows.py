@@ -3,11 +3,14 @@
     detection/<split>.json     COCO: `images` of `ImageRow`, `annotations` of `BoxRow`, `categories` of `CategoryRow`
     outfits/items.jsonl        `ItemRow`
     outfits/<split>.jsonl      `OutfitRow`
+    outfits/questions/fitb_<split>.jsonl             `FitbRow`, where a source publishes such questions
+    outfits/questions/compatibility_<split>.jsonl    `CompatibilityRow`, likewise
     chat/<split>.jsonl         `DialogueRow`
     catalog/catalog.jsonl      `CatalogRow`
     knowledge/queries.jsonl    `QueryRow`
     knowledge/questions/{validation,test}.jsonl    `QuestionRow`
 
+`detection`, `outfits` and `catalog` hold `sources.json` as well: where their rows come from (`aura.training_sources`).
 Raw sources have the same rows. A JSON Lines file is read as bytes, line by line: a line feed alone ends a row, so a text
 may hold U+2028, U+2029, U+0085 and whatever else Unicode calls a line break. Blank lines are skipped and counted. The mark
 that Windows puts at the beginning of a text in UTF-8 is no part of it.
@@ -124,6 +127,34 @@ class OutfitRow(Row):
     outfit_id: Text
     group: Text
     items: tuple[str, ...]
+
+
+class FitbRow(Row):
+    """A published fill-in-the-blank question: which candidate completes the garments of the context; ids of items."""
+
+    outfit_id: Text
+    """The outfit that was blanked; one that the model was not trained on."""
+    context: tuple[str, ...] = Field(min_length=1)
+    candidates: tuple[str, ...] = Field(min_length=2)
+    answer: int = Field(ge=0)
+    """Index of the true one in `candidates`."""
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """All items that the question names."""
+        return (*self.context, *self.candidates)
+
+
+class CompatibilityRow(Row):
+    """A published compatibility question: were these items worn together?"""
+
+    items: tuple[str, ...] = Field(min_length=1)
+    worn_together: bool
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """All items that the question names."""
+        return self.items
 
 
 class MessageRow(Row):

@@ -70,6 +70,11 @@ def category_of(label: str) -> Category:
     return category
 
 
+def fine_labels() -> dict[Category, tuple[str, ...]]:
+    """The fine labels that `category_of` knows, by category."""
+    return {category: tuple(labels.split()) for category, labels in _FINE_LABELS.items()}
+
+
 def category_id(category: Category) -> int:
     """Class id of a category, the same in every data set and model."""
     return CATEGORIES.index(category)

@@ -71,11 +71,13 @@ def _text(
     lines += [
         "",
         f"The split of a photo, outfit or conversation is decided by a hash of its id with seed {settings.split_seed} "
-        f"(shares {photos}; of conversations {dialogues}), so it never changes when other rows come or go.",
+        f"(shares {photos}; of conversations {dialogues}), so it never changes when other rows come or go. Where a source names "
+        "splits of its own, its rows stay in those.",
         "",
         f"Outfits are made of {counts['outfits']['items']} items. The catalog has {counts['catalog']['items']} items, "
         f"the knowledge base {counts['knowledge']['pages']} pages.",
         "",
+        *_published(counts["outfits"]),
         *_questions(counts["knowledge"]["questions"]),
         "## Pictures",
         "",
@@ -85,6 +87,22 @@ def _text(
         *(f"- {table}: `{digest}`" for table, digest in hashes.items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _published(counts: Mapping[str, int]) -> list[str]:
+    """Questions about outfits that a source publishes: what others report their models on."""
+    files = {name: number for name, number in counts.items() if name.startswith(("fitb_", "compatibility_"))}
+    if not files:
+        return []
+    return [
+        "## Published questions about outfits",
+        "",
+        "Kept as rows of `outfits/questions/` (`FitbRow` and `CompatibilityRow` of `aura/prepared_rows.py`), each in the split "
+        "that its source puts it in:",
+        "",
+        *(f"- `{name}.jsonl`: {number}" for name, number in files.items()),
+        "",
+    ]
 
 
 def _questions(by_kind: Mapping[str, Mapping[str, int]]) -> list[str]:

@@ -8,6 +8,7 @@ stay two garments. Islands smaller than a tenth of the largest are slips of the 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,13 +26,23 @@ from dataprep.settings import ImportSettings
 
 _ISLAND_FRACTION = 0.1
 _MARGIN = 0.06
+SPECK = "garment is a speck"
 _MAX_LABEL = 65535
 """A mask with a larger number is damaged; finding its objects would take memory for every number below."""
-_PLURALS = (
-    "accessories", "boots", "clogs", "earrings", "flats", "glasses", "gloves", "heels", "jeans", "leggings",
-    "loafers", "panties", "pants", "pumps", "sandals", "shoes", "shorts", "sneakers", "socks", "stockings",
-    "sunglasses", "tights", "trousers", "wedges",
-)  # fmt: skip
+_MASS_NOUNS = frozenset(
+    {
+        "footwear",
+        "headwear",
+        "hosiery",
+        "jewellery",
+        "jewelry",
+        "legwear",
+        "lingerie",
+        "outerwear",
+        "swimwear",
+        "underwear",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,20 +62,28 @@ class PhotoWork:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Garment:
-    """One garment of a photo; its picture is stored. Boxes and area are in pixels of the stored photo.
+class GarmentBox:
+    """A garment of a photo. Box and area are in pixels of the stored photo."""
+
+    category: Category
+    box_xywh_px: tuple[float, float, float, float]
+    area_px: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Garment(GarmentBox):
+    """A garment that is cut out; its picture is stored.
 
     Attributes:
         crop_px: long side of the cut-out in the original photo.
+        details: what its source says of it beside the label, for example its length.
     """
 
     item_id: str
     label: str
-    category: Category
     colours: Colours
-    box_xywh_px: tuple[float, float, float, float]
-    area_px: float
     crop_px: int
+    details: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -72,7 +91,7 @@ class Garment:
 
     @property
     def attributes(self) -> dict[str, str]:
-        return {"garment": self.label, **self.colours.attributes}
+        return {**self.details, "garment": self.label, **self.colours.attributes}
 
 
 @dataclass
@@ -82,6 +101,8 @@ class PhotoResult:
     Attributes:
         file: name of the original.
         name: what its copies and rows are called.
+        uncut: garments of which only a box is known.
+        one_person: whether its garments are worn by one person, as far as the labels tell.
     """
 
     file: str
@@ -90,6 +111,8 @@ class PhotoResult:
     width: int = 0
     height: int = 0
     garments: list[Garment] = field(default_factory=list)
+    uncut: list[GarmentBox] = field(default_factory=list)
+    one_person: bool = True
     left_out: list[str] = field(default_factory=list)
 
 
@@ -109,22 +132,18 @@ def read_photo(work: PhotoWork) -> PhotoResult:
     if mask.shape != (image.height, image.width):
         result.problem = "mask has another size than its photo"
         return result
-    scale = min(1.0, work.settings.photo_px / max(image.size))
-    result.width, result.height = (max(1, round(side * scale)) for side in image.size)
-    across, down = result.width / image.width, result.height / image.height
+    across, down = store_photo(image, result, work.folder, work.settings)
     pixels = np.asarray(image)
     for label, category, bounds in _labelled(mask, work.labels, result):
-        inside = _without_islands(mask[bounds] == work.labels.index(label))
-        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        if inside.sum() < max(1.0, work.settings.min_area_fraction * mask.size):
-            result.left_out.append("garment is a speck")
+        inside, top, left = trimmed(mask[bounds] == work.labels.index(label))
+        if is_speck(inside, mask.size, work.settings):
+            result.left_out.append(SPECK)
             continue
-        near = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        inside, garment = inside[near], pixels[bounds][near]
-        item_id = "c" + hashlib.sha256(f"ccp/{result.name}/{label}".encode()).hexdigest()[:11]
-        _store(garment, inside, work.folder, item_id, work.settings)
-        left, top = int(bounds[1].start + columns[0]), int(bounds[0].start + rows[0])
+        top, left = int(bounds[0].start + top), int(bounds[1].start + left)
         height, width = inside.shape
+        garment = pixels[top : top + height, left : left + width]
+        item_id = garment_id("ccp", result.name, label)
+        store_cut_out(garment, inside, work.folder, item_id, work.settings)
         result.garments.append(
             Garment(
                 item_id=item_id, label=label, category=category, colours=name_colours(garment[inside]),
@@ -132,14 +151,39 @@ def read_photo(work: PhotoWork) -> PhotoResult:
                 area_px=round(float(inside.sum()) * across * down, 1), crop_px=max(width, height),
             )
         )  # fmt: skip
-    small = image if scale == 1 else image.resize((result.width, result.height), Image.Resampling.LANCZOS)
-    small.save(work.folder / "detection" / "images" / f"{result.name}.jpg", quality=work.settings.jpeg_quality)
     return result
 
 
+def store_photo(image: Image.Image, result: PhotoResult, folder: Path, settings: ImportSettings) -> tuple[float, float]:
+    """Store the photo at the size that is set, note that size; returns the scale of widths and of heights."""
+    scale = min(1.0, settings.photo_px / max(image.size))
+    result.width, result.height = (max(1, round(side * scale)) for side in image.size)
+    small = image if scale == 1 else image.resize((result.width, result.height), Image.Resampling.LANCZOS)
+    small.save(folder / "detection" / "images" / f"{result.name}.jpg", quality=settings.jpeg_quality)
+    return result.width / image.width, result.height / image.height
+
+
+def trimmed(area: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], int, int]:
+    """A mask without its small islands, cut to its bounds, and the row and column where those begin; it may be empty."""
+    inside = _without_islands(area)
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    if not len(rows):
+        return inside[:0, :0], 0, 0
+    return inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], int(rows[0]), int(columns[0])
+
+
+def is_speck(inside: npt.NDArray[np.bool_], photo_pixels: int, settings: ImportSettings) -> bool:
+    return bool(inside.sum() < max(1.0, settings.min_area_fraction * photo_pixels))
+
+
+def garment_id(source: str, photo: str, what: str) -> str:
+    """Id of the garment `what` of a photo, the same in every import of it."""
+    return "c" + hashlib.sha256(f"{source}/{photo}/{what}".encode()).hexdigest()[:11]
+
+
 def with_article(label: str, colours: str) -> str:
-    """`A navy coat`, `An olive bag`, `Black and white shoes`."""
-    if label in _PLURALS:
+    """`A navy coat`, `An olive bag`, `Black and white shoes`, `Blue outerwear`."""
+    if label in _MASS_NOUNS or (label.endswith("s") and not label.endswith("ss")):
         return f"{colours} {label}".capitalize()
     return f"{'An' if colours[0] in 'aeiou' else 'A'} {colours} {label}"
 
@@ -184,7 +228,7 @@ def _without_islands(area: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return large
 
 
-def _store(
+def store_cut_out(
     pixels: npt.NDArray[np.uint8], inside: npt.NDArray[np.bool_], folder: Path, item_id: str, settings: ImportSettings
 ) -> None:
     """Cut-out on white for the outfits, the same file for the catalog."""

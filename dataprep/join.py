@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aura.errors import DataError
 from aura.prepared_rows import (
     SPLITS,
     BoxRow,
     CatalogRow,
+    CompatibilityRow,
     DialogueRow,
+    FitbRow,
     ImageRow,
     ItemRow,
     OutfitRow,
@@ -26,6 +28,7 @@ from aura.problems import Problems
 from dataprep.coco import check_categories, read_coco, write_coco
 from dataprep.images import link_or_copy, upright_size
 from dataprep.importers import Table, sources_with
+from dataprep.raw_rows import RawImageRow, RawOutfitRow, RawSplit
 from dataprep.settings import DataSettings
 from dataprep.splits import split_of
 
@@ -63,8 +66,8 @@ class RawSources:
             )
         return present
 
-    def split_of(self, group: str) -> Split:
-        return split_of(group, self.settings.split_seed, self.settings.split)
+    def split_of(self, group: str, given: RawSplit | None) -> Split:
+        return split_of(group, self.settings.split_seed, self.settings.split, given)
 
 
 def join_detection(sources: RawSources, out: Path) -> dict[str, dict[str, int]]:
@@ -83,8 +86,10 @@ def join_detection(sources: RawSources, out: Path) -> dict[str, dict[str, int]]:
                 sources.problems, expected_size=(row.width, row.height),
             ):  # fmt: skip
                 continue
-            split = sources.split_of(group)
-            images[split].append(row.model_dump() | {"id": photo_count, "file_name": name, "group": group})
+            split = sources.split_of(group, row.split)
+            images[split].append(
+                row.model_dump(exclude={"split"}) | {"id": photo_count, "file_name": name, "group": group}
+            )
             for box in boxes_of[row.id]:
                 if not _inside(box, row):
                     sources.problems.add(
@@ -104,11 +109,11 @@ def join_detection(sources: RawSources, out: Path) -> dict[str, dict[str, int]]:
     return {split: {"images": len(images[split]), "boxes": len(boxes[split])} for split in SPLITS}
 
 
-def _photos(path: Path, where: str, problems: Problems) -> tuple[list[ImageRow], dict[int, list[BoxRow]]]:
+def _photos(path: Path, where: str, problems: Problems) -> tuple[list[RawImageRow], dict[int, list[BoxRow]]]:
     """Photos of a COCO file, and the boxes of each by the photo's id."""
     tables = read_coco(path)
     check_categories(tables["categories"], where, problems)
-    rows = [row for _, row in good_rows(check_rows(tables["images"], ImageRow), f"{where}/images", problems)]
+    rows = [row for _, row in good_rows(check_rows(tables["images"], RawImageRow), f"{where}/images", problems)]
     problems.unique((row.id for row in rows), f"{where}/images")
     boxes_of: dict[int, list[BoxRow]] = {row.id: [] for row in rows}
     for _, box in good_rows(check_rows(tables["annotations"], BoxRow), f"{where}/annotations", problems):
@@ -139,7 +144,7 @@ def join_outfits(sources: RawSources, out: Path) -> dict[str, int]:
     outfits: dict[Split, list[OutfitRow]] = {split: [] for split in SPLITS}
     for source, folder in folders:
         where = f"{source}/outfits/outfits.jsonl"
-        rows = scan_rows(folder / "outfits.jsonl", OutfitRow, _IMPORT_AGAIN)
+        rows = scan_rows(folder / "outfits.jsonl", RawOutfitRow, _IMPORT_AGAIN)
         for number, outfit in good_rows(rows, where, sources.problems):
             if len(outfit.items) < _MIN_OUTFIT_ITEMS:
                 sources.problems.add(
@@ -150,9 +155,44 @@ def join_outfits(sources: RawSources, out: Path) -> dict[str, int]:
             if unknown:
                 sources.problems.add(f"{where}, {outfit.outfit_id}", f"unknown items {', '.join(unknown)}")
             group = f"{source}/{outfit.group}"
-            outfits[sources.split_of(group)].append(outfit.model_copy(update={"group": group}))
+            outfits[sources.split_of(group, outfit.split)].append(
+                OutfitRow(outfit_id=outfit.outfit_id, group=group, items=outfit.items)
+            )
     _refuse_empty_splits("outfits", outfits, _MORE_DATA, sources.problems)
+    counts |= _questions(folders, out / "questions", "fitb", FitbRow, known, sources.problems)
+    counts |= _questions(folders, out / "questions", "compatibility", CompatibilityRow, known, sources.problems)
     return counts | {split: write_rows(out / f"{split}.jsonl", outfits[split]) for split in SPLITS}
+
+
+_QuestionType = TypeVar("_QuestionType", FitbRow, CompatibilityRow)
+
+
+def _questions(
+    folders: Sequence[tuple[str, Path]],
+    out: Path,
+    kind: str,
+    schema: type[_QuestionType],
+    known: Mapping[str, set[str]],
+    problems: Problems,
+) -> dict[str, int]:
+    """Questions of a kind that sources publish about their own outfits, in a file per split; their counts by file."""
+    counts: dict[str, int] = {}
+    for split in SPLITS:
+        name = f"{kind}_{split}"
+        rows: list[_QuestionType] = []
+        for source, folder in folders:
+            file = folder / "questions" / f"{name}.jsonl"
+            if not file.is_file():
+                continue
+            where = f"{source}/outfits/questions/{name}.jsonl"
+            for number, row in good_rows(scan_rows(file, schema, _IMPORT_AGAIN), where, problems):
+                unknown = [item for item in row.item_ids if item not in known[source]]
+                if unknown:
+                    problems.add(f"{where}, row {number}", f"unknown items {', '.join(unknown)}")
+                rows.append(row)
+        if rows:
+            counts[name] = write_rows(out / f"{name}.jsonl", rows)
+    return counts
 
 
 def _items(

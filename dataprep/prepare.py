@@ -24,8 +24,9 @@ from aura.paths import home, repo_root
 from aura.problems import Problems
 from aura.settings import add_settings_options, chosen_settings, validate
 from aura.supervision import die_with_parent
+from aura.training_sources import Source, TrainingSources
 from dataprep.card import write_card
-from dataprep.importers import SYNTHETIC
+from dataprep.importers import SYNTHETIC, Table, usage_of
 from dataprep.join import RawSources, join_catalog, join_detection, join_dialogues, join_outfits
 from dataprep.knowledge import copy_knowledge
 from dataprep.questions import copy_questions
@@ -83,10 +84,27 @@ def _prepare(settings: DataSettings, raw_root: Path, knowledge_dir: Path, out_di
     problems.raise_if_any(
         "the raw data", hint="import the source again (aura data import), or correct what is named above"
     )
+    for table in ("detection", "outfits", "catalog"):
+        _record_sources(sources, table, manifests, building / table)
     hashes = {folder.name: content_hash(folder) for folder in sorted(building.iterdir())}
     write_card(building, settings, manifests, counts, hashes)
     replace_output(building, out_dir, PREPARED_DATA)
     return counts
+
+
+def _record_sources(sources: RawSources, table: Table, manifests: Mapping[SourceName, Manifest], folder: Path) -> None:
+    """Beside a table, where its rows come from: models that learn from it record that."""
+    TrainingSources(
+        sources=tuple(
+            Source(
+                name=source,
+                drawn=source == SYNTHETIC,
+                licence=manifests[source].licence,
+                origin=manifests[source].origin,
+            )
+            for source, _ in sources.having(table)
+        )
+    ).write(folder)
 
 
 def _warn_of_other_imports(manifests: Mapping[SourceName, Manifest], imports: ImportSettings) -> None:
@@ -99,8 +117,8 @@ def _warn_of_other_imports(manifests: Mapping[SourceName, Manifest], imports: Im
         ]
         if differ:
             warnings.warn(
-                f"{source} was imported with {', '.join(differ)}; `aura data import {source} PATH` with this profile "
-                "brings it in step",
+                f"{source} was imported with {', '.join(differ)}; `aura data import {usage_of(source)}` with this "
+                "profile brings it in step",
                 stacklevel=2,
             )
 

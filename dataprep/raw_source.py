@@ -30,6 +30,7 @@ from rich.progress import track
 from aura.artifact import content_hash, read_json, recover_dir, write_json
 from aura.errors import BusyError, DataError
 from aura.output_folders import RAW_SOURCE, refuse_foreign, replace_output
+from dataprep.importers import usage_of
 from dataprep.settings import ImportSettings
 
 MANIFEST = RAW_SOURCE.file
@@ -120,7 +121,7 @@ class ImportReport:
             )
 
 
-def progress(results: Iterable[Any], what: str, total: int) -> Iterator[Any]:
+def progress(results: Iterable[Any], what: str, total: int | None) -> Iterator[Any]:
     """A progress bar on the error stream, so that the output stays machine-readable."""
     yield from track(results, what, total=total, console=Console(stderr=True))
 
@@ -196,7 +197,7 @@ def read_manifest(raw_dir: Path) -> Manifest:
         DataError: the source was never imported, or its manifest is broken; the hint is the command that imports it.
     """
     recover_dir(raw_dir)
-    again = f"run: aura data import {raw_dir.name} PATH"
+    again = f"run: aura data import {usage_of(raw_dir.name)}"
     if not (raw_dir / MANIFEST).is_file():
         raise DataError(f"the source {raw_dir.name!r} is not imported ({raw_dir} has no {MANIFEST})", hint=again)
     try:

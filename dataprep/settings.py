@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -53,6 +53,10 @@ class ImportSettings(Section):
     """Fewest garments in a photo that make an outfit."""
     min_catalog_px: int = Field(default=40, ge=1)
     """Long side in pixels of the smallest cut-out that becomes a catalog item."""
+    polyvore_split: Literal["nondisjoint", "disjoint"] = "nondisjoint"
+    """Division of Polyvore Outfits that is imported; the splits of `disjoint` share no garment, and are smaller."""
+    max_hub_photos: int | None = Field(default=None, ge=1)
+    """Most photos per split that are streamed from the hub; None: all."""
     max_bad_fraction: float = Field(default=0.2, ge=0, le=1)
     """An import is refused when a larger fraction of its files is unusable."""
     jpeg_quality: int = Field(default=90, ge=50, le=95)

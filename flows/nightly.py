@@ -26,6 +26,8 @@ from aura.lineage import git_commit
 from aura.paths import check_temporary_folder, profile_paths
 from aura.private_home import keep_private
 from aura.registry import Registry
+from aura.training_sources import notice_of
+from flows.example_photo import keep_example
 from flows.heartbeat import beat
 from flows.night_steps import STEPS, Night
 from flows.prefect_errors import prefect_error
@@ -116,7 +118,8 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
             outcomes=[night.outcome(model) for model in MODELS], stages=night.stages,
             index=night.results.get("index") or {}, bentos=night.results.get("package") or {},
             snapshot=night.results.get("record") or "not recorded", git_commit=git_commit(),
-            links=_links(workspace, registry, moment), problems=night.problems,
+            links=_links(workspace, registry, moment, night), problems=night.problems,
+            notices=night.guarded("notices", lambda: _notices(workspace)) or {},
             removed=night.results.get("retention") or [],
             pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, night.tag)) or [],
         )  # fmt: skip
@@ -141,13 +144,25 @@ def _mark_killed_run(died: str) -> None:
             get_run_logger().warning(problem)
 
 
-def _links(workspace: Workspace, registry: Registry, moment: datetime) -> dict[str, str]:
+def _notices(workspace: Workspace) -> dict[str, str]:
+    """What must be known of the champions' trainings, by model."""
+    found = {model: notice_of(workspace.folder / "champions" / model) for model in MODELS}
+    return {model: notice for model, notice in found.items() if notice}
+
+
+def _links(workspace: Workspace, registry: Registry, moment: datetime, night: Night) -> dict[str, str]:
+    data = workspace.folder / "data"
+    example = (
+        night.guarded("example photo", lambda: keep_example(data, workspace.paths.reports))
+        if "prepare" in night.results and "prepare" not in night.problems
+        else None
+    )
     return {
         "MLflow": f"{registry.uri}  (aura ui opens it)",
         "Prefect": "flow runs and the report as an artifact  (aura ui opens it)",
         "Report": str(workspace.paths.reports / night_tag(moment) / REPORT),
         "Services": "aura serve",
-    }
+    } | ({"Photo": f"{example}  (of the test split, to try the services with)"} if example else {})
 
 
 def _keep_pictures(workspace: Workspace, name: str) -> list[Path]:

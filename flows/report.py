@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ class NightReport:
         index: what `metrics/index.json` says; empty when the index stage failed.
         bentos: service to tag of the Bento that answered.
         links: name to where a person finds it.
+        notices: model to what must be known of the training of its champion, for example that it has seen drawn pictures only.
         removed: what the retention removed, one line per kind.
         problems: step to what went wrong.
     """
@@ -46,6 +47,7 @@ class NightReport:
     snapshot: str
     git_commit: str
     links: dict[str, str]
+    notices: Mapping[str, str] = field(default_factory=dict)
     removed: Sequence[str] = ()
     pictures: Sequence[Path] = ()
     problems: dict[str, str] = field(default_factory=dict)
@@ -125,6 +127,8 @@ def to_markdown(report: NightReport, folder: Path) -> str:
         lines += ["## Problems", ""]
         for stage, problem in report.problems.items():
             lines += [f"- **{stage}**", "", *("      " + line for line in problem.splitlines()), ""]
+    if report.notices:
+        lines += ["## Notice", "", *(f"- {model}: {notice}" for model, notice in report.notices.items()), ""]
     lines += [
         "## Models",
         "",
@@ -168,6 +172,7 @@ def to_json(report: NightReport) -> dict[str, Any]:
         "stages": [stage.as_dict() for stage in report.stages],
         "index": report.index,
         "bentos": report.bentos,
+        "notices": dict(report.notices),
         "removed": list(report.removed),
         "problems": report.problems,
     }
@@ -206,6 +211,8 @@ def print_report(report: NightReport, console: Console) -> None:
         console.print(
             f"  {outcome.model}: {escape('; '.join(outcome.reasons))}", style="dim", highlight=False, soft_wrap=True
         )
+    for model, notice in report.notices.items():
+        console.print(f"[bold yellow]Notice[/]   {model}: {escape(notice)}", highlight=False, soft_wrap=True)
     console.print(f"[bold]Index[/]    {escape(_index_line(report.index))}", highlight=False, soft_wrap=True)
     for service, tag in report.bentos.items():
         console.print(f"[bold]Bento[/]    {tag} ({service} answered)", highlight=False, soft_wrap=True)

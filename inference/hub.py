@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import httpx
+import httpx2
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
@@ -15,7 +16,9 @@ def hub_is_away(error: BaseException) -> bool:
     causes = list(_causes(error))
     if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes):
         return False
-    return any(isinstance(cause, httpx.TransportError | ConnectionError) or _busy(cause) for cause in causes)
+    # huggingface_hub calls the hub with httpx2, `datasets` and its kin open files by other ways.
+    lost = httpx.TransportError | httpx2.TransportError | ConnectionError
+    return any(isinstance(cause, lost) or _busy(cause) for cause in causes)
 
 
 def _busy(error: BaseException) -> bool:

@@ -34,6 +34,7 @@ from aura.output_folders import (
 from aura.settings import add_settings_options, chosen_settings
 from aura.supervision import die_with_parent
 from aura.tracking import Tracker, TrackingSettings, open_tracker
+from aura.training_sources import record_sources
 from inference.references import weights_behind
 from inference.smoke_test import record
 from training.average_record import recorded_average
@@ -92,6 +93,7 @@ def run(
                 tracker.set_tags({"champion_share": str(lineage["champion_share"])})
             _complete_artifact(building, spec.name, metrics, lineage)
             write_json(building / "params.json", resolved)
+            record_sources(building, [folders.data / name for name in spec.data_folders], folders.base)
             record(spec.smoke_test, building, training_device(settings))
             replace_output(building, folders.out, MODEL)
             _report(tracker, metrics, folders.plots)

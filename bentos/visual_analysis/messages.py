@@ -46,6 +46,8 @@ class FoundGarments(RunnerAnswer):
     """Garments of a photo, most certain first."""
 
     garments: list[Garment]
+    notice: str | None = None
+    """What a caller must know of the model's training."""
 
 
 class RunnerStatus(Status):

@@ -10,6 +10,7 @@ import bentoml
 
 from aura.errors import AuraError
 from aura.heavy_imports import heavy_imports
+from aura.training_sources import notice_of
 from bentos.serving.assets import Assets, ServedIndex
 from bentos.serving.bentoml_options import runner_options
 from bentos.serving.errors import Failure, answer_or_failure
@@ -50,6 +51,7 @@ class DetectorRunner:
             load_detector = Detector.load
         champion = self._assets.champion("detection")
         self._version = champion.version
+        self._notice = notice_of(champion.folder)
         self._detector = load_detector(champion.folder, self._assets.serving.device)
         self._index: ServedIndex | None = None
         # Opened now: later it would take seconds, in which a whole batch of photos would wait.
@@ -93,7 +95,7 @@ class DetectorRunner:
             Garment(category=detection.category, score=detection.score, box=detection.box_xyxy_px, similar=hits)
             for detection, hits in zip(shown, similar, strict=True)
         ]
-        return FoundGarments(garments=garments, model=self._version)
+        return FoundGarments(garments=garments, model=self._version, notice=self._notice)
 
     def _current_index(self) -> Index:
         if self._index is None:  # there was none when this process started

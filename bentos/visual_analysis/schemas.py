@@ -15,3 +15,7 @@ class Analysis(BaseModel):
     height: int
     garments: list[Garment]
     model: ModelVersion = Field(description="name and registered version of the model that answered")
+    notice: str | None = Field(
+        description="what to know before these garments are shown to anyone: that the model has seen drawn pictures only; "
+        "null when it has learnt from photos"
+    )

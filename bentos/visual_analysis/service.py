@@ -54,7 +54,9 @@ class VisualAnalysis(ImagePart[Runner]):
         [answer] = await self._runner.analyze(requests=[request])
         found = raise_failure(answer)
         garments = [garment.model_copy(update={"box": photo.as_sent(garment.box)}) for garment in found.garments]
-        return Analysis(width=photo.width_px, height=photo.height_px, garments=garments, model=found.model)
+        return Analysis(
+            width=photo.width_px, height=photo.height_px, garments=garments, model=found.model, notice=found.notice
+        )
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:

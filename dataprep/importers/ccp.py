@@ -9,21 +9,16 @@ few pixels is part of an outfit but no catalog item.
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from aura.errors import DataError
-from aura.prepared_rows import CatalogRow, ItemRow, OutfitRow, write_rows
-from aura.taxonomy import CATEGORIES, category_id
-from dataprep.coco import write_coco
-from dataprep.garments import Garment, PhotoResult, PhotoWork, read_photo, with_article
+from dataprep.garments import PhotoWork, read_photo
 from dataprep.images import files_by_stem
 from dataprep.matlab import read_texts
 from dataprep.parallel import in_processes
+from dataprep.photo_tables import PhotoTables
 from dataprep.raw_source import ImportReport, check_layout, progress, writing
-from dataprep.settings import DataSettings, ImportSettings
-from inference.outfits.items import MAX_OUTFIT_ITEMS
+from dataprep.settings import DataSettings
 
 _LABELS, _MASKS, _PHOTOS = "label_list.mat", "annotations/pixel-level/", "photos/"
 _SHAPE = "photos/*.jpg (or .png, .webp, .avif, .heic), annotations/pixel-level/*.mat and label_list.mat"
@@ -40,10 +35,9 @@ def import_ccp(path: Path, raw_dir: Path, settings: DataSettings) -> ImportRepor
     labels = _read_labels(path / _LABELS)
     report = ImportReport("ccp", "Apache-2.0", "github.com/bearpaw/clothing-co-parsing")
     pairs, total = _pairs(path, report)
-    tables = _Tables(settings.imports)
+    tables = PhotoTables("ccp", "street", "seen on the street", settings.imports)
     with writing(raw_dir, report, settings.imports) as folder:
-        for name in ("detection", "outfits", "catalog"):
-            (folder / name / "images").mkdir(parents=True)
+        tables.make_folders(folder)
         work = [
             PhotoWork(photo=photo, mask=mask, labels=labels, folder=folder, settings=settings.imports)
             for photo, mask in pairs
@@ -54,77 +48,11 @@ def import_ccp(path: Path, raw_dir: Path, settings: DataSettings) -> ImportRepor
                 continue
             for reason in photo.left_out:
                 report.skip(reason, photo.file, whole_file=False)
-            tables.add(photo)
+            tables.add(photo, f"photo-{photo.name}")
         report.refuse_if_bad(total, settings.imports.max_bad_fraction)
         tables.write(folder)
         report.counts, report.categories = tables.counts(), tables.categories()
     return report
-
-
-class _Tables:
-    """Rows collected from the photos, in the photos' order."""
-
-    def __init__(self, settings: ImportSettings) -> None:
-        self.settings = settings
-        self.images: list[dict[str, Any]] = []
-        self.annotations: list[dict[str, Any]] = []
-        self.items: list[ItemRow] = []
-        self.outfits: list[OutfitRow] = []
-        self.catalog: list[CatalogRow] = []
-
-    def add(self, photo: PhotoResult) -> None:
-        image_id, group = len(self.images) + 1, f"photo-{photo.name}"
-        self.images.append(
-            {
-                "id": image_id,
-                "file_name": f"{photo.name}.jpg",
-                "width": photo.width,
-                "height": photo.height,
-                "group": group,
-                "photo_type": "street",
-            }
-        )
-        for garment in photo.garments:
-            self.annotations.append(
-                {
-                    "id": len(self.annotations) + 1, "image_id": image_id, "category_id": category_id(garment.category),
-                    "bbox": list(garment.box_xywh_px), "area": garment.area_px, "iscrowd": 0,
-                }
-            )  # fmt: skip
-            self._add_item(garment)
-        if len(photo.garments) >= self.settings.min_outfit_items:
-            # The model takes a limited number; the largest garments are what makes an outfit.
-            worn = sorted(photo.garments, key=lambda garment: -garment.area_px)[:MAX_OUTFIT_ITEMS]
-            self.outfits.append(
-                OutfitRow(outfit_id=f"ccp-{photo.name}", group=group, items=tuple(garment.item_id for garment in worn))
-            )
-
-    def _add_item(self, garment: Garment) -> None:
-        item = ItemRow(
-            item_id=garment.item_id, category=garment.category, title=garment.title, attributes=garment.attributes,
-            image=f"images/{garment.item_id}.jpg",
-        )  # fmt: skip
-        self.items.append(item)
-        if garment.crop_px >= self.settings.min_catalog_px:
-            # Not the outfit: the catalog must not tell which items were worn together.
-            seen = with_article(garment.label, garment.colours.text)
-            self.catalog.append(CatalogRow(**item.model_dump(), description=f"{seen}, seen on the street."))
-
-    def write(self, folder: Path) -> None:
-        write_coco(folder / "detection" / "annotations.json", self.images, self.annotations)
-        write_rows(folder / "outfits" / "items.jsonl", self.items)
-        write_rows(folder / "outfits" / "outfits.jsonl", self.outfits)
-        write_rows(folder / "catalog" / "catalog.jsonl", self.catalog)
-
-    def counts(self) -> dict[str, int]:
-        return {
-            "images": len(self.images), "boxes": len(self.annotations), "items": len(self.items),
-            "outfits": len(self.outfits), "catalog": len(self.catalog),
-        }  # fmt: skip
-
-    def categories(self) -> dict[str, int]:
-        found = Counter(item.category for item in self.items)
-        return {category.value: found[category] for category in CATEGORIES}
 
 
 def _pairs(path: Path, report: ImportReport) -> tuple[list[tuple[Path, Path]], int]:

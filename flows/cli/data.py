@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aura.paths import home
-from dataprep.importers import IMPORTERS, importer
+from dataprep.importers import IMPORTERS, Original, importer
 from flows.cli.options import JsonOption, ProfileOption, SetOption
 from flows.profile import load_profile
 
@@ -23,15 +23,24 @@ def import_source(
     name: Annotated[
         str, typer.Argument(help="; ".join(f"{name}: {entry.summary}" for name, entry in IMPORTERS.items()))
     ],
-    path: Annotated[Path, typer.Argument(help="folder that holds the original files")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="; ".join(entry.usage for entry in IMPORTERS.values()), show_default=False),
+    ] = None,
+    category_map: Annotated[
+        Path | None,
+        typer.Option("--map", help="YAML file: what the categories of the data set are to Aura; proposed when needed"),
+    ] = None,
     profile: ProfileOption = "ccp",
     overrides: SetOption = None,
 ) -> None:
-    """Import a public data set from its original layout."""
+    """Import a public data set from its original layout, or photos of your own."""
 
-    run = importer(name)
+    source, _, hub_name = name.partition(":")
+    run = importer(source)
     settings = load_profile(profile, overrides or ())
-    report = run(path, home() / "raw" / name, settings.data)
+    original = Original(paths=tuple(paths or ()), hub_name=hub_name, category_map=category_map)
+    report = run(original, home() / "raw" / source, settings.data)
     Console().print(report.to_text(), highlight=False)
 
 

@@ -96,7 +96,7 @@ def test_broken_yaml_and_unknown_profiles_are_named(tmp_path: Path) -> None:
         read_profile(write(tmp_path / "broken.yaml", "a: [1"), environ={})
     with pytest.raises(SettingsError, match="mapping"):
         read_profile(write(tmp_path / "list.yaml", "- 1\n"), environ={})
-    with pytest.raises(SettingsError, match="known profiles: base, ccp, production, sample"):
+    with pytest.raises(SettingsError, match="known profiles: base, ccp, photos, production, sample"):
         read_profile("sampel", environ={})
 
 

@@ -17,6 +17,7 @@ from aura.artifact import content_hash
 from aura.errors import DataError
 from aura.prepared_rows import SPLITS
 from aura.taxonomy import CATEGORIES
+from aura.training_sources import read_sources
 from dataprep.importers.ccp import import_ccp
 from dataprep.importers.clothing import import_clothing
 from dataprep.prepare import main, prepare
@@ -251,3 +252,11 @@ def test_a_source_without_photos_cannot_stand_alone(tmp_path: Path, knowledge: P
     import_clothing(write_clothing(tmp_path / "original"), tmp_path / "raw" / "clothing", tiny)
     with pytest.raises(DataError, match=r"no source of .*clothing.* has detection data"):
         prepare(tiny.model_copy(update={"sources": ["clothing"]}), tmp_path / "raw", knowledge, tmp_path / "data")
+
+
+def test_each_table_says_where_its_rows_come_from(prepared: Path) -> None:
+    for table in ("detection", "outfits", "catalog"):
+        found = read_sources(prepared / table)
+        assert found is not None
+        assert [source.name for source in found.sources] == ["sample"]
+        assert found.drawn_only

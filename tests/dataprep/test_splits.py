@@ -1,4 +1,4 @@
-"""The split of a group is decided by its id alone."""
+"""The split of a group is the one that its source names, or decided by its id alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections import Counter
 import pytest
 from pydantic import ValidationError
 
+from aura.prepared_rows import SPLITS
 from dataprep.settings import DataSettings, SplitSettings
-from dataprep.splits import split_of
+from dataprep.splits import split_of, splits_named
 
 GROUPS = [f"source/photo-{number}" for number in range(20_000)]
 
@@ -49,3 +50,29 @@ def test_wrong_shares_and_sources_are_refused() -> None:
         DataSettings(sources=["ccp", "ccp"])
     with pytest.raises(ValidationError, match="sources"):
         DataSettings.model_validate({"sources": ["imagenet"]})
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["train"], [None]),
+        (["one", "two"], [None, None]),
+        (["val", "test"], [None, None]),
+        (["instances_train2017", "instances_val2017"], ["train or val", "test"]),
+        (["train", "validation", "test"], ["train", "val", "test"]),
+        (["train", "test"], ["train or val", "test"]),
+        (["train", "valid", "more"], ["train or val", "test", None]),
+        (["strain", "evaluation"], [None, None]),
+    ],
+)
+def test_parts_of_a_data_set_are_splits_by_their_names(names: list[str], splits: list[str | None]) -> None:
+    assert splits_named(names) == splits
+
+
+def test_a_split_that_a_source_names_stays() -> None:
+    shares = SplitSettings(train=0.6, val=0.2, test=0.2)
+    for given in SPLITS:
+        assert {split_of(group, 7, shares, given) for group in GROUPS} == {given}
+    found = Counter(split_of(group, 7, shares, "train or val") for group in GROUPS)
+    assert set(found) == {"train", "val"}
+    assert found["val"] / len(GROUPS) == pytest.approx(0.25, abs=0.02)

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from aura.training_sources import DRAWN_ONLY
 from tests.e2e.conftest import SERVICES, Nights
 
 pytestmark = pytest.mark.slow
@@ -29,6 +30,18 @@ def test_the_next_night_carries_on_and_ends_well(nights: Nights) -> None:
         assert f"{model}: first champion" in output
     for service in SERVICES:
         assert f"({service} answered)" in output
+
+
+def test_a_night_names_a_photo_to_try_and_what_its_models_have_seen(nights: Nights) -> None:
+    output = " ".join((nights.second.stdout + nights.second.stderr).split())
+    photo = nights.world.home / "reports" / "sample" / "example.jpg"
+    assert photo.is_file()
+    assert str(photo) in output
+    assert f"detection: {DRAWN_ONLY}" in output
+    report = (photo.parent / "latest.md").read_text(encoding="utf-8")
+    assert f"- detection: {DRAWN_ONLY}" in report
+    assert f"- outfits: {DRAWN_ONLY}" in report
+    assert str(photo) in report
 
 
 def test_a_night_without_news_does_nothing_and_says_so(nights: Nights) -> None:

@@ -13,8 +13,10 @@ from contextlib import suppress
 
 import httpx
 import pytest
+from PIL import Image
 from websockets.sync.client import connect
 
+from aura.training_sources import DRAWN_ONLY
 from aura.wording import says
 from bentos.serving.settings import ServingSettings
 from flows.service_smoke_test import drawn_photo
@@ -54,6 +56,15 @@ def error_of(response: httpx.Response, status: int) -> dict[str, str]:
 def test_each_service_answers_something_real(urls: dict[str, str], service: str) -> None:
     assert SERVICES[service].smoke_test(urls[service])
     assert httpx.get(f"{urls[service]}/docs", timeout=60).status_code == 200
+
+
+def test_the_first_call_of_the_readme_is_answered_with_what_the_model_has_seen(
+    vision: httpx.Client, nights: Nights
+) -> None:
+    photo = nights.world.home / "reports" / "sample" / "example.jpg"
+    answer = vision.post("/analyze?similar=3", files={"image": photo.read_bytes()}).json()
+    assert answer["notice"] == DRAWN_ONLY
+    assert (answer["width"], answer["height"]) == Image.open(photo).size
 
 
 def test_health_names_the_version_that_answers(vision: httpx.Client, outfits: httpx.Client, talk: httpx.Client) -> None:

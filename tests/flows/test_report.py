@@ -14,7 +14,7 @@ from training.evaluate import judging
 AVERAGE = {"alpha": 0.25, "metric": "ap50", "validation": {"0.25": 0.44, "0.5": 0.43, "1": 0.4}}
 
 
-def report(average: dict[str, Any] | None) -> list[str]:
+def report(average: dict[str, Any] | None, notices: dict[str, str] | None = None) -> list[str]:
     new, old = mean_of([0.5] * 20, metric="ap50", unit="photos"), mean_of([0.4] * 20, metric="ap50", unit="photos")
     outcome = Outcome(
         model="detection", metric="ap50", champion=0.4, challenger=0.5, verdict="promoted", reasons=["better"], version="2",
@@ -23,6 +23,7 @@ def report(average: dict[str, Any] | None) -> list[str]:
     night = NightReport(
         profile="sample", started=datetime(2026, 1, 1, tzinfo=UTC), seconds=1.0, flow_run_id="", outcomes=[outcome],
         stages=[], index={}, bentos={}, snapshot="", git_commit="", links={},
+        notices=notices or {},
     )  # fmt: skip
     return to_markdown(night, Path()).splitlines()
 
@@ -40,3 +41,11 @@ def test_the_chosen_average_stands_with_what_was_tried() -> None:
         "- detection, weights: 0.25 challenger, 0.75 champion; validation ap50 per share of the challenger: "
         "0.25: 0.440, 0.5: 0.430, 1: 0.400"
     ) in report(AVERAGE)
+
+
+def test_what_must_be_known_of_a_model_comes_before_its_figures() -> None:
+    lines = report(None, {"detection": "seen drawn pictures only"})
+    at = lines.index("## Notice")
+    assert lines[at + 2] == "- detection: seen drawn pictures only"
+    assert at < lines.index("## Models")
+    assert "## Notice" not in report(None)

@@ -28,7 +28,7 @@ def chat_settings(profile: str, overrides: Sequence[str] = ()) -> ChatSettings:
     return settings
 
 
-@pytest.mark.parametrize("name", ["sample", "ccp", "production"])
+@pytest.mark.parametrize("name", ["sample", "ccp", "photos", "production"])
 def test_the_chat_finds_its_passages_as_the_profile_says(name: str) -> None:
     profile = load_profile(name, FOUND_OTHERWISE)
     assert profile.retrieval.chunk_max_words == 60

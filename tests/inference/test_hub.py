@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import httpx2
 import pytest
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 
@@ -12,6 +13,10 @@ from inference.hub import hub_is_away
 def answered(status: int) -> HfHubHTTPError:
     response = httpx.Response(status, request=httpx.Request("GET", "https://hub.test"))
     return HfHubHTTPError("the hub answered", response=response)
+
+
+def test_the_library_calls_the_hub_with_a_client_whose_errors_are_known() -> None:
+    assert issubclass(HfHubHTTPError, httpx2.HTTPError)
 
 
 def wrapped(cause: Exception) -> OSError:
@@ -30,6 +35,8 @@ def wrapped(cause: Exception) -> OSError:
     [
         (httpx.ConnectError("no route"), True),
         (httpx.ReadTimeout("too slow"), True),
+        (httpx2.ConnectError("no route"), True),
+        (httpx2.ReadTimeout("too slow"), True),
         (answered(503), True),
         (answered(429), True),
         (answered(404), False),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image
 
 from aura.errors import IndexNotReadyError
 from aura.taxonomy import Category
+from aura.training_sources import DRAWN_ONLY, Source, TrainingSources
 from bentos.serving.assets import ServedIndex
 from bentos.serving.messages import RgbImage
 from bentos.visual_analysis.messages import AnalyzeRequest, RunnerStatus
@@ -120,10 +122,24 @@ def analyze(client: TestClient, **params: Any) -> Any:
 def test_the_answer_has_garments_size_and_version(client: TestClient) -> None:
     shirt = {"category": "tops", "score": 0.8, "box": [1, 2, 11, 12], "similar": []}
     shoes = {"category": "shoes", "score": 0.6, "box": [3, 3, 3.2, 3.2], "similar": []}
-    answer = {"width": 30, "height": 20, "garments": [shirt], "model": MODEL}
+    answer = {"width": 30, "height": 20, "garments": [shirt], "model": MODEL, "notice": None}
     assert analyze(client).json() == answer
     assert analyze(client, threshold=0.6).json() == answer | {"garments": [shirt, shoes]}
     assert analyze(client, threshold=0.9).json() == answer | {"garments": []}
+
+
+def test_a_model_of_drawn_pictures_says_so_in_every_answer(tmp_path: Path) -> None:
+    TrainingSources(sources=(Source(name="sample", drawn=True),)).write(tmp_path)
+    runner = DetectorRunner.inner(
+        StubAssets(champion_folder=tmp_path, served_index=ServedIndex(Index(), follow=False)), lambda *_: Detector()
+    )
+    set_current_service(VisualAnalysis.inner(StubAssets(), Client(runner)))
+    with TestClient(app) as client:
+        assert analyze(client).json()["notice"] == DRAWN_ONLY
+        described = client.get("/openapi.json").json()["components"]["schemas"]["Analysis"]
+        assert "drawn pictures only" in described["properties"]["notice"]["description"]
+        assert "notice" in described["required"]
+    set_current_service(None)
 
 
 def test_a_photo_crosses_the_door_once_and_decoded(

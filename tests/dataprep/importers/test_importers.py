@@ -15,12 +15,22 @@ from aura.errors import DataError, SettingsError
 from aura.paths import home
 from aura.prepared_rows import CatalogRow, read_rows
 from aura.problems import Problems
-from dataprep.importers import IMPORTERS, Importer, ImporterEntry, importer, source_names, sources_with
+from dataprep.importers import (
+    IMPORTERS,
+    Importer,
+    ImporterEntry,
+    Original,
+    importer,
+    of_one_folder,
+    source_names,
+    sources_with,
+)
 from dataprep.join import RawSources
 from dataprep.prepare import prepare
 from dataprep.raw_source import read_manifest
 from dataprep.settings import DataSettings
 from flows.cli.app import app
+from tests.dataprep.coco_originals import write_modanet
 from tests.dataprep.originals import write_ccp, write_clothing
 from tests.dataprep.tiny_sample import TINY
 
@@ -64,9 +74,9 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def load() -> Importer:
         from dataprep.importers.toy import import_toy  # type: ignore[import-not-found]
 
-        return import_toy  # type: ignore[no-any-return]
+        return of_one_folder(import_toy)
 
-    entry = ImporterEntry(load=load, summary="Toy hats.", tables=("catalog",))
+    entry = ImporterEntry(load=load, usage="toy PATH", summary="Toy hats.", tables=("catalog",))
     monkeypatch.setitem(IMPORTERS, "toy", entry)
     original = tmp_path / "original"
     original.mkdir()
@@ -88,21 +98,31 @@ def test_a_new_importer_is_a_file_and_an_entry(toy: Path, knowledge: Path, tmp_p
 
 @pytest.mark.usefixtures("toy")
 def test_messages_name_a_new_importer(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"'capes'; known importers: ccp, clothing, toy"):
+    with pytest.raises(SettingsError, match=rf"'capes'; known importers: {', '.join(IMPORTERS)}"):
         importer("capes")
-    with pytest.raises(ValidationError, match=r"known sources: sample, ccp, clothing, toy"):
+    with pytest.raises(ValidationError, match=f"known sources: {', '.join(source_names())}"):
         DataSettings(sources=["capes"])
     (tmp_path / "raw" / "toy").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"no source of \['toy'\] has catalog data(.|\n)*sample, ccp, clothing, toy"):
+    with pytest.raises(
+        DataError, match=rf"no source of \['toy'\] has catalog data(.|\n)*{', '.join(sources_with('catalog'))}"
+    ):
         RawSources(DataSettings(sources=["toy"]), tmp_path / "raw", Problems()).having("catalog")
     assert "toy" not in sources_with("detection")
-    assert source_names() == ("sample", "ccp", "clothing", "toy")
+    assert source_names() == ("sample", *IMPORTERS)
+    assert list(IMPORTERS)[-1] == "toy"
 
 
 def test_an_unknown_name_on_the_command_line_lists_the_known_ones(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["data", "import", "capes", str(tmp_path)])
     assert isinstance(done.exception, SettingsError)
     assert "known importers: ccp, clothing" in str(done.exception)
+
+
+def test_one_folder_is_one_folder() -> None:
+    for paths in ([], ["a", "b"], ["a", "--map", "b"]):
+        done = CliRunner().invoke(app, ["data", "import", "ccp", *paths])
+        assert isinstance(done.exception, SettingsError)
+        assert done.exception.hint == "aura data import ccp PATH"
 
 
 def test_the_help_describes_every_importer() -> None:
@@ -118,11 +138,18 @@ def test_every_entry_leads_to_a_function(name: str) -> None:
     assert IMPORTERS[name].summary.endswith(".")
 
 
-@pytest.mark.parametrize(("name", "write"), [("ccp", write_ccp), ("clothing", write_clothing)])
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("ccp", lambda folder: (write_ccp(folder),)),
+        ("clothing", lambda folder: (write_clothing(folder),)),
+        ("coco", write_modanet),
+    ],
+)
 def test_an_importer_gives_the_tables_that_its_entry_names(
-    name: str, write: Callable[[Path], Path], tmp_path: Path, tiny: DataSettings
+    name: str, write: Callable[[Path], tuple[Path, ...]], tmp_path: Path, tiny: DataSettings
 ) -> None:
-    report = importer(name)(write(tmp_path / "original"), tmp_path / "raw" / name, tiny)
+    report = importer(name)(Original(paths=write(tmp_path / "original")), tmp_path / "raw" / name, tiny)
     assert report.source == name
     given = {folder.name for folder in (tmp_path / "raw" / name).iterdir() if folder.is_dir()}
     assert given == set(IMPORTERS[name].tables)
