@@ -22,7 +22,7 @@ from tests.inference.detection.conftest import build
 def recorded(tmp_path: Path, preprocess: Preprocess, rules: LabelRules) -> Path:
     folder = tmp_path / "recorded"
     folder.mkdir()
-    model = build("conditional_detr")
+    model = build("compact")
     with torch.no_grad():  # surer of some boxes than an untrained one, whose scores are all alike
         for parameter in model.class_labels_classifier.parameters():
             parameter.normal_(std=0.7, generator=torch.Generator().manual_seed(1))
