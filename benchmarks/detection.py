@@ -83,7 +83,7 @@ def _ccp() -> Study:
     )
 
 
-_OWN_EPOCHS, _LOW_EPOCHS = 110, 66
+_OWN_EPOCHS, _LOW_EPOCHS = 75, 54
 """So many that the CPU seconds are about those of the profile's training."""
 
 
