@@ -16,6 +16,7 @@ from aura.taxonomy import CATEGORIES
 from inference.detection.detector import Detector
 from training.curves import Panel, draw_curves
 from training.detection.coco import Photo, read_photo
+from training.detection.losses import CLASS_TERMS
 from training.detection.metrics import Precision
 
 _DPI = 110
@@ -31,7 +32,7 @@ _COLOURS = dict(
     )
 )  # fmt: skip
 
-_LOSSES = ("loss", "loss_ce", "loss_vfl", "loss_bbox", "loss_giou", "loss_auxiliary")
+_LOSSES = ("loss", *CLASS_TERMS, "loss_bbox", "loss_giou", "loss_auxiliary")
 _CURVES = (
     Panel("training loss", tuple(f"train/{name}" for name in _LOSSES), logarithmic=True),
     Panel("validation", ("val/ap50", "val/ap")),
