@@ -19,13 +19,14 @@ from training.judged import judging_half
 
 
 def test_every_recipe_is_one_that_a_profile_could_hold() -> None:
-    found = {study.profile: study for study in studies()}
-    assert set(found) == {"ccp", "sample"}
-    for study in found.values():
+    assert {study.profile for study in studies()} == {"ccp", "sample"}
+    for study in studies():
         recipes = list(study.recipes.values())
         assert len({recipe.identity for recipe in recipes}) == len(recipes)
         assert not recipes[0].settings.tiny.backbone, "the first is what the others are compared with"
-    assert list(found["ccp"].recipes.values())[-1].settings.image_height == 256
+    names = [(study.profile, recipe.name) for study in studies() for recipe in study.recipes.values()]
+    assert len(set(names)) == len(names), "each has a folder of its own"
+    assert list(studies()[0].recipes.values())[-1].settings.image_height == 256
 
 
 def test_photos_that_were_not_imported_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
