@@ -15,10 +15,10 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat clean
+.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-detection clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make the environment from a lock file (AURA_LOCK: cuda, cpu or serve)
 
@@ -95,6 +95,9 @@ bench: setup ## Measure the searches of the index side by side
 
 bench-gate: setup ## Retrain 41 detectors with other seeds and count what the gate promotes (docs/benchmarks/gate.md)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.gate
+
+bench-detection: setup ## Train the detector on both backbones with three seeds each (docs/benchmarks/detection.md; CCP imported)
+	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.detection
 
 bench-chat: setup ## Train the chat adapter and ask it every held-out question (docs/benchmarks/chat.md)
 	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.chat

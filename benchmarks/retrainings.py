@@ -36,7 +36,7 @@ class Recipe:
 
     Attributes:
         rows: photos or outfits of the training split, from the first.
-        changes: settings that differ from the sample profile's.
+        changes: settings that differ from the schema's defaults.
         base: the recipe whose first training it continues; None: from scratch.
         drawn: judge it on drawn halves as well, where trainings are too long for many of them.
     """

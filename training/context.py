@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,8 @@ class TrainContext:
         checkpoint_dir: `last.ckpt` lies here when an earlier attempt with the same inputs was cut off.
         plots_dir: PNG and Markdown samples for people to look at.
         base_dir: the champion's artifact to fine-tune from; None: from the profile's base.
-        seed: seed of initial weights, order and augmentation.
+        seed: seed of initial weights, and of what is drawn in a batch.
+        candidate_id: tells this training from those with other inputs; the same when a cut-off attempt is resumed.
     """
 
     data_dir: Path
@@ -31,6 +33,16 @@ class TrainContext:
     base_dir: Path | None
     tracker: Tracker
     seed: int
+    candidate_id: str = ""
+
+    @property
+    def view_seed(self) -> int:
+        """Seed of the order of the examples and of their augmentation.
+
+        Not `seed` itself: a training that continues last night's champion would be shown the very views, in the very order, that
+        the champion has seen.
+        """
+        return int(hashlib.sha256(f"{self.seed} {self.candidate_id}".encode()).hexdigest()[:15], 16)
 
 
 @dataclass(frozen=True, kw_only=True)

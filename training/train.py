@@ -81,7 +81,7 @@ def run(
     fresh_folder(folders.plots, PLOTS)
     context = TrainContext(
         data_dir=folders.data, out_dir=building, checkpoint_dir=checkpoints, plots_dir=folders.plots,
-        base_dir=folders.base, tracker=tracker, seed=common.seed,
+        base_dir=folders.base, tracker=tracker, seed=common.seed, candidate_id=str(lineage["candidate_id"]),
     )  # fmt: skip
     with tracker.told():
         tracker.set_tags({key: str(value) for key, value in lineage.items()})

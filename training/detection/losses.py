@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-_CLASS_TERMS = ("loss_ce", "loss_vfl")
-"""Classification terms of the losses: focal or cross entropy (DETR, Conditional DETR) and varifocal (RT-DETR, D-FINE)."""
+CLASS_TERMS = ("loss_ce", "loss_vfl", "loss_mal")
+"""Classification terms of the losses: focal or cross entropy (DETR, Conditional DETR), varifocal (RT-DETR, D-FINE) and
+matchability-aware (DEIMv2)."""
 
 
 def use_checked_loss(model: PreTrainedModel, class_weight: float) -> None:
@@ -40,7 +41,12 @@ class _CheckedLoss:
                 **{name: _to_fp32(argument) for name, argument in named.items()},
             )
             if self._class_weight != 1:
-                classification = [value for name, value in terms.items() if name.startswith(_CLASS_TERMS)]
+                classification = [value for name, value in terms.items() if name.startswith(CLASS_TERMS)]
+                if not classification:
+                    raise ValueError(
+                        f"class_weight is {self._class_weight:g}, but no term of the loss is known as a classification: "
+                        f"{', '.join(terms)}; set detection.class_weight=1"
+                    )
                 loss = loss + (self._class_weight - 1) * torch.stack(classification).sum()
         if not math.isfinite(float(loss.detach())):
             shown = {name: float(value.detach()) for name, value in terms.items()}

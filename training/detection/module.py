@@ -10,15 +10,16 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch.optim.lr_scheduler import OneCycleLR
 from transformers import PreTrainedModel
 
+from inference.detection.neck import NECK
 from inference.detection.postprocess import rank_candidates
 from inference.detection.preprocess import Preprocess
 from training.detection.auxiliary_head import AuxiliaryHead
 from training.detection.data import Batch
-from training.detection.losses import use_checked_loss
+from training.detection.losses import CLASS_TERMS, use_checked_loss
 from training.detection.metrics import PrecisionMeter
 from training.detection.settings import DetectionSettings
 
-_SHOWN_TERMS = ("loss_ce", "loss_vfl", "loss_bbox", "loss_giou")
+_SHOWN_TERMS = (*CLASS_TERMS, "loss_bbox", "loss_giou")
 
 
 class DetectionModule(lightning.LightningModule):
@@ -32,6 +33,8 @@ class DetectionModule(lightning.LightningModule):
         # `from_pretrained` hands over a model in evaluation mode, and Lightning leaves the mode as it is.
         self.model = model.to(memory_format=torch.channels_last).train()
         use_checked_loss(self.model, settings.class_weight)
+        if settings.tiny.backbone:
+            self.model.model.backbone.model.freeze(settings.frozen_stages)
         self._labels, self._preprocess, self._settings = labels, preprocess, settings
         self.auxiliary_head: AuxiliaryHead | None = None
         if settings.auxiliary_weight and not settings.base:
@@ -95,21 +98,27 @@ class DetectionModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Backbone and rest, each with and without weight decay (none on biases, norms and query embeddings)."""
-        settings = self._settings
-        groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
-        for name, parameter in self.model.named_parameters():
+        """Backbone, neck and rest, each with and without weight decay (none on biases, norms and query embeddings)."""
+        groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
             if parameter.requires_grad:
                 decays = parameter.dim() > 1 and "query_position_embeddings" not in name
-                groups.setdefault(("backbone" in name, decays), []).append(parameter)
+                groups.setdefault((self._rate(name), decays), []).append(parameter)
         return [
             {
                 "params": parameters,
-                "lr": settings.learning_rate * (settings.backbone_rate if backbone else 1.0),
-                "weight_decay": settings.weight_decay if decays else 0.0,
+                "lr": self._settings.learning_rate * rate,
+                "weight_decay": self._settings.weight_decay if decays else 0.0,
             }
-            for (backbone, decays), parameters in groups.items()
+            for (rate, decays), parameters in groups.items()
         ]
+
+    def _rate(self, name: str) -> float:
+        """Factor on the learning rate of the parameter with this name."""
+        if "backbone" not in name:
+            return 1.0
+        neck = not self._settings.base and any(f".{part}." in name for part in NECK)
+        return self._settings.neck_rate if neck else self._settings.backbone_rate
 
 
 class AveragedWeights(WeightAveraging):

@@ -16,6 +16,7 @@ from aura.taxonomy import CATEGORIES
 from inference.detection.detector import Detector
 from training.curves import Panel, draw_curves
 from training.detection.coco import Photo, read_photo
+from training.detection.losses import CLASS_TERMS
 from training.detection.metrics import Precision
 
 _DPI = 110
@@ -31,7 +32,7 @@ _COLOURS = dict(
     )
 )  # fmt: skip
 
-_LOSSES = ("loss", "loss_ce", "loss_vfl", "loss_bbox", "loss_giou", "loss_auxiliary")
+_LOSSES = ("loss", *CLASS_TERMS, "loss_bbox", "loss_giou", "loss_auxiliary")
 _CURVES = (
     Panel("training loss", tuple(f"train/{name}" for name in _LOSSES), logarithmic=True),
     Panel("validation", ("val/ap50", "val/ap")),
@@ -48,19 +49,23 @@ def draw_all(folder: Path, detector: Detector, photos: Sequence[Photo], precisio
 
 
 def draw_boxes(path: Path, detector: Detector, photos: Sequence[Photo]) -> None:
-    """Photos in pairs: ground truth left, what the detector would show right. Picks those with most garments."""
+    """Six of the photos with most garments, as `draw_pairs` does."""
     chosen = sorted(photos, key=lambda photo: (-len(set(photo.labels.tolist())), photo.photo_id))
-    chosen = chosen[:: max(1, len(chosen) // (2 * _SHOWN_PHOTOS))][:_SHOWN_PHOTOS]
-    images = [read_photo(photo) for photo in chosen]
+    draw_pairs(path, detector, chosen[:: max(1, len(chosen) // (2 * _SHOWN_PHOTOS))][:_SHOWN_PHOTOS])
+
+
+def draw_pairs(path: Path, detector: Detector, photos: Sequence[Photo]) -> None:
+    """Every photo twice: ground truth left, what the detector would show right."""
+    images = [read_photo(photo) for photo in photos]
     names = [label.value for label in detector.rules.labels]
-    columns = min(3, len(chosen))
-    rows = -(-len(chosen) // columns)
+    columns = min(3, len(photos))
+    rows = -(-len(photos) // columns)
     aspect = float(np.median([image.height / image.width for image in images]))
     figure = Figure(figsize=(columns * 5.2, rows * (2.5 * aspect + 0.45)), layout="constrained")
     grid = np.atleast_2d(figure.subplots(rows, 2 * columns)).reshape(rows, 2 * columns)
     for axis in grid.flat:
         axis.set_axis_off()
-    for index, (photo, image, found) in enumerate(zip(chosen, images, detector.predict(images), strict=True)):
+    for index, (photo, image, found) in enumerate(zip(photos, images, detector.predict(images), strict=True)):
         truth, shown = grid[index // columns, 2 * (index % columns) : 2 * (index % columns) + 2]
         boxes = [(names[label], None, tuple(box)) for label, box in zip(photo.labels, photo.boxes_xyxy_px, strict=True)]
         _draw_photo(truth, image, boxes, "ground truth")

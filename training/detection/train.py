@@ -47,7 +47,7 @@ def train(settings: DetectionSettings, context: TrainContext) -> dict[str, float
     initial = initial_model(settings, labels, context.base_dir)
     data = DetectionData(
         context.data_dir, initial.preprocess, settings.augment, batch_size=settings.batch_size,
-        num_workers=settings.num_workers, seed=context.seed, cache=settings.cache_images,
+        num_workers=settings.num_workers, seed=context.view_seed, cache=settings.cache_images,
     )  # fmt: skip
     champion = copy_of(initial.model) if initial.warm_started and settings.average_with_champion else None
     module = DetectionModule(initial.model, labels, initial.preprocess, _rate_for(initial, settings))

@@ -11,17 +11,16 @@ from transformers import PreTrainedModel
 
 from aura.errors import ArtifactError
 from inference.detection.architecture import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     build_tiny,
     load_pretrained,
     pretrained_normalisation,
+    tiny_normalisation,
 )
 from inference.detection.artifact import load_artifact
 from inference.detection.preprocess import Preprocess
 from training.detection.settings import DetectionSettings
 
-_NOT_SHAPE = {"_name_or_path", "transformers_version", "architectures", "dtype", "dropout"}
+_NOT_SHAPE = {"_name_or_path", "transformers_version", "architectures", "dtype", "dropout", "auxiliary_loss"}
 """Keys of a transformers config that do not decide which weights fit."""
 
 Triple = tuple[float, float, float]
@@ -57,16 +56,18 @@ def initial_model(settings: DetectionSettings, labels: tuple[str, ...], champion
             stacklevel=2,
         )
         return base
+    if hasattr(base.model.config, "auxiliary_loss"):
+        champion.config.auxiliary_loss = base.model.config.auxiliary_loss
     return InitialModel(model=champion, preprocess=preprocess, warm_started=True)
 
 
 def _from_profile(settings: DetectionSettings, labels: tuple[str, ...]) -> InitialModel:
-    mean, std = (IMAGENET_MEAN, IMAGENET_STD)
     if settings.base:
         model = load_pretrained(settings.base, labels)
         mean, std = (cast(Triple, values) for values in pretrained_normalisation(settings.base))
     else:
         model = build_tiny(settings.tiny, labels)
+        mean, std = tiny_normalisation(settings.tiny)
     preprocess = Preprocess(height=settings.image_height, width=settings.image_width, mean=mean, std=std)
     return InitialModel(model=model, preprocess=preprocess, warm_started=False)
 

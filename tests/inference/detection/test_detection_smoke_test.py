@@ -18,11 +18,11 @@ from inference.detection.smoke_test import SMOKE_TEST
 from tests.inference.detection.conftest import build
 
 
-@pytest.fixture
-def recorded(tmp_path: Path, preprocess: Preprocess, rules: LabelRules) -> Path:
+@pytest.fixture(params=["compact", "lite0"])
+def recorded(request: pytest.FixtureRequest, tmp_path: Path, preprocess: Preprocess, rules: LabelRules) -> Path:
     folder = tmp_path / "recorded"
     folder.mkdir()
-    model = build("conditional_detr")
+    model = build(request.param)
     with torch.no_grad():  # surer of some boxes than an untrained one, whose scores are all alike
         for parameter in model.class_labels_classifier.parameters():
             parameter.normal_(std=0.7, generator=torch.Generator().manual_seed(1))

@@ -12,7 +12,7 @@ from aura.errors import SettingsError
 from inference.detection.architecture import build_tiny, load_pretrained, pretrained_normalisation
 from inference.detection.backbone import CompactBackbone, CompactConfig
 from inference.detection.shape import TinyShape
-from tests.inference.detection.conftest import FAMILIES, LABELS, build
+from tests.inference.detection.conftest import FAMILIES, LABELS, TUNED, build
 
 
 @pytest.mark.parametrize("stride", [4, 8, 16, 32])
@@ -65,7 +65,7 @@ def test_initial_predictions_spread_and_expect_nothing() -> None:
 
 
 def test_saved_network_loads_with_plain_transformers(tmp_path: Path) -> None:
-    model = build("conditional_detr").train()
+    model = build("compact").train()
     # Moves the running statistics of the normalisation away from their initial values, as a training does.
     with torch.no_grad():
         model(pixel_values=torch.randn(4, 3, 96, 64) * 3 + 1)
@@ -90,6 +90,37 @@ def test_pretrained_keeps_the_body_and_takes_new_labels(tmp_path: Path, family: 
     assert body
     for name in body:
         torch.testing.assert_close(actual[name], expected[name])
+
+
+@pytest.mark.parametrize("family", TUNED)
+def test_every_decoder_layer_of_a_pretrained_detector_has_a_loss(tmp_path: Path, family: str) -> None:
+    build(family).save_pretrained(tmp_path)
+    loaded = load_pretrained(str(tmp_path), LABELS).train()
+    target = {"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.5, 0.3, 0.3]])}
+    terms = loaded(pixel_values=torch.randn(2, 3, 96, 64), labels=[target] * 2).loss_dict
+    of_first_layer = [name for name in terms if name.startswith("loss_giou") and name.endswith("_0")]
+    assert bool(of_first_layer) == (family != "yolos"), sorted(terms)
+
+
+@pytest.mark.parametrize("family", TUNED)
+def test_a_replaced_class_head_expects_nothing(tmp_path: Path, family: str) -> None:
+    """Focal losses begin at the focal prior; a softmax over "no object" as well begins even."""
+    build(family).save_pretrained(tmp_path)
+    logits = load_pretrained(str(tmp_path), ("shoes", "bags")).eval()(pixel_values=torch.randn(2, 3, 96, 64)).logits
+    if logits.shape[-1] == 3:
+        assert logits.softmax(-1).mean().item() == pytest.approx(1 / 3, abs=0.01)
+    else:
+        # 0.01, or a little more where an untrained estimate of quality is added; with a bias of 0 it would be 0.5.
+        assert logits.sigmoid().mean().item() < 0.06
+
+
+@pytest.mark.parametrize("family", TUNED)
+def test_a_class_head_that_fits_is_kept(tmp_path: Path, family: str) -> None:
+    model = build(family).eval()
+    model.save_pretrained(tmp_path)
+    pixels = torch.randn(1, 3, 96, 64)
+    loaded = load_pretrained(str(tmp_path), LABELS).eval()
+    torch.testing.assert_close(loaded(pixel_values=pixels).logits, model(pixel_values=pixels).logits)
 
 
 def test_an_unknown_reference_is_named() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from aura.taxonomy import CATEGORIES
 from aura.tracking import LocalTracker
+from inference.references import LITE0_REFERENCE
 from training.context import TrainContext
 from training.detection.settings import DetectionSettings
 
@@ -73,11 +74,23 @@ def context(tmp_path: Path, shapes_dir: Path) -> TrainContext:
     return make_context(tmp_path / "run", shapes_dir)
 
 
-def make_context(folder: Path, data_dir: Path, base_dir: Path | None = None, seed: int = 5) -> TrainContext:
+@pytest.fixture
+def quick_lite0(quick: DetectionSettings) -> DetectionSettings:
+    """`quick` with a pretrained backbone."""
+    network = {"backbone": LITE0_REFERENCE, "hidden_size": 32, "queries": 8, "decoder_layers": 2, "out_stride": 16}
+    return DetectionSettings.model_validate(
+        quick.model_dump(exclude={"tiny"}) | {"tiny": network, "backbone_rate": 0.1, "frozen_stages": 4}
+    )
+
+
+def make_context(
+    folder: Path, data_dir: Path, base_dir: Path | None = None, seed: int = 5, candidate_id: str = ""
+) -> TrainContext:
     """Context with fresh folders below `folder`; what lies in `checkpoints/` stays."""
     for name in ("out", "checkpoints", "plots"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     return TrainContext(
         data_dir=data_dir, out_dir=folder / "out", checkpoint_dir=folder / "checkpoints",
         plots_dir=folder / "plots", base_dir=base_dir, tracker=LocalTracker(folder / "checkpoints"), seed=seed,
+        candidate_id=candidate_id,
     )  # fmt: skip

@@ -124,7 +124,7 @@ def test_a_loss_that_is_not_finite_raises_with_its_terms(family: str) -> None:
 def test_the_class_weight_scales_the_classification_terms_only() -> None:
     targets = [{"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.5, 0.3, 0.3]])}] * 2
     pixels = torch.randn(2, 3, 96, 64)
-    plain, weighted = build("conditional_detr").eval(), build("conditional_detr").eval()
+    plain, weighted = build("compact").eval(), build("compact").eval()
     use_checked_loss(plain, class_weight=1.0)
     use_checked_loss(weighted, class_weight=2.0)
     first, second = plain(pixel_values=pixels, labels=targets), weighted(pixel_values=pixels, labels=targets)

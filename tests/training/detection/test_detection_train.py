@@ -19,12 +19,13 @@ from aura.tracking import TrackingSettings
 from inference.detection.artifact import LabelRules, save_artifact
 from inference.detection.detector import Detector
 from inference.detection.preprocess import Preprocess
-from tests.inference.detection.conftest import build
+from tests.inference.detection.conftest import TUNED, build
 from tests.training.detection.conftest import make_context
 from training import judged
 from training.average import average
 from training.average_record import recorded_average
 from training.context import TrainContext
+from training.detection import train as detection_train
 from training.detection.data import DetectionData
 from training.detection.evaluate import controls, evaluate
 from training.detection.module import DetectionModule
@@ -183,7 +184,7 @@ def test_a_broken_champion_is_left_with_a_warning(quick: DetectionSettings, tmp_
         assert not initial_model(quick, ("tops",), tmp_path / "nothing").warm_started
 
 
-@pytest.mark.parametrize("family", ["detr", "rt_detr_v2"])
+@pytest.mark.parametrize("family", TUNED)
 def test_a_pretrained_family_is_fine_tuned_and_served(
     quick: DetectionSettings, tmp_path: Path, shapes_dir: Path, family: str
 ) -> None:
@@ -201,6 +202,24 @@ def test_a_pretrained_family_is_fine_tuned_and_served(
     assert initial_model(
         settings, tuple(label.value for label in detector.rules.labels), champion.base_dir
     ).warm_started
+
+
+def test_a_champion_saved_without_losses_per_layer_is_continued_with_them(
+    quick: DetectionSettings, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    full = tuple(category.value for category in CATEGORIES)
+    build("detr").save_pretrained(tmp_path / "hub")
+    (tmp_path / "hub" / "preprocessor_config.json").write_text('{"do_normalize": false}')
+    settings = quick.model_copy(update={"base": str(tmp_path / "hub")})
+    initial = initial_model(settings, full, None)
+    initial.model.config.auxiliary_loss = False
+    (tmp_path / "champion").mkdir()
+    rules = LabelRules(labels=_labels(initial.model), thresholds=(0.5,) * 12, nms_iou=None)
+    save_artifact(tmp_path / "champion", initial.model, initial.preprocess, rules)
+    continued = initial_model(settings, full, tmp_path / "champion")
+    assert continued.warm_started, [str(warning.message) for warning in recwarn]
+    target = {"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.5, 0.3, 0.3]])}
+    assert "loss_giou_0" in continued.model(pixel_values=torch.randn(2, 3, 96, 64), labels=[target] * 2).loss_dict
 
 
 def test_an_unknown_base_is_named(quick: DetectionSettings, context: TrainContext) -> None:
@@ -238,6 +257,29 @@ def test_the_candidate_is_the_average_that_validation_prefers(
     expected = average(_weights(tmp_path / "champion"), _weights(tmp_path / "alone"), record.alpha)
     for name, tensor in _weights(tmp_path / "averaged").items():
         torch.testing.assert_close(tensor, expected[name], msg=name)
+
+
+def test_the_night_after_sees_other_views_and_a_repeated_one_the_same(
+    quick: DetectionSettings, tmp_path: Path, shapes_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    class Watched(DetectionData):
+        def __init__(self, *arguments: object, **named: object) -> None:
+            super().__init__(*arguments, **named)
+            seen.append(next(iter(self.train_dataloader())).canvases)
+
+    monkeypatch.setattr(detection_train, "DetectionData", Watched)
+    common, settings = RunSettings(tracking=TrackingSettings(enabled=False)), quick.model_copy(update={"max_epochs": 1})
+    for name, base in (("first", None), ("second", tmp_path / "first"), ("first-again", None)):
+        folders = Folders(
+            data=shapes_dir, base=base, out=tmp_path / name, checkpoints=tmp_path / f"{name}.checkpoints",
+            plots=tmp_path / f"{name}.pictures",
+        )  # fmt: skip
+        run(SPEC, settings, common, folders, {})
+    first, second, again = seen
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
 
 
 def test_lineage_card_and_comparison_name_the_average(
