@@ -50,7 +50,7 @@ class Detector:
         return cls(model, preprocess, rules, device)
 
     def predict(self, images: Sequence[Image.Image], threshold: float | None = None) -> list[list[Detection]]:
-        """Garments in each photo, best first; one category per box.
+        """Garments in each photo, best first; one category per box. A box beside the photo is no garment in it.
 
         Args:
             images: photos of any size and mode.
@@ -61,7 +61,9 @@ class Detector:
         for ranking in self.rank(images):
             # Best first, so the first candidate of a query carries the query's best label.
             _, best = np.unique(ranking.queries, return_index=True)
-            shown = [k for k in sorted(best) if ranking.scores[k] >= limits[ranking.labels[k]]]
+            shown = [
+                k for k in sorted(best) if ranking.scores[k] >= limits[ranking.labels[k]] and _has_area(ranking, k)
+            ]
             found.append([self._detection(ranking, k) for k in shown])
         return found
 
@@ -84,3 +86,9 @@ class Detector:
         x0, y0, x1, y1 = (round(float(value), 2) for value in ranking.boxes_xyxy_px[k])
         category = self.rules.labels[ranking.labels[k]]
         return Detection(category=category, score=round(float(ranking.scores[k]), 4), box_xyxy_px=(x0, y0, x1, y1))
+
+
+def _has_area(ranking: Ranking, k: int) -> bool:
+    """Whether a box has an area on the photo, to the hundredths of a pixel that are told."""
+    x0, y0, x1, y1 = np.round(ranking.boxes_xyxy_px[k], 2)
+    return bool(x1 > x0 and y1 > y0)

@@ -196,8 +196,7 @@ def test_a_source_that_was_imported_with_other_settings_is_named(
 
 def test_a_killed_preparation_leaves_the_old_data(tmp_path: Path, knowledge: Path, tiny: DataSettings) -> None:
     raw, data, settings = tmp_path / "raw", tmp_path / "data", tiny.model_copy(update={"sources": ["ccp"]})
-    # A dress and shoes are no outfit; there is data to prepare all the same.
-    import_ccp(write_ccp(tmp_path / "ccp", {f"{number:04d}": WORN[:3] for number in range(1, 31)}), raw / "ccp", tiny)
+    import_ccp(write_ccp(tmp_path / "ccp", {f"{number:04d}": WORN for number in range(1, 31)}), raw / "ccp", tiny)
     data.mkdir()
     (data / "card.md").write_text("# Data card\nold")
     # Nobody writes to the pipe: whoever reads this page stands still, after photos, outfits and catalog.
@@ -209,7 +208,7 @@ def test_a_killed_preparation_leaves_the_old_data(tmp_path: Path, knowledge: Pat
 
     (knowledge / "zips.md").unlink()
     counts = prepare(settings, raw, knowledge, data)
-    assert counts["outfits"] == {"items": 60, "train": 0, "val": 0, "test": 0}
+    assert counts["outfits"]["items"] == 90
     assert sorted(path.name for path in data.iterdir()) == sorted([*PARTS, "card", "card.md"])
     assert not (tmp_path / ".data.building").exists()
 
@@ -260,3 +259,16 @@ def test_each_table_says_where_its_rows_come_from(prepared: Path) -> None:
         assert found is not None
         assert [source.name for source in found.sources] == ["sample"]
         assert found.drawn_only
+
+
+def test_photos_without_outfits_are_refused_before_anything_is_trained(
+    tmp_path: Path, knowledge: Path, tiny: DataSettings
+) -> None:
+    # A dress and shoes are no outfit.
+    import_ccp(
+        write_ccp(tmp_path / "ccp", {f"{number:04d}": WORN[:3] for number in range(1, 31)}),
+        tmp_path / "raw" / "ccp",
+        tiny,
+    )
+    with pytest.raises(DataError, match=r"no source of \['ccp'\] has outfits data"):
+        prepare(tiny.model_copy(update={"sources": ["ccp"]}), tmp_path / "raw", knowledge, tmp_path / "data")

@@ -12,6 +12,7 @@ from PIL import Image
 from aura.errors import ArtifactError
 from aura.taxonomy import Category
 from inference.detection.detector import Detector
+from inference.detection.postprocess import Ranking
 
 
 def _photos(count: int) -> list[Image.Image]:
@@ -49,9 +50,22 @@ def test_boxes_lie_in_the_photo_and_come_best_first(any_artifact: Path) -> None:
         )
         for detection in found:
             x0, y0, x1, y1 = detection.box_xyxy_px
-            assert 0 <= x0 <= x1 <= photo.width
-            assert 0 <= y0 <= y1 <= photo.height
+            assert 0 <= x0 < x1 <= photo.width
+            assert 0 <= y0 < y1 <= photo.height
             assert isinstance(detection.category, Category)
+
+
+def test_a_box_beside_the_photo_is_no_garment(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = Detector.load(artifact)
+    # A prediction off the canvas ends at its edge, without height: no two copies of such a box overlap.
+    edge, inside = [10.0, 96.0, 60.0, 96.004], [10.0, 50.0, 60.0, 96.0]
+    ranking = Ranking(
+        scores=np.array([0.9, 0.8], dtype=np.float32), labels=np.array([0, 0]), queries=np.array([0, 1]),
+        boxes_xyxy_px=np.array([edge, inside]),
+    )  # fmt: skip
+    monkeypatch.setattr(detector, "rank", lambda _photos: [ranking])
+    [found] = detector.predict(_photos(1), threshold=0.0)
+    assert [detection.box_xyxy_px for detection in found] == [tuple(inside)]
 
 
 def test_more_photos_than_a_batch_keep_their_order(artifact: Path) -> None:
