@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     isolate_libgit2()
     try:
-        with Repo() as repo:
+        with Repo(_wait_for_lock=True) as repo:  # of a stage beside this one, which holds it for seconds
             repo.scm_context.quiet = True  # the night adds files to Git itself
             done = repo.reproduce(
                 options.stage, single_item=True, force=options.force, run_cache=not options.no_run_cache

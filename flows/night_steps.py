@@ -1,14 +1,18 @@
 """The steps of a night: what each step needs, and how it is retried.
 
-A step that fails stops only the steps that need it; the report has one line per problem.
+Steps that do not need each other run side by side. A step that fails stops only the steps that need it; the report has one line
+per problem.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any
 
 import httpx
@@ -25,7 +29,7 @@ from flows.prefect_errors import prefect_error
 from flows.promotion import Champions, Outcome, failed, fetch_champions, judge_candidate, judged_against_another
 from flows.retention import Removal, remove, require_free_space
 from flows.snapshots import record
-from flows.stages import StageResult, run_stage
+from flows.stages import StageResult, run_stage, stop_running_stages
 from flows.workspace import Workspace
 from inference.references import unpinned
 from inference.retrieval.releases import served_release
@@ -95,7 +99,7 @@ class Night:
         """
         Args:
             tag: name of the night in the history of the working copy.
-            deadline: value of `time.monotonic()` after which no step begins.
+            deadline: value of `time.monotonic()` after which no step begins; -inf once the night was interrupted.
         """
         self.workspace, self.registry, self.tag, self.deadline = workspace, registry, tag, deadline
         self.stages: list[StageResult] = []
@@ -105,14 +109,32 @@ class Night:
         """Step to the failed step that it needed."""
 
     def run(self, steps: Mapping[str, Step]) -> None:
-        """Run the steps in their order; skip a step when one that it needs failed or was skipped."""
-        for name, step in steps.items():
-            cause = next((need for need in step.needs if need in self.problems or need in self.blocked), None)
-            if cause is not None:
-                self.blocked[name] = self.blocked.get(cause, cause)
-                get_run_logger().warning("%s: not tried, %s failed", name, self.blocked[name])
-                continue
-            self.results[name] = self.guarded(name, partial(step.work, self))
+        """Begin the steps in their order, `night.side_by_side` at a time; skip one when what it needs failed or was skipped."""
+        ends: dict[str, Future[None]] = {}
+        with ThreadPoolExecutor(self.workspace.profile.night.side_by_side, "step") as pool:
+            try:
+                for name, step in steps.items():
+                    # A step waits for earlier ones alone, and those hold a thread already: nobody waits for ever.
+                    before = [ends[earlier] for earlier in (*step.needs, *step.after)]
+                    # Prefect keeps the run that a task belongs to in the context.
+                    ends[name] = pool.submit(copy_context().run, self._step, name, step, before)
+                for end in ends.values():
+                    end.result()
+            except BaseException:  # interrupted by a person, or cancelled
+                self.deadline = -inf
+                stop_running_stages()
+                raise
+
+    def _step(self, name: str, step: Step, before: list[Future[None]]) -> None:
+        wait(before)
+        if self.deadline == -inf:
+            return
+        cause = next((need for need in step.needs if need in self.problems or need in self.blocked), None)
+        if cause is not None:
+            self.blocked[name] = self.blocked.get(cause, cause)
+            get_run_logger().warning("%s: not tried, %s failed", name, self.blocked[name])
+            return
+        self.results[name] = self.guarded(name, partial(step.work, self))
 
     def outcome(self, model: str) -> Outcome:
         """Row of the night's table; a model whose step failed keeps its champion."""
@@ -190,11 +212,13 @@ class Step:
 
     Attributes:
         work: does the step and returns its result. Its time limit is that of its stage (`night.*_minutes`).
-        needs: steps that must succeed first.
+        needs: earlier steps that must succeed first.
+        after: earlier steps that must have ended first, well or not.
     """
 
     work: Callable[[Night], Any]
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 def _free_space(night: Night) -> None:
@@ -263,17 +287,20 @@ def _retention(night: Night) -> list[str]:
     return removal.summary()
 
 
+_LONGEST_FIRST = sorted(MODELS, key=("chat", "detection", "outfits").index)
+"""Models in the order that leaves the least of the night to one of them alone (Graham 1969, on list scheduling)."""
+
 STEPS: dict[str, Step] = {
     "free space": Step(_free_space),
     "working copy": Step(_set_up, needs=("free space",)),
     "champions": Step(_champions, needs=("working copy",)),
     "prepare": Step(_prepare, needs=("champions",)),
-    **{model: Step(partial(_model, model), needs=("prepare",)) for model in MODELS},
+    **{model: Step(partial(_model, model), needs=("prepare",)) for model in _LONGEST_FIRST},
     "index": Step(_index, needs=("prepare",)),
     # Needs no model and no index: after their failure, Bentos of the previous champions are better than none.
-    "package": Step(_package, needs=("prepare",)),
-    "record": Step(_record, needs=("prepare",)),
+    "package": Step(_package, needs=("prepare",), after=(*_LONGEST_FIRST, "index")),
+    "record": Step(_record, needs=("prepare",), after=("package",)),
     # After the record, whose push makes the copies of the cache superfluous.
     "retention": Step(_retention, needs=("record",)),
 }
-"""Steps by name, in the order in which a night runs them."""
+"""Steps by name, in the order in which a night begins them."""

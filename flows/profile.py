@@ -26,6 +26,8 @@ class NightSettings(Section):
 
     deadline_minutes: float = Field(default=480.0, gt=0)
     """Minutes after which a night begins nothing more and ends what runs; what it has is reported."""
+    side_by_side: int = Field(default=2, ge=1)
+    """Steps that run at a time: trainings of small models leave each other room on two cores. 1 where they share one GPU."""
     stage_retries: int = Field(default=1, ge=0)
     """Further tries of a stage that was killed, ran out of time or met something that was away."""
     retry_delay_seconds: float = Field(default=5.0, ge=0)

@@ -27,6 +27,8 @@ _BAR = re.compile(r"[^|]*\|[^|]*\|\s*[\d.]+\w?/[\d.?]+\w? \[[^\]]*\]|[^\[]*\d+it
 """A state of a tqdm bar. A bar ends without a line break, so the next output may follow on the same line."""
 _LOG_BYTES = 5_000_000
 """Size above which a log becomes `.log.1`. Attempts are appended, so that the log of a failed attempt is kept."""
+_running: set[int] = set()
+"""Process ids of the stages of this process's nights."""
 _SAY_PROGRESS_SECONDS = 30.0
 """Seconds between two progress bars in the caller's log: minutes of silence look like a hang, every step is noise."""
 
@@ -57,6 +59,12 @@ def run_stage(
         return _run(workspace, stage, Path(scratch), timeout_seconds=timeout_seconds, say=say, force=force)
 
 
+def stop_running_stages() -> None:
+    """End the stages that other threads of this process run; each is reported there as interrupted."""
+    for pid in list(_running):
+        stop_tree(pid, seconds=5)
+
+
 def _run(
     workspace: Workspace, stage: str, scratch: Path, *, timeout_seconds: float, say: Callable[[str], None], force: bool
 ) -> StageResult:
@@ -83,6 +91,7 @@ def _run(
 
     timer = Timer(timeout_seconds, expire)
     timer.start()
+    _running.add(process.pid)
     try:
         with log.open("a", encoding="utf-8") as stream:
             stream.write(f"== {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {stage}\n")
@@ -103,6 +112,7 @@ def _run(
     finally:
         timer.cancel()
         stop_tree(process.pid, seconds=5)
+        _running.discard(process.pid)
     if expired.is_set() or code:
         raise _failure(stage, code, timeout_seconds if expired.is_set() else None, error_file, "\n".join(tail), log)
     ran = bool(read_json(result, f"the result of stage {stage}")["ran"])

@@ -136,6 +136,8 @@ class Workspace:
             "AURA_HOME": str(self.paths.home),
             "AURA_PROFILE": self.profile.profile,
             "PYTHONUNBUFFERED": "1",
+            # Stages run side by side: a thread that waits for another must not do so on a core that the other stage could use.
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive"),
             RUN_PID: str(os.getpid()),
         }
 

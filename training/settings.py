@@ -25,6 +25,8 @@ class TrainerSettings(Section):
 
     max_epochs: int = Field(default=10, ge=1)
     """Passes over the training split."""
+    batches_per_epoch: int | None = Field(default=None, ge=1)
+    """Most batches of an epoch, of its own shuffled order; null: the whole training split."""
     patience: int = Field(default=10, ge=1)
     """Validations without improvement before the training stops."""
     validate_every_epochs: int = Field(default=1, ge=1)

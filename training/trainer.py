@@ -220,6 +220,7 @@ def build_trainer(
     last = MovableCheckpoint(filename="last", **saving)
     return lightning.Trainer(
         max_epochs=settings.max_epochs,
+        limit_train_batches=settings.batches_per_epoch,
         check_val_every_n_epoch=settings.validate_every_epochs,
         accumulate_grad_batches=settings.accumulate_batches,
         gradient_clip_val=settings.gradient_clip or None,

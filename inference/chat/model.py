@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from aura.errors import InvalidRequestError
 from aura.paths import cache_dir as default_cache_dir
+from inference.bfloat16 import cpu_has_bfloat16
 from inference.chat.answer import DECLINED, AnswerSentence
 from inference.chat.answering import AnswerStream, checked_sentences
 from inference.chat.artifact import add_lora, load_adapter, read_chat_artifact
@@ -76,7 +77,7 @@ class ChatModel:
 
         Args:
             device: torch device, for example `cpu` or `cuda:0`.
-            dtype: `auto` is float32 on a CPU and bfloat16 elsewhere.
+            dtype: `auto` is bfloat16, but float32 on a CPU without instructions for it.
             cache_dir: where converted bases lie; default: `aura.paths.cache_dir()`.
 
         Raises:
@@ -84,10 +85,14 @@ class ChatModel:
         """
         config, prompt = read_chat_artifact(folder)
         base_folder = resolve_base(config.base, cache_dir or default_cache_dir())
-        base = load_causal_model(base_folder, dtype=_torch_dtype(dtype, device)).to(device)
+        served_dtype = _torch_dtype(dtype, device)
+        # Folded in 32 bits where memory allows it: in 16, the adapter's small updates would be rounded away twice.
+        base = load_causal_model(base_folder, dtype=torch.float32 if device.startswith("cpu") else served_dtype).to(
+            device
+        )
         adapted = add_lora(base, config.lora, config.base)
         load_adapter(adapted, folder)
-        merged = adapted.merge_and_unload(safe_merge=True)
+        merged = adapted.merge_and_unload(safe_merge=True).to(served_dtype)
         return cls(
             merged, load_tokenizer(base_folder), prompt=prompt, generation=config.generation, answers=config.answers,
             choice=config.choice, declines=config.declines, familiarity=Familiarity.load(folder),
@@ -254,5 +259,5 @@ class ChatModel:
 
 def _torch_dtype(name: DtypeName, device: str) -> torch.dtype:
     if name == "auto":
-        return torch.float32 if device.startswith("cpu") else torch.bfloat16
+        return torch.float32 if device.startswith("cpu") and not cpu_has_bfloat16() else torch.bfloat16
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]

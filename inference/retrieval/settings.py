@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from aura.settings import ModelReference, Section
-from inference.references import DESCRIPTOR_REFERENCE, TEXT_EMBEDDER_REFERENCE
+from inference.references import IMAGE_ENCODER_REFERENCE, TEXT_EMBEDDER_REFERENCE
 
 
 class SearchSettings(Section):
@@ -55,8 +55,9 @@ class RetrievalSettings(Section):
 
     text_embedder: ModelReference = TEXT_EMBEDDER_REFERENCE
     """Reference of the text embedder; see `inference.text_embedding`."""
-    image_embedder: ModelReference = DESCRIPTOR_REFERENCE
-    """Reference of the image encoder, `descriptor:...` or the hub name of a SigLIP model; see `inference.image_encoder`."""
+    image_embedder: ModelReference = IMAGE_ENCODER_REFERENCE
+    """Reference of the image encoder, `descriptor:...`, `wheel:...`, both joined by `+`, or the hub name of a SigLIP model; see
+    `inference.image_encoder`."""
     chunk_max_words: int = Field(default=140, ge=20, le=2000)
     """Words of the longest chunk; 140 English words fit into the 256 word pieces that MiniLM reads."""
     batch_rows: int = Field(default=256, ge=1)

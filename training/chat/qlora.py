@@ -12,6 +12,7 @@ from bitsandbytes.nn import Linear4bit
 from peft import PeftModel, prepare_model_for_kbit_training
 from transformers import BitsAndBytesConfig
 
+from inference.bfloat16 import cpu_has_bfloat16
 from inference.chat.artifact import add_lora
 from inference.chat.base import load_causal_model
 from training.chat.settings import ChatSettings
@@ -47,13 +48,8 @@ def build_model(settings: ChatSettings, base_folder: Path) -> PeftModel:
 def compute_dtype(settings: ChatSettings, device: str) -> torch.dtype:
     """Type in which the quantised weights are multiplied."""
     if settings.compute_dtype == "auto":
-        return torch.float32 if device == "cpu" and not _has_bfloat16() else torch.bfloat16
+        return torch.float32 if device == "cpu" and not cpu_has_bfloat16() else torch.bfloat16
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.compute_dtype]
-
-
-def _has_bfloat16() -> bool:
-    """Whether this CPU multiplies in bfloat16."""
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def _keep_cpu_layout(base: torch.nn.Module) -> None:

@@ -10,6 +10,7 @@ import torch
 
 import inference.chat.base as base_module
 from aura.errors import ArtifactError
+from inference.bfloat16 import cpu_has_bfloat16
 from inference.chat.base import load_causal_model, load_tokenizer, resolve_base
 from inference.chat.model import ChatModel
 from tests.inference.chat.tiny_base import save_tiny_base
@@ -27,7 +28,7 @@ def test_wheel_becomes_a_model_that_answers(tmp_path: Path) -> None:
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [folder.name]
     model = ChatModel.load_base(WHEEL, cache_dir=tmp_path)
-    assert model.model.dtype == torch.float32
+    assert model.model.dtype == (torch.bfloat16 if cpu_has_bfloat16() else torch.float32)
     reply = model.reply([{"role": "user", "content": "Name a colour of the sky."}], max_new_tokens=16)
     assert "sky" in reply.text.lower()
     ids = model.tokenizer("<|im_start|>user", add_special_tokens=False)["input_ids"]

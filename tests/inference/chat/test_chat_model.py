@@ -120,8 +120,8 @@ def test_sampling_is_repeatable_by_its_seed(tiny_chat: ChatModel) -> None:
 
 def test_adapter_changes_the_answer_and_merging_does_not(tiny_base: Path, tiny_adapter: Path) -> None:
     config, prompt = read_chat_artifact(tiny_adapter)
-    tuned = ChatModel.load(tiny_adapter)
-    base = ChatModel.load_base(config.base, prompt=prompt, generation=config.generation)
+    tuned = ChatModel.load(tiny_adapter, dtype="float32")
+    base = ChatModel.load_base(config.base, prompt=prompt, generation=config.generation, dtype="float32")
     assert tuned.reply(ASK).text != base.reply(ASK).text
     unmerged = add_lora(load_causal_model(tiny_base, dtype=torch.float32), LORA, "tiny")
     load_adapter(unmerged, tiny_adapter)
@@ -130,6 +130,15 @@ def test_adapter_changes_the_answer_and_merging_does_not(tiny_base: Path, tiny_a
         torch.testing.assert_close(
             unmerged.eval()(input_ids=ids).logits, tuned.model(input_ids=ids).logits, rtol=1e-3, atol=1e-3
         )
+
+
+def test_served_in_sixteen_bits_an_adapter_keeps_what_it_learnt(tiny_adapter: Path) -> None:
+    """Folded into 32 bits and rounded once: as near to them as one rounding of each weight allows."""
+    exact = dict(ChatModel.load(tiny_adapter, dtype="float32").model.named_parameters())
+    served = dict(ChatModel.load(tiny_adapter, dtype="bfloat16").model.named_parameters())
+    for name, weight in served.items():
+        assert weight.dtype == torch.bfloat16
+        assert torch.equal(weight, exact[name].to(torch.bfloat16)), name
 
 
 def test_characters_of_several_tokens_arrive_whole(tiny_chat: ChatModel) -> None:
