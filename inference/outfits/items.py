@@ -24,6 +24,7 @@ class Item:
         title: free text; empty when unknown (a garment found by the detector has none): see `inference.outfits.picture_titles`.
         attributes: for display; the model does not read them, because a photographed garment has none.
         image: any mode and size; None when there is no picture. Transparent pixels count as white.
+        title_from_picture: the title is what the picture shows, and says no more than that.
     """
 
     item_id: str
@@ -31,6 +32,11 @@ class Item:
     title: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     image: Image.Image | None = None
+    title_from_picture: bool = False
+
+    @property
+    def has_own_title(self) -> bool:
+        return bool(self.title.strip()) and not self.title_from_picture
 
 
 def item_of(row: CatalogRow, picture: Image.Image) -> Item:

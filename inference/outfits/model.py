@@ -37,17 +37,19 @@ class EncodedItems:
         vectors: float `(N, D)`.
         words: float32 `(N, V)`, see `TermPairs.shares`.
         categories: float32 `(N, len(CATEGORIES))`, one-hot.
+        titled: float32 `(N,)`, 1 where the item has a title of its own, else 0.
     """
 
     vectors: Tensor
     words: Tensor
     categories: Tensor
+    titled: Tensor
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def take(self, rows: Sequence[int]) -> EncodedItems:
-        return EncodedItems(self.vectors[rows], self.words[rows], self.categories[rows])
+        return EncodedItems(self.vectors[rows], self.words[rows], self.categories[rows], self.titled[rows])
 
     @staticmethod
     def concatenate(batches: Sequence[EncodedItems]) -> EncodedItems:
@@ -55,6 +57,7 @@ class EncodedItems:
             torch.cat([batch.vectors for batch in batches]),
             torch.cat([batch.words for batch in batches]),
             torch.cat([batch.categories for batch in batches]),
+            torch.cat([batch.titled for batch in batches]),
         )
 
 
@@ -167,6 +170,7 @@ class OutfitModel:
             self._network.encode_items(read),
             self._terms.shares(items).to(self._device),
             category_shares(items).to(self._device),
+            torch.tensor([float(item.has_own_title) for item in items], device=self._device),
         )
 
     @torch.inference_mode()
@@ -179,22 +183,23 @@ class OutfitModel:
         return [float(score) for score in torch.sigmoid(self._calibration.logits(*self.evidence(items, outfits)))]
 
     @torch.inference_mode()
-    def evidence(self, items: EncodedItems, outfits: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
-        """What a calibration weighs, each float32 `(B,)`: the network's logits, affinities of words and of categories.
+    def evidence(self, items: EncodedItems, outfits: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """What a calibration weighs: see `Calibration.logits`.
 
         Raises:
             InvalidRequestError: an outfit has no item or more than 12.
         """
         _check_sizes(outfits)
-        found = [torch.zeros(3, 0, device=self._device)]
+        found = [torch.zeros(0, 4, device=self._device)]
         for start in range(0, len(outfits), _OUTFITS_PER_BATCH):
             members, present = self._pad(outfits[start : start + _OUTFITS_PER_BATCH])
             logits = self._network.compatibility_logits(items.vectors, members, present).float()
             words = pair_means(self._terms.words, items.words, members, present)
             categories = pair_means(self._terms.categories, items.categories, members, present)
-            found.append(torch.stack([logits, words, categories]))
-        network, words, categories = torch.cat(found, dim=1)
-        return network, words, categories
+            shares = (items.titled[members] * present).sum(dim=1) / present.sum(dim=1)
+            found.append(torch.stack([logits, words, categories, shares], dim=1))
+        together = torch.cat(found)
+        return together[:, :3], together[:, 3]
 
     @torch.inference_mode()
     def queries_encoded(

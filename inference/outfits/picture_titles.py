@@ -29,4 +29,4 @@ def titled(item: Item) -> Item:
         return item
     colours = garment_colours(upright_rgb(item.image))
     garment = _GARMENT.get(item.category, item.category.value)
-    return replace(item, title=f"{colours.text} {garment}".capitalize())
+    return replace(item, title=f"{colours.text} {garment}".capitalize(), title_from_picture=True)

@@ -34,8 +34,7 @@ class CachedOutfitModel:
     def evidence(self, outfits: Sequence[Sequence[str]]) -> np.ndarray:
         """float64 `(B, 3)`: see `OutfitModel.evidence`."""
         indices = self._indices(outfits)
-        found = self._model.evidence(self._encoded, indices)
-        return np.stack([values.double().cpu().numpy() for values in found], axis=1)
+        return self._model.evidence(self._encoded, indices)[0].double().cpu().numpy()
 
     def queries(self, contexts: Sequence[Sequence[str]], targets: Sequence[Category]) -> np.ndarray:
         indices = self._indices(contexts)

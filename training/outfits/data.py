@@ -44,14 +44,15 @@ def as_served(row: ItemRow, *, titles: bool = True) -> Item:
     Raises:
         DataError: the image is missing or broken.
     """
-    title = row.title if titles and row.title.strip() else _title_by_picture(row.image, row.category, row.item_id)
-    return Item(row.item_id, row.category, title, row.attributes, _open_image(row.image, row.item_id))
+    return replace(named(row, titles=titles), image=_open_image(row.image, row.item_id))
 
 
 def named(row: ItemRow, *, titles: bool = True) -> Item:
     """As `as_served`, without the image."""
-    title = row.title if titles and row.title.strip() else _title_by_picture(row.image, row.category, row.item_id)
-    return Item(row.item_id, row.category, title, row.attributes)
+    if titles and row.title.strip():
+        return Item(row.item_id, row.category, row.title, row.attributes)
+    title = _title_by_picture(row.image, row.category, row.item_id)
+    return Item(row.item_id, row.category, title, row.attributes, title_from_picture=bool(title))
 
 
 @lru_cache(maxsize=200_000)

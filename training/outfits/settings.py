@@ -12,12 +12,13 @@ class OutfitsSettings(AveragedTrainerSettings):
     """How the outfit model is trained and evaluated."""
 
     network: NetworkConfig = NetworkConfig()
-    max_epochs: int = Field(default=12, ge=1)
-    patience: int = Field(default=12, ge=1)
+    max_epochs: int = Field(default=16, ge=1)
+    patience: int = Field(default=8, ge=1)
     """Validations without improvement before the training stops: the metrics stay at chance for the first epochs."""
-    batch_size: int = Field(default=16, ge=2)
+    validate_every_epochs: int = Field(default=2, ge=1)
+    batch_size: int = Field(default=32, ge=2)
     """Outfits per batch; negatives come from the same batch (paper: 50)."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
     """Peak learning rate (paper: 1e-5, for pretrained towers)."""
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1)

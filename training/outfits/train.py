@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from aura.errors import DataError
 from inference.outfits import artifact
-from inference.outfits.calibration import Calibration
+from inference.outfits.calibration import Calibration, Weights
 from inference.outfits.model import OutfitModel
 from inference.outfits.network import OutfitNetwork
 from inference.outfits.towers import FrozenTowers
@@ -20,7 +19,7 @@ from training.outfits.corruptions import CORRUPTIONS
 from training.outfits.data import ItemTable, OutfitsData, OutfitTables, read_tables
 from training.outfits.module import MONITOR, OutfitModule
 from training.outfits.plots import draw_all
-from training.outfits.questions import QuestionSet, make_question_set
+from training.outfits.questions import CANDIDATES, QuestionSet, make_question_set
 from training.outfits.settings import OutfitsSettings
 from training.outfits.term_counts import count_terms
 from training.outfits.warm_start import load_champion
@@ -67,10 +66,21 @@ def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
 
 
 def _calibrated(model: OutfitModel, tables: OutfitTables, question_set: QuestionSet) -> Calibration:
-    """Fitted on true and corrupted validation outfits, with titles and without: a score is one number for both."""
+    """Fitted on validation outfits, with titles and without."""
+    titled, untitled = (
+        _weights(CachedOutfitModel(model, tables.items, titles=titles), question_set) for titles in (True, False)
+    )
+    return Calibration(titled=titled, untitled=untitled)
+
+
+def _weights(model: CachedOutfitModel, question_set: QuestionSet) -> Weights:
+    questions = [question for kind in question_set.fitb.values() for question in kind]
+    choices = model.evidence([outfit for question in questions for outfit in question.completed()])
     outfits, true = question_set.against(*CORRUPTIONS)
-    shown = [CachedOutfitModel(model, tables.items, titles=titles) for titles in (True, False)]
-    return calibrate.fit(np.concatenate([each.evidence(outfits) for each in shown]), [*true, *true])
+    return calibrate.fit(
+        choices.reshape(len(questions), CANDIDATES, -1), [question.answer for question in questions],
+        model.evidence(outfits), true,
+    )  # fmt: skip
 
 
 def _average(module: OutfitModule, champion: State, settings: OutfitsSettings, context: TrainContext) -> None:
