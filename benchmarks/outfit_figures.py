@@ -28,7 +28,6 @@ from training.outfits.metrics import (
     right,
 )
 from training.outfits.questions import QuestionSet, make_question_set
-from training.outfits.settings import OutfitsSettings
 from training.outfits.term_counts import count_terms
 from training.paired import Difference, differences
 
@@ -37,7 +36,7 @@ _NAMED_STYLE = 0.6
 _DRAWS = 1000
 
 
-def figures(artifact: Path, data: Path, settings: OutfitsSettings, seed: int) -> dict[str, Any]:
+def figures(artifact: Path, data: Path, seed: int) -> dict[str, Any]:
     """What the page shows, as text; see `benchmarks.outfits`."""
     tables = read_tables(data)
     asked = make_question_set(tables.items, tables.outfits["test"], seed=seed, max_questions=_EVERYTHING)

@@ -1,6 +1,6 @@
 """Does the outfit model see? Trained and asked about test outfits with titles and without, beside what only counts.
 
-    python -m benchmarks.outfits [--work FOLDER] [--page docs/benchmarks/outfits.md] [--only sample] [--page-only]
+    python -m benchmarks.outfits [--work FOLDER] [--page docs/benchmarks/outfits.md] [--only sample]
 
 The sample is drawn into the work folder; street photos are measured where `aura data import ccp` has brought them in. All test
 outfits are asked about: nothing is chosen here.
@@ -49,7 +49,7 @@ def measure(profile: str, work: Path, data: Path) -> dict[str, Any]:
     began, cpu = time.monotonic(), time.process_time()
     train(settings, context)
     trained, trained_cpu = time.monotonic() - began, time.process_time() - cpu
-    result = figures(context.out_dir, data, settings, SEED)
+    result = figures(context.out_dir, data, SEED)
     result |= {"train_seconds": trained, "train_cpu_seconds": trained_cpu}
     write_json(kept, result)
     return result
@@ -87,12 +87,12 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 _METHOD = (
-    "Written by `make bench-outfits` (CPU, no network). Every blank of every test outfit is asked for; *same category*: the three "
-    "wrong garments are of the right one's category, *random*: of any. *Without titles*: as a detector finds garments; the model reads "
-    "pictures, and calls each garment by its colours and category. Intervals are 95 %, by drawing the test outfits again 1000 times; a "
-    "gain is paired. Of the counts only *word pairs* is a control of the gate: smoothed PMI of the words and categories that training "
-    "outfits hold. *Co-occurrence of ids* remembers which garments were worn together; a garment of a user, or a new one of a shop, "
-    "has no such past, so it is reported and judges nothing."
+    "Written by `make bench-outfits` (CPU, no network). Every blank of every test outfit is asked for; *same category*: the "
+    "three wrong garments are of the right one's category, *random*: of any. *Without titles*: as a detector finds garments; the "
+    "model reads pictures, and calls each garment by its colours and category. Intervals are 95 %, by drawing the test outfits "
+    "again 1000 times; a gain is paired. Of the counts only *word pairs* is a control of the gate: smoothed PMI of the words and "
+    "categories that training outfits hold. *Co-occurrence of ids* remembers which garments were worn together; a garment of a "
+    "user, or a new one of a shop, has no such past, so it is reported and judges nothing."
 )
 
 
@@ -116,7 +116,8 @@ def _sections(result: Mapping[str, Any]) -> list[str]:
     ]
     if "style_fitb" in values:
         found.append(
-            f"Had six titles of ten named the style that decides what goes together, word pairs would reach {values['style_fitb']}."
+            "Had six titles of ten named the style that decides what goes together, word pairs would reach "
+            f"{values['style_fitb']}."
         )
     found += [
         "FITB of one category by the category of the blank:",
