@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-detection clean
+.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-detection bench-outfits clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -101,6 +101,9 @@ bench-detection: setup ## Train the detector on both backbones with three seeds 
 
 bench-chat: setup ## Train the chat adapter and ask it every held-out question (docs/benchmarks/chat.md)
 	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.chat
+
+bench-outfits: setup ## Train the outfit model and ask it with titles and without (docs/benchmarks/outfits.md)
+	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.outfits
 
 clean: ## Remove what can be made again; models, nights, reports and imported photos stay
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache "$(VAR)/cache"

@@ -19,10 +19,10 @@ from PIL import Image
 
 from aura.errors import DataError
 from aura.taxonomy import IGNORED_LABELS, Category, category_of
-from dataprep.colours import Colours, name_colours
 from dataprep.images import link_or_copy, open_rgb, square, stored_name
 from dataprep.matlab import read_whole_numbers
 from dataprep.settings import ImportSettings
+from inference.colours import Colours, name_colours
 
 _ISLAND_FRACTION = 0.1
 _MARGIN = 0.06

@@ -49,8 +49,9 @@ def metric_tables(folder: Path) -> str:
         ),
         (
             "outfits",
-            f"FITB **{worn['fitb']:.3f}**, AUC {worn['auc']:.3f} ({test['outfits']['challenger']['n']} blanks)",
-            f"popularity {worn['popularity_fitb']:.3f}, co-occurrence {worn['cooccurrence_fitb']:.3f}",
+            f"FITB with titles {worn['fitb']:.3f}, without {worn['fitb_untitled']:.3f}, mean **{worn['fitb_both']:.3f}**; AUC "
+            f"{worn['auc']:.3f} and {worn['auc_untitled']:.3f} ({test['outfits']['challenger']['n']} blanks)",
+            f"word pairs {worn['word_pairs_fitb']:.3f} and {worn['word_pairs_fitb_untitled']:.3f}",
         ),
         (
             "chat",

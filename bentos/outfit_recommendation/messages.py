@@ -40,7 +40,7 @@ class ItemShare(Message):
     """How one item of the outfit moves the score."""
 
     category: Category
-    title: str
+    title: str = Field(description="the caller's; of a picture without one, what it shows: `Navy shoes`")
     contribution: float = Field(description="score with it minus score without it; negative: it hurts the outfit")
 
 
@@ -51,14 +51,14 @@ class RecommendedItem(Message):
     category: Category
     title: str
     similarity: float = Field(description="cosine similarity to what the model asks for, -1 to 1")
-    outfit_score: float = Field(description="compatibility of the outfit with this item, 0 to 1")
+    outfit_score: float = Field(description="probability that the outfit with this item goes together, 0 to 1")
 
 
 class Judgement(RunnerAnswer):
     """Compatibility of an outfit."""
 
     score: float
-    """0 to 1."""
+    """Probability that it goes together, 0 to 1."""
     items: list[ItemShare]
 
 

@@ -115,10 +115,12 @@ class OutfitRunner:
 
     def _item(self, position: int, garment: Garment) -> Item:
         from inference.outfits.items import Item
+        from inference.outfits.picture_titles import titled
 
         if garment.item_id is not None:
             return self._catalog.item(garment.item_id)
         if garment.category is None:
             raise ValueError("a garment has neither an item_id nor a category")
         image = garment.image.image() if garment.image else None
-        return Item(item_id=f"own-{position}", category=garment.category, title=garment.title, image=image)
+        # A picture without a title: the caller is told what the garment is taken for.
+        return titled(Item(item_id=f"own-{position}", category=garment.category, title=garment.title, image=image))

@@ -59,7 +59,9 @@ class Recommendation(BaseModel):
 class OutfitEvaluation(BaseModel):
     """Compatibility of an outfit."""
 
-    score: float = Field(description="0 to 1")
+    score: float = Field(
+        description="probability that the garments go together, 0 to 1, where half of all outfits do; measured as `ece`"
+    )
     items: list[ItemShare]
     model: ModelVersion
 

@@ -14,19 +14,16 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
 from aura.errors import DataError
 from aura.prepared_rows import CatalogRow, write_rows
 from aura.taxonomy import CATEGORIES, IGNORED_LABELS, category_of
-from dataprep.colours import Colours, difference, group, name_colours, to_lab
 from dataprep.garments import with_article
 from dataprep.images import files_by_stem, normalised, open_rgb, square
 from dataprep.parallel import in_processes
 from dataprep.raw_source import ImportReport, check_layout, progress, writing
 from dataprep.settings import DataSettings, ImportSettings
+from inference.colours import Colours
+from inference.garment_colours import garment_colours
 
 _COLUMNS = ("image", "sender_id", "label", "kids")
 _SHAPE = "images.csv and images/*.jpg (or .png, .webp, .avif, .heic)"
@@ -157,29 +154,4 @@ def _read_photo(work: _PhotoWork) -> Colours | str:
     except DataError:
         return "photo is not readable"
     square(image, work.settings.item_px).save(work.target, quality=work.settings.jpeg_quality)
-    return name_colours(_garment_pixels(image))
-
-
-_READ_PX = 64
-_EDGE = 3
-_MIDDLE = 0.25
-_BACKGROUND_APART = 12.0
-_LEAST_SHARE = 0.12
-
-
-def _garment_pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """Pixels of the middle that do not look like the photo's edge; the whole middle when hardly any differ.
-
-    The garment lies in the middle of these photos and what it lies on shows at the edge. White on white is why the
-    middle counts when nothing stands out.
-    """
-    small = np.asarray(image.resize((_READ_PX, _READ_PX), Image.Resampling.BOX))
-    edge = np.concatenate(
-        [small[:_EDGE], small[-_EDGE:], small[:, :_EDGE].swapaxes(0, 1), small[:, -_EDGE:].swapaxes(0, 1)]
-    )
-    cut = round(_READ_PX * _MIDDLE)
-    middle = small[cut:-cut, cut:-cut].reshape(-1, 3)
-    background, _ = group(to_lab(edge.reshape(-1, 3)))
-    apart = difference(to_lab(middle)[:, None, :], background[None]).min(1)
-    differs = middle[apart >= _BACKGROUND_APART]
-    return differs if len(differs) >= _LEAST_SHARE * len(middle) else middle
+    return garment_colours(image)

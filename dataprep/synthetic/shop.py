@@ -27,14 +27,11 @@ _LEATHER_COLOURS = ("black", "brown", "camel", "beige", "burgundy", "navy", "whi
 _METAL_COLOURS = {"gold-plated": "gold", "sterling-silver": "silver", "brass": "gold", "metal": "gold"}
 _NEUTRAL_SHARE = 0.5
 
-_STYLE_WORDS = {
-    "casual": ("relaxed", "everyday", "easy", "laid-back"),
-    "smart": ("tailored", "refined", "structured", "crisp"),
-    "sporty": ("active", "training", "athletic", "trail"),
-    "elegant": ("evening", "sleek", "graceful", "polished"),
-    "bohemian": ("folk", "handwoven", "embroidered", "fringed"),
-}
 _PATTERN_WORDS = {"dotted": "polka-dot", "leopard": "leopard-print"}
+_TWO_COLOURED = frozenset({"striped", "checked", "gingham", "dotted", "floral", "zigzag", "colour-block", "pinstriped"})
+"""Patterns whose second colour shows at once."""
+_SET_WITH_STONES = frozenset({"pendant", "beaded", "layered", "drop", "tassel"})
+"""Cuts of jewellery that show the second colour."""
 _GARMENT_WORDS = {
     "tank-top": "tank top",
     "bucket-hat": "bucket hat",
@@ -120,19 +117,20 @@ def _draw_product(category: Category, rng: random.Random, key: str) -> Product:
         fabric = "denim"
     season = rng.choice(seasons_of(line.garment, cut, fabric))
     main = _draw_colour(line, fabric, season, rng)
+    second = _second_colour(main, rng)
     return Product(
         item_id=hashlib.sha256(key.encode()).hexdigest()[:10],
         category=category,
         garment=line.garment,
         cut=cut,
         colour=main,
-        second=_second_colour(main, rng),
+        second=second,
         pattern=pattern,
         fabric=fabric,
         style=line.style,
         season=season,
         occasion=rng.choice(line.occasions),
-        title=_title(line, cut, main, pattern, fabric, rng),
+        title=_title(line.garment, cut, (main, second), pattern, fabric),
         # A mild long tail: the best seller is bought about twice as often as the median product.
         popularity=rng.lognormvariate(0, 0.35),
         seed=rng.randrange(1 << 30),
@@ -180,17 +178,21 @@ def _second_colour(main: str, rng: random.Random) -> str:
     return rng.choice(apart if ground.neutral or not near else near)
 
 
-def _title(line: Line, cut: str, main: str, pattern: str, fabric: str, rng: random.Random) -> str:
+def _title(garment: str, cut: str, colours: tuple[str, str], pattern: str, fabric: str) -> str:
+    """What a shopper sees: colours, pattern, cloth, cut, garment. Nothing says the style, which decides what goes together."""
+    main, second = colours
     # "Gold gold-plated hoop earrings" says it twice.
     title_words = [] if main in fabric.replace("-", " ").split() else [main]
-    if rng.random() < 0.6:
-        title_words.insert(0, rng.choice(_STYLE_WORDS[line.style]))
+    if pattern in _TWO_COLOURED:
+        title_words += ["and", second]
     if pattern != "solid":
         title_words.append(_PATTERN_WORDS.get(pattern, pattern))
     title_words.append(fabric)
-    if cut not in _PLAIN_CUTS and cut != fabric and cut not in line.garment:
+    if cut not in _PLAIN_CUTS and cut != fabric and cut not in garment:
         title_words.append(cut)
-    title_words.append(_GARMENT_WORDS.get(line.garment, line.garment))
+    title_words.append(_GARMENT_WORDS.get(garment, garment))
+    if cut in _SET_WITH_STONES and garment in ("necklace", "earrings", "bracelet"):
+        title_words += ["with", second, "stones"]
     title = (
         " ".join(title_words)
         .replace("shirt-dress dress", "shirt-dress")

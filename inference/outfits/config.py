@@ -7,20 +7,14 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from aura.settings import ModelReference, Section
-from inference.references import TEXT_EMBEDDER_REFERENCE
-
-CNN = "cnn"
+from inference.references import IMAGE_ENCODER_REFERENCE, TEXT_EMBEDDER_REFERENCE
 
 
 class NetworkConfig(Section):
     """Sizes of the item encoder and of the set transformer; `paper` is arXiv 2204.04812, section 4."""
 
-    image_tower: ModelReference = CNN
-    """`cnn`: a small CNN trained from scratch; else the reference of a frozen encoder, see `inference.image_encoder`."""
-    image_size_px: int = Field(default=64, ge=16, le=512)
-    """Side in px of the square image that the CNN sees (paper: 224)."""
-    cnn_channels: tuple[int, ...] = Field(default=(24, 48, 96, 128), min_length=1)
-    """Output channels of the CNN's stages, each of stride 2."""
+    image_tower: ModelReference = IMAGE_ENCODER_REFERENCE
+    """Reference of the frozen image encoder: see `inference.image_encoder` (paper: ResNet-18, fine-tuned)."""
     text_tower: ModelReference = TEXT_EMBEDDER_REFERENCE
     """Reference of the frozen sentence encoder: a wheel, a hub name or a path; see `inference.text_embedding`."""
     image_dim: int = Field(default=64, ge=4)
@@ -35,6 +29,8 @@ class NetworkConfig(Section):
     """Width of the feed-forward layers."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Dropout probability in the transformer and the compatibility head."""
+    feature_dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Dropout probability of single features of the two frozen encoders."""
     embedding_dim: int = Field(default=64, ge=4)
     """Length of item embeddings and queries (ours: a projection of item vectors)."""
 
@@ -46,10 +42,4 @@ class NetworkConfig(Section):
     def _heads_divide(self) -> Self:
         if self.item_dim % self.heads:
             raise ValueError(f"heads {self.heads} must divide image_dim + text_dim = {self.item_dim}")
-        return self
-
-    @model_validator(mode="after")
-    def _every_setting_counts(self) -> Self:
-        if self.image_tower != CNN:
-            self.refuse_ignored(("cnn_channels",), f"image_tower {self.image_tower!r} has its own")
         return self

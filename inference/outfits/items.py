@@ -1,18 +1,18 @@
-"""Garments as the outfit model reads them: category and title as text, the image as pixels."""
+"""Garments as the outfit model reads them: category and title as text, beside the picture."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 from PIL import Image
 
 from aura.prepared_rows import CatalogRow
 from aura.taxonomy import Category
-from inference.image_encoder import square
 
 MAX_OUTFIT_ITEMS = 12
+_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +21,10 @@ class Item:
 
     Attributes:
         item_id: the caller's id; the model does not read it.
-        title: free text; empty when unknown (a garment found by the detector has none).
+        title: free text; empty when unknown (a garment found by the detector has none): see `inference.outfits.picture_titles`.
         attributes: for display; the model does not read them, because a photographed garment has none.
         image: any mode and size; None when there is no picture. Transparent pixels count as white.
+        title_from_picture: the title is what the picture shows, and says no more than that.
     """
 
     item_id: str
@@ -31,6 +32,11 @@ class Item:
     title: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     image: Image.Image | None = None
+    title_from_picture: bool = False
+
+    @property
+    def has_own_title(self) -> bool:
+        return bool(self.title.strip()) and not self.title_from_picture
 
 
 def item_of(row: CatalogRow, picture: Image.Image) -> Item:
@@ -49,6 +55,6 @@ def category_text(category: Category) -> str:
     return category.value.replace("-", " ")
 
 
-def pixels(image: Image.Image, size_px: int) -> np.ndarray:
-    """uint8 `(3, size_px, size_px)` of the squared picture."""
-    return np.ascontiguousarray(np.asarray(square(image, size_px)).transpose(2, 0, 1))
+def title_words(item: Item) -> frozenset[str]:
+    """Distinct words of the title in lower case; a hyphen joins (`v-neck`)."""
+    return frozenset(_WORD.findall(item.title.lower()))

@@ -1,11 +1,12 @@
 """The outfit model as services and evaluation use it: load an artifact, score outfits, find what completes them.
 
-Shapes: N items, D item vector.
+Shapes: N items, D item vector, V words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -17,31 +18,80 @@ from torch import Tensor
 from aura.errors import InvalidRequestError
 from aura.taxonomy import Category, category_id
 from inference.outfits import artifact
+from inference.outfits.calibration import Calibration
 from inference.outfits.items import MAX_OUTFIT_ITEMS, Item
 from inference.outfits.network import OutfitNetwork
+from inference.outfits.picture_titles import titled
+from inference.outfits.term_pairs import TermPairs, category_shares, pair_means
 from inference.outfits.towers import FrozenTowers
 
 _ITEMS_PER_BATCH = 128
 _OUTFITS_PER_BATCH = 256
 
 
-class OutfitModel:
-    """Answers about outfits of 1 to 12 items, in any order, with or without pictures and titles. Safe to share by threads."""
+@dataclass(frozen=True, eq=False)
+class EncodedItems:
+    """N items as answers are computed from them, on the model's device.
 
-    def __init__(self, network: OutfitNetwork, towers: FrozenTowers, device: str = "cpu") -> None:
-        self._network = network.to(torch.device(device)).eval()
-        self._towers = towers
+    Attributes:
+        vectors: float `(N, D)`.
+        words: float32 `(N, V)`, see `TermPairs.shares`.
+        categories: float32 `(N, len(CATEGORIES))`, one-hot.
+        titled: float32 `(N,)`, 1 where the item has a title of its own, else 0.
+    """
+
+    vectors: Tensor
+    words: Tensor
+    categories: Tensor
+    titled: Tensor
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def take(self, rows: Sequence[int]) -> EncodedItems:
+        return EncodedItems(self.vectors[rows], self.words[rows], self.categories[rows], self.titled[rows])
+
+    @staticmethod
+    def concatenate(batches: Sequence[EncodedItems]) -> EncodedItems:
+        return EncodedItems(
+            torch.cat([batch.vectors for batch in batches]),
+            torch.cat([batch.words for batch in batches]),
+            torch.cat([batch.categories for batch in batches]),
+            torch.cat([batch.titled for batch in batches]),
+        )
+
+
+class OutfitModel:
+    """Answers about outfits of 1 to 12 items, in any order, with or without pictures and titles. Safe to share by threads.
+
+    A garment with a picture and no title is given the title that its picture gives (`inference.outfits.picture_titles`).
+    """
+
+    def __init__(
+        self,
+        network: OutfitNetwork,
+        towers: FrozenTowers,
+        terms: TermPairs,
+        calibration: Calibration,
+        device: str = "cpu",
+    ) -> None:
         self._device = torch.device(device)
+        self._network = network.to(self._device).eval()
+        self._towers = towers
+        self._terms = terms.to(self._device)
+        self._calibration = calibration
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> Self:
+    def load(cls, folder: Path, device: str = "cpu", *, remember: bool = False) -> Self:
         """Model of an artifact directory.
+
+        Args:
+            remember: keep the features of pictures on disk for the next process. Not for the pictures of users.
 
         Raises:
             ArtifactError: a file is missing, broken or of another code version, or a frozen tower cannot be loaded.
         """
-        network, towers = artifact.load(Path(folder), device)
-        return cls(network, towers, device)
+        return cls(*artifact.load(Path(folder), device, remember=remember), device)
 
     @property
     def embedding_dim(self) -> int:
@@ -49,7 +99,7 @@ class OutfitModel:
         return self._network.config.embedding_dim
 
     def score(self, outfits: Sequence[Sequence[Item]]) -> list[float]:
-        """Probability in [0, 1] of each outfit that its garments go together.
+        """Probability in [0, 1] of each outfit that its garments go together, where half of all outfits do.
 
         Raises:
             InvalidRequestError: an outfit has no item or more than 12.
@@ -101,39 +151,61 @@ class OutfitModel:
         return [(int(index), float(similarity[index])) for index in order]
 
     @torch.inference_mode()
-    def encode(self, items: Iterable[Item]) -> Tensor:
-        """Item vectors `(N, D)` on the model's device, from which every answer is computed.
+    def encode(self, items: Iterable[Item]) -> EncodedItems:
+        """What every answer is computed from.
 
         Encoding is nearly all of an answer's work. To ask about the same garments repeatedly, encode them once
         and call `score_encoded`, `queries_encoded` and `embed_encoded`, as `score`, `queries` and `embed_items` do.
         Items are read batch by batch, so that an iterable may open pictures on demand.
         """
         source = iter(items)
-        vectors = [torch.zeros(0, self._network.config.item_dim, device=self._device)]
+        batches = [self._encode_batch([])]
         while batch := list(islice(source, _ITEMS_PER_BATCH)):
-            vectors.append(self._network.encode_items(self._towers.read(batch).to(self._device)))
-        return torch.cat(vectors)
+            batches.append(self._encode_batch([titled(item) for item in batch]))
+        return EncodedItems.concatenate(batches)
+
+    def _encode_batch(self, items: Sequence[Item]) -> EncodedItems:
+        read = self._towers.read(items).to(self._device)
+        return EncodedItems(
+            self._network.encode_items(read),
+            self._terms.shares(items).to(self._device),
+            category_shares(items).to(self._device),
+            torch.tensor([float(item.has_own_title) for item in items], device=self._device),
+        )
 
     @torch.inference_mode()
-    def score_encoded(self, vectors_ND: Tensor, outfits: Sequence[Sequence[int]]) -> list[float]:
-        """`score` of outfits that are given as rows of item vectors from `encode`.
+    def score_encoded(self, items: EncodedItems, outfits: Sequence[Sequence[int]]) -> list[float]:
+        """`score` of outfits that are given as rows of `encode`d items.
+
+        Raises:
+            InvalidRequestError: an outfit has no item or more than 12.
+        """
+        return [float(score) for score in torch.sigmoid(self._calibration.logits(*self.evidence(items, outfits)))]
+
+    @torch.inference_mode()
+    def evidence(self, items: EncodedItems, outfits: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """What a calibration weighs: see `Calibration.logits`.
 
         Raises:
             InvalidRequestError: an outfit has no item or more than 12.
         """
         _check_sizes(outfits)
-        probabilities: list[float] = []
+        found = [torch.zeros(0, 4, device=self._device)]
         for start in range(0, len(outfits), _OUTFITS_PER_BATCH):
             members, present = self._pad(outfits[start : start + _OUTFITS_PER_BATCH])
-            logits = self._network.compatibility_logits(vectors_ND, members, present)
-            probabilities += torch.sigmoid(logits.float()).tolist()
-        return probabilities
+            logits = self._network.compatibility_logits(items.vectors, members, present).float()
+            words = pair_means(self._terms.words, items.words, members, present)
+            categories = pair_means(self._terms.categories, items.categories, members, present)
+            shares = (items.titled[members] * present).sum(dim=1) / present.sum(dim=1)
+            found.append(torch.stack([logits, words, categories, shares], dim=1))
+        together = torch.cat(found)
+        return together[:, :3], together[:, 3]
 
     @torch.inference_mode()
     def queries_encoded(
-        self, vectors_ND: Tensor, outfits: Sequence[Sequence[int]], targets: Sequence[Category]
+        self, items: EncodedItems, outfits: Sequence[Sequence[int]], targets: Sequence[Category]
     ) -> np.ndarray:
-        """`queries` of outfits that are given as rows of item vectors from `encode`.
+        """`queries` of outfits that are given as rows of `encode`d items.
 
         Raises:
             InvalidRequestError: an outfit has no item or more than 12.
@@ -146,16 +218,16 @@ class OutfitModel:
             stop = start + _OUTFITS_PER_BATCH
             wanted = torch.tensor([category_id(target) for target in targets[start:stop]], device=self._device)
             members, present = self._pad(outfits[start:stop])
-            found.append(self._network.queries(vectors_ND, members, present, wanted).float().cpu().numpy())
+            found.append(self._network.queries(items.vectors, members, present, wanted).float().cpu().numpy())
         return np.concatenate(found)
 
     @torch.inference_mode()
-    def embed_encoded(self, vectors_ND: Tensor) -> np.ndarray:
-        """`embed_items` of item vectors from `encode`."""
-        return self._network.item_embeddings(vectors_ND).float().cpu().numpy()
+    def embed_encoded(self, items: EncodedItems) -> np.ndarray:
+        """`embed_items` of `encode`d items."""
+        return self._network.item_embeddings(items.vectors).float().cpu().numpy()
 
-    def _encode_outfits(self, outfits: Sequence[Sequence[Item]]) -> tuple[Tensor, list[list[int]]]:
-        """Vectors of the distinct items, and each outfit as rows of them."""
+    def _encode_outfits(self, outfits: Sequence[Sequence[Item]]) -> tuple[EncodedItems, list[list[int]]]:
+        """The distinct items, and each outfit as rows of them."""
         # Checked before the work of encoding.
         _check_sizes(outfits)
         distinct = list(dict.fromkeys(item for outfit in outfits for item in outfit))

@@ -162,10 +162,6 @@ def test_every_setting_of_the_data_says_what_it_means() -> None:
             "detection: Value error, tiny, neck_rate would be ignored",
         ),
         (["chat.generation.seed=3"], "chat.generation: Value error, seed would be ignored: temperature 0"),
-        (
-            ["outfits.network.image_tower=some/tower", "outfits.network.cnn_channels=[8]"],
-            "outfits.network: Value error, cnn_channels would be ignored",
-        ),
     ],
 )
 def test_a_setting_that_would_be_ignored_is_refused(overrides: list[str], said: str) -> None:

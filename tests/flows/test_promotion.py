@@ -44,8 +44,8 @@ def register(registry: Registry, folder: Path, candidate: str) -> ModelVersion:
 
 
 def write_metrics(workspace: Workspace, candidate: str, champion: str | None, fitb: float = 0.6) -> None:
-    metrics = {"metrics": {"fitb": fitb}, "slices": {}}
-    model = mean_of([fitb] * 4, metric="fitb", unit="outfits")
+    metrics = {"metrics": {"fitb_both": fitb}, "slices": {}}
+    model = mean_of([fitb] * 4, metric="fitb_both", unit="outfits")
     write_json(
         workspace.folder / "metrics" / "test" / "outfits.json",
         {
@@ -135,10 +135,10 @@ def test_a_judged_version_shows_its_verdict_and_figures_on_mlflows_page(
     outcome = judge_candidate(workspace, registry, "outfits")
     client = MlflowClient(registry.uri)
     version = client.get_model_version(registry.name("outfits"), "1")
-    assert version.description.startswith(f"fitb 0.6000, rejected: {outcome.reasons[0]}")
-    assert "| **fitb** | 0.6000 | share of blanks filled rightly" in version.description
+    assert version.description.startswith(f"fitb_both 0.6000, rejected: {outcome.reasons[0]}")
+    assert "| **fitb_both** | 0.6000 | mean of fitb and fitb_untitled" in version.description
     run = client.get_run(version.run_id)
-    assert (run.info.run_name, run.data.metrics) == ("outfits v1", {"test/fitb": 0.6})
+    assert (run.info.run_name, run.data.metrics) == ("outfits v1", {"test/fitb_both": 0.6})
 
 
 def test_a_version_that_was_registered_before_a_kill_gets_its_page_by_the_next_night(

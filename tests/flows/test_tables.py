@@ -14,7 +14,7 @@ from flows.cli.app import app
 
 METRICS = {
     "detection": ("ap50", 0.4331),
-    "outfits": ("fitb_gain_over_cooccurrence", 0.1372),
+    "outfits": ("word_pairs_fitb_random_untitled", 0.1372),
     "chat": ("truthfulness", 0.1841),
 }
 

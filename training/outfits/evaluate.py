@@ -3,86 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from aura.errors import DataError
-from aura.prepared_rows import ItemRow, OutfitRow
+from aura.prepared_rows import OutfitRow
 from aura.taxonomy import Category
 from inference.outfits.model import OutfitModel
 from training.context import Evaluation
 from training.device import training_device
 from training.judged import JudgedCases, judging_half, reported_half
-from training.outfits.baselines import Baseline, Cooccurrence, Popularity
-from training.outfits.data import OutfitTables, open_item, read_tables
+from training.outfits.baselines import Cooccurrence, Popularity, WordPairs
+from training.outfits.cached_model import CachedOutfitModel
+from training.outfits.corruptions import CORRUPTIONS
+from training.outfits.data import OutfitTables, named, read_tables
+from training.outfits.judging import MIN_QUESTIONS, judged
 from training.outfits.metrics import (
+    area_under_roc,
     by_category,
-    compatibility_auc,
+    calibration_error,
     fitb_choices,
     fitb_choices_by_query,
     mean,
+    odds_ratio,
     recall,
     retrieval_ranks,
     right,
 )
-from training.outfits.questions import Question, QuestionSet, make_question_set
+from training.outfits.questions import QuestionSet, make_question_set
 from training.outfits.settings import OutfitsSettings
-
-_MIN_QUESTIONS = 20
-"""A metric of fewer questions is left out: its standard error would be 0.1 and more."""
+from training.outfits.term_counts import count_terms
 
 
 def evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed: int) -> Evaluation:
     """Metrics on `DATA/outfits/test.jsonl`; the questions depend on the split, the seed and `settings.max_questions` alone.
 
-    Metrics, of the reported half of the outfits: `fitb` (share of blanks filled rightly, wrong candidates of the answer's own
-    category), `fitb_random` (of any category), `fitb_by_query` (chosen by the query's embedding, as retrieval does), `auc` of
-    true against corrupted outfits, and `recall_at_k` of the true garment among all of its category that the outfit does not
-    hold already.
+    Metrics, of the reported half of the outfits; `training.outfits.spec` says what each is. Those that end in `_untitled` show
+    the garments as a detector finds them, without titles: the model then reads pictures, and the titles that these give.
+    Baselines, on the questions of `fitb`: see `training.outfits.baselines`. Splits share garments, so memory alone can answer
+    much; it cannot answer `fitb_unseen`, the questions whose true garment no training outfit holds. `unseen_questions` counts
+    them, and below 20 of them `fitb_unseen` is left out.
 
-    Baselines, on the questions of `fitb`: `popularity_fitb` (what is worn often), `cooccurrence_fitb` (what was worn
-    together), `fitb_gain` = `fitb` - `popularity_fitb`, `fitb_gain_over_cooccurrence` = `fitb` - `cooccurrence_fitb`.
-    Splits share garments, as in the non-disjoint split of Polyvore Outfits (arXiv 1803.09196), so memory alone can
-    answer much. It cannot answer `fitb_unseen`: `fitb` over the questions whose true garment no training outfit holds.
-    `unseen_questions` counts them, and below 20 of them `fitb_unseen` is left out.
-
-    Slices: `fitb` per category of the blank with at least 20 questions. `n` counts the questions of `fitb`. The model
+    Slices: `fitb_both` per category of the blank with at least 20 questions. `n` counts the questions of `fitb`. The model
     runs where `settings.accelerator` says.
 
-    Judged by `fitb`, `fitb_random` and `fitb_by_query` of the other half, outfit by outfit (the blanks of one outfit are not
-    independent).
+    Judged: see `training.outfits.judging`.
 
     Raises:
         ArtifactError: the artifact is incomplete or corrupt.
         DataError: the split is missing, broken, or too small to ask a question.
     """
     tables = read_tables(data_dir)
-    reported, judging = _halves(tables, settings, seed)
+    reported, judging = halves(tables, settings, seed)
+    model = OutfitModel.load(artifact_dir, training_device(settings), remember=True)
+    titled, untitled = (CachedOutfitModel(model, tables.items, titles=titles) for titles in (True, False))
     questions = reported.fitb["same_category"]
-    model = CachedOutfitModel(OutfitModel.load(artifact_dir, training_device(settings)), tables.items)
-    correct = right(fitb_choices(model, questions), questions)
+    correct, correct_untitled = (right(fitb_choices(each, questions), questions) for each in (titled, untitled))
+    both = np.mean([correct, correct_untitled], axis=0)
     metrics = {
-        "fitb": mean(correct),
-        "fitb_random": mean(right(fitb_choices(model, reported.fitb["random"]), reported.fitb["random"])),
-        "fitb_by_query": mean(right(fitb_choices_by_query(model, questions), questions)),
-        "auc": compatibility_auc(model, reported),
+        **_measured(titled, reported, correct),
+        **{f"{name}_untitled": value for name, value in _measured(untitled, reported, correct_untitled).items()},
+        "fitb_both": mean(both),
+        **recall(retrieval_ranks(titled, reported)),
+        **_baselines(tables, reported),
     }
-    popularity = Popularity(tables.items, tables.outfits["train"])
-    cooccurrence = Cooccurrence(tables.items, tables.outfits["train"])
-    metrics |= recall(retrieval_ranks(model, reported))
-    metrics |= {
-        "popularity_fitb": popularity.accuracy(questions),
-        "fitb_gain": mean(correct) - popularity.accuracy(questions),
-        "cooccurrence_fitb": cooccurrence.accuracy(questions),
-        "fitb_gain_over_cooccurrence": mean(correct) - cooccurrence.accuracy(questions),
-    }
+    metrics["fitb_gain"] = metrics["fitb"] - metrics["word_pairs_fitb"]
+    metrics["fitb_gain_untitled"] = metrics["fitb_untitled"] - metrics["word_pairs_fitb_untitled"]
     seen = set(tables.used_in("train"))
     unseen = np.array([question.true_item not in seen for question in questions], dtype=bool)
     metrics["unseen_questions"] = float(unseen.sum())
-    if unseen.sum() >= _MIN_QUESTIONS:
+    if unseen.sum() >= MIN_QUESTIONS:
         metrics["fitb_unseen"] = mean(correct[unseen])
     counts = {category: sum(question.category == category for question in questions) for category in Category}
     return Evaluation(
@@ -90,32 +81,52 @@ def evaluate(artifact_dir: Path, data_dir: Path, settings: OutfitsSettings, seed
         slices={
             "category": {
                 name: value
-                for name, value in by_category(correct, questions).items()
-                if counts[Category(name)] >= _MIN_QUESTIONS
+                for name, value in by_category(both, questions).items()
+                if counts[Category(name)] >= MIN_QUESTIONS
             }
         },
         n=len(questions),
-        judged=_judged_model(model, judging),
+        judged=judged(
+            judging,
+            lambda asked: right(fitb_choices(titled, asked), asked),
+            lambda asked: right(fitb_choices(untitled, asked), asked),
+            lambda asked: right(fitb_choices_by_query(titled, asked), asked),
+        ),
     )
 
 
 def controls(data_dir: Path, settings: OutfitsSettings, seed: int) -> Mapping[str, JudgedCases]:
-    """The two baselines on the judging half.
+    """What a model must be better than, on the judging half. Counts of item ids are none: see `training.outfits.baselines`.
 
     Raises:
         DataError: the split is missing, broken, or too small to ask a question.
     """
     tables = read_tables(data_dir)
-    _, judging = _halves(tables, settings, seed)
-    worn = tables.outfits["train"]
+    _, judging = halves(tables, settings, seed)
+    titled, untitled = word_pairs(tables, judging)
+    popularity = Popularity(tables.items, tables.outfits["train"])
     return {
-        "popularity": _judged_baseline(Popularity(tables.items, worn), judging),
-        "co-occurrence": _judged_baseline(Cooccurrence(tables.items, worn), judging),
+        "popularity": judged(judging, popularity.credits, popularity.credits, popularity.credits),
+        "word pairs": judged(judging, titled.credits, untitled.credits, titled.credits),
     }
 
 
-def _halves(tables: OutfitTables, settings: OutfitsSettings, seed: int) -> tuple[QuestionSet, QuestionSet]:
-    """Questions about the reported half of the test split, and about the judging half."""
+def word_pairs(tables: OutfitTables, question_set: QuestionSet) -> tuple[WordPairs, WordPairs]:
+    """The control for the garments of some questions: with their titles, and without."""
+    terms = count_terms(tables)
+    asked = sorted(question_set.garments())
+    titled, untitled = (
+        WordPairs(terms, {item: named(tables.items[item], titles=titles) for item in asked}) for titles in (True, False)
+    )
+    return titled, untitled
+
+
+def halves(tables: OutfitTables, settings: OutfitsSettings, seed: int) -> tuple[QuestionSet, QuestionSet]:
+    """Questions about the reported half of the test split, and about the judging half.
+
+    Raises:
+        DataError: a half gives no question.
+    """
     outfits = tables.outfits["test"]
     question_set = make_question_set(tables.items, outfits, seed=seed, max_questions=settings.max_questions)
     judges = judging_half([outfit.outfit_id for outfit in outfits])
@@ -132,82 +143,34 @@ def _ids(outfits: Sequence[OutfitRow], chosen: np.ndarray) -> set[str]:
     return {outfits[row].outfit_id for row in np.flatnonzero(chosen).tolist()}
 
 
-def _judged_model(model: CachedOutfitModel, judging: QuestionSet) -> JudgedCases:
-    questions, random = judging.fitb["same_category"], judging.fitb["random"]
-    return judged_questions(
-        {
-            "fitb": (questions, right(fitb_choices(model, questions), questions)),
-            "fitb_random": (random, right(fitb_choices(model, random), random)),
-            "fitb_by_query": (questions, right(fitb_choices_by_query(model, questions), questions)),
-        }
-    )
-
-
-def _judged_baseline(baseline: Baseline, judging: QuestionSet) -> JudgedCases:
-    return judged_questions(
-        {
-            name: (judging.fitb[kind], np.array([baseline.credit(question) for question in judging.fitb[kind]]))
-            for name, kind in (("fitb", "same_category"), ("fitb_by_query", "same_category"), ("fitb_random", "random"))
-        }
-    )
-
-
-def judged_questions(credits: Mapping[str, tuple[Sequence[Question], np.ndarray]]) -> JudgedCases:
-    """Metric to its questions and what each was worth, in [0, 1]; the outfits are drawn, with all of their blanks.
-
-    `fitb` is also judged per category with at least 20 blanks.
-    """
-    row = {name: index for index, name in enumerate(sorted({q.outfit for asked, _ in credits.values() for q in asked}))}
-    named = dict(credits)
-    asked, worth = named["fitb"]
-    sizes = {}
-    for category in sorted({question.category for question in asked}):
-        chosen = [index for index, question in enumerate(asked) if question.category == category]
-        if len(chosen) >= _MIN_QUESTIONS:
-            sizes[f"category {category.value}"] = len(chosen)
-            named[f"category {category.value}"] = ([asked[index] for index in chosen], worth[chosen])
-    rows = {
-        name: np.array([row[question.outfit] for question in of], dtype=np.int64) for name, (of, _) in named.items()
+def _measured(model: CachedOutfitModel, asked: QuestionSet, correct: np.ndarray) -> dict[str, float]:
+    """Metrics that are taken with titles and without; `correct`: which questions of `fitb` are answered rightly."""
+    easy = asked.fitb["random"]
+    hard_pairs, hard_true = asked.against("same_category")
+    outfits, true = asked.against(*CORRUPTIONS)
+    stacks = [outfit for outfit in asked.corrupted["one_category"] if outfit is not None]
+    return {
+        "fitb": mean(correct),
+        "fitb_random": mean(right(fitb_choices(model, easy), easy)),
+        "fitb_by_query": mean(
+            right(fitb_choices_by_query(model, asked.fitb["same_category"]), asked.fitb["same_category"])
+        ),
+        "auc": area_under_roc(model.score(hard_pairs), hard_true),
+        "ece": calibration_error(model.score(outfits), true),
+        "one_category_odds": odds_ratio(model.score(stacks), model.score(asked.true_outfits)),
     }
 
-    def measure(counts: np.ndarray) -> dict[str, float]:
-        weights = {name: counts[rows[name]] for name in named}
-        return {
-            name: float(values @ weights[name] / weights[name].sum()) if weights[name].sum() else float("nan")
-            for name, (_, values) in named.items()
-        }
 
-    return JudgedCases(unit="outfits", cases=tuple(row), measure=measure, sizes=sizes)
-
-
-class CachedOutfitModel:
-    """The served model, which encodes each garment once, however many questions name it.
-
-    Images are opened to be encoded and closed again: of a garment only its item vector is kept.
-    """
-
-    def __init__(self, model: OutfitModel, rows: Mapping[str, ItemRow]) -> None:
-        self._model, self._rows = model, rows
-        self._vectors = model.encode([])
-        self._index: dict[str, int] = {}
-
-    def score(self, outfits: Sequence[Sequence[str]]) -> np.ndarray:
-        indices = self._indices(outfits)
-        return np.asarray(self._model.score_encoded(self._vectors, indices))
-
-    def queries(self, contexts: Sequence[Sequence[str]], targets: Sequence[Category]) -> np.ndarray:
-        indices = self._indices(contexts)
-        return self._model.queries_encoded(self._vectors, indices, targets)
-
-    def embed(self, items: Sequence[str]) -> np.ndarray:
-        (indices,) = self._indices([items])
-        return self._model.embed_encoded(self._vectors[indices])
-
-    def _indices(self, outfits: Sequence[Sequence[str]]) -> list[list[int]]:
-        """Outfits as rows of the item vectors, once the garments that are new have theirs."""
-        new = [name for name in dict.fromkeys(chain.from_iterable(outfits)) if name not in self._index]
-        if new:
-            vectors = self._model.encode(open_item(self._rows[name]) for name in new)
-            self._vectors = torch.cat([self._vectors, vectors])
-            self._index.update(zip(new, count(len(self._index))))
-        return [[self._index[name] for name in outfit] for outfit in outfits]
+def _baselines(tables: OutfitTables, asked: QuestionSet) -> dict[str, float]:
+    """What only counts, on the questions of the model's metrics."""
+    hard, easy = asked.fitb["same_category"], asked.fitb["random"]
+    worn = tables.outfits["train"]
+    titled, untitled = word_pairs(tables, asked)
+    return {
+        "word_pairs_fitb": titled.accuracy(hard),
+        "word_pairs_fitb_untitled": untitled.accuracy(hard),
+        "word_pairs_fitb_random": titled.accuracy(easy),
+        "word_pairs_fitb_random_untitled": untitled.accuracy(easy),
+        "popularity_fitb": Popularity(tables.items, worn).accuracy(hard),
+        "cooccurrence_fitb": Cooccurrence(tables.items, worn).accuracy(hard),
+    }

@@ -1,4 +1,7 @@
-"""The two losses of OutfitTransformer (arXiv 2204.04812): focal loss (section 3.2) and set-wise ranking loss (section 3.3).
+"""The two losses of OutfitTransformer (arXiv 2204.04812): compatibility (section 3.2) and set-wise ranking (section 3.3).
+
+The paper's compatibility loss is focal. Ours is the cross-entropy: a focal loss of gamma 2 asks for scores near 0.5 (Mukhoti et
+al., arXiv 2002.09437, section 4), of which neither an order among good outfits nor a probability can be made.
 
 Both are computed in float32, whatever the precision of the network.
 """
@@ -7,19 +10,19 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.ops import sigmoid_focal_loss
+from torch.nn import functional
 
 
-def compatibility_loss(logits: Tensor, compatible: Tensor, *, alpha: float, gamma: float) -> Tensor:
-    """Mean focal loss (arXiv 1708.02002).
+def compatibility_loss(logits: Tensor, compatible: Tensor) -> Tensor:
+    """Mean cross-entropy in which true outfits weigh as much as all corrupted ones together.
 
     Args:
         logits: `(B,)`, not probabilities.
-        compatible: `(B,)`, 1 for a true outfit, 0 for a corrupted one.
-        alpha: weight of true outfits; corrupted ones get `1 - alpha`.
-        gamma: how much easy cases are ignored; 0 is weighted cross-entropy.
+        compatible: bool `(B,)`, True for a true outfit, False for a corrupted one.
     """
-    return sigmoid_focal_loss(logits.float(), compatible.float(), alpha=alpha, gamma=gamma, reduction="mean")
+    losses = functional.binary_cross_entropy_with_logits(logits.float(), compatible.float(), reduction="none")
+    kinds = [losses[compatible], losses[~compatible]]
+    return torch.stack([kind.mean() for kind in kinds if len(kind)]).mean()
 
 
 def set_wise_ranking_loss(queries: Tensor, items: Tensor, answer: Tensor, negative: Tensor, *, margin: float) -> Tensor:

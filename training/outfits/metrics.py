@@ -8,12 +8,14 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torchmetrics.functional.classification import binary_auroc
+from torchmetrics.functional.classification import binary_auroc, binary_calibration_error
 
 from aura.taxonomy import Category
 from training.outfits.questions import CANDIDATES, Question, QuestionSet
 
 RECALL_AT = (1, 5, 10)
+BINS = 10
+"""Of equal width, for calibration."""
 
 
 class EvaluatedModel(Protocol):
@@ -29,13 +31,29 @@ class EvaluatedModel(Protocol):
         """Float `(N, E)` of norm 1."""
 
 
-def compatibility_auc(model: EvaluatedModel, question_set: QuestionSet) -> float:
-    """Chance that a true outfit scores above a corrupted one; 0.5 is guessing."""
-    if not question_set.true_outfits:
-        return 0.5
-    scores = model.score([*question_set.true_outfits, *question_set.corrupted_outfits])
-    labels = [1] * len(question_set.true_outfits) + [0] * len(question_set.corrupted_outfits)
-    return float(binary_auroc(torch.from_numpy(np.asarray(scores, dtype=np.float64)), torch.tensor(labels)))
+def area_under_roc(scores: np.ndarray, true: Sequence[bool]) -> float:
+    """Chance that a true outfit scores above a corrupted one; 0.5 is guessing, and the answer without any."""
+    return float(binary_auroc(*_as_tensors(scores, true))) if true else 0.5
+
+
+def calibration_error(probabilities: np.ndarray, true: Sequence[bool]) -> float:
+    """Expected calibration error (arXiv 1706.04599, equation 3) over ten bins: how far a score is from the share of true outfits.
+
+    0 without outfits.
+    """
+    return float(binary_calibration_error(*_as_tensors(probabilities, true), n_bins=BINS)) if true else 0.0
+
+
+def odds_ratio(scores: np.ndarray, true_scores: np.ndarray) -> float:
+    """Median odds of some outfits over those of true ones; NaN when either has none."""
+    if not len(scores) or not len(true_scores):
+        return float("nan")
+    median, true_median = (float(np.clip(np.median(each), 1e-9, 1 - 1e-9)) for each in (scores, true_scores))
+    return median / (1 - median) / (true_median / (1 - true_median))
+
+
+def _as_tensors(scores: np.ndarray, true: Sequence[bool]) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(np.asarray(scores, dtype=np.float64)), torch.tensor(true, dtype=torch.long)
 
 
 def fitb_choices(model: EvaluatedModel, questions: Sequence[Question]) -> np.ndarray:

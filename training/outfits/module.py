@@ -8,7 +8,7 @@ on a few hundred outfits the tasks help each other more than either needs to be 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning
@@ -23,14 +23,15 @@ from inference.outfits.model import pad_members
 from inference.outfits.network import OutfitNetwork
 from inference.outfits.towers import ItemTensors
 from training.outfits.augment import show
+from training.outfits.corruptions import CORRUPTIONS
 from training.outfits.data import ItemTable, OutfitBatch
 from training.outfits.losses import compatibility_loss, set_wise_ranking_loss
-from training.outfits.metrics import compatibility_auc, fitb_choices, fitb_choices_by_query, mean, right
+from training.outfits.metrics import area_under_roc, fitb_choices, fitb_choices_by_query, mean, right
 from training.outfits.negatives import Outfits, blank_out, corrupt, thin_out, wrong_answers
 from training.outfits.questions import QuestionSet
 from training.outfits.settings import OutfitsSettings
 
-MONITOR = "val/fitb"
+MONITOR = "val/fitb_both"
 _ITEMS_PER_BATCH = 256
 _VALIDATION_SEED = 20_220_412
 
@@ -64,7 +65,7 @@ class OutfitModule(lightning.LightningModule):
         )
 
     def training_step(self, batch: OutfitBatch, batch_index: int) -> Tensor:
-        shown = show(batch.items, self.network.category_texts, self._settings)
+        shown = show(batch.items, batch.untitled_text, self._settings)
         outfits = thin_out(batch.outfits, self._settings.partial_probability)
         hard = self.current_epoch >= self._settings.easy_fraction * self._settings.max_epochs
         losses = self._losses(shown, outfits, hard=hard)
@@ -83,16 +84,23 @@ class OutfitModule(lightning.LightningModule):
             self.log(f"val/{name}", value, prog_bar=f"val/{name}" == MONITOR, sync_dist=True)
 
     def question_metrics(self) -> dict[str, float]:
-        """Metrics of the network as it stands, on the validation questions."""
+        """Metrics of the network as it stands, on the validation questions with titles and without.
+
+        `fitb_both` is the mean of `fitb` and `fitb_untitled`: users send garments of both kinds.
+        """
         self.network.eval()
-        model = CachedNetwork(self.network, self._table, self.device)
         hard, easy = self._question_set.fitb["same_category"], self._question_set.fitb["random"]
-        return {
-            "fitb": mean(right(fitb_choices(model, hard), hard)),
-            "fitb_by_query": mean(right(fitb_choices_by_query(model, hard), hard)),
-            "fitb_random": mean(right(fitb_choices(model, easy), easy)),
-            "auc": compatibility_auc(model, self._question_set),
-        }
+        outfits, true = self._question_set.against("same_category")
+        metrics: dict[str, float] = {}
+        for suffix, tensors in (("", self._table.tensors), ("_untitled", self._table.untitled())):
+            model = CachedNetwork(self.network, tensors, self._table.row, self.device)
+            metrics |= {
+                f"fitb{suffix}": mean(right(fitb_choices(model, hard), hard)),
+                f"fitb_by_query{suffix}": mean(right(fitb_choices_by_query(model, hard), hard)),
+                f"fitb_random{suffix}": mean(right(fitb_choices(model, easy), easy)),
+                f"auc{suffix}": area_under_roc(model.score(outfits), true),
+            }
+        return metrics | {"fitb_both": (metrics["fitb"] + metrics["fitb_untitled"]) / 2}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         settings = self._settings
@@ -117,9 +125,10 @@ class OutfitModule(lightning.LightningModule):
         """`loss` and its terms; `hard` asks for ranking negatives of the answer's own category (section 3.3)."""
         settings = self._settings
         vectors = self.network.encode_items(items)
-        focal = self._compatibility(vectors, items.category, outfits)
+        compatibility = self._compatibility(vectors, items.category, outfits)
         ranking = self._ranking(vectors, items.category, outfits, hard=hard)
-        return {"loss": focal + settings.ranking_weight * ranking, "focal": focal, "ranking": ranking}
+        loss = compatibility + settings.ranking_weight * ranking
+        return {"loss": loss, "compatibility": compatibility, "ranking": ranking}
 
     def _ranking(self, vectors: Tensor, category: Tensor, outfits: Outfits, *, hard: bool) -> Tensor:
         """Ranking loss of one blank per outfit; 0 where every outfit is a single garment."""
@@ -137,17 +146,16 @@ class OutfitModule(lightning.LightningModule):
         )
 
     def _compatibility(self, vectors: Tensor, category: Tensor, outfits: Outfits) -> Tensor:
-        """Focal loss over the outfits and their corruptions, every other one by a single garment."""
-        settings = self._settings
+        """Cross-entropy over the outfits and a corruption of each kind."""
         members, present = [outfits.members], [outfits.present]
-        for number in range(settings.corruptions):
-            corrupted, changed = corrupt(outfits, category, single=number % 2 == 0)
+        for kind in CORRUPTIONS:
+            corrupted, changed = corrupt(outfits, category, kind)
             members.append(corrupted.members[changed])
             present.append(corrupted.present[changed])
         logits = self.network.compatibility_logits(vectors, torch.cat(members), torch.cat(present))
-        compatible = torch.zeros_like(logits)
-        compatible[: len(outfits)] = 1
-        return compatibility_loss(logits, compatible, alpha=settings.focal_alpha, gamma=settings.focal_gamma)
+        compatible = torch.zeros_like(logits, dtype=torch.bool)
+        compatible[: len(outfits)] = True
+        return compatibility_loss(logits, compatible)
 
     def _log_losses(self, stage: str, losses: dict[str, Tensor], size: int) -> None:
         values: dict[str, Any] = {f"{stage}/{name}": value.detach() for name, value in losses.items()}
@@ -155,11 +163,17 @@ class OutfitModule(lightning.LightningModule):
 
 
 class CachedNetwork:
-    """A network in training with items cached in memory."""
+    """A network in training with items cached in memory.
 
-    def __init__(self, network: OutfitNetwork, table: ItemTable, device: torch.device) -> None:
-        self._network, self._device, self._row = network, device, table.row
-        self._vectors = self._encode(table.tensors)
+    Args:
+        row: item id to its row of the tensors.
+    """
+
+    def __init__(
+        self, network: OutfitNetwork, tensors: ItemTensors, row: Mapping[str, int], device: torch.device
+    ) -> None:
+        self._network, self._device, self._row = network, device, row
+        self._vectors = self._encode(tensors)
 
     @torch.inference_mode()
     def _encode(self, tensors: ItemTensors) -> Tensor:

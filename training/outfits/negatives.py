@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from training.outfits.corruptions import Corruption
+
 
 @dataclass(frozen=True)
 class Outfits:
@@ -52,24 +54,33 @@ class Blanks:
     whole: Tensor
 
 
-def corrupt(outfits: Outfits, category_N: Tensor, *, single: bool) -> tuple[Outfits, Tensor]:
-    """Swap garments for random ones of the same category from other outfits of the batch.
-
-    Args:
-        single: swap one garment, the hardest case; else every one that has a counterpart.
+def corrupt(outfits: Outfits, category_N: Tensor, corruption: Corruption) -> tuple[Outfits, Tensor]:
+    """Swap garments for random ones from other outfits of the batch.
 
     Returns:
         The corrupted outfits and bool `(B,)`: False where nothing could be swapped.
     """
     n = len(category_N)
     own = outfits.holds(n)
-    fits = category_N[outfits.members][:, :, None] == category_N[None, None, :]
-    allowed = fits & ~own[:, None, :] & outfits.present[:, :, None]
+    wanted = category_N[outfits.members]
+    swap = outfits.present
+    if corruption == "one_category":
+        kept = _pick_one(outfits.present)
+        wanted = wanted.masked_fill(~kept, 0).sum(dim=1, keepdim=True).expand_as(wanted)
+        swap = swap & ~kept
+    fits = wanted[:, :, None] == category_N[None, None, :]
+    if corruption == "any_category":
+        fits = torch.ones_like(fits)
+    allowed = fits & ~own[:, None, :] & swap[:, :, None]
     draws = torch.rand(allowed.shape, device=category_N.device)
     substitute = draws.masked_fill(~allowed, -1).argmax(dim=2)
     swap = allowed.any(dim=2)
-    if single:
-        swap &= _pick_one(swap)
+    if corruption == "one_swapped":
+        swap = _pick_one(swap)
+    if corruption == "any_category":
+        # In every other outfit one garment, as in a blank that is filled wrongly; in the rest any number.
+        share = torch.rand(len(swap), 1, device=swap.device) * 2 - 1
+        swap = _pick_one(swap) | (swap & (torch.rand(swap.shape, device=swap.device) < share))
     return Outfits(torch.where(swap, substitute, outfits.members), outfits.present), swap.any(dim=1)
 
 

@@ -1,4 +1,4 @@
-"""Plots of a training: blanks as the model fills them, true outfits beside corrupted ones, curves."""
+"""Plots of a training: blanks as the model fills them, true outfits beside corrupted ones, calibration, curves."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from aura.prepared_rows import ItemRow
 from inference.image_encoder import WHITE, square
 from inference.outfits.model import OutfitModel
 from training.curves import Panel, draw_curves
-from training.outfits.data import open_item
-from training.outfits.evaluate import CachedOutfitModel
+from training.outfits.cached_model import CachedOutfitModel
+from training.outfits.corruptions import CORRUPTIONS
+from training.outfits.data import as_served
+from training.outfits.metrics import BINS, calibration_error
 from training.outfits.questions import CANDIDATES, Question, QuestionSet
 
 _DPI = 110
@@ -29,17 +31,24 @@ Case = TypeVar("Case")
 _RIGHT, _WRONG, _QUIET = "#117733", "#cc3311", "#bbbbbb"
 
 _CURVES = (
-    Panel("loss", ("train/focal", "val/focal", "train/ranking", "val/ranking"), logarithmic=True),
-    Panel("validation (guessing: FITB 0.25, AUC 0.5)", ("val/fitb", "val/fitb_by_query", "val/fitb_random", "val/auc")),
+    Panel("loss", ("train/compatibility", "val/compatibility", "train/ranking", "val/ranking"), logarithmic=True),
+    Panel(
+        "with titles (guessing: FITB 0.25, AUC 0.5)", ("val/fitb", "val/fitb_by_query", "val/fitb_random", "val/auc")
+    ),
+    Panel(
+        "without titles",
+        ("val/fitb_untitled", "val/fitb_by_query_untitled", "val/fitb_random_untitled", "val/auc_untitled"),
+    ),
 )
 
 
 def draw_all(folder: Path, model: OutfitModel, rows: Mapping[str, ItemRow], question_set: QuestionSet) -> None:
-    """Write `blanks.png`, `outfits.png` and, where `history.csv` lies in the folder, `curves.png`."""
+    """Write `blanks.png`, `outfits.png`, `calibration.png` and, where `history.csv` lies in the folder, `curves.png`."""
     folder.mkdir(parents=True, exist_ok=True)
-    cached = CachedOutfitModel(model, rows)
-    draw_blanks(folder / "blanks.png", cached, rows, question_set.fitb["same_category"])
-    draw_outfits(folder / "outfits.png", cached, rows, question_set)
+    titled, untitled = (CachedOutfitModel(model, rows, titles=titles) for titles in (True, False))
+    draw_blanks(folder / "blanks.png", titled, rows, question_set.fitb["same_category"])
+    draw_outfits(folder / "outfits.png", titled, untitled, rows, question_set)
+    draw_calibration(folder / "calibration.png", titled, untitled, question_set)
     if (folder / "history.csv").is_file():
         draw_curves(folder / "curves.png", folder / "history.csv", _CURVES)
 
@@ -65,18 +74,57 @@ def draw_blanks(
     _save(figure, path)
 
 
-def draw_outfits(path: Path, model: CachedOutfitModel, rows: Mapping[str, ItemRow], question_set: QuestionSet) -> None:
-    """One pair per row: a true outfit left, the same categories filled at random right, with the model's scores."""
-    pairs = _spread(list(zip(question_set.true_outfits, question_set.corrupted_outfits, strict=True)))
+def draw_outfits(
+    path: Path,
+    titled: CachedOutfitModel,
+    untitled: CachedOutfitModel,
+    rows: Mapping[str, ItemRow],
+    question_set: QuestionSet,
+) -> None:
+    """One pair per row: a true outfit left, a corrupted one right, with the model's scores with titles and without."""
+    kinds = [question_set.corrupted[kind] for kind in CORRUPTIONS]
+    pairs = [
+        (true, other)
+        for row, true in enumerate(question_set.true_outfits)
+        if (other := kinds[row % len(kinds)][row]) is not None
+    ]
+    # An odd distance meets every kind.
+    pairs = pairs[:: max(1, len(pairs) // _SHOWN) | 1][:_SHOWN]
     if not pairs:
         return
     figure = Figure(figsize=(2 * _SHOWN_GARMENTS * 1.3, len(pairs) * 1.75 + 0.3), layout="constrained")
     grid = figure.subplots(len(pairs), 2 * _SHOWN_GARMENTS, squeeze=False)
     for axes, (true, corrupted) in zip(grid, pairs, strict=True):
-        scores = model.score([true, corrupted])
-        _draw_outfit(axes[:_SHOWN_GARMENTS], rows, true, f"true: {scores[0]:.2f}")
-        _draw_outfit(axes[_SHOWN_GARMENTS:], rows, corrupted, f"random: {scores[1]:.2f}")
-    figure.suptitle("Outfits as they were worn, and beside them random garments of the same categories", fontsize=10)
+        with_titles, without = titled.score([true, corrupted]), untitled.score([true, corrupted])
+        _draw_outfit(axes[:_SHOWN_GARMENTS], rows, true, f"true: {with_titles[0]:.2f} / {without[0]:.2f}")
+        _draw_outfit(axes[_SHOWN_GARMENTS:], rows, corrupted, f"random: {with_titles[1]:.2f} / {without[1]:.2f}")
+    figure.suptitle(
+        "Outfits as they were worn, and beside them garments put together at random; score with titles / without",
+        fontsize=10,
+    )
+    _save(figure, path)
+
+
+def draw_calibration(
+    path: Path, titled: CachedOutfitModel, untitled: CachedOutfitModel, question_set: QuestionSet
+) -> None:
+    """Reliability diagram (arXiv 1706.04599, figure 1) on the validation outfits that the calibration was fitted on."""
+    outfits, true = question_set.against(*CORRUPTIONS)
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    for axis, name, model in zip(
+        figure.subplots(1, 2, sharey=True), ("with titles", "without titles"), (titled, untitled), strict=True
+    ):
+        scores, worn = model.score(outfits), np.array(true, dtype=float)
+        bins = np.minimum((scores * BINS).astype(int), BINS - 1)
+        filled = [number for number in range(BINS) if (bins == number).any()]
+        shares, means = ([float(values[bins == number].mean()) for number in filled] for values in (worn, scores))
+        axis.plot([0, 1], [0, 1], color=_QUIET, linewidth=1)
+        axis.plot(means, shares, marker="o", markersize=4, linewidth=1.8)
+        axis.set_title(f"{name}: ECE {calibration_error(scores, true):.3f}", loc="left", fontsize=10)
+        axis.set_xlabel("score")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+    figure.axes[0].set_ylabel("share of outfits that were worn")
     _save(figure, path)
 
 
@@ -97,7 +145,7 @@ def _draw_outfit(axes: Any, rows: Mapping[str, ItemRow], items: Sequence[str], t
 
 
 def _draw_item(axis: Any, row: ItemRow, title: str, *, bold: bool = False) -> None:
-    picture = open_item(row).image
+    picture = as_served(row).image
     axis.imshow(square(picture, _TILE_PX) if picture else Image.new("RGB", (_TILE_PX, _TILE_PX), WHITE))
     axis.set_title(title, fontsize=8, fontweight="bold" if bold else "normal", color="#333333")
     axis.set_xticks([])

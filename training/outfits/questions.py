@@ -1,12 +1,13 @@
 """The questions that an outfit model is evaluated on: made once from a split and a seed, the same for every model.
 
-- compatibility: each true outfit beside a copy whose garments are random ones of the same categories (section 4.2 of arXiv
-  2204.04812 draws them without regard to category, which a model that reads only categories can tell);
+- compatibility: each true outfit beside corrupted copies (`training.outfits.corruptions`). Garments of the same categories are
+  the hard case; section 4.2 of arXiv 2204.04812 draws them without regard to category, which categories alone can tell;
 - fill in the blank: each garment of each outfit in turn is the answer among four candidates. `random` draws the three wrong
   ones from any category, `same_category` from the answer's own, so that knowing the category does not help;
 - retrieval: where the true garment ranks among all items of its category that the outfit does not hold already.
 
-Splits share garments, so some answers can be remembered instead of seen: `training.outfits.baselines` says how many.
+Each question can be asked with the garments' titles and without. Splits share garments, so some answers can be remembered
+instead of seen: `training.outfits.baselines` says how many.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from aura.prepared_rows import ItemRow, OutfitRow
 from aura.taxonomy import Category
+from training.outfits.corruptions import CORRUPTIONS, Corruption, Pool, corrupted
 
 CANDIDATES = 4
 
@@ -57,7 +59,8 @@ class QuestionSet:
     Attributes:
         outfit_ids: id of each outfit of the next two.
         true_outfits: ids of the garments of each outfit.
-        corrupted_outfits: its counterpart of random garments, at the same index.
+        corrupted: its counterparts by kind, at the same index; None where a kind cannot be made of the split's garments, which
+            never happens for `same_category`.
         fitb: questions by kind, `random` and `same_category`.
         pools: all items that compete in retrieval, by category.
         skipped: questions that could not be asked because too few other garments exist, by kind.
@@ -65,10 +68,28 @@ class QuestionSet:
 
     outfit_ids: list[str]
     true_outfits: list[tuple[str, ...]]
-    corrupted_outfits: list[tuple[str, ...]]
+    corrupted: dict[Corruption, list[tuple[str, ...] | None]]
     fitb: dict[str, list[Question]]
     pools: dict[Category, list[str]]
     skipped: dict[str, int] = field(default_factory=dict)
+
+    def against(self, *kinds: Corruption) -> tuple[list[tuple[str, ...]], list[bool]]:
+        """Outfits, and whether they are true: each true one once for each of its corrupted counterparts of these kinds."""
+        pairs = [
+            (true, other)
+            for kind in kinds
+            for true, other in zip(self.true_outfits, self.corrupted[kind], strict=True)
+            if other is not None
+        ]
+        return [outfit for pair in pairs for outfit in pair], [True, False] * len(pairs)
+
+    def garments(self) -> set[str]:
+        """Ids of all garments that a question or a compared outfit names."""
+        outfits = [*self.true_outfits, *(outfit for kind in self.corrupted.values() for outfit in kind if outfit)]
+        asked = [question for questions in self.fitb.values() for question in questions]
+        return {item for outfit in outfits for item in outfit} | {
+            item for question in asked for item in (*question.context, *question.candidates)
+        }
 
     def about(self, outfits: Collection[str]) -> QuestionSet:
         """The questions about some outfits; the wrong garments may come from others."""
@@ -77,7 +98,7 @@ class QuestionSet:
             self,
             outfit_ids=[self.outfit_ids[row] for row in pairs],
             true_outfits=[self.true_outfits[row] for row in pairs],
-            corrupted_outfits=[self.corrupted_outfits[row] for row in pairs],
+            corrupted={kind: [outfits[row] for row in pairs] for kind, outfits in self.corrupted.items()},
             fitb={
                 kind: [question for question in questions if question.outfit in outfits]
                 for kind, questions in self.fitb.items()
@@ -94,22 +115,20 @@ def make_question_set(
         max_questions: most questions of one kind; a random choice of them when there are more.
     """
     rng = np.random.default_rng(seed)
-    by_category: dict[Category, list[str]] = defaultdict(list)
-    for item in sorted({item for outfit in outfits for item in outfit.items}):
-        by_category[items[item].category].append(item)
-    everything = [item for members in by_category.values() for item in members]
-    pairs = [
-        (outfit, corrupted)
+    pool = Pool.of(items, outfits)
+    compared = [
+        (outfit, {kind: corrupted(outfit.items, kind, pool, rng) for kind in CORRUPTIONS})
         for outfit in outfits
-        if len(outfit.items) >= 2 and (corrupted := _corrupted(outfit, items, by_category, rng)) is not None
+        if len(outfit.items) >= 2
     ]
+    compared = [(outfit, others) for outfit, others in compared if others["same_category"] is not None]
     kinds: dict[str, list[Question]] = {"random": [], "same_category": []}
     skipped = dict.fromkeys(kinds, 0)
     for outfit in outfits:
         for blank in outfit.items if len(outfit.items) >= 2 else ():
             category = items[blank].category
-            for kind, pool in (("random", everything), ("same_category", by_category[category])):
-                question = _question(outfit, blank, category, pool, rng)
+            for kind, wrong in (("random", pool.all()), ("same_category", pool.members[category])):
+                question = _question(outfit, blank, category, wrong, rng)
                 if question is None:
                     skipped[kind] += 1
                 else:
@@ -118,29 +137,13 @@ def make_question_set(
     for row in items.values():
         pools[row.category].append(row.item_id)
     return QuestionSet(
-        outfit_ids=[outfit.outfit_id for outfit, _ in pairs],
-        true_outfits=[outfit.items for outfit, _ in pairs],
-        corrupted_outfits=[corrupted for _, corrupted in pairs],
+        outfit_ids=[outfit.outfit_id for outfit, _ in compared],
+        true_outfits=[outfit.items for outfit, _ in compared],
+        corrupted={kind: [others[kind] for _, others in compared] for kind in CORRUPTIONS},
         fitb={kind: _some(questions, max_questions, rng) for kind, questions in kinds.items()},
         pools=dict(pools),
         skipped=skipped,
     )
-
-
-def _corrupted(
-    outfit: OutfitRow,
-    items: Mapping[str, ItemRow],
-    by_category: Mapping[Category, list[str]],
-    rng: np.random.Generator,
-) -> tuple[str, ...] | None:
-    """The outfit with every garment swapped that has a counterpart; None when none has."""
-    swapped: list[str] = []
-    for item in outfit.items:
-        others = [
-            other for other in by_category[items[item].category] if other not in outfit.items and other not in swapped
-        ]
-        swapped.append(others[int(rng.integers(len(others)))] if others else item)
-    return tuple(swapped) if tuple(swapped) != outfit.items else None
 
 
 def _question(

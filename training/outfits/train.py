@@ -6,18 +6,22 @@ import torch
 
 from aura.errors import DataError
 from inference.outfits import artifact
+from inference.outfits.calibration import Calibration, Weights
 from inference.outfits.model import OutfitModel
 from inference.outfits.network import OutfitNetwork
 from inference.outfits.towers import FrozenTowers
 from training.average import State, best_average, copy_of
 from training.context import TrainContext
 from training.device import training_device
-from training.outfits.baselines import Cooccurrence, Popularity
+from training.outfits import calibrate
+from training.outfits.cached_model import CachedOutfitModel
+from training.outfits.corruptions import CORRUPTIONS
 from training.outfits.data import ItemTable, OutfitsData, OutfitTables, read_tables
 from training.outfits.module import MONITOR, OutfitModule
 from training.outfits.plots import draw_all
-from training.outfits.questions import QuestionSet, make_question_set
+from training.outfits.questions import CANDIDATES, QuestionSet, make_question_set
 from training.outfits.settings import OutfitsSettings
+from training.outfits.term_counts import count_terms
 from training.outfits.warm_start import load_champion
 from training.trainer import best_checkpoint, build_trainer, resume_path
 
@@ -26,7 +30,7 @@ def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
     """Train (or resume), write the best checkpoint's artifact into `context.out_dir` and plots beside it.
 
     Returns:
-        Validation metrics of the best checkpoint, with those of `training.outfits.baselines` on the same questions.
+        Validation metrics of the best checkpoint.
 
     Raises:
         DataError: the prepared outfits are missing, broken, or too few to validate on.
@@ -36,13 +40,15 @@ def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
     question_set = _validation_questions(tables, settings, context.seed)
     # The frozen towers run once, before Lightning moves anything; what is evaluated afterwards stays on the same device.
     device = training_device(settings)
-    towers = FrozenTowers(settings.network, device)
+    towers = FrozenTowers(settings.network, device, remember=True)
     items = [tables.items[item] for item in tables.used_in("train", "val")]
     table = ItemTable.read(items, towers)
     # Seeds, so before the weights are drawn.
     trainer = build_trainer(settings, context, monitor=MONITOR, mode="max")
     network = OutfitNetwork(settings.network, towers.category_texts(), towers.image_features)
     warm_started = load_champion(network, context.base_dir)
+    if not warm_started:
+        network.standardise(table.tensors.image[table.tensors.has_image])
     champion = copy_of(network) if warm_started and settings.average_with_champion else None
     module = OutfitModule(network, settings, table.only(tables.used_in("val")), question_set, warm_started=warm_started)
     trainer.fit(module, datamodule=OutfitsData(settings, tables, table, context.seed), ckpt_path=resume_path(context))
@@ -52,20 +58,40 @@ def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
     module.to(torch.device(device))
     if champion is not None:
         _average(module, champion, settings, context)
-    artifact.save(network, context.out_dir)
-    draw_all(context.plots_dir, OutfitModel.load(context.out_dir, device), tables.items, question_set)
-    return _metrics(module, question_set, tables)
+    terms = count_terms(tables)
+    calibration = _calibrated(OutfitModel(network, towers, terms, Calibration(), device), tables, question_set)
+    artifact.save(network, terms, calibration, context.out_dir)
+    draw_all(context.plots_dir, OutfitModel(network, towers, terms, calibration, device), tables.items, question_set)
+    return module.question_metrics()
+
+
+def _calibrated(model: OutfitModel, tables: OutfitTables, question_set: QuestionSet) -> Calibration:
+    """Fitted on validation outfits, with titles and without."""
+    titled, untitled = (
+        _weights(CachedOutfitModel(model, tables.items, titles=titles), question_set) for titles in (True, False)
+    )
+    return Calibration(titled=titled, untitled=untitled)
+
+
+def _weights(model: CachedOutfitModel, question_set: QuestionSet) -> Weights:
+    questions = [question for kind in question_set.fitb.values() for question in kind]
+    choices = model.evidence([outfit for question in questions for outfit in question.completed()])
+    outfits, true = question_set.against(*CORRUPTIONS)
+    return calibrate.fit(
+        choices.reshape(len(questions), CANDIDATES, -1), [question.answer for question in questions],
+        model.evidence(outfits), true,
+    )  # fmt: skip
 
 
 def _average(module: OutfitModule, champion: State, settings: OutfitsSettings, context: TrainContext) -> None:
     """Put the best average of the network and the champion into the module."""
 
-    def fitb(state: State) -> float:
+    def fitb_both(state: State) -> float:
         module.network.load_state_dict(state)
-        return module.question_metrics()["fitb"]
+        return module.question_metrics()["fitb_both"]
 
     best = best_average(
-        champion, copy_of(module.network), settings.average_with_champion, metric="fitb", validate=fitb,
+        champion, copy_of(module.network), settings.average_with_champion, metric="fitb_both", validate=fitb_both,
         out_dir=context.out_dir,
     )  # fmt: skip
     module.network.load_state_dict(best)
@@ -81,13 +107,3 @@ def _validation_questions(tables: OutfitTables, settings: OutfitsSettings, seed:
             hint="add outfits, or change the split fractions",
         )
     return question_set
-
-
-def _metrics(module: OutfitModule, question_set: QuestionSet, tables: OutfitTables) -> dict[str, float]:
-    worn = tables.outfits["train"]
-    baselines = {"popularity": Popularity(tables.items, worn), "cooccurrence": Cooccurrence(tables.items, worn)}
-    return module.question_metrics() | {
-        f"{name}_fitb_{kind}": baseline.accuracy(questions)
-        for name, baseline in baselines.items()
-        for kind, questions in question_set.fitb.items()
-    }

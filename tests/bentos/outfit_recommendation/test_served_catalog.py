@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aura.errors import IndexNotReadyError
 from aura.paths import cache_dir
@@ -20,6 +21,7 @@ from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import CompleteOutfit, Completions, Garment, Judgement, JudgeOutfit
 from bentos.outfit_recommendation.model import OutfitRunner
 from bentos.serving.errors import Failure
+from bentos.serving.messages import RgbImage
 from inference.outfits.catalog_search import KEPT
 from inference.outfits.items import Item
 from inference.retrieval.releases import rollback
@@ -95,6 +97,17 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def test_a_picture_without_a_title_is_called_by_what_it_shows(runner: Any) -> None:
+    pixels = np.full((40, 40, 3), 255, dtype=np.uint8)
+    pixels[6:34, 6:34] = (27, 36, 64)
+    picture = RgbImage.of(Image.fromarray(pixels))
+    for title, said in (("", "Navy shoes"), ("My best ones", "My best ones")):
+        garment = Garment(category=Category.SHOES, title=title, image=picture)
+        [answer] = runner.evaluate([JudgeOutfit(items=[garment, SHIRT])])
+        assert isinstance(answer, Judgement)
+        assert [item.title for item in answer.items] == [said, "A shirt"]
 
 
 def test_an_id_that_a_search_finds_is_known_at_once_and_recommended_when_all_are_embedded(

@@ -13,16 +13,27 @@ from PIL import Image
 
 from aura.taxonomy import CATEGORIES, Category
 from inference.outfits import artifact
+from inference.outfits.calibration import Calibration
 from inference.outfits.config import NetworkConfig
 from inference.outfits.items import Item
 from inference.outfits.model import OutfitModel
 from inference.outfits.network import OutfitNetwork
+from inference.outfits.term_pairs import TermPairs
 from inference.outfits.towers import FrozenTowers
+from inference.references import DESCRIPTOR_REFERENCE
 from inference.text_embedding import TextEmbedder
 
 TINY = NetworkConfig(
-    image_size_px=16, cnn_channels=(8,), image_dim=8, text_dim=8, layers=1, heads=2, feedforward_dim=16, embedding_dim=8
+    image_tower=DESCRIPTOR_REFERENCE, image_dim=8, text_dim=8, layers=1, heads=2, feedforward_dim=16, embedding_dim=8
 )
+CALIBRATION = Calibration(network=1.5, words=0.7, categories=0.4, intercept=-0.2)
+
+
+def term_pairs() -> TermPairs:
+    """Random affinities of some words that titles and pictures give."""
+    vocabulary = ("garment", "number", "red", "shirt", "jeans", "white", "sneakers", "top", "hat", "1", "2", "3")
+    draws = [torch.randn(size, size, generator=torch.Generator().manual_seed(1)) for size in (len(vocabulary), 12)]
+    return TermPairs(vocabulary, *(draw + draw.T for draw in draws))
 
 
 def photo(seed: int, width: int = 20, height: int = 30) -> Image.Image:
@@ -42,11 +53,10 @@ def garments(count: int, first: int = 0) -> list[Item]:
 
 
 def untrained(towers: FrozenTowers, config: NetworkConfig = TINY) -> OutfitNetwork:
-    """A network of random weights, the same at each call, whose batch normalisation has seen some pictures."""
+    """A network of random weights, the same at each call, which has seen some pictures to standardise."""
     torch.manual_seed(0)
     network = OutfitNetwork(config, towers.category_texts(), towers.image_features)
-    with torch.no_grad():
-        network.train().encode_items(towers.read(garments(8)))
+    network.standardise(towers.read(garments(8)).image)
     return network.eval()
 
 
@@ -62,14 +72,14 @@ def towers(embedder: TextEmbedder) -> FrozenTowers:
 
 @pytest.fixture(scope="session")
 def model(towers: FrozenTowers) -> OutfitModel:
-    return OutfitModel(untrained(towers), towers)
+    return OutfitModel(untrained(towers), towers, term_pairs(), CALIBRATION)
 
 
 @pytest.fixture(scope="session")
 def saved(towers: FrozenTowers, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Artifact of the same network as `model`."""
     folder = tmp_path_factory.mktemp("artifact")
-    artifact.save(untrained(towers), folder)
+    artifact.save(untrained(towers), term_pairs(), CALIBRATION, folder)
     return folder
 
 

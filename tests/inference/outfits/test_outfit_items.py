@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 
 from aura.taxonomy import CATEGORIES, Category
+from inference.colour_texture import ColourTextureDescriptor
 from inference.image_encoder import square
-from inference.outfits.config import NetworkConfig
-from inference.outfits.items import Item, category_text, item_text, pixels
+from inference.outfits import artifact
+from inference.outfits.items import Item, category_text, item_text, title_words
 from inference.outfits.model import OutfitModel
 from inference.outfits.towers import FrozenTowers
-from tests.inference.outfits.conftest import TINY, photo
+from tests.inference.outfits.conftest import CALIBRATION, TINY, photo, term_pairs, untrained
 
 _ORIENTATION = 274
 _RED, _BLUE, _WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -42,14 +43,6 @@ def test_the_whole_picture_is_centred_on_white() -> None:
     assert [squared.getpixel((8, y)) == _WHITE for y in (0, 3, 4, 11, 12, 15)] == [True, True, False, False, True, True]
     assert squared.getpixel((1, 8)) == _RED
     assert squared.getpixel((14, 8)) == _BLUE
-
-
-def test_pixels_are_the_squared_picture_with_channels_first() -> None:
-    values = pixels(_halves(16, 16), 16)
-    assert values.shape == (3, 16, 16)
-    assert values.dtype == np.uint8
-    assert values[:, 8, 1].tolist() == list(_RED)
-    assert values[:, 8, 14].tolist() == list(_BLUE)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (300, 1), (1, 300), (3, 2000), (2000, 3)])
@@ -137,29 +130,26 @@ def test_towers_give_what_the_network_reads(towers: FrozenTowers) -> None:
     items = [Item("a", Category.TOPS, "red shirt", image=photo(1)), Item("b", Category.LEGWEAR)]
     tensors = towers.read(items)
     assert len(tensors) == 2
-    assert tensors.image.shape == (2, 3, TINY.image_size_px, TINY.image_size_px)
-    assert tensors.image.dtype == torch.uint8
-    np.testing.assert_array_equal(tensors.image[0].numpy(), pixels(photo(1), TINY.image_size_px))
-    assert tensors.image[1].sum() == 0
+    assert tensors.image.shape == (2, towers.image_features)
+    np.testing.assert_array_equal(tensors.image[0].numpy(), ColourTextureDescriptor().encode([photo(1)])[0])
+    assert tensors.image[1].abs().sum() == 0
     assert tensors.has_image.tolist() == [True, False]
     assert tensors.category.tolist() == [0, 11]
     texts = towers.category_texts()
     assert texts.shape == (len(CATEGORIES), towers.text.dim)
     # A garment without title says what the target token says of its category.
     torch.testing.assert_close(tensors.text[1], texts[11])
+    torch.testing.assert_close(towers.read_texts(items), tensors.text)
 
 
-def test_a_frozen_image_model_replaces_the_cnn(tmp_path: Path, towers: FrozenTowers) -> None:
+def test_any_frozen_image_model_may_be_the_tower(tmp_path: Path, towers: FrozenTowers) -> None:
     from transformers import ViTConfig, ViTImageProcessor, ViTModel
-
-    from tests.inference.outfits.conftest import untrained
 
     torch.manual_seed(0)
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     ViTModel(ViTConfig(**shape, image_size=32, patch_size=16)).save_pretrained(tmp_path / "vit")
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "vit")
-    channels = NetworkConfig().cnn_channels  # of the CNN alone: at their default with another tower
-    config = TINY.model_copy(update={"image_tower": str(tmp_path / "vit"), "cnn_channels": channels})
+    config = TINY.model_copy(update={"image_tower": str(tmp_path / "vit")})
     frozen = FrozenTowers(config, text=towers.text)
     assert frozen.image_features == 16
     tensors = frozen.read([Item("a", Category.TOPS, image=photo(1)), Item("b", Category.TOPS)])
@@ -167,12 +157,24 @@ def test_a_frozen_image_model_replaces_the_cnn(tmp_path: Path, towers: FrozenTow
     assert tensors.image[0].norm().item() == pytest.approx(1, abs=1e-5)
     assert tensors.image[1].abs().sum() == 0
     network = untrained(frozen, config)
-    from inference.outfits import artifact
-
     (tmp_path / "own").mkdir()
-    artifact.save(network, tmp_path / "own")
+    artifact.save(network, term_pairs(), CALIBRATION, tmp_path / "own")
     outfit = [Item("a", Category.TOPS, image=photo(1)), Item("b", Category.BAGS)]
-    assert OutfitModel.load(tmp_path / "own").score([outfit]) == OutfitModel(network, frozen).score([outfit])
+    loaded = OutfitModel.load(tmp_path / "own")
+    assert loaded.score([outfit]) == OutfitModel(network, frozen, term_pairs(), CALIBRATION).score([outfit])
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("Red V-neck shirt, red", {"red", "v-neck", "shirt"}),
+        ("men's Übergröße  42", {"men's", "übergröße", "42"}),
+        ("", set()),
+        ("- _ -", set()),
+    ],
+)
+def test_words_of_a_title(title: str, words: set[str]) -> None:
+    assert title_words(Item("a", Category.TOPS, title)) == words
 
 
 def test_an_embedder_of_another_model_is_refused(towers: FrozenTowers) -> None:

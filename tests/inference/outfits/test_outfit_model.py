@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aura.errors import InvalidRequestError
 from aura.taxonomy import CATEGORIES, Category
 from inference.outfits.items import Item
 from inference.outfits.model import OutfitModel, pad_members
-from tests.inference.outfits.conftest import garments, photo
+from inference.outfits.picture_titles import titled
+from tests.inference.outfits.conftest import garments, photo, term_pairs
 
 
 def test_the_order_of_garments_does_not_matter(model: OutfitModel, outfit: list[Item]) -> None:
@@ -66,6 +69,34 @@ def test_what_is_seen_of_a_garment_changes_the_answer(model: OutfitModel) -> Non
     assert len({round(score, 5) for score in scores}) == len(seen)
 
 
+def test_a_garment_without_a_title_is_called_by_its_picture(model: OutfitModel) -> None:
+    plain = Image.new("RGB", (40, 40), "white")
+    plain.paste((200, 30, 40), (6, 6, 34, 34))
+    untitled = Item("x", Category.TOPS, image=plain)
+    assert titled(untitled).title == "Red top"
+    rest = garments(2)
+    assert model.score([[*rest, untitled]]) == model.score([[*rest, replace(untitled, title="Red top")]])
+    assert model.score([[*rest, untitled]]) != model.score([[*rest, replace(untitled, title="Blue top")]])
+
+
+def test_a_score_weighs_the_network_and_what_words_and_categories_say(model: OutfitModel) -> None:
+    items = [
+        Item("a", Category.TOPS, "Red shirt"), Item("b", Category.BOTTOMS, "jeans"), Item("c", Category.TOPS, "velvet"),
+    ]  # fmt: skip
+    encoded, pairs = model.encode(items), term_pairs()
+    network, words, categories = (values.tolist() for values in model.evidence(encoded, [[0, 1], [0, 2], [1]]))
+    red, shirt, jeans = (pairs.vocabulary.index(word) for word in ("red", "shirt", "jeans"))
+    # A word that was never worn says nothing, and neither does a garment alone.
+    expected = float(pairs.words[red, jeans] + pairs.words[shirt, jeans]) / 2
+    np.testing.assert_allclose(words, [expected, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(categories, [float(pairs.categories[0, 1]), float(pairs.categories[0, 0]), 0], atol=1e-6)
+    logits = [
+        -0.2 + 1.5 * a + 0.7 * b + 0.4 * c for a, b, c in zip(network, words, categories, strict=True)
+    ]  # of CALIBRATION
+    scores = model.score_encoded(encoded, [[0, 1], [0, 2], [1]])
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-np.array(logits))), atol=1e-6)
+
+
 def test_name_and_attributes_of_a_garment_are_not_looked_at(model: OutfitModel) -> None:
     shown = photo(9)
     plain = Item("a", Category.SHOES, "red boots", image=shown)
@@ -92,7 +123,7 @@ def test_garments_encoded_once_answer_as_garments_sent_along(model: OutfitModel,
     np.testing.assert_array_equal(model.embed_encoded(vectors), model.embed_items(items))
     rows = [6, 2, 2]
     np.testing.assert_allclose(
-        model.embed_encoded(vectors[rows]), model.embed_items([items[row] for row in rows]), rtol=0, atol=1e-6
+        model.embed_encoded(vectors.take(rows)), model.embed_items([items[row] for row in rows]), rtol=0, atol=1e-6
     )
 
 

@@ -16,6 +16,7 @@ from aura.prepared_rows import ItemRow, OutfitRow
 from aura.taxonomy import Category
 from aura.tracking import LocalTracker
 from inference.outfits.towers import FrozenTowers
+from inference.references import DESCRIPTOR_REFERENCE
 from training.context import TrainContext
 from training.outfits.settings import OutfitsSettings
 
@@ -88,7 +89,7 @@ def quick_settings(**changes: Any) -> OutfitsSettings:
     return OutfitsSettings.model_validate(
         {
             "network": {
-                "image_size_px": 16, "cnn_channels": [8], "image_dim": 8, "text_dim": 8, "layers": 1, "heads": 2,
+                "image_tower": DESCRIPTOR_REFERENCE, "image_dim": 8, "text_dim": 8, "layers": 1, "heads": 2,
                 "feedforward_dim": 32, "embedding_dim": 8, "dropout": 0.1,
             },
             "max_epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "accelerator": "cpu", "max_questions": 60,

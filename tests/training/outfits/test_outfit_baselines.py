@@ -1,13 +1,18 @@
-"""The baselines answer by counting training outfits: what was worn most, and what was worn together."""
+"""The baselines answer by counting training outfits: what was worn most, what was worn together, which words go together."""
 
 from __future__ import annotations
 
 import pytest
+import torch
 
+from aura.prepared_rows import ItemRow
 from aura.taxonomy import Category
+from inference.outfits.items import Item
 from tests.training.outfits.conftest import outfit_of, rows_of
-from training.outfits.baselines import Cooccurrence, Popularity
+from training.outfits.baselines import Cooccurrence, Popularity, WordPairs
+from training.outfits.data import OutfitTables, named
 from training.outfits.questions import Question
+from training.outfits.term_counts import count_terms
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,7 @@ def test_popularity_picks_what_was_worn_most(
     popularity: Popularity, candidates: tuple[str, ...], answer: int, credit: float
 ) -> None:
     question = Question(("bags-4",), Category.TOPS, candidates, answer)
-    assert popularity.credit(question) == pytest.approx(credit)
+    assert popularity.credits([question]).tolist() == pytest.approx([credit])
 
 
 def test_a_baseline_is_right_on_average_by_its_credits(popularity: Popularity) -> None:
@@ -86,7 +91,7 @@ def test_cooccurrence_picks_what_was_worn_with_the_rest(
     cooccurrence: Cooccurrence, context: tuple[str, ...], candidates: tuple[str, ...], answer: int, credit: float
 ) -> None:
     question = Question(context, Category.TOPS, candidates, answer)
-    assert cooccurrence.credit(question) == pytest.approx(credit)
+    assert cooccurrence.credits([question]).tolist() == pytest.approx([credit])
 
 
 def test_cooccurrence_remembers_what_popularity_cannot_know() -> None:
@@ -97,3 +102,48 @@ def test_cooccurrence_remembers_what_popularity_cannot_know() -> None:
     questions = [Question((f"tops-{n}",), Category.BAGS, bags, n) for n in range(4)]
     assert Popularity(items, worn).accuracy(questions) == pytest.approx(1 / 4)
     assert Cooccurrence(items, worn).accuracy(questions) == 1
+
+
+def _wardrobe() -> tuple[OutfitTables, dict[str, Item]]:
+    """Red goes with jeans, blue with skirts; every garment is worn once, and half of them in the test."""
+    titles = [("Red top", "Jeans"), ("Blue top", "Skirt")]
+    items, outfits = {}, {"train": [], "val": [], "test": []}
+    for number in range(40):
+        worn = []
+        for category, title in zip((Category.TOPS, Category.BOTTOMS), titles[number % 2], strict=True):
+            item_id = f"{category.value}-{number}"
+            items[item_id] = ItemRow(item_id=item_id, category=category, title=title)
+            worn.append(item_id)
+        outfits["train" if number < 20 else "test"].append(outfit_of(*worn))
+    return OutfitTables(items, outfits), {name: named(row) for name, row in items.items()}
+
+
+def test_word_pairs_know_garments_that_nobody_has_worn_yet() -> None:
+    tables, items = _wardrobe()
+    terms = count_terms(tables)
+    assert set(terms.vocabulary) == {"red", "blue", "top", "jeans", "skirt"}
+    red, blue, top, jeans = (terms.vocabulary.index(word) for word in ("red", "blue", "top", "jeans"))
+    assert terms.words[red, jeans] > 0.3
+    assert terms.words[blue, jeans] < -0.3
+    assert abs(terms.words[top, jeans]) < 0.3
+    assert torch.equal(terms.words, terms.words.T)
+    # A top and a bottom each: never two tops.
+    assert terms.categories[0, 1] > 0 > terms.categories[0, 0]
+    control = WordPairs(terms, items)
+    question = Question(("tops-20",), Category.BOTTOMS, ("bottoms-21", "bottoms-20", "bottoms-23", "bottoms-25"), 1)
+    assert control.credits([question]).tolist() == [1.0]
+    # Equal words tie, and a category that is never worn twice comes last.
+    tie = Question(("tops-20",), Category.BOTTOMS, ("bottoms-22", "bottoms-20", "tops-22", "tops-24"), 1)
+    assert control.credits([tie]).tolist() == [0.5]
+    assert control.credits([]).tolist() == []
+    assert Cooccurrence(tables.items, tables.outfits["train"]).credits([question]).tolist() == [0.25]
+
+
+def test_rare_words_say_little() -> None:
+    tables, _ = _wardrobe()
+    few = OutfitTables(tables.items, tables.outfits | {"train": tables.outfits["train"][:2]})
+    assert count_terms(few).vocabulary == ()
+    some = OutfitTables(tables.items, tables.outfits | {"train": tables.outfits["train"][:6]})
+    terms, whole = count_terms(some), count_terms(tables)
+    pair, of_all = ([each.vocabulary.index(word) for word in ("red", "jeans")] for each in (terms, whole))
+    assert 0 < terms.words[pair[0], pair[1]] < whole.words[of_all[0], of_all[1]]

@@ -15,9 +15,10 @@ from aura.errors import DataError
 from aura.prepared_rows import ItemRow
 from aura.taxonomy import Category
 from inference.outfits.items import Item
+from inference.outfits.picture_titles import titled
 from inference.outfits.towers import FrozenTowers
 from tests.training.outfits.conftest import COUNTS, outfit_of, quick_settings, read_rows, rows_of, write_rows
-from training.outfits.data import ItemTable, OutfitDataset, OutfitsData, open_item, read_tables
+from training.outfits.data import ItemTable, OutfitDataset, OutfitsData, as_served, named, read_tables
 
 
 def _change(path: Path, line: int, **values: Any) -> None:
@@ -33,7 +34,7 @@ def test_items_and_outfits_are_read(prepared: Path) -> None:
     row = tables.items["tops-val-1"]
     assert row.category is Category.TOPS
     assert row.attributes == {"colour": "green"}
-    item = open_item(row)
+    item = as_served(row)
     assert item.image is not None
     assert item.image.size == (20, 24)
     first = tables.outfits["test"][0]
@@ -56,7 +57,7 @@ def test_title_attributes_and_picture_may_be_missing(own_data: Path) -> None:
     write_rows(own_data / "outfits" / "items.jsonl", rows)
     items = read_tables(own_data).items
     for row in rows[:2]:
-        item = open_item(items[row["item_id"]])
+        item = as_served(items[row["item_id"]])
         assert (item.title, item.attributes, item.image) == ("", {}, None)
 
 
@@ -188,7 +189,7 @@ def test_an_item_table_keeps_rows_and_names_together(prepared: Path, towers: Fro
     few = table.only(names[5:1:-2])
     assert list(few.row) == names[5:1:-2]
     for name, place in few.row.items():
-        (alone,) = towers.read([open_item(tables.items[name])]).image
+        (alone,) = towers.read([as_served(tables.items[name])]).image
         assert torch.equal(few.tensors.image[place], alone)
         assert torch.equal(table.tensors.image[table.row[name]], alone)
 
@@ -216,6 +217,24 @@ def test_a_batch_holds_each_garment_once(towers: FrozenTowers) -> None:
     for outfit, members, present in zip(outfits, batch.outfits.members, batch.outfits.present, strict=True):
         assert [distinct[row] for row in members[present].tolist()] == list(outfit.items)
     assert batch.items.category.tolist() == [list(Category).index(rows[name].category) for name in distinct]
+
+
+def test_without_titles_garments_are_called_by_their_pictures(prepared: Path, towers: FrozenTowers) -> None:
+    row = read_tables(prepared).items["tops-val-1"]
+    assert row.title == "plain garment" or read_tables(prepared).items["tops-val-2"].title == "plain garment"
+    for titles, title in ((True, row.title or "Green top"), (False, "Green top")):
+        for item in (as_served(row, titles=titles), named(row, titles=titles)):
+            assert (item.item_id, item.category, item.title) == (row.item_id, row.category, title)
+    assert named(row).image is None
+    # What the served model makes of it by itself.
+    picture = as_served(row).image
+    assert titled(Item("a", row.category, image=picture)).title == "Green top"
+    titled_row = row.model_copy(update={"title": "Linen shirt"})
+    table = ItemTable.read([titled_row], towers)
+    untitled = towers.read([titled(Item("a", row.category, image=picture))])
+    assert torch.equal(table.untitled().text, untitled.text)
+    assert torch.equal(table.untitled().image, untitled.image)
+    assert not torch.equal(table.tensors.text, untitled.text)
 
 
 def test_each_outfit_is_shown_once_an_epoch_in_an_order_of_its_own(prepared: Path, towers: FrozenTowers) -> None:

@@ -6,6 +6,7 @@ import gc
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,20 @@ import torch
 from aura.prepared_rows import ItemRow
 from aura.taxonomy import Category
 from inference.outfits import artifact
+from inference.outfits.calibration import Calibration
 from inference.outfits.items import Item
 from inference.outfits.model import OutfitModel
 from inference.outfits.network import OutfitNetwork
+from inference.outfits.term_pairs import TermPairs
 from inference.outfits.towers import FrozenTowers, ItemTensors
 from tests.training.outfits.conftest import COUNTS, make_context, quick_settings, read_rows, write_rows
 from training import judged
+from training.outfits import cached_model
 from training.outfits import evaluate as evaluation
 from training.outfits import train as whole_training
-from training.outfits.data import OutfitTables, open_item, read_tables
-from training.outfits.evaluate import CachedOutfitModel, controls, evaluate
+from training.outfits.cached_model import CachedOutfitModel
+from training.outfits.data import OutfitTables, as_served, read_tables
+from training.outfits.evaluate import controls, evaluate
 from training.outfits.module import CachedNetwork
 from training.outfits.spec import SPEC
 from training.paired import differences
@@ -35,15 +40,12 @@ _QUESTIONS = 2000
 
 @pytest.fixture(scope="module")
 def untrained(towers: FrozenTowers, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Artifact of a network of random weights whose batch normalisation has seen some pictures."""
+    """Artifact of a network of random weights."""
     torch.manual_seed(0)
-    network = OutfitNetwork(quick_settings().network, towers.category_texts())
-    with torch.no_grad():
-        noise = torch.randint(0, 256, (32, 3, 16, 16), dtype=torch.uint8)
-        for _ in range(20):
-            network.train().image(noise)
+    network = OutfitNetwork(quick_settings().network, towers.category_texts(), towers.image_features)
     folder = tmp_path_factory.mktemp("untrained")
-    artifact.save(network, folder)
+    terms = TermPairs(("plain", "red", "top"), torch.eye(3), torch.eye(12))
+    artifact.save(network, terms, Calibration(), folder)
     return folder
 
 
@@ -58,15 +60,15 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Counter[str]]]:
     counts: dict[str, Counter[str]] = {"opened": Counter(), "encoded": Counter()}
     read_items = FrozenTowers.read
 
-    def item(row: ItemRow) -> Item:
+    def item(row: ItemRow, *, titles: bool = True) -> Item:
         counts["opened"][row.item_id] += 1
-        return open_item(row)
+        return as_served(row, titles=titles)
 
     def encoded(self: FrozenTowers, items: Sequence[Item]) -> ItemTensors:
         counts["encoded"].update(item.item_id for item in items)
         return read_items(self, items)
 
-    monkeypatch.setattr(evaluation, "open_item", item)
+    monkeypatch.setattr(cached_model, "as_served", item)
     monkeypatch.setattr(FrozenTowers, "read", encoded)
     return counts
 
@@ -74,9 +76,14 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Counter[str]]]:
 class AsServed:
     """Answers the questions through the requests that a service makes, each with its garments' images; nothing is kept."""
 
-    def __init__(self, model: OutfitModel, rows: dict[str, ItemRow]) -> None:
+    def __init__(self, model: OutfitModel, rows: dict[str, ItemRow], *, titles: bool = True) -> None:
         self._model = model
-        self._items = {name: open_item(row) for name, row in rows.items()}
+        items = {name: as_served(row) for name, row in rows.items()}
+        # As a request without titles: the model itself looks what the picture shows.
+        bare = {"title": "", "title_from_picture": False}
+        self._items = {
+            name: item if titles and item.has_own_title else replace(item, **bare) for name, item in items.items()
+        }
 
     def _outfits(self, outfits: Sequence[Sequence[str]]) -> list[list[Item]]:
         return [[self._items[name] for name in outfit] for outfit in outfits]
@@ -95,8 +102,9 @@ def test_an_evaluation_encodes_each_garment_once(
     untrained: Path, prepared: Path, tables: OutfitTables, read: dict[str, Counter[str]]
 ) -> None:
     evaluate(untrained, prepared, quick_settings(max_questions=_QUESTIONS), seed=7)
-    # Retrieval searches all garments of the three categories that are asked for, and there are no others.
-    assert read["encoded"] == Counter(dict.fromkeys(tables.items, 1))
+    # With titles retrieval searches all garments of the three categories that are asked for, and there are no others.
+    tested = set(tables.used_in("test"))
+    assert read["encoded"] == Counter({name: 1 + (name in tested) for name in tables.items})
     assert read["opened"] == read["encoded"]
 
 
@@ -132,12 +140,12 @@ def test_answers_are_those_of_the_model_in_whatever_order_it_is_asked(untrained:
 def test_images_are_closed(untrained: Path, tables: OutfitTables, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures: list[weakref.ref[Any]] = []
 
-    def item(row: ItemRow) -> Item:
-        opened = open_item(row)
+    def item(row: ItemRow, *, titles: bool = True) -> Item:
+        opened = as_served(row, titles=titles)
         pictures.append(weakref.ref(opened.image))
         return opened
 
-    monkeypatch.setattr(evaluation, "open_item", item)
+    monkeypatch.setattr(cached_model, "as_served", item)
     model = CachedOutfitModel(OutfitModel.load(untrained), tables.items)
     model.score([outfit.items for outfit in tables.outfits["test"]])
     gc.collect()
@@ -150,9 +158,9 @@ def test_what_no_training_outfit_holds_has_a_metric_of_its_own(untrained: Path, 
     assert set(result.metrics) == set(SPEC.metrics)
     # Tops and bottoms have one outfit each, shoes are shared with the training outfits.
     assert result.metrics["unseen_questions"] == 2 * COUNTS["test"]
-    clothes = [result.slices["category"][name] for name in ("tops", "bottoms")]
-    assert result.metrics["fitb_unseen"] == pytest.approx(sum(clothes) / 2)
     assert result.metrics["fitb_unseen"] != pytest.approx(result.metrics["fitb"])
+    slices = result.slices["category"].values()
+    assert sum(slices) / len(slices) == pytest.approx(result.metrics["fitb_both"])
     # What was never worn was never worn together with anything.
     assert result.metrics["cooccurrence_fitb"] == pytest.approx(1 / 4)
 
@@ -173,10 +181,10 @@ def test_one_half_judges_and_the_other_is_reported(
     parts = result.n * result.metrics["fitb"] + 3 * len(judging) * result.judged.values["fitb"]
     assert parts == pytest.approx(whole.n * whole.metrics["fitb"])
     compared = controls(prepared, settings, seed=7)
-    assert set(compared) == {"popularity", "co-occurrence"}
+    assert set(compared) == {"popularity", "word pairs"}
     for control in compared.values():
         assert control.cases == result.judged.cases
-        assert {"fitb", "fitb_random"} <= set(differences(result.judged, control, seed=7))
+        assert {"fitb_both", "fitb_untitled", "fitb_random"} <= set(differences(result.judged, control, seed=7))
 
 
 @pytest.mark.parametrize(("unseen", "reported"), [(20, True), (19, False), (0, False)])
@@ -197,7 +205,9 @@ def test_a_question_set_that_can_be_remembered_shows_it(untrained: Path, own_dat
     metrics = evaluate(untrained, own_data, quick_settings(max_questions=_QUESTIONS), seed=7).metrics
     assert metrics["cooccurrence_fitb"] == 1
     assert metrics["popularity_fitb"] < 0.5
-    assert metrics["fitb_gain_over_cooccurrence"] == pytest.approx(metrics["fitb"] - 1)
+    # It knows words and no garment, so that it cannot remember.
+    assert metrics["word_pairs_fitb"] < 0.5
+    assert metrics["fitb_gain"] == pytest.approx(metrics["fitb"] - metrics["word_pairs_fitb"])
 
 
 @pytest.mark.parametrize(("accelerator", "device"), [("gpu", "cuda:0"), ("auto", "cuda:0"), ("cpu", "cpu")])
@@ -209,7 +219,7 @@ def test_the_model_is_evaluated_where_the_settings_say(
     class Reached(Exception):  # noqa: N818 - not an error
         pass
 
-    def load(_folder: Path, device: str = "cpu") -> OutfitModel:
+    def load(_folder: Path, device: str = "cpu", **_options: Any) -> OutfitModel:
         devices.append(device)
         raise Reached
 
@@ -227,22 +237,22 @@ def test_training_reads_plots_and_evaluates_on_the_same_device(
     # Another name for the CPU, so that what is left to the default shows.
     elsewhere = "cpu:0"
     placed: dict[str, str] = {}
-    load, towers, network_init = OutfitModel.load, FrozenTowers.__init__, CachedNetwork.__init__
+    model_init, towers, network_init = OutfitModel.__init__, FrozenTowers.__init__, CachedNetwork.__init__
 
-    def watched_load(folder: Path, device: str = "cpu") -> OutfitModel:
-        placed["plots"] = device
-        return load(folder, device)
+    def watched_model(self: OutfitModel, *parts: Any) -> None:
+        placed["plots"] = parts[-1]
+        model_init(self, *parts)
 
     def watched_towers(self: FrozenTowers, config: Any, device: str = "cpu", **options: Any) -> None:
         placed.setdefault("towers", device)
         towers(self, config, device, **options)
 
-    def watched_network(self: CachedNetwork, network: OutfitNetwork, table: Any, device: torch.device) -> None:
-        placed["metrics"] = str(device)
-        network_init(self, network, table, device)
+    def watched_network(self: CachedNetwork, *parts: Any) -> None:
+        placed["metrics"] = str(parts[-1])
+        network_init(self, *parts)
 
     monkeypatch.setattr(whole_training, "training_device", lambda _settings: elsewhere)
-    monkeypatch.setattr(OutfitModel, "load", watched_load)
+    monkeypatch.setattr(OutfitModel, "__init__", watched_model)
     monkeypatch.setattr(FrozenTowers, "__init__", watched_towers)
     monkeypatch.setattr(CachedNetwork, "__init__", watched_network)
     whole_training.train(quick_settings(max_epochs=1), make_context(tmp_path, prepared))

@@ -6,37 +6,32 @@ from math import log, sqrt
 
 import pytest
 import torch
-from torch.nn import functional
 
 from training.outfits.losses import compatibility_loss, set_wise_ranking_loss
 
 _LOGITS = torch.tensor([log(3), log(3), -2.0, 5.0])
-_COMPATIBLE = torch.tensor([1, 0, 1, 0])
+_COMPATIBLE = torch.tensor([True, False, True, False])
 
 
-def test_focal_loss_of_a_known_case() -> None:
+def test_cross_entropy_of_a_known_case() -> None:
     # A logit of ln 3 is a probability of 3/4.
-    loss = compatibility_loss(_LOGITS[:2], _COMPATIBLE[:2], alpha=0.4, gamma=2.0)
-    true, corrupted = 0.4 * 0.25**2 * -log(0.75), 0.6 * 0.75**2 * -log(0.25)
-    assert loss.item() == pytest.approx((true + corrupted) / 2, abs=1e-6)
+    loss = compatibility_loss(_LOGITS[:2], _COMPATIBLE[:2])
+    assert loss.item() == pytest.approx((-log(0.75) - log(0.25)) / 2, abs=1e-6)
 
 
-def test_focal_loss_without_focus_is_weighted_cross_entropy() -> None:
-    weight = torch.where(_COMPATIBLE == 1, 0.3, 0.7)
-    expected = functional.binary_cross_entropy_with_logits(_LOGITS, _COMPATIBLE.float(), weight=weight)
-    loss = compatibility_loss(_LOGITS, _COMPATIBLE, alpha=0.3, gamma=0.0)
-    torch.testing.assert_close(loss, expected)
+def test_true_outfits_weigh_as_much_as_all_corrupted_ones() -> None:
+    logits, compatible = torch.tensor([log(3), log(3), log(3), 0.0]), torch.tensor([True, False, False, False])
+    expected = (-log(0.75) + (-2 * log(0.25) - log(0.5)) / 3) / 2
+    assert compatibility_loss(logits, compatible).item() == pytest.approx(expected, abs=1e-6)
+    # The best constant answer is even odds.
+    bias = torch.zeros((), requires_grad=True)
+    compatibility_loss(bias.expand(4), compatible).backward()
+    assert bias.grad is not None
+    assert bias.grad.item() == pytest.approx(0, abs=1e-7)
 
 
-def test_easy_cases_count_less_the_stronger_the_focus() -> None:
-    def share_of_easy(gamma: float) -> float:
-        easy, hard = (
-            compatibility_loss(torch.tensor([logit]), torch.tensor([1]), alpha=0.5, gamma=gamma)
-            for logit in (3.0, -3.0)
-        )
-        return (easy / hard).item()
-
-    assert share_of_easy(0.0) > 10 * share_of_easy(1.0) > 100 * share_of_easy(2.0) > 0
+def test_outfits_of_one_kind_have_a_loss() -> None:
+    assert compatibility_loss(torch.zeros(3), torch.ones(3, dtype=torch.bool)).item() == pytest.approx(log(2))
 
 
 _ITEMS = torch.tensor([[0.6, 0.8], [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
@@ -103,5 +98,5 @@ def test_losses_are_fp32_under_mixed_precision() -> None:
     ranking = set_wise_ranking_loss(
         halves[1:2], halves, torch.tensor([0]), torch.tensor([[False, True, True, True]]), margin=0.3
     )
-    focal = compatibility_loss(_LOGITS.to(torch.bfloat16), _COMPATIBLE, alpha=0.5, gamma=2.0)
-    assert ranking.dtype == focal.dtype == torch.float32
+    compatibility = compatibility_loss(_LOGITS.to(torch.bfloat16), _COMPATIBLE)
+    assert ranking.dtype == compatibility.dtype == torch.float32

@@ -9,11 +9,13 @@ import pytest
 
 from aura.taxonomy import Category
 from training.outfits.metrics import (
+    area_under_roc,
     by_category,
-    compatibility_auc,
+    calibration_error,
     fitb_choices,
     fitb_choices_by_query,
     mean,
+    odds_ratio,
     recall,
     retrieval_ranks,
     right,
@@ -39,13 +41,32 @@ class Known:
         return self.embed([context[0] for context in contexts])
 
 
-def _question_set(
-    true: Sequence[str] = (), corrupted: Sequence[str] = (), questions: Sequence[Question] = (), **pools: list[str]
-) -> QuestionSet:
+def _question_set(questions: Sequence[Question] = (), **pools: list[str]) -> QuestionSet:
     return QuestionSet(
-        list(true), [(item,) for item in true], [(item,) for item in corrupted], {"random": [], "same_category": list(questions)},
+        [], [], {}, {"random": [], "same_category": list(questions)},
         {Category(name): pool for name, pool in pools.items()},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("scores", "true", "expected"),
+    [
+        # Half of the outfits that score 0.5, and all that score 0.95.
+        ([0.5, 0.5, 0.95, 0.95], [True, False, True, True], 0.5 * 0 + 0.5 * 0.05),
+        ([0.85] * 4, [True, False, False, False], 0.6),
+        ([0.02, 0.03], [False, False], 0.025),
+    ],
+)
+def test_calibration_error_is_how_far_scores_are_from_shares(
+    scores: list[float], true: list[bool], expected: float
+) -> None:
+    assert calibration_error(np.array(scores), true) == pytest.approx(expected, abs=1e-6)
+
+
+def test_odds_are_compared_at_the_medians() -> None:
+    # Odds of 0.2 are 1/4, those of 0.8 are 4.
+    assert odds_ratio(np.array([0.2, 0.1, 0.9]), np.array([0.7, 0.8, 0.9])) == pytest.approx(1 / 16)
+    assert odds_ratio(np.array([0.0]), np.array([1.0])) < 1e-12
 
 
 @pytest.mark.parametrize(
@@ -63,15 +84,15 @@ def _question_set(
 def test_auc_is_the_chance_that_a_true_outfit_scores_higher(
     true: tuple[float, ...], corrupted: tuple[float, ...], expected: float
 ) -> None:
-    points = {f"t{n}": value for n, value in enumerate(true)} | {f"c{n}": value for n, value in enumerate(corrupted)}
-    question_set = _question_set(
-        [name for name in points if name[0] == "t"], [name for name in points if name[0] == "c"]
-    )
-    assert compatibility_auc(Known(points), question_set) == pytest.approx(expected)
+    labels = [True] * len(true) + [False] * len(corrupted)
+    assert area_under_roc(np.array([*true, *corrupted]), labels) == pytest.approx(expected)
 
 
 def test_auc_without_outfits_is_a_guess() -> None:
-    assert compatibility_auc(Known({}), _question_set()) == 0.5
+    assert area_under_roc(np.zeros(0), []) == 0.5
+    assert calibration_error(np.zeros(0), []) == 0
+    assert np.isnan(odds_ratio(np.zeros(0), np.array([0.5])))
+    assert np.isnan(odds_ratio(np.array([0.5]), np.zeros(0)))
 
 
 def test_the_blank_is_filled_by_the_best_outfit() -> None:

@@ -37,7 +37,7 @@ def test_an_outfit_holds_its_garments_and_no_padding() -> None:
 
 
 def test_corrupting_swaps_what_it_can_for_others_of_the_same_category(outfits: Outfits) -> None:
-    corrupted, changed = corrupt(outfits, _CATEGORY, single=False)
+    corrupted, changed = corrupt(outfits, _CATEGORY, "same_category")
     assert torch.equal(corrupted.present, outfits.present)
     assert _categories(_lists(corrupted)) == _categories(_ROWS)
     for before, after in zip(_ROWS, _lists(corrupted), strict=True):
@@ -48,7 +48,7 @@ def test_corrupting_swaps_what_it_can_for_others_of_the_same_category(outfits: O
 
 
 def test_corrupting_by_one_swaps_exactly_one(outfits: Outfits) -> None:
-    corrupted, changed = corrupt(outfits, _CATEGORY, single=True)
+    corrupted, changed = corrupt(outfits, _CATEGORY, "one_swapped")
     assert _categories(_lists(corrupted)) == _categories(_ROWS)
     assert changed.all()
     for before, after in zip(_ROWS, _lists(corrupted), strict=True):
@@ -57,12 +57,42 @@ def test_corrupting_by_one_swaps_exactly_one(outfits: Outfits) -> None:
         assert swapped[0] not in before
 
 
+def test_corrupting_by_any_category_swaps_one_garment_or_more(outfits: Outfits) -> None:
+    corrupted, changed = corrupt(outfits, _CATEGORY, "any_category")
+    assert changed.all()
+    for before, after in zip(_ROWS, _lists(corrupted), strict=True):
+        swapped = [new for old, new in zip(before, after, strict=True) if old != new]
+        assert swapped
+        assert not set(swapped) & set(before)
+
+
+def test_any_category_and_any_number_are_drawn() -> None:
+    torch.manual_seed(0)
+    outfits = Outfits(*pad_members([_ROWS[0]] * 200))
+    draws = _lists(corrupt(outfits, _CATEGORY, "any_category")[0])
+    counts = [sum(old != new for old, new in zip(_ROWS[0], after, strict=True)) for after in draws]
+    assert set(counts) == {1, 2, 3}
+    assert counts.count(1) > 80
+    assert {int(_CATEGORY[item]) for after in draws for item in after} == {0, 1, 4, 6}
+
+
+def test_corrupting_to_one_category_piles_up_that_of_a_garment_that_stays(outfits: Outfits) -> None:
+    corrupted, changed = corrupt(outfits, _CATEGORY, "one_category")
+    # An outfit of one garment has nothing to swap, and there is no second hat.
+    assert not changed[3]
+    for before, after, different in zip(_ROWS, _lists(corrupted), changed.tolist(), strict=True):
+        assert len(after) == len(before)
+        (kept,) = set(after) & set(before) if different else [None]
+        if different:
+            assert set(_CATEGORY[after].tolist()) == {int(_CATEGORY[kept])}
+
+
 def test_every_garment_and_every_counterpart_is_drawn() -> None:
     torch.manual_seed(0)
     outfits = Outfits(*pad_members([_ROWS[0]]))
     positions, substitutes = set(), set()
     for _ in range(200):
-        (after,) = _lists(corrupt(outfits, _CATEGORY, single=True)[0])
+        (after,) = _lists(corrupt(outfits, _CATEGORY, "one_swapped")[0])
         positions |= {position for position in range(3) if after[position] != _ROWS[0][position]}
         substitutes |= set(after) - set(_ROWS[0])
     assert positions == {0, 1, 2}
@@ -151,6 +181,6 @@ def test_garments_that_thinning_hides_are_no_negatives(outfits: Outfits, same_ca
     thinned = thin_out(outfits, 1.0)
     for row, _, wrong in _wrong(thinned, same_category=same_category):
         assert not set(row) & set(wrong)
-    corrupted, _ = corrupt(thinned, _CATEGORY, single=False)
+    corrupted, _ = corrupt(thinned, _CATEGORY, "same_category")
     for row, shown, after in zip(_ROWS, _lists(thinned), _lists(corrupted), strict=True):
         assert not (set(after) - set(shown)) & set(row)

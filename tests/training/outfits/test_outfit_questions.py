@@ -29,11 +29,11 @@ def test_it_depends_on_the_seed_and_on_nothing_else(tables: OutfitTables, questi
     val = tables.outfits["val"]
     again = make_question_set(dict(reversed(tables.items.items())), val, seed=1, max_questions=_ALL)
     assert again.fitb == question_set.fitb
-    assert again.corrupted_outfits == question_set.corrupted_outfits
+    assert again.corrupted == question_set.corrupted
     other = make_question_set(tables.items, val, seed=2, max_questions=_ALL)
     assert other.fitb["random"] != question_set.fitb["random"]
     assert other.fitb["same_category"] != question_set.fitb["same_category"]
-    assert other.corrupted_outfits != question_set.corrupted_outfits
+    assert other.corrupted != question_set.corrupted
     assert other.true_outfits == question_set.true_outfits
 
 
@@ -80,7 +80,7 @@ def test_corrupted_outfits_are_other_garments_of_the_same_categories(
     tables: OutfitTables, question_set: QuestionSet
 ) -> None:
     assert question_set.true_outfits == [outfit.items for outfit in tables.outfits["val"]]
-    for true, corrupted in zip(question_set.true_outfits, question_set.corrupted_outfits, strict=True):
+    for true, corrupted in zip(question_set.true_outfits, question_set.corrupted["same_category"], strict=True):
         assert [tables.items[item].category for item in true] == [tables.items[item].category for item in corrupted]
         assert not set(true) & set(corrupted)
         assert len(set(corrupted)) == len(corrupted)
@@ -91,7 +91,7 @@ def test_two_garments_of_one_category_are_corrupted_into_two() -> None:
     outfits = [outfit_of("jewellery-0", "jewellery-1"), outfit_of("jewellery-2", "jewellery-3")]
     for seed in range(10):
         question_set = make_question_set(items, outfits, seed=seed, max_questions=_ALL)
-        assert [set(outfit) for outfit in question_set.corrupted_outfits] == [
+        assert [set(outfit) for outfit in question_set.corrupted["same_category"]] == [
             set(outfits[1].items),
             set(outfits[0].items),
         ]
@@ -102,7 +102,7 @@ def test_what_has_no_counterpart_stays_or_is_left_out() -> None:
     outfits = [outfit_of("tops-0", "bags-0"), outfit_of("tops-1", "hats-0"), outfit_of("hats-0", "scarves-0")]
     question_set = make_question_set(items, outfits, seed=0, max_questions=_ALL)
     assert question_set.true_outfits == [("tops-0", "bags-0"), ("tops-1", "hats-0")]
-    assert question_set.corrupted_outfits == [("tops-1", "bags-0"), ("tops-0", "hats-0")]
+    assert question_set.corrupted["same_category"] == [("tops-1", "bags-0"), ("tops-0", "hats-0")]
 
 
 def test_blanks_with_too_few_wrong_answers_are_counted_not_asked() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dataprep.colours import Colours, difference, name_colours, to_lab
+from inference.colours import Colours, difference, name_colours, to_lab
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,32 @@
+"""A title for a garment that has none, from its picture: `Navy shoes`, as garments of imported photos are called.
+
+What a detector cuts out of a photo has no title, and neither have most garments of a wardrobe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aura.pictures import upright_rgb
+from aura.taxonomy import Category
+from inference.garment_colours import garment_colours
+from inference.outfits.items import Item
+
+_GARMENT: dict[Category, str] = {
+    Category.TOPS: "top",
+    Category.ALL_BODY: "one-piece",
+    Category.BAGS: "bag",
+    Category.HATS: "hat",
+    Category.SCARVES: "scarf",
+    Category.ACCESSORIES: "accessory",
+}
+"""One garment of a category whose own name is a plural or no noun."""
+
+
+def titled(item: Item) -> Item:
+    """The item itself when it has a title or lacks a picture; else a copy with the title that its picture gives."""
+    if item.title.strip() or item.image is None:
+        return item
+    colours = garment_colours(upright_rgb(item.image))
+    garment = _GARMENT.get(item.category, item.category.value)
+    return replace(item, title=f"{colours.text} {garment}".capitalize(), title_from_picture=True)
