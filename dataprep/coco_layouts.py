@@ -121,7 +121,7 @@ LAYOUTS: tuple[Layout, ...] = (
         name="Fashionpedia", licence="CC BY 4.0 (annotations)", origin="fashionpedia.github.io", meanings=_FASHIONPEDIA
     ),
     Layout(
-        name="DeepFashion2", licence="research only", origin="github.com/switchablenorms/DeepFashion2",
+        name="DeepFashion2", licence="see its page (access by a form)", origin="github.com/switchablenorms/DeepFashion2",
         meanings=_DEEPFASHION2,
     ),
     Layout(

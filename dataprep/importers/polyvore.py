@@ -98,7 +98,9 @@ def import_polyvore(path: Path, raw_dir: Path, settings: DataSettings) -> Import
     division = settings.imports.polyvore_split
     needed = [_METADATA, "images/", *(f"{division}/{name}.json" for name in _SPLITS)]
     check_layout(path, needed, f"{', '.join(needed)} (and questions beside the splits)")
-    report = ImportReport("polyvore", "research only", f"github.com/mvasil/fashion-compatibility ({division})")
+    report = ImportReport(
+        "polyvore", "see its page (access on request)", f"github.com/mvasil/fashion-compatibility ({division})"
+    )
     outfits = _Outfits({split: _sets(path / division / f"{name}.json") for name, split in _SPLITS.items()})
     items = _items(path, outfits, report)
     with writing(raw_dir, report, settings.imports) as folder:

@@ -283,4 +283,7 @@ def test_three_layouts_reach_the_prepared_data(tmp_path: Path, raw: Path, knowle
     assert sum(split["images"] for split in counts["detection"].values()) == 90
     assert sum(split["boxes"] for split in counts["detection"].values()) == 30 * 3 + 30 * 2 + 30 * 3
     card = (tmp_path / "data" / "card.md").read_text()
-    assert "| coco | Fashionpedia: CC BY 4.0 (annotations); DeepFashion2: research only; ModaNet: CC BY-NC 4.0" in card
+    assert (
+        "| coco | Fashionpedia: CC BY 4.0 (annotations); DeepFashion2: see its page (access by a form); ModaNet: CC BY-NC 4.0"
+        in card
+    )
