@@ -15,7 +15,6 @@ class OutfitsSettings(AveragedTrainerSettings):
     max_epochs: int = Field(default=16, ge=1)
     patience: int = Field(default=8, ge=1)
     """Validations without improvement before the training stops: the metrics stay at chance for the first epochs."""
-    validate_every_epochs: int = Field(default=2, ge=1)
     batch_size: int = Field(default=32, ge=2)
     """Outfits per batch; negatives come from the same batch (paper: 50)."""
     learning_rate: float = Field(default=2e-3, gt=0)
