@@ -28,6 +28,10 @@ from training.outfits.train import train
 
 SEED = 7
 PROFILES = {"sample": "Drawn outfits (profile `sample`)", "ccp": "Street photos (profile `ccp`, Clothing Co-Parsing)"}
+_MISSING = {
+    "sample": "this page was made of street photos alone",
+    "ccp": "the photos were not imported (`aura data import ccp PATH`)",
+}
 _RESULT = "result.json"
 
 
@@ -80,7 +84,7 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     for profile, title in PROFILES.items():
         sections.append(f"## {title}")
         if profile not in results:
-            sections.append("Not measured: the photos were not imported (`aura data import ccp PATH`).")
+            sections.append(f"Not measured: {_MISSING[profile]}.")
             continue
         sections += _sections(results[profile])
     return "\n\n".join(sections) + "\n"

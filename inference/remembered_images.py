@@ -1,7 +1,8 @@
-"""An image encoder that remembers on disk: a night reads the pictures of the last one again, and each stage those of the other.
+"""Image encoders that remember: a picture takes 25 ms of a processor, and comes again.
 
-Vectors lie in the cache folder by encoder, in files that are written once and never changed, so that processes may share it.
-`make clean` removes them. Meant for the pictures of data sets, not for those that users send.
+A night reads the pictures of the last one, and each stage those of the other: these are remembered on disk, in the cache folder
+by encoder, in files that are written once and never changed, so that processes may share it. `make clean` removes them. A service
+meets the same items of its catalog with every request, and keeps nothing of what users send but for a while in memory.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import hashlib
 import logging
 import os
 import shutil
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +29,41 @@ from inference.references import weights_behind
 KEPT = 4
 """Encoders whose vectors are kept: of two profiles, before and after a change of code."""
 _KEY_BYTES = 16
+_RECENT = 4096
 logger = logging.getLogger(__name__)
+
+
+class RecentImages:
+    """Encodes a picture once, as long as it is among the last 4096. Safe to share by threads."""
+
+    def __init__(self, encoder: ImageEncoder) -> None:
+        self._encoder = encoder
+        self._known: OrderedDict[bytes, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def reference(self) -> str:
+        return self._encoder.reference
+
+    @property
+    def dim(self) -> int:
+        return self._encoder.dim
+
+    def encode(self, images: Sequence[Image.Image]) -> FloatArray:
+        """float32 (N, dim), each of L2 norm 1, in the order of the images."""
+        keys = [_key(image) for image in images]
+        with self._lock:
+            known = {key: self._known[key] for key in keys if key in self._known}
+        new = {key: image for key, image in zip(keys, images, strict=True) if key not in known}
+        if new:
+            known |= zip(new, self._encoder.encode(list(new.values())), strict=True)
+        with self._lock:
+            for key in dict.fromkeys(keys):
+                self._known[key] = known[key]
+                self._known.move_to_end(key)
+            while len(self._known) > _RECENT:
+                self._known.popitem(last=False)
+        return np.array([known[key] for key in keys], dtype=np.float32).reshape(len(keys), self.dim)
 
 
 class RememberedImages:

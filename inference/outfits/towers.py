@@ -18,10 +18,10 @@ from PIL import Image
 from torch import Tensor
 
 from aura.taxonomy import CATEGORIES, category_id
-from inference.image_encoder import load_image_encoder
+from inference.image_encoder import ImageEncoder, load_image_encoder
 from inference.outfits.config import NetworkConfig
 from inference.outfits.items import Item, category_text, item_text
-from inference.remembered_images import RememberedImages
+from inference.remembered_images import RecentImages, RememberedImages
 from inference.text_embedding import TextEmbedder
 
 
@@ -80,7 +80,7 @@ class FrozenTowers:
         if self.text.reference != config.text_tower:
             raise ValueError(f"the network reads {config.text_tower!r}, the embedder given is {self.text.reference!r}")
         encoder = load_image_encoder(config.image_tower, device)
-        self._image = RememberedImages(encoder) if remember else encoder
+        self._image: ImageEncoder = RememberedImages(encoder) if remember else RecentImages(encoder)
 
     @property
     def image_features(self) -> int:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from aura.paths import cache_dir
-from inference.remembered_images import KEPT, RememberedImages
+from inference.remembered_images import KEPT, RecentImages, RememberedImages
 
 
 class Counting:
@@ -58,6 +58,20 @@ def test_what_is_seen_decides_and_not_only_the_bytes() -> None:
     encoder = Counting()
     RememberedImages(encoder).encode([grey, turned, first, second])
     assert encoder.encoded == 4
+
+
+def test_recent_pictures_are_remembered_in_memory_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.remembered_images._RECENT", 2)
+    encoder = Counting()
+    recent = RecentImages(encoder)
+    red, blue, green = _plain(200, 0, 0), _plain(0, 0, 200), _plain(0, 200, 0)
+    assert recent.encode([red, blue, red]).tolist() == [[200, 0, 0], [0, 0, 200], [200, 0, 0]]
+    assert recent.encode([blue.copy(), green]).tolist() == [[0, 0, 200], [0, 200, 0]]
+    assert encoder.encoded == 3
+    recent.encode([red])
+    assert encoder.encoded == 4, "it was forgotten for the newer ones"
+    assert recent.encode([]).shape == (0, 3)
+    assert not (cache_dir() / "image-features").exists()
 
 
 def test_encoders_do_not_answer_for_each_other_and_old_ones_are_removed() -> None:

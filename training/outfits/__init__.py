@@ -1,1 +1,1 @@
-"""Training of OutfitTransformer (arXiv 2204.04812): data, negatives, losses, questions, metrics, baselines, plots."""
+"""Training of OutfitTransformer (arXiv 2204.04812): data, negatives, losses, calibration, questions, metrics, baselines."""

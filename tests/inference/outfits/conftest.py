@@ -13,7 +13,7 @@ from PIL import Image
 
 from aura.taxonomy import CATEGORIES, Category
 from inference.outfits import artifact
-from inference.outfits.calibration import Calibration
+from inference.outfits.calibration import Calibration, Weights
 from inference.outfits.config import NetworkConfig
 from inference.outfits.items import Item
 from inference.outfits.model import OutfitModel
@@ -26,7 +26,10 @@ from inference.text_embedding import TextEmbedder
 TINY = NetworkConfig(
     image_tower=DESCRIPTOR_REFERENCE, image_dim=8, text_dim=8, layers=1, heads=2, feedforward_dim=16, embedding_dim=8
 )
-CALIBRATION = Calibration(network=1.5, words=0.7, categories=0.4, intercept=-0.2)
+CALIBRATION = Calibration(
+    titled=Weights(network=1.5, words=0.7, categories=0.4, intercept=-0.2),
+    untitled=Weights(network=1.2, words=0.1, categories=0.3, intercept=0.1),
+)
 
 
 def term_pairs() -> TermPairs:

@@ -78,7 +78,7 @@ def test_an_artifact_with_a_cnn_of_its_own_is_refused_and_says_what_to_do(own_ar
     assert "train the outfit model again" in caught.value.hint
 
 
-@pytest.mark.parametrize("content", ['{"network": "much"}', '{"temperature": 2}', "[]"])
+@pytest.mark.parametrize("content", ['{"titled": {"network": "much"}}', '{"temperature": 2}', "[]"])
 def test_a_calibration_that_this_code_does_not_know_is_refused(own_artifact: Path, content: str) -> None:
     (own_artifact / "calibration.json").write_text(content)
     with pytest.raises(ArtifactError, match="calibration does not fit this code"):

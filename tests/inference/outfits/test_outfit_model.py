@@ -18,7 +18,7 @@ from aura.taxonomy import CATEGORIES, Category
 from inference.outfits.items import Item
 from inference.outfits.model import OutfitModel, pad_members
 from inference.outfits.picture_titles import titled
-from tests.inference.outfits.conftest import garments, photo, term_pairs
+from tests.inference.outfits.conftest import CALIBRATION, garments, photo, term_pairs
 
 
 def test_the_order_of_garments_does_not_matter(model: OutfitModel, outfit: list[Item]) -> None:
@@ -75,26 +75,37 @@ def test_a_garment_without_a_title_is_called_by_its_picture(model: OutfitModel) 
     untitled = Item("x", Category.TOPS, image=plain)
     assert titled(untitled).title == "Red top"
     rest = garments(2)
-    assert model.score([[*rest, untitled]]) == model.score([[*rest, replace(untitled, title="Red top")]])
-    assert model.score([[*rest, untitled]]) != model.score([[*rest, replace(untitled, title="Blue top")]])
+    assert model.score([[*rest, untitled]]) == model.score([[*rest, titled(untitled)]])
+    # A caller's title weighs otherwise than the same words from a picture.
+    assert model.score([[*rest, untitled]]) != model.score([[*rest, replace(untitled, title="Red top")]])
 
 
 def test_a_score_weighs_the_network_and_what_words_and_categories_say(model: OutfitModel) -> None:
     items = [
         Item("a", Category.TOPS, "Red shirt"), Item("b", Category.BOTTOMS, "jeans"), Item("c", Category.TOPS, "velvet"),
+        Item("d", Category.SHOES, image=photo(3)),
     ]  # fmt: skip
     encoded, pairs = model.encode(items), term_pairs()
-    network, words, categories = (values.tolist() for values in model.evidence(encoded, [[0, 1], [0, 2], [1]]))
+    outfits = [[0, 1], [0, 2], [1], [0, 3]]
+    evidence, titled_share = model.evidence(encoded, outfits)
+    network, words, categories = evidence.T.tolist()
     red, shirt, jeans = (pairs.vocabulary.index(word) for word in ("red", "shirt", "jeans"))
     # A word that was never worn says nothing, and neither does a garment alone.
     expected = float(pairs.words[red, jeans] + pairs.words[shirt, jeans]) / 2
-    np.testing.assert_allclose(words, [expected, 0, 0], atol=1e-6)
-    np.testing.assert_allclose(categories, [float(pairs.categories[0, 1]), float(pairs.categories[0, 0]), 0], atol=1e-6)
-    logits = [
-        -0.2 + 1.5 * a + 0.7 * b + 0.4 * c for a, b, c in zip(network, words, categories, strict=True)
-    ]  # of CALIBRATION
-    scores = model.score_encoded(encoded, [[0, 1], [0, 2], [1]])
-    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-np.array(logits))), atol=1e-6)
+    np.testing.assert_allclose(words[:3], [expected, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(
+        categories[:2], [float(pairs.categories[0, 1]), float(pairs.categories[0, 0])], atol=1e-6
+    )
+    assert titled_share.tolist() == [1, 1, 1, 0.5]
+    # Of CALIBRATION; the last outfit has a title and a half of them.
+    titled_logits, untitled_logits = (
+        np.array([weights.intercept + weights.network * a + weights.words * b + weights.categories * c
+                  for a, b, c in zip(network, words, categories, strict=True)])
+        for weights in (CALIBRATION.titled, CALIBRATION.untitled)
+    )  # fmt: skip
+    share = np.array([1, 1, 1, 0.5])
+    logits = share * titled_logits + (1 - share) * untitled_logits
+    np.testing.assert_allclose(model.score_encoded(encoded, outfits), 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
 def test_name_and_attributes_of_a_garment_are_not_looked_at(model: OutfitModel) -> None:

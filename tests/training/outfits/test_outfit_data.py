@@ -221,7 +221,6 @@ def test_a_batch_holds_each_garment_once(towers: FrozenTowers) -> None:
 
 def test_without_titles_garments_are_called_by_their_pictures(prepared: Path, towers: FrozenTowers) -> None:
     row = read_tables(prepared).items["tops-val-1"]
-    assert row.title == "plain garment" or read_tables(prepared).items["tops-val-2"].title == "plain garment"
     for titles, title in ((True, row.title or "Green top"), (False, "Green top")):
         for item in (as_served(row, titles=titles), named(row, titles=titles)):
             assert (item.item_id, item.category, item.title) == (row.item_id, row.category, title)

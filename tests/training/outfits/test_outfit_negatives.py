@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from inference.outfits.model import pad_members
+from training.outfits.corruptions import Corruption
 from training.outfits.negatives import Outfits, blank_out, corrupt, thin_out, wrong_answers
 
 # Items 0-4 are tops, 5-8 bottoms, 9-11 shoes, 12 the only hat.
@@ -99,10 +100,10 @@ def test_every_garment_and_every_counterpart_is_drawn() -> None:
     assert substitutes == {1, 2, 3, 4, 6, 7, 8, 10, 11}
 
 
-@pytest.mark.parametrize("single", [True, False])
-def test_what_cannot_be_corrupted_is_said(single: bool) -> None:
+@pytest.mark.parametrize("kind", ["one_swapped", "same_category"])
+def test_what_cannot_be_corrupted_is_said(kind: Corruption) -> None:
     outfits = Outfits(*pad_members([[0, 1, 2, 3, 4], [12], [0, 12]]))
-    corrupted, changed = corrupt(outfits, _CATEGORY, single=single)
+    corrupted, changed = corrupt(outfits, _CATEGORY, kind)
     assert changed.tolist() == [False, False, True]
     assert torch.equal(corrupted.members[:2], outfits.members[:2])
 

@@ -1,0 +1,57 @@
+"""The fit of a score: what tells garments apart weighs, and the score becomes the share of outfits that were worn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from training.outfits import calibrate
+from training.outfits.metrics import calibration_error
+
+_SCALE = np.array([5.0, 0.2, 1.0])
+
+
+def _outfits(count: int, seed: int) -> tuple[np.ndarray, list[bool]]:
+    """Evidence of which the first two columns tell true outfits apart, ten times too large and fifty times too small."""
+    rng = np.random.default_rng(seed)
+    true = rng.random(count) < 0.5
+    evidence = rng.normal(size=(count, 3)) + np.where(true[:, None], [1.0, 0.5, 0.0], [-1.0, -0.5, 0.0])
+    return evidence * _SCALE, true.tolist()
+
+
+def _choices(count: int, seed: int) -> tuple[np.ndarray, list[int]]:
+    rng = np.random.default_rng(seed)
+    answers = rng.integers(4, size=count)
+    choices = rng.normal(size=(count, 4, 3))
+    choices[np.arange(count), answers] += [2.0, 1.0, 0.0]
+    return choices * _SCALE, answers.tolist()
+
+
+def test_scores_are_shares_and_what_says_nothing_weighs_nothing() -> None:
+    choices, answers = _choices(3000, seed=1)
+    weights = calibrate.fit(choices, answers, *_outfits(3000, seed=2))
+    # The logit of two normal classes of unit deviation is twice the product of means and values: 2 and 1, over the scale.
+    assert weights.network * _SCALE[0] == pytest.approx(2, rel=0.15)
+    assert weights.words * _SCALE[1] == pytest.approx(1, rel=0.2)
+    assert weights.categories * _SCALE[2] == pytest.approx(0, abs=0.15)
+    evidence, true = _outfits(3000, seed=3)
+    scores = torch.sigmoid(weights.logits(torch.from_numpy(evidence))).numpy()
+    assert calibration_error(scores, true) < 0.03
+
+
+def test_few_true_outfits_do_not_lower_the_score() -> None:
+    evidence, true = _outfits(4000, seed=2)
+    kept = [row for row, worn in enumerate(true) if not worn or row % 5 == 0]
+    choices, answers = _choices(1000, seed=1)
+    whole = calibrate.fit(choices, answers, evidence, true)
+    fewer = calibrate.fit(choices, answers, evidence[kept], [true[row] for row in kept])
+    assert fewer.intercept == pytest.approx(whole.intercept, abs=0.25)
+
+
+def test_an_affinity_that_misleads_is_left_out_and_not_turned_around() -> None:
+    choices, answers = _choices(500, seed=1)
+    choices[:, :, 1] *= -1
+    weights = calibrate.fit(choices, answers, *_outfits(500, seed=2))
+    assert weights.words == pytest.approx(0, abs=1e-6)
+    assert weights.network > 0
