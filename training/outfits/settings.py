@@ -12,7 +12,7 @@ class OutfitsSettings(AveragedTrainerSettings):
     """How the outfit model is trained and evaluated."""
 
     network: NetworkConfig = NetworkConfig()
-    max_epochs: int = Field(default=16, ge=1)
+    max_epochs: int = Field(default=20, ge=1)
     patience: int = Field(default=8, ge=1)
     """Validations without improvement before the training stops: the metrics stay at chance for the first epochs."""
     batch_size: int = Field(default=32, ge=2)
@@ -27,7 +27,7 @@ class OutfitsSettings(AveragedTrainerSettings):
     """Weight of the ranking loss beside the compatibility loss."""
     margin: float = Field(default=0.3, gt=0, lt=2)
     """Margin of the ranking loss, an L2 distance of unit vectors (paper: 2, on unbounded vectors)."""
-    easy_fraction: float = Field(default=0.25, ge=0, le=1)
+    easy_fraction: float = Field(default=0.5, ge=0, le=1)
     """Share of the epochs, from the first, with ranking negatives of any category; then they share the answer's."""
 
     partial_probability: float = Field(default=0.3, ge=0, le=1)
