@@ -193,7 +193,7 @@ def _section(study: Study, work: Path) -> list[str]:
             rows,
         ),
         "*Beside the first*: seeds that both have, paired photo by photo. *CPU seconds*: of the whole training with its "
-        "validations, over all threads, per seed.",
+        "validations, over all threads, per seed; they are more where other processes share the cores.",
         _table(
             ["category", "boxes", *measured],
             [
