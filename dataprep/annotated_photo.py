@@ -20,7 +20,6 @@ from PIL import Image
 from aura.errors import DataError
 from aura.pictures import read_picture
 from aura.taxonomy import Category
-from dataprep.colours import name_colours
 from dataprep.garments import (
     SPECK,
     Garment,
@@ -34,6 +33,7 @@ from dataprep.garments import (
 )
 from dataprep.segmentation import Segmentation, mask_of
 from dataprep.settings import ImportSettings
+from inference.colours import name_colours
 
 _WORN_IN_NUMBERS = frozenset({Category.BAGS, Category.JEWELLERY, Category.ACCESSORIES, Category.SCARVES})
 _PAIRED_CATEGORIES = frozenset({Category.SHOES, Category.LEGWEAR})

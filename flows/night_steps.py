@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -118,7 +118,7 @@ class Night:
                     before = [ends[earlier] for earlier in (*step.needs, *step.after)]
                     # Prefect keeps the run that a task belongs to in the context.
                     ends[name] = pool.submit(copy_context().run, self._step, name, step, before)
-                for end in ends.values():
+                for end in wait(ends.values(), return_when=FIRST_EXCEPTION).done:
                     end.result()
             except BaseException:  # interrupted by a person, or cancelled
                 self.deadline = -inf

@@ -92,7 +92,10 @@ class ChatModel:
         )
         adapted = add_lora(base, config.lora, config.base)
         load_adapter(adapted, folder)
-        merged = adapted.merge_and_unload(safe_merge=True).to(served_dtype)
+        merged = adapted.merge_and_unload(safe_merge=True)
+        # Weights alone: angles of positions stay exact, as where a model is loaded in 16 bits.
+        for weight in merged.parameters():
+            weight.data = weight.data.to(served_dtype)
         return cls(
             merged, load_tokenizer(base_folder), prompt=prompt, generation=config.generation, answers=config.answers,
             choice=config.choice, declines=config.declines, familiarity=Familiarity.load(folder),
