@@ -12,8 +12,8 @@ from aura.prepared_rows import ItemRow, OutfitRow
 from aura.taxonomy import Category
 
 Corruption = Literal["same_category", "one_swapped", "any_category", "one_category"]
-"""Every garment swapped for another of its category; one garment swapped so; one, or any number, for any other; every garment
-for one of the category of one of them, as four pairs of shoes."""
+"""Every garment swapped for another of its category; one garment swapped so; every garment for any other; every garment for one
+of the category of one of them, as four pairs of shoes."""
 CORRUPTIONS: tuple[Corruption, ...] = get_args(Corruption)
 
 
@@ -61,10 +61,7 @@ def _one_swapped(outfit: Sequence[str], pool: Pool, rng: np.random.Generator) ->
 
 
 def _any_category(outfit: Sequence[str], pool: Pool, rng: np.random.Generator) -> tuple[str, ...]:
-    count = 1 if rng.random() < 0.5 else int(rng.integers(1, len(outfit) + 1))
-    places = rng.choice(len(outfit), count, replace=False)
-    found = dict(zip(places.tolist(), _draw(pool.all(), count, outfit, rng), strict=False))
-    return tuple(found.get(place, item) for place, item in enumerate(outfit))
+    return tuple(_draw(pool.all(), len(outfit), outfit, rng))
 
 
 def _one_category(outfit: Sequence[str], pool: Pool, rng: np.random.Generator) -> tuple[str, ...]:

@@ -77,10 +77,6 @@ def corrupt(outfits: Outfits, category_N: Tensor, corruption: Corruption) -> tup
     swap = allowed.any(dim=2)
     if corruption == "one_swapped":
         swap = _pick_one(swap)
-    if corruption == "any_category":
-        # In every other outfit one garment, as in a blank that is filled wrongly; in the rest any number.
-        share = torch.rand(len(swap), 1, device=swap.device) * 2 - 1
-        swap = _pick_one(swap) | (swap & (torch.rand(swap.shape, device=swap.device) < share))
     return Outfits(torch.where(swap, substitute, outfits.members), outfits.present), swap.any(dim=1)
 
 

@@ -58,22 +58,17 @@ def test_corrupting_by_one_swaps_exactly_one(outfits: Outfits) -> None:
         assert swapped[0] not in before
 
 
-def test_corrupting_by_any_category_swaps_one_garment_or_more(outfits: Outfits) -> None:
+def test_corrupting_by_any_category_swaps_every_garment(outfits: Outfits) -> None:
     corrupted, changed = corrupt(outfits, _CATEGORY, "any_category")
     assert changed.all()
     for before, after in zip(_ROWS, _lists(corrupted), strict=True):
-        swapped = [new for old, new in zip(before, after, strict=True) if old != new]
-        assert swapped
-        assert not set(swapped) & set(before)
+        assert not set(after) & set(before)
 
 
-def test_any_category_and_any_number_are_drawn() -> None:
+def test_any_category_is_drawn() -> None:
     torch.manual_seed(0)
     outfits = Outfits(*pad_members([_ROWS[0]] * 200))
     draws = _lists(corrupt(outfits, _CATEGORY, "any_category")[0])
-    counts = [sum(old != new for old, new in zip(_ROWS[0], after, strict=True)) for after in draws]
-    assert set(counts) == {1, 2, 3}
-    assert counts.count(1) > 80
     assert {int(_CATEGORY[item]) for after in draws for item in after} == {0, 1, 4, 6}
 
 
