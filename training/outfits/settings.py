@@ -13,7 +13,7 @@ class OutfitsSettings(AveragedTrainerSettings):
 
     network: NetworkConfig = NetworkConfig()
     max_epochs: int = Field(default=20, ge=1)
-    patience: int = Field(default=8, ge=1)
+    patience: int = Field(default=20, ge=1)
     """Validations without improvement before the training stops: the metrics stay at chance for the first epochs."""
     batch_size: int = Field(default=32, ge=2)
     """Outfits per batch; negatives come from the same batch (paper: 50)."""
