@@ -71,11 +71,12 @@ class Nights:
     """What the terminal said: a night that was killed while the detector trained, the one after it, and an idle one.
 
     Attributes:
+        killed_in: models that were being trained: the detector, and what trained beside it.
         checkout_before, checkout_after: `git status` of the project around the three.
     """
 
     world: World
-    killed_in: str
+    killed_in: list[str]
     left_running: list[str]
     second: subprocess.CompletedProcess[str]
     third: subprocess.CompletedProcess[str]
@@ -105,8 +106,8 @@ def _checkout() -> str:
     ).stdout
 
 
-def _kill_a_night(world: World) -> tuple[str, list[str]]:
-    """Start a night and kill its process when the detector has a checkpoint; the stage, and what went on running."""
+def _kill_a_night(world: World) -> tuple[list[str], list[str]]:
+    """Start a night and kill its process when the detector has a checkpoint; what was trained, and what went on running."""
     log = world.home / "first-night.log"
     with log.open("w", encoding="utf-8") as stream:
         night = subprocess.Popen(
@@ -125,7 +126,7 @@ def _kill_a_night(world: World) -> tuple[str, list[str]]:
     os.kill(night.pid, signal.SIGKILL)
     night.wait()
     _, alive = psutil.wait_procs(family, timeout=20)
-    return stages[0] if stages else "", [" ".join(process.cmdline()) for process in alive]
+    return stages, [" ".join(process.cmdline()) for process in alive]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ MODELS = ("detection", "outfits", "chat")
 
 
 def test_a_killed_night_leaves_nothing_running(nights: Nights) -> None:
-    assert nights.killed_in == "detection"
+    assert "detection" in nights.killed_in
     assert nights.left_running == []
 
 
@@ -25,7 +26,8 @@ def test_the_next_night_carries_on_and_ends_well(nights: Nights) -> None:
     output = nights.second.stdout + nights.second.stderr
     assert nights.second.returncode == 0, output
     assert "this run continues its work" in output
-    assert "Nothing to do in 1 of 9 stages: prepare" in output
+    # And what had ended beside the detector's training.
+    assert re.search(r"Nothing to do in \d of 9 stages: prepare", output)
     for model in MODELS:
         assert f"{model}: first champion" in output
     for service in SERVICES:
