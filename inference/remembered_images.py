@@ -11,8 +11,6 @@ import hashlib
 import logging
 import os
 import shutil
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,12 +22,12 @@ from safetensors.numpy import load_file, save_file
 from aura.lineage import value_hash
 from aura.paths import cache_dir
 from inference.image_encoder import FloatArray, ImageEncoder
+from inference.recent_vectors import RecentVectors
 from inference.references import weights_behind
 
 KEPT = 4
 """Encoders whose vectors are kept: of two profiles, before and after a change of code."""
 _KEY_BYTES = 16
-_RECENT = 4096
 logger = logging.getLogger(__name__)
 
 
@@ -38,8 +36,7 @@ class RecentImages:
 
     def __init__(self, encoder: ImageEncoder) -> None:
         self._encoder = encoder
-        self._known: OrderedDict[bytes, np.ndarray] = OrderedDict()
-        self._lock = threading.Lock()
+        self._recent = RecentVectors(encoder.dim)
 
     @property
     def reference(self) -> str:
@@ -52,18 +49,7 @@ class RecentImages:
     def encode(self, images: Sequence[Image.Image]) -> FloatArray:
         """float32 (N, dim), each of L2 norm 1, in the order of the images."""
         keys = [_key(image) for image in images]
-        with self._lock:
-            known = {key: self._known[key] for key in keys if key in self._known}
-        new = {key: image for key, image in zip(keys, images, strict=True) if key not in known}
-        if new:
-            known |= zip(new, self._encoder.encode(list(new.values())), strict=True)
-        with self._lock:
-            for key in dict.fromkeys(keys):
-                self._known[key] = known[key]
-                self._known.move_to_end(key)
-            while len(self._known) > _RECENT:
-                self._known.popitem(last=False)
-        return np.array([known[key] for key in keys], dtype=np.float32).reshape(len(keys), self.dim)
+        return self._recent.encode(keys, lambda places: self._encoder.encode([images[place] for place in places]))
 
 
 class RememberedImages:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
 
+from inference.recent_vectors import RecentVectors
 from inference.text_embedding import TextEmbedder
-
-_TEXTS = 4096
 
 
 class RememberingEmbedder:
@@ -21,8 +18,7 @@ class RememberingEmbedder:
 
     def __init__(self, embedder: TextEmbedder) -> None:
         self._embedder = embedder
-        self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._lock = threading.Lock()
+        self._recent = RecentVectors(embedder.dim)
 
     @property
     def reference(self) -> str:
@@ -34,15 +30,4 @@ class RememberingEmbedder:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """float32 (N, dim), each row of length 1, in the order of the texts."""
-        with self._lock:
-            known = {text: self._vectors[text] for text in texts if text in self._vectors}
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        if new:
-            known |= zip(new, self._embedder.encode(new), strict=True)
-        with self._lock:
-            for text in dict.fromkeys(texts):
-                self._vectors[text] = known[text]
-                self._vectors.move_to_end(text)
-            while len(self._vectors) > _TEXTS:
-                self._vectors.popitem(last=False)
-        return np.array([known[text] for text in texts], dtype=np.float32).reshape(len(texts), self.dim)
+        return self._recent.encode(texts, lambda places: self._embedder.encode([texts[place] for place in places]))

@@ -61,7 +61,7 @@ def test_what_is_seen_decides_and_not_only_the_bytes() -> None:
 
 
 def test_recent_pictures_are_remembered_in_memory_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inference.remembered_images._RECENT", 2)
+    monkeypatch.setattr("inference.recent_vectors._KEPT", 2)
     encoder = Counting()
     recent = RecentImages(encoder)
     red, blue, green = _plain(200, 0, 0), _plain(0, 0, 200), _plain(0, 200, 0)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from inference import remembering_embedder
+from inference import recent_vectors
 from inference.remembering_embedder import RememberingEmbedder
 
 
@@ -35,7 +35,7 @@ def test_a_text_is_embedded_once_and_vectors_keep_the_order_of_the_texts() -> No
 
 
 def test_what_was_not_met_for_long_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembering_embedder, "_TEXTS", 2)
+    monkeypatch.setattr(recent_vectors, "_KEPT", 2)
     embed = Lengths()
     remembered = RememberingEmbedder(embed)
     for text in ("a", "bb", "a", "ccc", "a", "bb"):
