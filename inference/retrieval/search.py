@@ -22,6 +22,7 @@ from PIL import Image
 
 from aura.errors import IndexNotReadyError
 from aura.prepared_rows import CatalogRow
+from aura.releases import IndexVersion
 from aura.taxonomy import Category
 from inference.image_encoder import ImageEncoder, load_image_encoder
 from inference.retrieval.chunks import FACETS, Section
@@ -35,6 +36,7 @@ from inference.retrieval.releases import (
     Release,
     connect_existing,
     damaged,
+    kept_release,
     place,
     present,
     read_releases,
@@ -180,6 +182,24 @@ class Index:
                 "%s; searching release %d, the one before, until a build has mended it", error.message, previous.number
             )
         return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri), fell_back=fell_back)
+
+    @classmethod
+    def at(
+        cls,
+        uri: str | Path,
+        wanted: IndexVersion,
+        text_embedders: Callable[[str], TextEmbedderLike] = text_embedder_for,
+        image_embedders: Callable[[str], ImageEncoder] = image_embedder_for,
+    ) -> Index:
+        """Open one release of those that are kept at `uri`.
+
+        Raises:
+            IndexNotReadyError: it is not kept, or is damaged.
+            ArtifactError: its embedding model cannot be loaded.
+        """
+        connection = connect_existing(str(uri))
+        snapshot = open_release(connection, kept_release(connection, wanted), text_embedders, image_embedders)
+        return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri))
 
     @property
     def version(self) -> int:

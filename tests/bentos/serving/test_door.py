@@ -32,7 +32,6 @@ from bentos.conversational_ai.messages import (
     read_event,
 )
 from bentos.conversational_ai.model import ChatRunner
-from bentos.serving.assets import ServedIndex
 from bentos.serving.errors import Failure, error_response, raise_failure
 from bentos.serving.messages import RgbImage
 from bentos.visual_analysis.messages import AnalyzeRequest, FoundGarments
@@ -95,7 +94,7 @@ class StubbedDetectorRunner(DetectorRunner.inner):
 @bentoml.service(name="test_chat", traffic={"timeout": 10})
 class StubbedChatRunner(ChatRunner.inner):
     def __init__(self) -> None:
-        super().__init__(StubAssets(served_index=ServedIndex(index, follow=False)), lambda *_: chat_model)
+        super().__init__(StubAssets(served_index=index), lambda *_: chat_model)
 
 
 @asynccontextmanager
