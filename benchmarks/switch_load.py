@@ -75,7 +75,7 @@ class Clients:
 
     async def _client(self, session: aiohttp.ClientSession, number: int, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            if number % _CHAT_CLIENTS == _CHAT_CLIENTS - 1:
+            if number % _CHAT_CLIENTS == 0:
                 await self._talk(session)
             else:
                 await self._shop(session)

@@ -203,8 +203,8 @@ def page(result: Result) -> str:
         [
             "# Switches under load", "",
             f"Written by `make bench-switches`: {len(result.switches)} switches in {result.seconds:.0f} s while {result.clients} "
-            f"clients ask all services, on {os.cpu_count()} cores, which the clients share (CPU, no network). Seconds: from the end "
-            "of the command until every service answers from the release; of a broken version, until its service has "
+            f"clients ask all services, on {os.cpu_count()} cores that the clients share (CPU, no network). Seconds: from the "
+            "end of the command until every service answers from the release; of a broken version, until its service has "
             "refused it and the others have switched.", "",
             "| switch | times | median s | longest s |", "| --- | --- | --- | --- |", *rows, "",
             f"Of {sum(seen.answered.values())} answers:", "",

@@ -143,7 +143,7 @@ def test_a_failure_in_a_batch_comes_out_as_its_own_class() -> None:
             assert isinstance(found, FoundGarments)
             return failed
 
-    with pytest.raises(IndexNotReadyError, match="no index yet"):
+    with pytest.raises(IndexNotReadyError, match="no index is served yet"):
         raise_failure(asyncio.run(scenario()))
 
 
