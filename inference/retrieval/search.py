@@ -131,9 +131,6 @@ class Index:
     Args:
         text_embedders, image_embedders: how a release's reference becomes a model; the default loads each once per
             process.
-
-    Attributes:
-        fell_back: whether searches use the release before, because the one that is served was damaged at opening.
     """
 
     def __init__(
@@ -144,11 +141,9 @@ class Index:
         image_embedders: Callable[[str], ImageEncoder] = image_embedder_for,
         *,
         uri: str = "",
-        fell_back: bool = False,
     ) -> None:
         self._connection = connection
         self._uri = uri
-        self.fell_back = fell_back
         self._snapshot = snapshot
         self._text_embedders = text_embedders
         self._image_embedders = image_embedders
@@ -169,7 +164,6 @@ class Index:
         """
         connection = connect_existing(str(uri))
         release = serving_release(connection)
-        fell_back = False
         try:
             snapshot = open_release(connection, release, text_embedders, image_embedders)
         except IndexNotReadyError as error:
@@ -177,11 +171,10 @@ class Index:
             if previous is None:
                 raise
             snapshot = open_release(connection, previous, text_embedders, image_embedders)
-            fell_back = True
             logger.warning(
                 "%s; searching release %d, the one before, until a build has mended it", error.message, previous.number
             )
-        return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri), fell_back=fell_back)
+        return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri))
 
     @classmethod
     def at(
@@ -221,7 +214,6 @@ class Index:
             moved = release != self._snapshot.release
             if moved:
                 self._snapshot = open_release(self._connection, release, self._text_embedders, self._image_embedders)
-            self.fell_back = False
             return moved
 
     def search_knowledge(self, query: str, k: int = 5, filters: Filters | None = None) -> list[Passage]:

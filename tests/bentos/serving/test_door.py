@@ -61,7 +61,6 @@ class Detector:
 
 class Index:
     version = 7
-    fell_back = False
 
     def search_knowledge(self, query: str, k: int) -> list[Any]:
         if query == "?":

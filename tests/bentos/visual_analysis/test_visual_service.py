@@ -54,7 +54,6 @@ class Index:
     """Stand-in whose items are the crops that it was shown."""
 
     version = 1
-    fell_back = False
 
     def __init__(self) -> None:
         self.crops: list[Image.Image] = []
