@@ -3,8 +3,8 @@
     python -m benchmarks.bento_changes [--home FOLDER] [--work FOLDER] [--changes 5] [--clients 16] [--sockets 8]
                                        [--port 18100] [--page docs/benchmarks/bento-changes.md]
 
-Bentos are packed of two sets of models, and what `aura serve --bentos` runs changes from one to the other: new servers start beside
-the old ones, on the same cores, which takes minutes for each change.
+Bentos are packed of two sets of models, and what `aura serve --bentos` runs changes from one to the other: new servers start
+beside the old ones, on the same cores, which takes minutes for each change.
 """
 
 from __future__ import annotations
