@@ -16,6 +16,7 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ KEEP_SECONDS = 10.0
 RETRY_SECONDS = 30.0
 """Pause before a release is tried again that may be mended."""
 _NICE = 5
-"""Lower priority of the thread that loads. Not the lowest: while it holds Python's lock, those that answer wait for it."""
+"""By how much the priority of the thread that loads is lower than its process's. Not the lowest: while it holds Python's lock,
+those that answer wait for it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,6 +100,8 @@ class Following(Generic[LoadedType]):
         self._load = load
         self._before: tuple[LoadedType, float] | None = None
         """What served before, and until when it answers requests that name it."""
+        self._leaving: list[weakref.ref[LoadedType]] = []
+        """What answers its last requests."""
         self._not_served: tuple[Release, float] | None = None
         """Release that was refused, and when it is tried again (`inf`: never)."""
         self._seen_at = time.monotonic()
@@ -133,9 +137,7 @@ class Following(Generic[LoadedType]):
 
     def look(self) -> None:
         """Look once which release serves, and load it if it is another one."""
-        if self._before is not None and time.monotonic() > self._before[1]:
-            self._before = None
-            _give_memory_back()
+        self._let_go()
         try:
             release = self._assets.release()
         except AuraError as error:
@@ -150,6 +152,16 @@ class Following(Generic[LoadedType]):
         elif self._not_served is None or self._not_served[0] != release or time.monotonic() >= self._not_served[1]:
             self._switch(release)
 
+    def _let_go(self) -> None:
+        """Keep what served before no longer than `KEEP_SECONDS`, and give its memory back when its last request has ended."""
+        if self._before is not None and time.monotonic() > self._before[1]:
+            self._leaving.append(weakref.ref(self._before[0]))
+            self._before = None
+        used = [leaving for leaving in self._leaving if leaving() is not None]
+        if len(used) < len(self._leaving):
+            _give_memory_back()
+        self._leaving = used
+
     def _switch(self, release: Release) -> None:
         began = time.monotonic()
         self._loading = True
@@ -160,6 +172,8 @@ class Following(Generic[LoadedType]):
             return
         finally:
             self._loading, self._seen_at = False, time.monotonic()
+        if self._before is not None:
+            self._leaving.append(weakref.ref(self._before[0]))
         self._before = (self._now, time.monotonic() + KEEP_SECONDS)
         self._now = loaded
         self._keep(loaded)
@@ -210,7 +224,8 @@ class Following(Generic[LoadedType]):
 
     def _follow(self) -> None:
         with suppress(OSError, AttributeError):  # Linux has priorities of threads
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
         while True:
             time.sleep(POLL_SECONDS * random.uniform(0.75, 1.25))
             try:
