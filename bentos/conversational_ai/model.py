@@ -1,10 +1,11 @@
-"""Runner of the conversational service: retrieval, and generation of one answer at a time."""
+"""Runner of the conversational service: retrieval, and answers side by side."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from asgi_correlation_id import correlation_id
 
 from aura.errors import AuraError
 from aura.heavy_imports import heavy_imports
-from bentos.conversational_ai.limits import GenerationLock
+from bentos.conversational_ai.making import Stop, sentences_of
 from bentos.conversational_ai.messages import (
     Finished,
     FoundPassages,
@@ -29,6 +30,7 @@ from bentos.conversational_ai.messages import (
 )
 from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import runner_options
+from bentos.serving.draining import drain_on_sigterm
 from bentos.serving.errors import Failure, answer_or_failure, failure_of
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
@@ -36,11 +38,10 @@ from inference.chat.passages import ChatPassage, source_of
 
 if TYPE_CHECKING:  # the service never needs torch
     from inference.chat.model import ChatModel
+    from inference.chat.openai_backend import OpenAIBackend
 
 RUNNER_SECONDS = 600
-_MARGIN_SECONDS = 30
-"""Seconds between the end of the slowest answer and the timeout of BentoML's client, whose clock also runs while an answer
-waits for the lock."""
+_QUIET_CHECKS = 10
 
 
 @bentoml.service(name="conversational_ai_model", **runner_options(RUNNER_SECONDS))
@@ -61,8 +62,10 @@ class ChatRunner:
         self._version = champion.version
         self._model = load_model(champion.folder, assets.serving.device)
         self._index = assets.index(texts=True)
-        self._lock = GenerationLock()
-        self._wanted: set[str] = set()
+        self._threads = ThreadPoolExecutor(assets.serving.max_waiting_answers, thread_name_prefix="answer")
+        self._stops: dict[str, Stop] = {}
+        self._backend = _backend(assets.serving.openai_model)
+        self._drain_seconds = assets.serving.drain_seconds
 
     @bentoml.api
     async def status(self) -> RunnerStatus:
@@ -81,10 +84,10 @@ class ChatRunner:
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
         """Events: `Started`, sentences as they come to be, `Finished`; or a failure that ends them.
 
-        What cannot be answered fails before it waits for its turn. Generation ends early when `stop` names the same answer.
+        Answers are made side by side. One ends early when `stop` names it, or at its deadline.
         """
         correlation_id.set(request.request_id)
-        self._wanted.add(request.answer_id)
+        stop = self._stops[request.answer_id] = Stop(request.timeout_seconds)
         try:
             answer = self._model.answer(
                 [message.model_dump() for message in request.messages],
@@ -98,23 +101,20 @@ class ChatRunner:
                     for passage in request.passages
                 ],
                 request.max_new_tokens,
+                stop.wanted,
+                self._backend,
             )
             sources = request.passages[: answer.used_passages]
             yield event_line(Started(sources=sources, dropped_messages=answer.dropped_messages))
-            async with self._lock.held(RUNNER_SECONDS - _MARGIN_SECONDS - request.timeout_seconds):
-                deadline = time.monotonic() + request.timeout_seconds
-                cut = self._cut(request.answer_id, deadline)
-                try:
-                    while not cut and (sentence := await asyncio.to_thread(next, answer, None)) is not None:
-                        yield event_line(Sentence(text=sentence.text, source=sentence.passage, status=sentence.status))
-                        cut = self._cut(request.answer_id, deadline)
-                finally:
-                    await asyncio.to_thread(answer.close)
-                yield event_line(
-                    Finished(
-                        finish_reason=cut or str(answer.finish_reason), declined=answer.declined, model=self._version
-                    )
+            async with aclosing(sentences_of(answer, stop, self._threads)) as sentences:
+                async for sentence in sentences:
+                    yield event_line(Sentence(text=sentence.text, source=sentence.passage, status=sentence.status))
+            yield event_line(
+                Finished(
+                    finish_reason=stop.reason or str(answer.finish_reason), declined=answer.declined, model=self._version,
+                    writer=self._backend.model if self._backend else None,
                 )
+            )  # fmt: skip
         except AuraError as error:
             yield event_line(failure_of(error))
         except Exception:
@@ -123,17 +123,30 @@ class ChatRunner:
         else:
             logger.info("GenerateRequest answered")
         finally:
-            self._wanted.discard(request.answer_id)
+            stop.stop()
+            del self._stops[request.answer_id]
 
     @bentoml.api
     async def stop(self, request: StopRequest) -> Stopped:
-        """End an answer after the sentence that is being made."""
+        """End an answer at once; a sentence that is being made is given up."""
         correlation_id.set(request.request_id)
-        was_running = request.answer_id in self._wanted
-        self._wanted.discard(request.answer_id)
-        if was_running:
+        stop = self._stops.get(request.answer_id)
+        if stop is not None:
+            stop.stop()
             logger.info("nobody waits for the answer any longer")
-        return Stopped(was_running=was_running, model=self._version)
+        return Stopped(was_running=stop is not None, model=self._version)
+
+    @bentoml.on_startup
+    async def finish_answers_at_the_end(self) -> None:
+        """Called by BentoML when the process has started."""
+        drain_on_sigterm(self._all_answered, self._drain_seconds)
+
+    async def _all_answered(self) -> None:
+        """Wait until there has been no answer for a second: the HTTP part, which ends too, may be about to ask for one."""
+        quiet = 0
+        while quiet < _QUIET_CHECKS:
+            await asyncio.sleep(1 / _QUIET_CHECKS)
+            quiet = 0 if self._stops else quiet + 1
 
     def _found(self, request: RetrieveRequest) -> FoundPassages:
         index = self._index.current()
@@ -150,8 +163,10 @@ class ChatRunner:
         ]
         return FoundPassages(passages=passages, index_version=self._index.version, model=self._version)
 
-    def _cut(self, answer_id: str, deadline: float) -> str:
-        """Why an answer must end before the model ends it, if it must."""
-        if answer_id not in self._wanted:
-            return "stopped"
-        return "deadline" if time.monotonic() > deadline else ""
+
+def _backend(model: str | None) -> OpenAIBackend | None:
+    if model is None:
+        return None
+    from inference.chat.openai_backend import OpenAIBackend
+
+    return OpenAIBackend(model)
