@@ -60,8 +60,7 @@ class ChatSocket:
                     await self._websocket.close(POLICY_VIOLATION, "another connection goes on with this conversation")
                     return
                 if self._telling in done:
-                    telling, self._telling = self._telling, None
-                    telling.result()  # a client that left while it was told
+                    await self._told()
                 elif reading in done:
                     frame = reading.result()
                     reading = asyncio.ensure_future(_text_frame(self._websocket))
@@ -85,16 +84,23 @@ class ChatSocket:
                 if self._answer is not None:
                     self._answer.cancel()
                 return
-            if self._telling is not None:
+            if self._answer is not None:
                 raise BusyError(
                     "the answer before is not done", hint='wait for "done", or send {"type": "cancel"} to end it'
                 )
+            await self._told()  # it may not be back yet from sending the end of the answer before
             question = self._conversation.with_question(frame.content)
             self._answer = self._answers.begin(question, frame.passages)
         except (InvalidRequestError, BodyTooLargeError, BusyError) as error:
             await self._websocket.send_json(error_frame(error))
             return
         self._telling = asyncio.create_task(self._tell(frame, self._answer))
+
+    async def _told(self) -> None:
+        """Wait until nothing is told any more. Raises WebSocketDisconnect: the client left meanwhile."""
+        if self._telling is not None:
+            telling, self._telling = self._telling, None
+            await telling
 
     async def _tell(self, question: SocketRequest, answer: RunningAnswer) -> None:
         """Send an answer; it is remembered with its question unless nothing of it was told."""
@@ -105,20 +111,22 @@ class ChatSocket:
                 if frame["type"] != "token":
                     frame["conversation"] = self._conversation.id
                 if frame["type"] == "done":
-                    self._remember(question, writer.text)
+                    self._end(question, writer.text)
                 await self._websocket.send_json(frame)
             if answer.cancelled:
-                self._remember(question, writer.text)
+                self._end(question, writer.text)
                 await self._websocket.send_json(CANCELLED)
         except WebSocketDisconnect:
             raise
         except Exception as error:  # a failed answer must not end the conversation; the frame carries the error
+            self._end(question, "")
             await self._websocket.send_json(error_frame(error))
         finally:
-            self._answer = None
             await answer.aclose()
 
-    def _remember(self, question: SocketRequest, answer: str) -> None:
+    def _end(self, question: SocketRequest, answer: str) -> None:
+        """Called before the client is told of the end: its next question may be here before this side goes on."""
+        self._answer = None
         if answer:
             self._conversation.add(question.content, answer)
             self._conversations.keep(self._conversation)

@@ -102,8 +102,6 @@ class BatchedDecoder:
             self._take(row, logits_V)
 
     def _join(self, row: _Row) -> None:
-        if row.ended:  # left before its turn
-            return
         cache = DynamicCache()
         self._rows.append(row)
         output = self._model(input_ids=row.sequence, past_key_values=cache, use_cache=True, logits_to_keep=1)
