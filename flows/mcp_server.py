@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import httpx
 from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
-from aura.errors import InvalidRequestError, ServiceError, ServiceUnavailableError
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.schemas import OutfitItem
 
@@ -38,21 +38,17 @@ class _Services:
         """What a service answers.
 
         Raises:
-            ServiceUnavailableError: it does not answer.
-            InvalidRequestError, ServiceError: it answered with an error; in the service's words.
+            ToolError: it does not answer, or with an error; in the service's words.
         """
         url = f"{self._urls[service]}/{path}"
         try:
             async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
                 response = await client.post(url, **request)
         except httpx.HTTPError as error:
-            raise ServiceUnavailableError(
-                f"{service} does not answer at {url}: {error or type(error).__name__}",
-                hint="start it with `aura serve`",
-            ) from error
+            said = str(error) or type(error).__name__
+            raise ToolError(f"{service} does not answer at {url}: {said}. Start it with `aura serve`") from error
         if response.is_error:
-            kind = InvalidRequestError if response.is_client_error else ServiceError
-            raise kind(f"{service} refused the call: {_told(response)}")
+            raise ToolError(f"{service} refused the call: {_told(response)}")
         answer: dict[str, Any] = response.json()
         return answer
 
@@ -115,19 +111,19 @@ def make_server(urls: Mapping[str, str], *, local_files: bool) -> MCPServer:
 
 def _photo(path: str | None, image_base64: str | None, local_files: bool) -> bytes:
     if (path is None) == (image_base64 is None):
-        raise InvalidRequestError("give one of path and image_base64")
+        raise ToolError("give one of path and image_base64")
     if image_base64 is not None:
         try:
             return base64.b64decode(image_base64, validate=True)
         except binascii.Error as error:
-            raise InvalidRequestError(f"image_base64 is no base64: {error}") from None
+            raise ToolError(f"image_base64 is no base64: {error}") from None
     assert path is not None
     if not local_files:
-        raise InvalidRequestError("this server reads no files of its own machine", hint="send image_base64")
+        raise ToolError("this server reads no files of its own machine; send image_base64")
     try:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
-        raise InvalidRequestError(f"cannot read {path}: {error.strerror}") from None
+        raise ToolError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _sent(items: list[OutfitItem]) -> list[dict[str, Any]]:

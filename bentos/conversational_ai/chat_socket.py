@@ -7,6 +7,7 @@ idle one holds no answer slot.
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter, ValidationError
@@ -74,8 +75,9 @@ class ChatSocket:
         finally:
             waiting = [task for task in (reading, taken, ending, self._telling) if task is not None]
             for task in waiting:
+                task.add_done_callback(_seen)
                 task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            await asyncio.wait(waiting)  # not gather, which would hide by whom this task itself was cancelled
 
     async def _take(self, text: str) -> None:
         try:
@@ -130,6 +132,12 @@ class ChatSocket:
         if answer:
             self._conversation.add(question.content, answer)
             self._conversations.keep(self._conversation)
+
+
+def _seen(task: asyncio.Future[Any]) -> None:
+    """Keep asyncio from reporting what a task ended with when nothing depends on it any longer."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def refuse(websocket: WebSocket, error: Exception, code: int) -> None:

@@ -11,6 +11,8 @@ import contextvars
 import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import Executor, Future
+from functools import partial
+from typing import Any
 
 from inference.chat.answer import AnswerSentence, AnswerStoppedError
 from inference.chat.answering import AnswerStream
@@ -42,9 +44,9 @@ class Stop:
             return "stopped"
         return "deadline" if time.monotonic() > self._deadline else ""
 
-    async def wait_for(self, work: asyncio.Future[AnswerSentence | None]) -> None:
+    async def wait_for(self, work: asyncio.Future[Any]) -> None:
         """Wait until the work is done or the answer must end."""
-        stopped = asyncio.ensure_future(self._stopped.wait())
+        stopped: asyncio.Future[Any] = asyncio.ensure_future(self._stopped.wait())
         try:
             seconds = max(0.0, self._deadline - time.monotonic())
             await asyncio.wait({work, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -57,7 +59,7 @@ async def sentences_of(answer: AnswerStream, stop: Stop, threads: Executor) -> A
     work: Future[AnswerSentence | None] | None = None
     try:
         while stop.wanted():
-            work = threads.submit(contextvars.copy_context().run, next, answer, None)
+            work = threads.submit(contextvars.copy_context().run, partial(next, answer, None))
             making = asyncio.wrap_future(work)
             await stop.wait_for(making)
             if not making.done():

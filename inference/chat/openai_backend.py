@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
 from aura.errors import BusyError, ServiceError, SettingsError
 from aura.heavy_imports import heavy_imports
@@ -84,20 +85,18 @@ class OpenAIBackend:
         pieces = self._pieces(told.messages, max_new_tokens, wanted)
         return BackendReply(pieces, dropped_messages=told.dropped_messages, used_passages=told.used_passages)
 
-    def _pieces(
-        self, messages: list[dict[str, str]], max_new_tokens: int, wanted: Wanted
-    ) -> Generator[str, None, FinishReason]:
+    def _pieces(self, messages: list[Any], max_new_tokens: int, wanted: Wanted) -> Generator[str, None, FinishReason]:
         reason: FinishReason = "length"
         try:
-            with self._client.chat.completions.create(
+            chunks = self._client.chat.completions.create(
                 model=self.model, messages=messages, max_completion_tokens=max_new_tokens, stream=True
-            ) as chunks:
-                for chunk in while_wanted(chunks, wanted):
-                    for choice in chunk.choices[:1]:
-                        if choice.finish_reason == "stop":
-                            reason = "stop"
-                        if choice.delta.content:
-                            yield choice.delta.content
+            )
+            for chunk in while_wanted(chunks, wanted):
+                for choice in chunk.choices[:1]:
+                    if choice.finish_reason == "stop":
+                        reason = "stop"
+                    if choice.delta.content:
+                        yield choice.delta.content
         except (
             self._errors.APIConnectionError,
             self._errors.RateLimitError,

@@ -27,7 +27,7 @@ from bentos.conversational_ai.model import ChatRunner
 from bentos.serving.assets import ServedIndex
 from bentos.serving.errors import Failure
 from bentos.serving.messages import ModelVersion
-from inference.chat.answer import DECLINED, AnswerSentence, Wanted, always
+from inference.chat.answer import DECLINED, AnswerSentence, AnswerStoppedError, Wanted, always
 from inference.chat.answering import AnswerStream
 from inference.chat.passages import ChatPassage
 from inference.chat.reply import FinishReason
@@ -71,7 +71,15 @@ class Model:
         self.passages: list[ChatPassage] = []
         self.sentences: list[AnswerSentence] | None = None
         self.wanted: Wanted = always
+        self.may_make = threading.Semaphore(10**6)
+        """One per sentence; a thread waits for it."""
         self.failure: Exception | None = None
+
+    def _made(self, number: int) -> AnswerSentence:
+        while not self.may_make.acquire(timeout=0.01):
+            if not self.wanted():
+                raise AnswerStoppedError
+        return AnswerSentence(f"Sentence {number}.", 0, "quoted")
 
     def answer(
         self,

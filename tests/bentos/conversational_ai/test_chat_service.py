@@ -63,6 +63,7 @@ class Runner:
         self.refusal: Failure | None = None
         self.gone_afterwards = False
         self.whole = True
+        self.endless = False
         self.room = 5
         self.conversations: list[list[dict[str, str]]] = []
         self.stopped: list[str] = []
@@ -95,6 +96,8 @@ class Runner:
             for line in map(event_line, [PLAIN_NO] if self.declines else map(quoted, self.answer, count())):
                 yield line[:5]
                 yield line[5:]
+            while self.endless:
+                await asyncio.sleep(0.001)
             if self.failure:
                 raise self.failure
             if self.whole:
@@ -363,25 +366,33 @@ def test_an_answer_is_stopped_when_its_http_caller_goes(client: TestClient, runn
 
 
 @pytest.mark.usefixtures("client")
-def test_an_answer_is_stopped_when_its_websocket_closes(runner: Runner, caplog: pytest.LogCaptureFixture) -> None:
-    async def close_at_the_first_token(app: FastAPI) -> None:
+@pytest.mark.parametrize("noticed_by", ["reading", "sending"])
+def test_an_answer_is_stopped_when_its_websocket_closes(
+    runner: Runner, caplog: pytest.LogCaptureFixture, noticed_by: str
+) -> None:
+    async def close(app: FastAPI) -> None:
         frames = [
             {"type": "websocket.connect"},
             {"type": "websocket.receive", "text": json.dumps({"content": "Which shoes?"})},
         ]
+        if noticed_by == "reading":
+            runner.may_go_on.clear()
 
         async def receive() -> dict[str, Any]:
+            while not frames and (noticed_by == "sending" or not runner.generating):
+                await asyncio.sleep(0.001)
             return frames.pop(0) if frames else {"type": "websocket.disconnect", "code": 1006}
 
         async def send(message: dict[str, Any]) -> None:
-            if "token" in message.get("text", ""):
+            if noticed_by == "sending" and "sources" in message.get("text", ""):
                 raise WebSocketDisconnect(1006)
 
         scope = {"type": "websocket", "path": "/ws/chat", "query_string": b"", "headers": [], "subprotocols": []}
         await asyncio.wait_for(app(scope, receive, send), 5)
 
+    runner.endless = noticed_by == "sending"
     with caplog.at_level("INFO"):
-        asyncio.run(close_at_the_first_token(app))
+        asyncio.run(close(app))
     assert "a client left its conversation" in caplog.text
     assert (runner.generating, len(runner.stopped)) == (0, 1)
 

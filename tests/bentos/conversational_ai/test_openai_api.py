@@ -98,10 +98,10 @@ def test_what_changes_nothing_is_named(client: openai.OpenAI, runner: Runner) ->
         {"role": "assistant", "content": "Brown ones."}, *ASK,
     ]  # fmt: skip
     answer = client.chat.completions.create(
-        model="aura-chat", messages=messages, temperature=0.7, max_tokens=5000, extra_body={"passages": 1}
+        model="aura-chat", messages=messages, temperature=0.7, max_tokens=5000, extra_body={"passages": 2}
     )
     assert answer.aura["ignored"] == ["temperature", "system messages"]  # type: ignore[attr-defined]
-    assert len(answer.aura["sources"]) == 1  # type: ignore[attr-defined]
+    assert len(answer.aura["sources"]) == 2  # type: ignore[attr-defined]
     assert [message["content"] for message in runner.conversations[-1]] == ["Shoes?", "Brown ones.", "Which shoes?"]
 
 

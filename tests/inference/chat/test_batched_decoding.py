@@ -36,11 +36,11 @@ def alone(chat: ChatModel, ids: list[int], tokens: int) -> list[int]:
 def test_answers_of_one_batch_are_those_of_transformers_generate(tiny_chat: ChatModel) -> None:
     asked = prompts(6)
     batched = decoder(tiny_chat)
-    streams = [batched.generate_ids(ids, 4 + 3 * number) for number, ids in enumerate(asked)]
+    streams = [batched.generate_ids(ids, 9 + 3 * number) for number, ids in enumerate(asked)]
     firsts = [next(stream) for stream in streams]  # all are in the batch now, each at another token
     assert len(batched._rows) == len(asked)
     made = [[first, *stream] for first, stream in zip(firsts, streams, strict=True)]
-    assert made == [alone(tiny_chat, ids, 4 + 3 * number) for number, ids in enumerate(asked)]
+    assert made == [alone(tiny_chat, ids, 9 + 3 * number) for number, ids in enumerate(asked)]
 
 
 def test_threads_that_come_and_go_get_their_own_answers(tiny_chat: ChatModel) -> None:
@@ -58,7 +58,7 @@ def test_who_leaves_takes_its_place_in_the_batch_along(tiny_chat: ChatModel) -> 
     made = [next(stays)]
     next(leaves)
     made.append(next(stays))
-    assert batched._mask_BT.shape[1] > len(long)
+    assert batched._mask_BT.shape[1] >= len(long)
     leaves.close()
     made += stays
     assert made == alone(tiny_chat, short, 12)
