@@ -39,9 +39,9 @@ from inference.chat.model import ChatModel
 from inference.chat.settings import AnswerSettings
 
 STREAMS = 8
-_ANSWERS = 48
+_ANSWERS = 32
 _IDLE = 200
-_CANCELS = 20
+_CANCELS = 10
 _SERVICE = SERVICES["conversational_ai"]
 _LONG_SECONDS = 120.0
 

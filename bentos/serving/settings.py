@@ -54,8 +54,9 @@ class ServingSettings(Section):
     champion's are; the API's address and key come from `OPENAI_BASE_URL` and `OPENAI_API_KEY`. null: the champion answers."""
     max_waiting_answers: int = Field(default=16, ge=1)
     """Chat answers per worker that are made side by side, over HTTP and WebSocket; further ones are refused."""
-    drain_seconds: float = Field(default=15.0, gt=0)
-    """Seconds after SIGTERM for which a process goes on to finish the chat answers that it has begun."""
+    drain_seconds: float = Field(default=30.0, gt=0, le=40)
+    """Seconds after SIGTERM for which a process goes on to finish the chat answers that it has begun; `aura serve` ends it by
+    force after 45."""
     max_conversations: int = Field(default=500, ge=1)
     """Open WebSockets per worker, of which idle ones hold no answer's place; further ones are refused. BentoML's own limits do
     not count them well."""

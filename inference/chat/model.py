@@ -28,6 +28,7 @@ from inference.chat.familiarity import DeclineRule, Familiarity
 from inference.chat.openai_backend import BackendReply, OpenAIBackend
 from inference.chat.passages import ChatPassage, whole_question
 from inference.chat.prompt import ChoicePrompt, Example, Message, PromptBuilder
+from inference.chat.prompt_cache import PromptCache
 from inference.chat.reply import FinishReason, Reply, ReplyStream
 from inference.chat.scoring import score_examples
 from inference.chat.settings import AnswerSettings, GenerationSettings, PromptSettings
@@ -38,6 +39,8 @@ from inference.text_embedding import text_embedder_for
 
 DtypeName = Literal["auto", "float32", "bfloat16"]
 _CHOICE_BATCH_TOKENS = 1024
+_PROMPT_CACHE_BYTES = 384 * 2**20
+"""About 300 sentences of a base of 135 M parameters in 16 bits."""
 _SHARED_SENTENCES = 24
 """Sentences of several answers that are scored together at most."""
 
@@ -69,9 +72,8 @@ class ChatModel:
         self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
         self._lock = threading.Lock()
         self._decoder = BatchedDecoder(model, generation, self._end_ids, self._lock)
-        self._scoring = SharedScoring(
-            lambda examples: self.answer_nats(examples, _CHOICE_BATCH_TOKENS), _SHARED_SENTENCES
-        )
+        self._prompt_cache = PromptCache(model, int(tokenizer.pad_token_id), _PROMPT_CACHE_BYTES)
+        self._scoring = SharedScoring(self._cached_nats, _SHARED_SENTENCES)
 
     @property
     def question_tokens(self) -> int:
@@ -280,6 +282,10 @@ class ChatModel:
         stream = self.stream(messages, passages, max_new_tokens)
         text = "".join(stream)
         return Reply(text, stream.prompt_tokens, stream.new_tokens, stream.finish_reason or "length")
+
+    def _cached_nats(self, examples: Sequence[Example]) -> list[float]:
+        with self._lock:
+            return self._prompt_cache.nats(examples, _CHOICE_BATCH_TOKENS)
 
     def answer_nats(self, examples: Sequence[Example], batch_tokens: int = 1024) -> list[float]:
         """Negative log-likelihood of each example's answer, in nats summed over its tokens.
