@@ -15,6 +15,7 @@ from aura.errors import BusyError
 from bentos.conversational_ai.limits import ConcurrencyLimit
 from bentos.conversational_ai.messages import ChatMessage, Finished, Runner, Sentence, Started
 from bentos.conversational_ai.stream import find_passages, generated
+from bentos.serving.release_header import note_release
 from bentos.serving.settings import ServingSettings
 
 _TELLING_SECONDS = 0.5
@@ -126,8 +127,9 @@ class Answers:
     async def _parts(
         self, messages: Sequence[ChatMessage], passages: int, max_new_tokens: int
     ) -> AsyncGenerator[AnswerPart, None]:
-        found = await find_passages(self._runner, messages, passages)
-        answer = generated(self._runner, messages, found, max_new_tokens, self._serving.chat_timeout_seconds)
+        found, release = await find_passages(self._runner, messages, passages)
+        note_release(release)
+        answer = generated(self._runner, messages, found, max_new_tokens, self._serving.chat_timeout_seconds, release)
         async with aclosing(answer) as parts:
             async for part in parts:
                 yield part

@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bentoml
 from asgi_correlation_id import correlation_id
 
-from aura.errors import AuraError
+from aura.errors import AuraError, IndexNotReadyError
 from aura.heavy_imports import heavy_imports
+from aura.releases import Release
 from bentos.conversational_ai.making import Stop, sentences_of
 from bentos.conversational_ai.messages import (
     Finished,
@@ -32,53 +34,74 @@ from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import runner_options
 from bentos.serving.draining import drain_on_sigterm
 from bentos.serving.errors import Failure, answer_or_failure, failure_of
+from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
 from inference.chat.passages import ChatPassage, source_of
+from inference.chat.smoke_test import SMOKE_TEST
+from inference.smoke_test import check_loaded
 
 if TYPE_CHECKING:  # the service never needs torch
     from inference.chat.model import ChatModel
     from inference.chat.openai_backend import OpenAIBackend
 
+MODEL = "chat"
 RUNNER_SECONDS = 600
 _QUIET_CHECKS = 10
+_NO_INDEX = "questions are not answered: there is no index yet"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedChat(Loaded):
+    """What questions are answered with."""
+
+    model: ChatModel
 
 
 @bentoml.service(name="conversational_ai_model", **runner_options(RUNNER_SECONDS))
 class ChatRunner:
-    """The champion adapter on its base, and the served index, in a separate process."""
+    """The release's adapter on its base, and its index, in a separate process."""
 
     def __init__(
-        self, assets: Assets | None = None, load_model: Callable[[Path, str], ChatModel] | None = None
+        self, assets: Assets | None = None, load_model: Callable[[Path, str, ChatModel | None], ChatModel] | None = None
     ) -> None:
         """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
-        assets = assets or start_process()
+        self._assets = assets or start_process()
         if load_model is None:
             with heavy_imports(at_start=True):
                 from inference.chat.model import ChatModel
 
             load_model = ChatModel.load
-        champion = assets.champion("chat")
-        self._version = champion.version
-        self._model = load_model(champion.folder, assets.serving.device)
-        self._index = assets.index(texts=True)
-        self._threads = ThreadPoolExecutor(assets.serving.max_waiting_answers, thread_name_prefix="answer")
+        self._load_model = load_model
+        self._served = Following(self._assets, MODEL, self._load)
+        serving = self._assets.serving
+        self._threads = ThreadPoolExecutor(serving.max_waiting_answers, thread_name_prefix="answer")
         self._stops: dict[str, Stop] = {}
-        self._backend = _backend(assets.serving.openai_model)
-        self._drain_seconds = assets.serving.drain_seconds
+        self._backend = _backend(serving.openai_model)
+
+    def _load(self, release: Release, before: LoadedChat | None) -> LoadedChat:
+        index = before.index if before and before.has_index_of(release) else self._assets.index(release, texts=True)
+        if before and before.has_model_of(release):
+            return replace(before, release=release, index=index)
+        with self._assets.champion(MODEL, release) as champion:
+            # The base stays where it is; another adapter is put on it.
+            model = self._load_model(champion.folder, self._assets.serving.device, before.model if before else None)
+            check_loaded(SMOKE_TEST, model, champion.folder)
+        return LoadedChat(release=release, model_name=MODEL, index=index, model=model)
 
     @bentoml.api
     async def status(self) -> RunnerStatus:
         """Async, so that it does not wait for a search."""
+        served = self._served.now()
         return RunnerStatus(
-            model=self._version, index_version=self._index.version, degraded=self._index.degraded,
-            question_tokens=self._model.question_tokens,
+            model=served.version, release=served.versions, degraded=self._served.degraded + ([] if served.index else [_NO_INDEX]),
+            index_version=served.versions.versions.get("index", ""), question_tokens=served.model.question_tokens,
         )  # fmt: skip
 
     @bentoml.api
     def retrieve(self, request: RetrieveRequest) -> FoundPassages | Failure:
         """The k best passages for a query, best first."""
-        return answer_or_failure(request, self._found)
+        return answer_or_failure(request, self._found, self._served.now())
 
     @bentoml.api
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
@@ -89,7 +112,8 @@ class ChatRunner:
         correlation_id.set(request.request_id)
         stop = self._stops[request.answer_id] = Stop(request.timeout_seconds)
         try:
-            answer = self._model.answer(
+            served = self._served.of(request.release)
+            answer = served.model.answer(
                 [message.model_dump() for message in request.messages],
                 [
                     ChatPassage(
@@ -111,7 +135,8 @@ class ChatRunner:
                     yield event_line(Sentence(text=sentence.text, source=sentence.passage, status=sentence.status))
             yield event_line(
                 Finished(
-                    finish_reason=stop.reason or str(answer.finish_reason), declined=answer.declined, model=self._version,
+                    finish_reason=stop.reason or str(answer.finish_reason), declined=answer.declined, model=served.version,
+                    release=served.versions,
                     writer=self._backend.model if self._backend else None,
                 )
             )  # fmt: skip
@@ -134,12 +159,13 @@ class ChatRunner:
         if stop is not None:
             stop.stop()
             logger.info("nobody waits for the answer any longer")
-        return Stopped(was_running=stop is not None, model=self._version)
+        served = self._served.now()
+        return Stopped(was_running=stop is not None, model=served.version, release=served.versions)
 
     @bentoml.on_startup
     async def finish_answers_at_the_end(self) -> None:
         """Called by BentoML when the process has started."""
-        drain_on_sigterm(self._all_answered, self._drain_seconds)
+        drain_on_sigterm(self._all_answered, self._assets.serving.drain_seconds)
 
     async def _all_answered(self) -> None:
         """Wait until there has been no answer for a second: the HTTP part, which ends too, may be about to ask for one."""
@@ -148,8 +174,9 @@ class ChatRunner:
             await asyncio.sleep(1 / _QUIET_CHECKS)
             quiet = 0 if self._stops else quiet + 1
 
-    def _found(self, request: RetrieveRequest) -> FoundPassages:
-        index = self._index.current()
+    def _found(self, request: RetrieveRequest, served: LoadedChat) -> FoundPassages:
+        if served.index is None:
+            raise IndexNotReadyError("no index is served yet")
         passages = [
             Passage(
                 slug=hit.slug,
@@ -159,9 +186,11 @@ class ChatRunner:
                 score=hit.relevance,
                 similarity=hit.similarity,
             )
-            for hit in index.search_knowledge(request.query, request.k)
+            for hit in served.index.search_knowledge(request.query, request.k)
         ]
-        return FoundPassages(passages=passages, index_version=self._index.version, model=self._version)
+        return FoundPassages(
+            passages=passages, index_version=str(served.index.version), model=served.version, release=served.versions
+        )
 
 
 def _backend(model: str | None) -> OpenAIBackend | None:

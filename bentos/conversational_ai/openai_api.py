@@ -98,7 +98,7 @@ class Completion:
             aura=Extension(
                 sources=answer.sources, sentences=answer.sentences, declined=answer.declined,
                 dropped_messages=answer.dropped_messages, finish_reason=answer.finish_reason, model=answer.model,
-                ignored=self.ignored,
+                release=answer.release, ignored=self.ignored,
             ),
         )  # fmt: skip
 
@@ -127,7 +127,9 @@ class Completion:
             choice = ChunkChoice(delta=Delta(content=writer.text[before:], annotations=annotations))
         elif isinstance(part, Finished):
             choice = ChunkChoice(delta=Delta(), finish_reason=_finish_reason(part.finish_reason))
-            extension = Extension(declined=part.declined, finish_reason=part.finish_reason, model=part.model)
+            extension = Extension(
+                declined=part.declined, finish_reason=part.finish_reason, model=part.model, release=part.release
+            )  # fmt: skip
         else:
             choice = ChunkChoice(delta=Delta(role="assistant", content=""))
             extension = Extension(

@@ -13,7 +13,7 @@ from aura.errors import InvalidRequestError
 from bentos.conversational_ai.messages import Passage, Sentence
 from bentos.conversational_ai.schemas import MAX_ANSWER_TOKENS, ChatRequest
 from bentos.serving.error_text import shortened, validation_text
-from bentos.serving.messages import ModelVersion
+from bentos.serving.messages import ModelVersion, ReleaseVersions
 from bentos.serving.request_body import RequestBody
 from inference.chat.passages import DEFAULT_PASSAGES
 
@@ -124,6 +124,7 @@ class Extension(BaseModel):
     dropped_messages: int | None = None
     finish_reason: str | None = None
     model: ModelVersion | None = None
+    release: ReleaseVersions | None = None
     ignored: list[str] | None = None
 
 

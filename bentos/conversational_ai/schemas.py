@@ -8,7 +8,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from bentos.conversational_ai.messages import ChatMessage, Passage, Sentence
 from bentos.serving import health
-from bentos.serving.messages import ModelVersion
+from bentos.serving.messages import ModelVersion, ReleaseVersions
 from bentos.serving.request_body import RequestBody, Text
 from inference.chat.passages import DEFAULT_PASSAGES
 
@@ -99,6 +99,7 @@ class ChatAnswer(BaseModel):
     finish_reason: str = Field(description="stop: the answer is complete; length or deadline: it was cut")
     model: ModelVersion
     writer: str | None = Field(description="model of another server that wrote the words; null: the champion itself")
+    release: ReleaseVersions
 
 
 class RagRequest(RequestBody):
@@ -113,6 +114,7 @@ class RagAnswer(BaseModel):
 
     passages: list[Passage]
     index_version: str
+    release: ReleaseVersions
 
 
 class SocketRequest(RequestBody):

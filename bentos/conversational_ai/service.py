@@ -86,7 +86,7 @@ class ConversationalAI(HttpPart):
         if not request.query:
             raise InvalidRequestError("query is blank", hint="ask a question in words")
         found = raise_failure(await self._runner.retrieve(request=RetrieveRequest(query=request.query, k=request.k)))
-        return RagAnswer(passages=found.passages, index_version=found.index_version)
+        return RagAnswer(passages=found.passages, index_version=found.index_version, release=found.release)
 
     @openai_app.post(
         "/chat/completions", responses={200: {"content": {"text/event-stream": {}}}}, response_model=ChatCompletion
@@ -118,7 +118,7 @@ class ConversationalAI(HttpPart):
             raise NotReadyError("this process is about to end", hint="another one takes its place")
         status = await self._readiness.status()
         return Health(
-            profile=self._assets.profile, model=status.model, reasons=status.degraded,
+            profile=self._assets.profile, model=status.model, release=status.release, reasons=status.degraded,
             index_version=status.index_version, question_tokens=status.question_tokens,
         )  # fmt: skip
 
