@@ -15,10 +15,10 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-detection bench-outfits bench-switches bench-bentos clean
+.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-switches bench-bentos clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make the environment from a lock file (AURA_LOCK: cuda, cpu or serve)
 
@@ -101,6 +101,9 @@ bench-detection: setup ## Train the detector on both backbones with three seeds 
 
 bench-chat: setup ## Train the chat adapter and ask it every held-out question (docs/benchmarks/chat.md)
 	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.chat
+
+bench-chat-serving: setup ## Measure the chat under load, from the champion of a finished night (docs/benchmarks/chat_serving.md)
+	@$(BIN)/python -m benchmarks.chat_serving --profile $(PROFILE)
 
 bench-outfits: setup ## Train the outfit model and ask it with titles and without (docs/benchmarks/outfits.md)
 	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.outfits
