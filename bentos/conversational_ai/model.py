@@ -32,6 +32,7 @@ from bentos.serving.bentoml_options import runner_options
 from bentos.serving.errors import Failure, answer_or_failure, failure_of
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
+from bentos.serving.runner_metrics import inference
 from inference.chat.passages import ChatPassage, source_of
 
 if TYPE_CHECKING:  # the service never needs torch
@@ -75,7 +76,8 @@ class ChatRunner:
     @bentoml.api
     def retrieve(self, request: RetrieveRequest) -> FoundPassages | Failure:
         """The k best passages for a query, best first."""
-        return answer_or_failure(request, self._found)
+        with inference("retrieve", [request]):
+            return answer_or_failure(request, self._found)
 
     @bentoml.api
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:

@@ -26,6 +26,7 @@ from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import runner_options
 from bentos.serving.errors import Failure, answer_or_failure
 from bentos.serving.process import start_process
+from bentos.serving.runner_metrics import inference
 from inference.outfits.missing_categories import missing_categories
 
 if TYPE_CHECKING:  # the service never needs torch
@@ -70,12 +71,14 @@ class OutfitRunner:
     @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
     def evaluate(self, outfits: list[JudgeOutfit]) -> list[Judgement | Failure]:
         """Score of each outfit and how each of its items moves it; an outfit that cannot be judged fails alone."""
-        return [answer_or_failure(outfit, self._judgement) for outfit in outfits]
+        with inference("evaluate", outfits):
+            return [answer_or_failure(outfit, self._judgement) for outfit in outfits]
 
     @bentoml.api
     def recommend(self, request: CompleteOutfit) -> Completions | Failure:
         """The k best catalog items for each wanted category, or for each category that the outfit lacks."""
-        return answer_or_failure(request, self._completions)
+        with inference("recommend", [request]):
+            return answer_or_failure(request, self._completions)
 
     def _judgement(self, request: JudgeOutfit) -> Judgement:
         outfit = self._items(request.items)

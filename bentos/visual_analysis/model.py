@@ -16,6 +16,7 @@ from bentos.serving.bentoml_options import runner_options
 from bentos.serving.errors import Failure, answer_or_failure
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
+from bentos.serving.runner_metrics import inference
 from bentos.visual_analysis.messages import (
     LEAST_SCORE,
     AnalyzeRequest,
@@ -72,12 +73,13 @@ class DetectorRunner:
 
         The photos are detected as one batch; a photo whose lookup fails does not fail the others.
         """
-        photos = [request.photo.image() for request in requests]
-        detections = self._detector.predict(photos, threshold=LEAST_SCORE)
-        return [
-            answer_or_failure(request, self._found, photo, detected)
-            for request, photo, detected in zip(requests, photos, detections, strict=True)
-        ]
+        with inference("analyze", requests):
+            photos = [request.photo.image() for request in requests]
+            detections = self._detector.predict(photos, threshold=LEAST_SCORE)
+            return [
+                answer_or_failure(request, self._found, photo, detected)
+                for request, photo, detected in zip(requests, photos, detections, strict=True)
+            ]
 
     def _found(self, request: AnalyzeRequest, photo: Image.Image, detected: list[Detection]) -> FoundGarments:
         rules = self._detector.rules
