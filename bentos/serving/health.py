@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, computed_field
 
 from bentos.serving.errors import RUNNER_LOST, NotReadyError
 from bentos.serving.messages import ModelVersion, Status
+from bentos.serving.runner_metrics import note_versions
 
 HEALTH_SECONDS = 2.0
 """Limit of a health check."""
@@ -79,6 +80,7 @@ class Readiness(Generic[StatusType]):
         except (BentoMLException, *RUNNER_LOST) as error:
             raise NotReadyError("the process with the model has ended and is being started again") from error
         self._has_answered = True
+        note_versions("", [(status.model.name, status.model.version)])
         return status
 
 

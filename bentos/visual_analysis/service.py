@@ -39,7 +39,7 @@ class VisualAnalysis(ImagePart[Runner]):
         """BentoML passes nothing: then the assets and the runner are those of this process."""
         super().__init__(app, assets, runner or self.runner.to_async)
 
-    @app.post("/analyze", openapi_extra=upload_schema("image", ", ".join(FORMATS)))
+    @app.post("/analyze", openapi_extra=upload_schema("image", FORMATS))
     async def analyze(
         self,
         upload: Request,

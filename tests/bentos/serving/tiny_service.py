@@ -17,6 +17,7 @@ from bentos.serving.messages import ModelVersion, RunnerAnswer, RunnerRequest, S
 from bentos.serving.metrics import metrics_app
 from bentos.serving.process import HttpPart
 from bentos.serving.request_log import log_json_lines
+from bentos.serving.runner_metrics import inference, sent_to_runner
 
 LOADED = "TINY_LOADED"
 """Environment variable with a file: the model is loaded when it is there."""
@@ -43,7 +44,8 @@ class TinyRunner:
 
     @bentoml.api
     def work(self, request: RunnerRequest) -> RunnerAnswer | Failure:
-        return answer_or_failure(request, lambda _: RunnerAnswer(model=_version()))
+        with inference("work", [request]):
+            return answer_or_failure(request, lambda _: RunnerAnswer(model=_version()))
 
 
 @bentoml.service(name="tiny", **service_options(60))
@@ -60,7 +62,8 @@ class Tiny(HttpPart):
 
     @app.get("/work")
     async def work(self) -> RunnerAnswer:
-        return raise_failure(await self._runner.work(request=RunnerRequest()))
+        with sent_to_runner("work"):
+            return raise_failure(await self._runner.work(request=RunnerRequest()))
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
