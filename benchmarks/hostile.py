@@ -116,6 +116,7 @@ def attack(target: Target, url: str, count: int, processes: Callable[[], float])
         processes: bytes of memory that its processes take.
     """
     outcome = Outcome(target=target)
+    requests = [*itertools.islice(target.hostile, count)]  # made before anything is timed
     with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
         outcome.alone_ms = [_timed(target.good, client, number) for number in range(_ALONE)]
         outcome.memory_before_mb = outcome.memory_peak_mb = processes() / 1e6
@@ -137,9 +138,7 @@ def attack(target: Target, url: str, count: int, processes: Callable[[], float])
             thread.start()
         try:
             with ThreadPoolExecutor(_AT_ONCE) as callers:
-                for kind, status in callers.map(
-                    lambda request: _sent(client, target.path, request), itertools.islice(target.hostile, count)
-                ):
+                for kind, status in callers.map(lambda request: _sent(client, target.path, request), requests):
                     outcome.statuses[status] += 1
                     if not status.isdecimal() or status >= "500":
                         outcome.failures[f"{kind}: {status}"] += 1

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -176,6 +177,20 @@ def test_both_parts_log_json_lines_with_the_request_id(served: Served) -> None:
     [access] = [line for line in about if "route" in line]
     assert (access["method"], access["route"], access["status"]) == ("GET", f"{PREFIX}/work", 200)
     assert access["milliseconds"] > 0
+
+
+def test_lines_of_a_stream_carry_the_id_of_its_request_beside_other_streams(served: Served) -> None:
+    ids = [f"stream-{number}" for number in range(4)]
+    with ThreadPoolExecutor(len(ids)) as callers:
+        answers = [*callers.map(lambda name: served.get(f"{PREFIX}/stream", **{"x-request-id": name}), ids)]
+    assert [answer.json() for answer in answers] == ["ab"] * len(ids)
+    limit = time.monotonic() + HANG_SECONDS
+    wanted = {(name, f"streamed {piece}") for name in ids for piece in "ab"}
+    while not wanted <= (said := {(line["request_id"], line["message"]) for line in served.lines()}):
+        assert time.monotonic() < limit, said
+        time.sleep(0.1)
+    streamed = [line["request_id"] for line in served.lines() if line["message"].startswith("streamed")]
+    assert sorted(streamed) == sorted(ids * 2)
 
 
 def test_a_health_check_leaves_no_line(served: Served) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import bentoml
+from asgi_correlation_id import correlation_id
 
 from aura.supervision import die_with_parent
 from bentos.serving.app import answer_unknown_paths, make_app
@@ -16,7 +20,7 @@ from bentos.serving.health import Health, Readiness
 from bentos.serving.messages import ModelVersion, RunnerAnswer, RunnerRequest, Status
 from bentos.serving.metrics import metrics_app
 from bentos.serving.process import HttpPart
-from bentos.serving.request_log import log_json_lines
+from bentos.serving.request_log import log_json_lines, logger
 from bentos.serving.runner_metrics import inference, sent_to_runner
 
 LOADED = "TINY_LOADED"
@@ -47,6 +51,15 @@ class TinyRunner:
         with inference("work", [request]):
             return answer_or_failure(request, lambda _: RunnerAnswer(model=_version()))
 
+    @bentoml.api
+    async def stream(self, request: RunnerRequest) -> AsyncGenerator[bytes, None]:
+        """Two pieces, the second a while after the first, with a line of the log for each."""
+        correlation_id.set(request.request_id)
+        for piece in (b"a", b"b"):
+            await asyncio.sleep(0.2)
+            logger.info("streamed %s", piece.decode())
+            yield piece
+
 
 @bentoml.service(name="tiny", **service_options(60))
 @bentoml.asgi_app(app, path="/api/v1/tiny")
@@ -64,6 +77,11 @@ class Tiny(HttpPart):
     async def work(self) -> RunnerAnswer:
         with sent_to_runner("work"):
             return raise_failure(await self._runner.work(request=RunnerRequest()))
+
+    @app.get("/stream")
+    async def stream(self) -> str:
+        async with aclosing(self._runner.stream(request=RunnerRequest())) as pieces:
+            return "".join([piece.decode() async for piece in pieces])
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
