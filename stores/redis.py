@@ -130,7 +130,7 @@ class RedisCache:
                 answer = await question()
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             if not self._away:
-                logger.warning("going on without Redis: %s", without_secrets(repr(error)))
+                logger.warning("going on without Redis: %s: %s", type(error).__name__, without_secrets(str(error)))
             self._away = True
             self._ask_again_at = time.monotonic() + self._pause_seconds
             return None

@@ -163,7 +163,7 @@ def test_a_redis_that_was_never_there_is_said_and_found_when_it_comes(tmp_path: 
 def test_a_redis_that_takes_no_more_is_away_and_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(cache: Cache) -> None:
         await cache.put("a", b"1")
-        assert any("OOM" in message for message in caplog.messages), caplog.messages
+        assert any("OutOfMemory" in message for message in caplog.messages), caplog.messages
 
     with redis_server(tmp_path, "--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
         with_cache(server.url, scenario)
