@@ -98,7 +98,7 @@ class ChatAnswer(BaseModel):
 class RagRequest(RequestBody):
     """A question to the knowledge base alone."""
 
-    query: Text = Field(max_length=MAX_QUERY_CHARS)
+    query: Text = Field(max_length=MAX_QUERY_CHARS, json_schema_extra={"pattern": r"\S"})
     k: int = Field(default=5, ge=1, le=20)
 
 

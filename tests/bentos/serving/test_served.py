@@ -87,9 +87,9 @@ def test_metrics_have_a_series_per_route_however_many_paths_are_asked_for(served
     assert 'runner_name="tiny_model"' in metrics, "the runner's own are there too"
 
 
-def sample(metrics: str, name: str, **labels: str) -> float:
+def sample(metrics: str, series: str, /, **labels: str) -> float:
     """Value of a series as `/metrics` shows it."""
-    wanted = name + ("{" + ",".join(f'{key}="{labels[key]}"' for key in sorted(labels)) + "}" if labels else "")
+    wanted = series + ("{" + ",".join(f'{key}="{labels[key]}"' for key in sorted(labels)) + "}" if labels else "")
     [value] = [line.rpartition(" ")[2] for line in metrics.splitlines() if line.rpartition(" ")[0] == wanted]
     return float(value)
 
