@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from cachetools import TTLCache
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -107,7 +107,8 @@ class RedisCache:
         self._ask_again_at = 0.0
 
     async def get(self, key: str) -> bytes | None:
-        return await self._ask(lambda: self._redis.get(key))
+        # The library's type has text too, for clients that decode.
+        return await self._ask(lambda: cast(Awaitable[bytes | None], self._redis.get(key)))
 
     async def put(self, key: str, value: bytes) -> None:
         await self._ask(lambda: self._redis.set(key, value, ex=self._seconds))

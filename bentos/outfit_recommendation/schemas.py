@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import ItemShare, RecommendedItem
@@ -16,7 +17,7 @@ MAX_ITEMS = 12
 """Largest outfit that the model scores."""
 
 
-_DESCRIBED = {
+_DESCRIBED: JsonDict = {
     "anyOf": [
         {"required": ["item_id"], "properties": {"item_id": {"type": "string"}}},
         {

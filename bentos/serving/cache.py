@@ -24,7 +24,7 @@ from stores.redis import Cache, open_cache
 
 _MOST_BYTES = 256_000
 """Size limit of an answer; a larger one is not kept."""
-_NO_RELEASE = frozenset({"degraded"})
+_NO_RELEASE = {"degraded"}
 """What a status says besides the release."""
 
 Answer = TypeVar("Answer", bound=BaseModel)
