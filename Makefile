@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-detection bench-outfits bench-hostile clean
+.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-detection bench-outfits bench-hostile bench-away clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -107,6 +107,9 @@ bench-outfits: setup ## Train the outfit model and ask it with titles and withou
 
 bench-hostile: setup ## Send running services 1,000 hostile requests per endpoint (docs/benchmarks/hostile.md; after a night)
 	@$(BIN)/python -m benchmarks.hostile
+
+bench-away: setup ## Kill and freeze MLflow and Redis while callers ask the services (docs/benchmarks/away.md; after a night)
+	@$(BIN)/python -m benchmarks.away
 
 clean: ## Remove what can be made again; models, nights, reports and imported photos stay
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache "$(VAR)/cache"

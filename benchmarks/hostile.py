@@ -11,29 +11,23 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import numpy as np
-import psutil
 
 from aura.artifact import write_text
 from aura.paths import repo_root
 from benchmarks.hostile_json import hostile_json
 from benchmarks.hostile_uploads import HostileRequest, hostile_uploads
-from flows.processes import free_port, stop, wait_until_healthy
+from benchmarks.running_services import memory_of, served
 from flows.service_smoke_test import drawn_photo
-from flows.services import SERVICES
 
 _AT_ONCE = 4
 """Hostile requests at a time."""
@@ -47,12 +41,11 @@ Good = Callable[[httpx.Client, int], httpx.Response]
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """An endpoint, what is sent to it, and what another caller of the same service asks for meanwhile."""
+    """An endpoint, and what is sent to it."""
 
     service: str
     path: str
     hostile: Iterable[HostileRequest]
-    good: Good
 
 
 @dataclass(kw_only=True)
@@ -84,6 +77,10 @@ def _found(client: httpx.Client, number: int) -> httpx.Response:
     return client.post("/rag/query", json={"query": f"what shoes go with a navy suit, number {number}", "k": 3})
 
 
+GOOD: dict[str, Good] = {"visual_analysis": _analyzed, "outfit_recommendation": _evaluated, "conversational_ai": _found}
+"""What another caller asks a service for."""
+
+
 def targets() -> list[Target]:
     """Every endpoint that takes a body."""
     outfit = {
@@ -94,17 +91,14 @@ def targets() -> list[Target]:
     }
     chat = {"messages": [{"role": "user", "content": "What goes with navy?"}], "passages": 1, "max_new_tokens": 1}
     bodies = (
-        ("outfit_recommendation", "/recommend", outfit | {"targets": ["bags"], "k": 2}, _evaluated),
-        ("outfit_recommendation", "/evaluate", outfit, _evaluated),
-        ("conversational_ai", "/rag/query", {"query": "navy", "k": 2}, _found),
-        ("conversational_ai", "/chat", chat, _found),
+        ("outfit_recommendation", "/recommend", outfit | {"targets": ["bags"], "k": 2}),
+        ("outfit_recommendation", "/evaluate", outfit),
+        ("conversational_ai", "/rag/query", {"query": "navy", "k": 2}),
+        ("conversational_ai", "/chat", chat),
     )
     return [
-        Target(service="visual_analysis", path="/analyze", hostile=hostile_uploads(_SEED), good=_analyzed),
-        *(
-            Target(service=service, path=path, hostile=hostile_json(_SEED, valid), good=good)
-            for service, path, valid, good in bodies
-        ),
+        Target(service="visual_analysis", path="/analyze", hostile=hostile_uploads(_SEED)),
+        *(Target(service=service, path=path, hostile=hostile_json(_SEED, valid)) for service, path, valid in bodies),
     ]
 
 
@@ -116,9 +110,10 @@ def attack(target: Target, url: str, count: int, processes: Callable[[], float])
         processes: bytes of memory that its processes take.
     """
     outcome = Outcome(target=target)
+    good = GOOD[target.service]
     requests = [*itertools.islice(target.hostile, count)]  # made before anything is timed
     with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
-        outcome.alone_ms = [_timed(target.good, client, number) for number in range(_ALONE)]
+        outcome.alone_ms = [_timed(good, client, number) for number in range(_ALONE)]
         outcome.memory_before_mb = outcome.memory_peak_mb = processes() / 1e6
         ended = threading.Event()
 
@@ -130,7 +125,7 @@ def attack(target: Target, url: str, count: int, processes: Callable[[], float])
             for number in itertools.count(_ALONE):
                 if ended.is_set():
                     return
-                outcome.beside_ms.append(_timed(target.good, client, number))
+                outcome.beside_ms.append(_timed(good, client, number))
 
         began = time.monotonic()
         others = [threading.Thread(target=work) for work in (watch, go_on)]
@@ -163,34 +158,6 @@ def _timed(good: Good, client: httpx.Client, number: int) -> float:
     began = time.perf_counter()
     good(client, number).raise_for_status()
     return 1000 * (time.perf_counter() - began)
-
-
-@contextmanager
-def served(profile: str) -> Iterator[tuple[dict[str, str], int]]:
-    """URLs of the profile's running services, and the process that they all come from."""
-    ports = {name: free_port() for name in SERVICES}
-    settings = [part for name, port in ports.items() for part in ("--set", f"serving.ports.{name}={port}")]
-    urls = {name: f"http://127.0.0.1:{port}{SERVICES[name].path}" for name, port in ports.items()}
-    with tempfile.NamedTemporaryFile(prefix="aura-hostile-") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli.app", "serve", "--profile", profile, *settings],
-            stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=repo_root(),
-        )  # fmt: skip
-        try:
-            for name, url in urls.items():
-                wait_until_healthy(SERVICES[name].health_url(url), server, Path(log.name), 300)
-            yield urls, server.pid
-        finally:
-            stop(server)
-
-
-def memory_of(pid: int) -> float:
-    """Bytes that a process and all its descendants take; shared pages count in parts (Linux)."""
-    total = 0.0
-    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-        with suppress(psutil.Error):
-            total += process.memory_full_info().pss
-    return total
 
 
 def page(outcomes: Sequence[Outcome], hardware: str) -> str:

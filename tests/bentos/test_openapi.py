@@ -1,4 +1,4 @@
-"""What a service's OpenAPI document says is so: schemathesis asks every endpoint for it, with what fits and with what does not."""
+"""What a service's OpenAPI document says is so: schemathesis asks every endpoint, with what fits and with what does not."""
 
 from __future__ import annotations
 
