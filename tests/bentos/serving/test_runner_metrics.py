@@ -59,3 +59,14 @@ def test_only_the_release_that_answers_has_a_one() -> None:
     assert (shown("r2", "detection", "2"), shown("r2", "index", "7")) == (1, 1)
     note_versions("r1", [("detection", "1"), ("index", "7")])
     assert (shown("r1", "detection", "1"), shown("r2", "detection", "2")) == (1, 0)
+
+
+@pytest.mark.gpu
+def test_the_memory_of_a_gpu_is_that_of_all_processes() -> None:
+    import torch
+
+    held = torch.ones(100_000_000, device="cuda")
+    with inference("gpu", [RunnerRequest()]):
+        pass
+    used, total = (value("aura_gpu_memory_bytes", device="0", kind=kind) for kind in ("used", "total"))
+    assert held.element_size() * held.numel() < used < total
