@@ -87,14 +87,14 @@ class ConversationalAI(HttpPart):
         wanted = RetrieveRequest(query=request.query, k=request.k)
         with sent_to_runner("retrieve"):
             found = raise_failure(await self._runner.retrieve(request=wanted))
-        return RagAnswer(passages=found.passages, index_version=found.index_version)
+        return RagAnswer(passages=found.passages, index_version=found.index_version, release=found.release)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
         """Ready, or degraded and why; at once."""
         status = await self._readiness.status()
         return Health(
-            profile=self._assets.profile, model=status.model,
+            profile=self._assets.profile, model=status.model, release=status.release,
             reasons=[*status.degraded, *await self._cache.problems()],
             index_version=status.index_version, question_tokens=status.question_tokens,
         )  # fmt: skip
@@ -160,7 +160,7 @@ class ConversationalAI(HttpPart):
         return ChatAnswer(
             message=AssistantMessage(content=" ".join(sentence.text for sentence in sentences)), sentences=sentences,
             declined=finished.declined, sources=started.sources, dropped_messages=started.dropped_messages,
-            finish_reason=finished.finish_reason, model=finished.model,
+            finish_reason=finished.finish_reason, model=finished.model, release=finished.release,
         )  # fmt: skip
 
     async def _stream(self, websocket: WebSocket, messages: Sequence[ChatMessage], passages: int) -> str:
@@ -191,9 +191,9 @@ class ConversationalAI(HttpPart):
         """
         serving = self._assets.serving
         with self._answers.slot():
-            found = await find_passages(self._runner, messages, passages)
+            found, release = await find_passages(self._runner, messages, passages)
             limit = max_new_tokens or serving.max_new_tokens
-            answer = generated(self._runner, messages, found, limit, serving.chat_timeout_seconds)
+            answer = generated(self._runner, messages, found, limit, serving.chat_timeout_seconds, release)
             async with aclosing(answer) as events:
                 async for event in events:
                     yield event

@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import ItemShare, RecommendedItem
 from bentos.serving import health
-from bentos.serving.messages import ModelVersion
+from bentos.serving.messages import ModelVersion, ReleasedBody, ReleaseVersions
 from bentos.serving.request_body import RequestBody, Text
 
 MAX_ITEMS = 12
@@ -73,7 +73,7 @@ class EvaluateRequest(RequestBody):
     items: list[OutfitItem] = Field(min_length=1, max_length=MAX_ITEMS)
 
 
-class Recommendation(BaseModel):
+class Recommendation(ReleasedBody):
     """Items per wanted category, best first."""
 
     targets: dict[Category, list[RecommendedItem]]
@@ -88,6 +88,7 @@ class OutfitEvaluation(BaseModel):
     )
     items: list[ItemShare]
     model: ModelVersion
+    release: ReleaseVersions
 
 
 class Health(health.Health):

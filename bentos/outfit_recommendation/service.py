@@ -58,7 +58,7 @@ class OutfitRecommendation(ImagePart[Runner]):
         wanted = CompleteOutfit(items=items, targets=request.targets, k=request.k)
         with sent_to_runner("recommend"):
             found = raise_failure(await self._runner.recommend(request=wanted))
-        return Recommendation(targets=found.targets, model=found.model)
+        return Recommendation(targets=found.targets, model=found.model, release=found.release)
 
     @app.post("/evaluate")
     async def evaluate(self, request: EvaluateRequest) -> OutfitEvaluation:
@@ -67,14 +67,14 @@ class OutfitRecommendation(ImagePart[Runner]):
         with sent_to_runner("evaluate"):
             [answer] = await self._runner.evaluate(outfits=[JudgeOutfit(items=items)])
         judged = raise_failure(answer)
-        return OutfitEvaluation(score=judged.score, items=judged.items, model=judged.model)
+        return OutfitEvaluation(score=judged.score, items=judged.items, model=judged.model, release=judged.release)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
         """Ready, or degraded and why; at once."""
         status = await self._readiness.status()
         return Health(
-            profile=self._assets.profile, model=status.model,
+            profile=self._assets.profile, model=status.model, release=status.release,
             reasons=[*status.degraded, *await self._cache.problems()],
             catalog_items=status.catalog_items, index_version=status.index_version,
         )  # fmt: skip

@@ -13,12 +13,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from bentos.serving.assets import Assets
 from bentos.serving.errors import NotReadyError
-from bentos.serving.messages import Status
+from bentos.serving.messages import ReleasedBody, Status
 from bentos.serving.metrics import CACHE_LOOKUPS
+from bentos.serving.release_header import note_release
 from bentos.serving.request_log import logger
 from stores.redis import Cache, open_cache
 
@@ -27,7 +28,7 @@ _MOST_BYTES = 256_000
 _NO_RELEASE = {"degraded"}
 """What a status says besides the release."""
 
-Answer = TypeVar("Answer", bound=BaseModel)
+Answer = TypeVar("Answer", bound=ReleasedBody)
 
 
 class AnswerCache:
@@ -103,7 +104,9 @@ class AnswerCache:
 
         if key in self._under_way:
             CACHE_LOOKUPS.labels(endpoint, "shared").inc()
-        return await self._shared(key, found_or_computed)
+        answer = await self._shared(key, found_or_computed)
+        note_release(answer.release)  # each caller's own, however many wait for one answer
+        return answer
 
     async def _current_status(self) -> Status:
         """What the runner answers from; asked when its last word is too old."""
@@ -140,7 +143,7 @@ def release_of(status: Status) -> str:
     return status.model_dump_json(exclude=_NO_RELEASE)
 
 
-def answer_key(endpoint: str, question: bytes, release: str, kind: type[BaseModel]) -> str:
+def answer_key(endpoint: str, question: bytes, release: str, kind: type[ReleasedBody]) -> str:
     """Key of an answer; another form of the answers, as another version of this code may have, is another key."""
     hashed = hashlib.sha256(question)
     hashed.update(f"\0{release}\0{_form(kind)}".encode())
@@ -148,11 +151,11 @@ def answer_key(endpoint: str, question: bytes, release: str, kind: type[BaseMode
 
 
 @functools.cache
-def _form(kind: type[BaseModel]) -> str:
+def _form(kind: type[ReleasedBody]) -> str:
     return str(kind.model_json_schema())
 
 
-def _made_by(answer: BaseModel, status: Status) -> bool:
+def _made_by(answer: ReleasedBody, status: Status) -> bool:
     """Whether an answer comes from this release: the runner may have switched meanwhile. What both name must be equal."""
     common = type(answer).model_fields.keys() & type(status).model_fields.keys()
     return all(getattr(answer, name) == getattr(status, name) for name in common)

@@ -17,7 +17,8 @@ from bentoml.exceptions import BentoMLException
 from pydantic import BaseModel, Field, computed_field
 
 from bentos.serving.errors import RUNNER_LOST, NotReadyError
-from bentos.serving.messages import ModelVersion, Status
+from bentos.serving.messages import ModelVersion, ReleaseVersions, Status
+from bentos.serving.release_header import note_release
 from bentos.serving.runner_metrics import note_versions
 
 HEALTH_SECONDS = 2.0
@@ -34,6 +35,7 @@ class Health(BaseModel):
     reasons: list[str] = Field(description="what the service answers without; empty when it is ready")
     profile: str
     model: ModelVersion
+    release: ReleaseVersions = Field(description="what serves now")
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -80,7 +82,8 @@ class Readiness(Generic[StatusType]):
         except (BentoMLException, *RUNNER_LOST) as error:
             raise NotReadyError("the process with the model has ended and is being started again") from error
         self._has_answered = True
-        note_versions("", [(status.model.name, status.model.version)])
+        note_release(status.release)
+        note_versions(status.release)
         return status
 
 

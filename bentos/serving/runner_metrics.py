@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from bentos.serving.messages import RunnerRequest
+from bentos.serving.messages import ReleaseVersions, RunnerRequest
 from bentos.serving.metrics import BATCH_SIZE, GPU_MEMORY, INFERENCE_SECONDS, QUEUE_DEPTH, QUEUE_SECONDS, VERSIONS
 
 _answering: set[tuple[str, str, str]] = set()
@@ -42,14 +42,9 @@ def inference(method: str, requests: Sequence[RunnerRequest]) -> Iterator[None]:
         _note_gpu_memory()
 
 
-def note_versions(release: str, versions: Iterable[tuple[str, str]]) -> None:
-    """Say what this process answers from.
-
-    Args:
-        release: id of the release; empty where there is none.
-        versions: name and version of each part, for example `("detection", "3")`.
-    """
-    now = {(release, name, version) for name, version in versions}
+def note_versions(release: ReleaseVersions) -> None:
+    """Say what the service answers from."""
+    now = {(release.id, name, version) for name, version in release.versions.items()}
     # Prometheus' client cannot remove a series that several processes may have written.
     for labels in _answering - now:
         VERSIONS.labels(*labels).set(0)

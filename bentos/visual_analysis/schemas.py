@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from bentos.serving.messages import ModelVersion
+from bentos.serving.messages import ModelVersion, ReleasedBody
 from bentos.visual_analysis.messages import Garment
 
 
-class Analysis(BaseModel):
+class Analysis(ReleasedBody):
     """Garments of a photo, most certain first."""
 
     width: int

@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from aura.errors import InvalidRequestError
 from bentos.serving.cache import AnswerCache
 from bentos.serving.errors import NotReadyError
-from bentos.serving.messages import ModelVersion, Status
+from bentos.serving.messages import ModelVersion, ReleasedBody, ReleaseVersions, Status
+from bentos.serving.release_header import ReleaseHeader
 from bentos.serving.settings import ServingSettings
 from stores.redis import MemoryCache, RedisCache
 from tests.bentos.stub_assets import StubAssets
 from tests.stores.redis_server import redis_server
 
-ONE, TWO = (ModelVersion(name="tiny", version=version) for version in "12")
+ONE, TWO = (ReleaseVersions(id=number, versions={"tiny": number}) for number in "12")
+MODEL = ModelVersion(name="tiny", version="1")
 
 
-class Answer(BaseModel):
+class Answer(ReleasedBody):
     """Says which computation it comes from."""
 
     number: int
@@ -32,7 +34,7 @@ class Service:
     """A service whose runner counts what it computes, and may be told to wait."""
 
     def __init__(self, cache: MemoryCache | RedisCache | None = None, profile: str = "sample") -> None:
-        self.model = ONE
+        self.serves = ONE
         self.computed = self.cancelled = 0
         self.failure: Exception | None = None
         self.not_ready = False
@@ -44,11 +46,11 @@ class Service:
     async def status(self) -> Status:
         if self.not_ready:
             raise NotReadyError("it is being loaded")
-        return Status(model=self.model)
+        return Status(model=MODEL, release=self.serves)
 
     async def compute(self) -> Answer:
         self.computed += 1
-        answer = Answer(number=self.computed, model=self.model)
+        answer = Answer(number=self.computed, model=MODEL, release=self.serves)
         try:
             await self.may_go_on.wait()
         except asyncio.CancelledError:
@@ -87,9 +89,9 @@ def test_a_new_release_computes_again_and_a_rollback_finds_its_own_answers() -> 
     async def run() -> None:
         service = Service()
         assert await service.ask() == 1
-        service.model = TWO
+        service.serves = TWO
         assert [await service.ask(), await service.ask()] == [2, 2]
-        service.model = ONE
+        service.serves = ONE
         assert await service.ask() == 1
 
     scenario(run)
@@ -100,11 +102,11 @@ def test_the_answer_of_a_release_that_came_meanwhile_is_not_kept_for_the_one_bef
         service = Service()
 
         async def compute() -> Answer:
-            service.model = TWO
+            service.serves = TWO
             return await service.compute()
 
-        assert (await service.cache.answer("analyze", b"a", Answer, compute)).model == TWO
-        service.model = ONE
+        assert (await service.cache.answer("analyze", b"a", Answer, compute)).release == TWO
+        service.serves = ONE
         assert await service.ask() == 2
 
     scenario(run)
@@ -189,7 +191,7 @@ def test_what_is_no_answer_is_computed_again(logged: Callable[[], list[tuple[str
 
 
 def test_an_answer_that_is_too_large_is_not_kept() -> None:
-    class Long(BaseModel):
+    class Long(ReleasedBody):
         text: str
 
     async def run() -> None:
@@ -197,11 +199,39 @@ def test_an_answer_that_is_too_large_is_not_kept() -> None:
 
         async def compute() -> Long:
             service.computed += 1
-            return Long(text="x" * 1_000_000)
+            return Long(text="x" * 1_000_000, release=ONE)
 
         for _ in range(2):
             await service.cache.answer("analyze", b"a", Long, compute)
         assert service.computed == 2
+
+    scenario(run)
+
+
+def test_each_of_those_who_wait_is_told_the_release_of_the_answer() -> None:
+    async def run() -> None:
+        service = Service()
+        service.may_go_on.clear()
+
+        async def ask() -> list[Any]:
+            sent: list[Any] = []
+
+            async def endpoint(_scope: Any, _receive: Any, send: Any) -> None:
+                await service.ask()
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+
+            async def keep(message: Any) -> None:
+                sent.append(dict(message["headers"]))
+
+            await ReleaseHeader(endpoint)({"type": "http"}, None, keep)  # type: ignore[arg-type]
+            return sent
+
+        asking = [asyncio.create_task(ask()) for _ in range(3)]
+        while not service.computed:
+            await asyncio.sleep(0)
+        service.may_go_on.set()
+        assert await asyncio.gather(*asking) == [[{b"x-aura-release": b"1;tiny=1"}]] * 3
+        assert await ask() == [{b"x-aura-release": b"1;tiny=1"}], "nor does the cache forget it"
 
     scenario(run)
 

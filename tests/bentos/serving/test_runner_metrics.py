@@ -7,7 +7,7 @@ import time
 import pytest
 from prometheus_client import REGISTRY
 
-from bentos.serving.messages import RunnerRequest
+from bentos.serving.messages import ReleaseVersions, RunnerRequest
 from bentos.serving.runner_metrics import inference, note_versions, sent_to_runner
 
 
@@ -53,11 +53,12 @@ def test_only_the_release_that_answers_has_a_one() -> None:
         labels = {"release": release, "name": name, "version": version}
         return REGISTRY.get_sample_value("aura_release_info", labels)
 
-    note_versions("r1", [("detection", "1"), ("index", "7")])
-    note_versions("r2", [("detection", "2"), ("index", "7")])
+    one = ReleaseVersions(id="r1", versions={"detection": "1", "index": "7"})
+    note_versions(one)
+    note_versions(ReleaseVersions(id="r2", versions={"detection": "2", "index": "7"}))
     assert (shown("r1", "detection", "1"), shown("r1", "index", "7")) == (0, 0)
     assert (shown("r2", "detection", "2"), shown("r2", "index", "7")) == (1, 1)
-    note_versions("r1", [("detection", "1"), ("index", "7")])
+    note_versions(one)
     assert (shown("r1", "detection", "1"), shown("r2", "detection", "2")) == (1, 0)
 
 

@@ -108,7 +108,7 @@ def test_metrics_of_both_parts_stand_together(served: Served) -> None:
     assert counted("aura_queue_depth") == 0, "what the service counts up, it and the runner count down"
     version = served.get(f"{PREFIX}/health").json()["model"]["version"]
     metrics = served.get("/metrics").text
-    assert sample(metrics, "aura_release_info", release="", name="tiny", version=version) == 1
+    assert sample(metrics, "aura_release_info", release="1", name="tiny", version=version) == 1
 
 
 def test_an_error_is_counted_by_its_code(served: Served) -> None:

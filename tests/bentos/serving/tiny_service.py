@@ -17,7 +17,7 @@ from bentos.serving.app import answer_unknown_paths, make_app
 from bentos.serving.bentoml_options import runner_options, service_options
 from bentos.serving.errors import Failure, NotReadyBody, answer_or_failure, raise_failure
 from bentos.serving.health import Health, Readiness
-from bentos.serving.messages import ModelVersion, RunnerAnswer, RunnerRequest, Status
+from bentos.serving.messages import ModelVersion, ReleaseVersions, RunnerAnswer, RunnerRequest, Status
 from bentos.serving.metrics import metrics_app
 from bentos.serving.process import HttpPart
 from bentos.serving.request_log import log_json_lines, logger
@@ -44,7 +44,7 @@ class TinyRunner:
 
     @bentoml.api
     async def status(self) -> Status:
-        return Status(model=_version())
+        return Status(model=_version(), release=ReleaseVersions(id="1", versions={"tiny": _version().version}))
 
     @bentoml.api
     def work(self, request: RunnerRequest) -> RunnerAnswer | Failure:
@@ -86,7 +86,7 @@ class Tiny(HttpPart):
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
         status = await self._readiness.status()
-        return Health(profile="sample", model=status.model, reasons=status.degraded)
+        return Health(profile="sample", model=status.model, release=status.release, reasons=status.degraded)
 
 
 answer_unknown_paths(app)
