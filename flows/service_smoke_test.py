@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import secrets
 from http import HTTPStatus
 from typing import Any
 
@@ -72,6 +73,19 @@ def conversational_ai(url: str) -> str:
     if kinds[0] != "sources" or kinds[-1] != "done" or "token" not in kinds:
         raise ServiceError(f"the WebSocket answered the frames {kinds}")
     return f"{text[:70]!r}"
+
+
+def accounts(url: str) -> str:
+    """Makes an account, and deletes it: the database is the test's own."""
+    email, password = f"{secrets.token_hex(8)}@example.org", secrets.token_urlsafe(16)
+    post(f"{url}/register", json={"email": email, "password": password})
+    first = post(f"{url}/token", data={"username": email, "password": password})
+    second = post(f"{url}/refresh", json={"refresh_token": first["refresh_token"]})
+    signed_in = {"authorization": f"Bearer {second['access_token']}"}
+    gone = post(f"{url}/deletion", json={"password": password}, headers=signed_in)
+    if second["refresh_token"] == first["refresh_token"] or "account" not in gone["removed"]:
+        raise ServiceError(f"deletion answered {gone}")
+    return "an account was made, signed in to and deleted"
 
 
 def post(url: str, **request: Any) -> dict[str, Any]:

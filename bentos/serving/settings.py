@@ -7,6 +7,8 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from aura.settings import Section
+from bentos.accounts.settings import AccountsSettings
+from stores.settings import DatabaseSettings
 
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^/\s]+)$")]
 """As a browser sends it: scheme, host and port, without a path or a slash at the end."""
@@ -55,6 +57,9 @@ class ServingSettings(Section):
     """WebSocket conversations per worker; further ones are refused. BentoML's own limits do not count them well."""
     idle_timeout_seconds: float = Field(default=300.0, gt=0)
     """Seconds without a frame after which a WebSocket is closed."""
+
+    database: DatabaseSettings = DatabaseSettings()
+    accounts: AccountsSettings = AccountsSettings()
 
     @model_validator(mode="after")
     def _an_image_fits_into_a_request(self) -> Self:
