@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast, get_args
 from uuid import UUID
@@ -86,8 +86,8 @@ class PublishedKeys:
 
     algorithm = "EdDSA"
 
-    def __init__(self, url: str, timeout_seconds: float = 2.0) -> None:
-        self._url, self._timeout_seconds = url, timeout_seconds
+    def __init__(self, url: str, timeout_seconds: float = 2.0, now: Callable[[], float] = time.monotonic) -> None:
+        self._url, self._timeout_seconds, self._now = url, timeout_seconds, now
         self._keys: Mapping[str, Any] = {}
         self._asked_at = float("-inf")
         self._answered = False
@@ -103,10 +103,10 @@ class PublishedKeys:
 
     async def _refresh(self, key_id: str) -> None:
         async with self._asking:
-            age = time.monotonic() - self._asked_at
+            age = self._now() - self._asked_at
             if age < (_FRESH_SECONDS if key_id in self._keys else _AGAIN_SECONDS):
                 return
-            self._asked_at = time.monotonic()
+            self._asked_at = self._now()
             try:
                 async with httpx.AsyncClient(timeout=self._timeout_seconds, **direct(self._url)) as client:
                     answer = await client.get(self._url)
