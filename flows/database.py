@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aura.paths import home
+from flows.logs import rotate
 from stores.address import given_url
 from stores.local_server import LocalServer
 from stores.ready import wait_until_ready
@@ -24,5 +25,7 @@ def database(seconds: float) -> Iterator[str]:
         wait_until_ready(url, seconds)
         yield url
         return
-    with LocalServer(home() / "postgres").running(seconds, home() / "logs" / "postgres.log") as url:
+    log = home() / "logs" / "postgres.log"
+    rotate(log)
+    with LocalServer(home() / "postgres").running(seconds, log) as url:
         yield url

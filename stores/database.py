@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError
-from psycopg.errors import DeadlockDetected, IdleInTransactionSessionTimeout, SerializationFailure
+from psycopg.errors import DeadlockDetected, ForeignKeyViolation, IdleInTransactionSessionTimeout, SerializationFailure
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from aura.errors import DatabaseUnavailableError
+from aura.errors import DatabaseUnavailableError, NotFoundError
 from stores.settings import DatabaseSettings
 
 Connection = AsyncConnection[tuple[Any, ...]]
@@ -69,6 +69,7 @@ class Database:
             serializable: as if no other work were done at the same time; otherwise each statement sees what is committed.
 
         Raises:
+            NotFoundError: what the work belongs to has been removed meanwhile.
             DatabaseUnavailableError: the server is away or too slow. Whether the work is done is unknown only when the
                 server went away during its commit.
         """
@@ -86,6 +87,8 @@ class Database:
         try:
             async with asyncio.timeout(self._settings.work_seconds):
                 return await tries(tried)
+        except ForeignKeyViolation as error:
+            raise NotFoundError("what this belongs to is gone", hint="sign in again") from error
         except _AWAY as error:
             raise DatabaseUnavailableError(
                 f"the database did not do its work: {type(error).__name__}", hint="try again in a moment"

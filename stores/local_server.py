@@ -29,7 +29,7 @@ from urllib.parse import urlencode
 import psycopg
 from psycopg import sql
 
-from aura.errors import StartError
+from aura.errors import DatabaseUnavailableError, StartError
 from aura.private_home import keep_private
 from aura.supervision import watched, watched_environment
 from stores.postgres_programs import program
@@ -98,7 +98,7 @@ class LocalServer:
     def _wait(self, process: subprocess.Popen[bytes], seconds: float, log: Path) -> None:
         limit = time.monotonic() + seconds
         while time.monotonic() < limit and process.poll() is None:
-            with suppress(Exception):
+            with suppress(DatabaseUnavailableError):
                 wait_until_ready(self.url("postgres"), 1.0)
                 return
         if process.poll() is not None:
@@ -121,15 +121,18 @@ def serve(folder: Path) -> None:
     server = LocalServer(folder)
     data = _initialised(folder)
     _own_folder(server.sockets)
-    while True:
-        # The lock goes along: it stays until the last process of this server has ended, should this one be killed.
-        process = _spawn(data, ["postgres", "-k", str(server.sockets)], lock, options=_OPTIONS)
-        try:
-            process.wait()
-            print(f"the database server ended with code {process.returncode}, and is started again", flush=True)
-        finally:
-            _end(process)
-        time.sleep(_PAUSE_SECONDS)
+    try:
+        while True:
+            # The lock goes along: it stays until the last process of this server has ended, should this one be killed.
+            process = _spawn(data, ["postgres", "-k", str(server.sockets)], lock, options=_OPTIONS)
+            try:
+                process.wait()
+                print(f"the database server ended with code {process.returncode}, and is started again", flush=True)
+            finally:
+                _end(process)
+            time.sleep(_PAUSE_SECONDS)
+    finally:
+        shutil.rmtree(server.sockets, ignore_errors=True)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -17,7 +17,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from aura.errors import DatabaseError, DatabaseUnavailableError
@@ -26,6 +26,7 @@ from stores.address import shown
 _LOCK = 0x41555241
 """Key of the advisory lock: the letters AURA."""
 _LOCK_SECONDS = 120
+_CONNECT_SECONDS = 10
 _FOLDER = Path(__file__).parent / "migrations"
 
 
@@ -52,7 +53,7 @@ def upgrade(url: str) -> SchemaStatus:
     """Bring the schema up to date, one process at a time; returns what it was before.
 
     Raises:
-        DatabaseError: the schema is newer than this code.
+        DatabaseError: the schema is newer than this code, or a step fails.
         DatabaseUnavailableError: the server is away, or another process migrates for too long.
     """
     with _connected(url) as connection:
@@ -80,13 +81,22 @@ def status(url: str) -> SchemaStatus:
 @contextmanager
 def _connected(url: str) -> Iterator[Connection]:
     # psycopg reads the address: SQLAlchemy's own form has no place for some of libpq's.
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(url, connect_timeout=_CONNECT_SECONDS),
+        poolclass=NullPool,
+    )
     try:
         with engine.connect() as connection:
             yield connection
     except OperationalError as error:
         raise DatabaseUnavailableError(
             f"the database {shown(url)} does not answer: {error.orig}", hint="start it, or correct AURA_DATABASE_URL"
+        ) from error
+    except DBAPIError as error:
+        raise DatabaseError(
+            f"the schema of {shown(url)} cannot be read or changed: {error.orig}",
+            hint="give the user of AURA_DATABASE_URL the right to do so, or restore a backup",
         ) from error
     finally:
         engine.dispose()

@@ -37,7 +37,7 @@ def normalised(email: str) -> str:
         raise InvalidRequestError(
             f"the e-mail address is not valid: {error}", hint="write it as name@example.org"
         ) from None
-    return found.normalized.casefold()
+    return found.normalized.lower()
 
 
 class Accounts:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from aura.errors import AuraError, DatabaseError, DatabaseUnavailableError
+from aura.errors import AuraError, DatabaseUnavailableError
 from bentos.serving.errors import NotReadyError
 from bentos.serving.health import HEALTH_SECONDS
 from bentos.serving.request_log import logger
@@ -69,10 +69,8 @@ class DatabaseReadiness:
             try:
                 status = await asyncio.to_thread(schema.upgrade if self._migrate else schema.status, self._url)
             except AuraError as error:
-                newer = isinstance(error, DatabaseError) and not isinstance(error, DatabaseUnavailableError)
-                self._problem = (
-                    "the schema of the database is newer than this code" if newer else "the database does not answer"
-                )
+                away = isinstance(error, DatabaseUnavailableError)
+                self._problem = f"the database {'does not answer' if away else 'cannot be used; the log says why'}"
                 logger.warning("not ready: %s", error)
             else:
                 if self._migrate or status.is_current:

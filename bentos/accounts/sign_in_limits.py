@@ -10,6 +10,7 @@ They are kept in Redis, for all replicas, where `AURA_REDIS_URL` names one; else
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import math
 import time
@@ -25,6 +26,8 @@ from bentos.serving.errors import TooManyAttemptsError
 from bentos.serving.request_log import logger
 from stores.sessions import Network
 
+_REDIS_SECONDS = 0.5
+"""A frozen Redis accepts connections and never answers."""
 _LOCAL = ipaddress.ip_network("127.0.0.0/24")
 _PREFIX = {4: 24, 6: 56}
 """Length in bits of what is remembered of an address: no more than it takes to know a place again."""
@@ -74,17 +77,26 @@ class SignInLimits:
         await self._count(self._per_name, "name", name, str(known) if known else "elsewhere")
 
     async def _count(self, limit: RateLimitItem, *identifiers: str) -> None:
-        limiter = self._shared or self._here
-        try:
-            admitted = await limiter.hit(limit, *identifiers)
-            reset_at = 0.0 if admitted else (await limiter.get_window_stats(limit, *identifiers)).reset_time
-        except StorageError as error:
-            logger.warning("attempts are counted in this process: %r", error)
-            admitted = await self._here.hit(limit, *identifiers)
-            reset_at = (await self._here.get_window_stats(limit, *identifiers)).reset_time
-        if not admitted:
-            seconds = max(1, math.ceil(reset_at - time.time()))
+        seconds = await self._seconds_to_wait(limit, *identifiers)
+        if seconds:
             raise TooManyAttemptsError("too many attempts", retry_seconds=seconds)
+
+    async def _seconds_to_wait(self, limit: RateLimitItem, *identifiers: str) -> int:
+        if self._shared:
+            try:
+                async with asyncio.timeout(_REDIS_SECONDS):
+                    return await _counted(self._shared, limit, *identifiers)
+            except (StorageError, TimeoutError) as error:
+                logger.warning("attempts are counted in this process: %r", error)
+        return await _counted(self._here, limit, *identifiers)
+
+
+async def _counted(limiter: MovingWindowRateLimiter, limit: RateLimitItem, *identifiers: str) -> int:
+    """Count an attempt; seconds until the next one is admitted, 0 when this one is."""
+    if await limiter.hit(limit, *identifiers):
+        return 0
+    stats = await limiter.get_window_stats(limit, *identifiers)
+    return max(1, math.ceil(stats.reset_time - time.time()))
 
 
 def _counted_address(address: str) -> str:
@@ -96,6 +108,7 @@ def _counted_address(address: str) -> str:
 
 
 def _redis(url: str) -> Storage:
-    storage = storage_from_string(f"async+{url}", wrap_exceptions=True, implementation="redispy")
+    scheme = "async+redis+" if url.startswith("unix:") else "async+"
+    storage = storage_from_string(f"{scheme}{url}", wrap_exceptions=True, implementation="redispy")
     assert isinstance(storage, Storage)
     return storage

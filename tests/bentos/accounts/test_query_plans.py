@@ -14,7 +14,7 @@ LARGE = ("users", "sessions", "refresh_tokens", "garments", "conversations", "me
 
 
 def whole_reads(url: str) -> dict[str, int]:
-    """How often each large table was read from its beginning to its end; a connection that has ended has counted all of its own."""
+    """How often each large table was read whole; a connection that has ended has counted all of its reads."""
     with psycopg.connect(url) as connection:
         found = connection.execute("SELECT relname, seq_scan FROM pg_stat_user_tables").fetchall()
     return {name: count for name, count in found if name in LARGE}

@@ -43,7 +43,7 @@ def served(home: Path, port: int) -> Iterator[tuple[httpx.Client, subprocess.Pop
             cwd=repo_root(),
         )  # fmt: skip
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1/accounts", timeout=30, trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1/accounts", timeout=60, trust_env=False) as client:
             limit = time.monotonic() + HANG_SECONDS
             while not _is_ready(client):
                 assert process.poll() is None, (home / "serve.log").read_text()
@@ -99,7 +99,7 @@ def test_everything_killed_and_started_again_is_read_back_and_no_secret_is_in_a_
         [garment] = client.get("/wardrobe", headers=headers).json()["garments"]
         [message] = client.get(f"/conversations/{conversation}/messages", headers=headers).json()["messages"]
         assert (garment["title"], message["content"]) == (TITLE, SAID)
-        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30, trust_env=False).text
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60, trust_env=False).text
     logs = [home / "serve.log", *(home / "logs").rglob("*.log")]
     assert len(logs) >= 3
     for text in (metrics, *(log.read_text(encoding="utf-8", errors="replace") for log in logs)):

@@ -35,10 +35,12 @@ def endpoints(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def asking(service: str, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+def asking(service: str) -> Iterator[FastAPI]:
     app = app_of(service)
-    monkeypatch.setattr(app.state, "auth", AuthRules(required=True, keys=TOKENS))
-    return app
+    before = app.state.auth
+    app.state.auth = AuthRules(required=True, keys=TOKENS)
+    yield app
+    app.state.auth = before
 
 
 @pytest.mark.parametrize("service", SERVICES)

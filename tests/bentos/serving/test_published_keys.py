@@ -120,7 +120,7 @@ def test_known_keys_stay_good_while_the_accounts_service_is_away(
 ) -> None:
     async def run() -> None:
         clock = Clock()
-        keys = PublishedKeys(publisher.url, timeout_seconds=1, now=clock)
+        keys = PublishedKeys(publisher.url, now=clock)
         await check_token(tokens.signed(CALLER), keys)
         if how == "gone":
             publisher.close()
