@@ -165,7 +165,7 @@ def bento_environment() -> dict[str, str]:
 def _version(service: Service, params: Path, champions: Path, index: Path) -> str:
     contents = [service.target, bento_contents.contents_hash(repo_root()), read_resolved(params)["serving"]]
     contents += [content_hash(champions / model) for model in service.models]
-    contents += [content_hash(index)] * service.needs_index
+    contents += [content_hash(index)] if service.needs_index else []
     return value_hash(contents)[:16]
 
 
