@@ -187,7 +187,7 @@ class OutfitVerdict(RequestBody):
     kind: Literal["outfit"]
     verdict: Literal["saved", "rejected"]
     item_ids: list[Annotated[Text, Field(min_length=1, max_length=200)]] = Field(min_length=1, max_length=12)
-    score: float | None = Field(default=None, ge=0, le=1, description="what the model gave it")
+    score: float | None = Field(default=None, ge=0, le=1, strict=True, description="what the model gave it")
     model_version: Annotated[Text, Field(max_length=100)] = ""
 
 

@@ -18,6 +18,7 @@ from bentos.accounts.belongings_schemas import (
     MessageView,
 )
 from bentos.accounts.settings import AccountsSettings
+from bentos.serving.errors import NOT_FOUND
 from bentos.serving.media_types import TypedRoute
 from stores.conversations import Conversations
 from stores.database import Connection, Database
@@ -69,7 +70,7 @@ async def list_conversations(
     )
 
 
-@router.post("/{conversation_id}/messages", status_code=201)
+@router.post("/{conversation_id:uuid}/messages", status_code=201, responses=NOT_FOUND)
 async def add_messages(
     conversation_id: UUID, body: MessagesBody, user: ActiveUser, store: Store
 ) -> ConversationMessages:
@@ -86,7 +87,7 @@ async def add_messages(
     return await _messages(store, user.id, conversation_id, first, len(said))
 
 
-@router.get("/{conversation_id}/messages")
+@router.get("/{conversation_id:uuid}/messages", responses=NOT_FOUND)
 async def list_messages(
     conversation_id: UUID,
     user: ActiveUser,
@@ -98,7 +99,7 @@ async def list_messages(
     return await _messages(store, user.id, conversation_id, first, limit)
 
 
-@router.delete("/{conversation_id}", status_code=204, response_class=Response)
+@router.delete("/{conversation_id:uuid}", status_code=204, response_class=Response, responses=NOT_FOUND)
 async def remove(conversation_id: UUID, user: ActiveUser, store: Store) -> None:
     """Remove a conversation with its messages."""
     if not await store.database.run(lambda connection: store.of(connection, user.id).remove(conversation_id)):

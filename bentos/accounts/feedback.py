@@ -11,7 +11,7 @@ from aura.errors import NotFoundError
 from bentos.accounts.active_user import ActiveUser
 from bentos.accounts.belongings_schemas import FeedbackBody, FeedbackPage, FeedbackView
 from bentos.accounts.conversations import ConversationStore, Store
-from bentos.serving.errors import TooManyAttemptsError
+from bentos.serving.errors import NOT_FOUND, TOO_MANY, TooManyAttemptsError
 from bentos.serving.media_types import TypedRoute
 from stores.database import Connection
 from stores.feedback import FeedbackOf
@@ -21,7 +21,7 @@ _MAX_ID = 2**63 - 1
 _HOUR_SECONDS = 3600
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=TOO_MANY)
 async def add(body: FeedbackBody, user: ActiveUser, store: Store) -> dict[str, int]:
     """Say what an answer was worth. It is kept in any case, and learnt from when the account allows it (`PUT /consent`)."""
     said = body.model_dump(mode="json")
@@ -51,7 +51,7 @@ async def list_feedback(
     )
 
 
-@router.delete("/{feedback_id}", status_code=204, response_class=Response)
+@router.delete("/{feedback_id:int}", status_code=204, response_class=Response, responses=NOT_FOUND)
 async def remove(feedback_id: int, user: ActiveUser, store: Store) -> None:
     """Take back what you have said; what a night has learnt from it stays in the models of that night."""
     known = 0 < feedback_id <= _MAX_ID

@@ -16,6 +16,7 @@ from bentos.accounts.export import Export, exported
 from bentos.accounts.schemas import Account, AccountPage, Consent, Deleted, Deletion, PasswordChange, Remaining, SignOut
 from bentos.accounts.wardrobe import Own
 from bentos.serving.auth import SignedIn
+from bentos.serving.errors import TOO_MANY
 from bentos.serving.media_types import TypedRoute
 from stores.database import Connection
 from stores.users import User, Users
@@ -51,7 +52,7 @@ async def sign_out(body: SignOut, caller: SignedIn, accounts: Service) -> None:
     await accounts.sign_out(caller, everywhere=body.everywhere)
 
 
-@router.post("/password", status_code=204, response_class=Response)
+@router.post("/password", status_code=204, response_class=Response, responses=TOO_MANY)
 async def password(body: PasswordChange, caller: SignedIn, accounts: Service) -> None:
     """Change the password; all other sessions end."""
     await accounts.change_password(
@@ -59,7 +60,7 @@ async def password(body: PasswordChange, caller: SignedIn, accounts: Service) ->
     )
 
 
-@router.post("/deletion")
+@router.post("/deletion", responses=TOO_MANY)
 async def delete(body: Deletion, caller: SignedIn, accounts: Service, own: Own) -> Deleted:
     """Delete the account with everything that is its owner's, at once; the answer says what cannot be."""
     user = await accounts.prove(caller, body.password.get_secret_value())

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, StrictBool
 
 from aura.roles import Role
 from bentos.serving.request_body import RequestBody, Text
@@ -16,7 +16,7 @@ from stores.sessions import EndReason, Session
 class Registration(RequestBody):
     """A new account."""
 
-    email: Text = Field(max_length=254)
+    email: Text = Field(max_length=254, json_schema_extra={"format": "email"})
     password: SecretStr = Field(description="8 characters or more, 72 bytes at most", max_length=4096)
 
 
@@ -44,7 +44,7 @@ class RefreshRequest(RequestBody):
 class SignOut(RequestBody):
     """End of this session, or of all."""
 
-    everywhere: bool = False
+    everywhere: StrictBool = False
 
 
 class PasswordChange(RequestBody):
@@ -77,7 +77,7 @@ class Deleted(BaseModel):
 class Consent(RequestBody):
     """What the account allows."""
 
-    may_learn: bool = Field(description="whether nights may learn from its feedback")
+    may_learn: StrictBool = Field(description="whether nights may learn from its feedback")
 
 
 class Account(BaseModel):

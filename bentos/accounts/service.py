@@ -30,7 +30,7 @@ from bentos.serving.auth import AuthRules, shared_secret
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.decoders import ImageDecoder
 from bentos.serving.docs_page import root_page
-from bentos.serving.errors import NotReadyBody
+from bentos.serving.errors import TOO_MANY, NotReadyBody
 from bentos.serving.metrics import metrics_app
 from bentos.serving.process import HttpPart, start_process
 from stores import encryption
@@ -107,12 +107,12 @@ class AccountsService(HttpPart):
         self._decoder.close()
         await self._readiness.end()
 
-    @app.post("/register", status_code=202)
+    @app.post("/register", status_code=202, responses=TOO_MANY)
     async def register(self, body: Registration, address: CallerAddress) -> Registered:
         """Make an account. The answer is the same where there is one: then the password stays as it was."""
         return Registered(email=await self._accounts.register(body.email, body.password.get_secret_value(), address))
 
-    @app.post("/token")
+    @app.post("/token", responses=TOO_MANY)
     async def token(self, form: Annotated[PasswordForm, Form()], address: CallerAddress) -> TokenPair:
         """Sign in."""
         return await self._accounts.sign_in(form.username, form.password.get_secret_value(), address)

@@ -21,6 +21,7 @@ from bentos.accounts.belongings_schemas import AnalyzedPhoto, GarmentBody, Garme
 from bentos.accounts.pictures import Pictures, jpeg
 from bentos.serving.decoders import ImageDecoder
 from bentos.serving.error_text import validation_text
+from bentos.serving.errors import NOT_FOUND
 from bentos.serving.media_types import TypedRoute
 from bentos.serving.settings import ServingSettings
 from bentos.serving.uploads import uploaded_with_text
@@ -159,13 +160,17 @@ async def list_garments(
     )
 
 
-@router.get("/{garment_id}")
+@router.get("/{garment_id:uuid}", responses=NOT_FOUND)
 async def get_garment(garment_id: UUID, user: ActiveUser, own: Own) -> WardrobeGarment:
     """One garment."""
     return WardrobeGarment.of(await _garment(own, user.id, garment_id))
 
 
-@router.get("/{garment_id}/picture", response_class=FileResponse, responses={200: {"content": {"image/jpeg": {}}}})
+@router.get(
+    "/{garment_id:uuid}/picture",
+    response_class=FileResponse,
+    responses={200: {"content": {"image/jpeg": {}}}, **NOT_FOUND},
+)
 async def get_picture(garment_id: UUID, user: ActiveUser, own: Own) -> FileResponse:
     """The garment's picture."""
     garment = await _garment(own, user.id, garment_id)
@@ -175,7 +180,7 @@ async def get_picture(garment_id: UUID, user: ActiveUser, own: Own) -> FileRespo
     return FileResponse(path, media_type="image/jpeg", headers={"cache-control": "private"})
 
 
-@router.put("/{garment_id}")
+@router.put("/{garment_id:uuid}", responses=NOT_FOUND)
 async def change_garment(garment_id: UUID, body: GarmentWords, user: ActiveUser, own: Own) -> WardrobeGarment:
     """Correct what a garment is called."""
     changed = await own.database.run(
@@ -186,7 +191,7 @@ async def change_garment(garment_id: UUID, body: GarmentWords, user: ActiveUser,
     return WardrobeGarment.of(changed)
 
 
-@router.delete("/{garment_id}", status_code=204, response_class=Response)
+@router.delete("/{garment_id:uuid}", status_code=204, response_class=Response, responses=NOT_FOUND)
 async def remove_garment(garment_id: UUID, user: ActiveUser, own: Own) -> None:
     """Take a garment out of the wardrobe, with its picture."""
     if not await own.remove(user.id, garment_id):

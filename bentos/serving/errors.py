@@ -7,7 +7,7 @@ again with its class, which `STATUS` maps to an HTTP status.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Concatenate, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 import aiohttp
 from asgi_correlation_id import correlation_id
@@ -160,6 +160,11 @@ class ErrorBody(BaseModel):
     """Body of every answer whose status is not 2xx."""
 
     error: ErrorDetail
+
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody}}
+TOO_MANY: dict[int | str, dict[str, Any]] = {429: {"model": ErrorBody}}
+"""`responses` of an endpoint that may answer so, besides what every endpoint may."""
 
 
 class NotReadyBody(ErrorBody):
