@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from aura.error_file import reporting_errors
 from aura.errors import AuraError, ServiceError, StartError
 from aura.lineage import value_hash
 from aura.paths import home, profile_paths, repo_root
+from aura.releases import Release
 from aura.settings import read_resolved, validate
 from aura.supervision import die_with_parent, watched, watched_environment
+from bentos.serving.assets import RELEASE
 from bentos.serving.settings import ServingSettings
 from flows import bento_contents
 from flows.logs import open_log
@@ -33,7 +36,7 @@ from flows.processes import free_port, stop, wait_until_healthy
 from flows.recorded_answers import check_recorded_answers
 from flows.services import SERVICES, Service
 from flows.workspace import Workspace
-from inference.retrieval.releases import served_release, writer_lock
+from inference.retrieval.releases import served_index, served_release, writer_lock
 from stores.address import DATABASE_URL
 from stores.local_server import LocalServer
 
@@ -58,13 +61,20 @@ def pack(service: Service, params: Path, champions: Path, index: Path) -> str:
     return tag
 
 
+def note_release(workspace: Workspace, release: Release) -> None:
+    """Leave a release beside the champions, for the next packing."""
+    write_json(workspace.folder / "champions" / RELEASE, release.as_dict())
+
+
 def bentos_current(workspace: Workspace) -> bool:
-    """Whether the store has every Bento that the last packing named, with the index that is served now."""
+    """Whether the store has every Bento that the last packing named, with the index and of the release that serve now."""
     record = workspace.folder / "metrics" / "package.json"
     if not record.is_file():
         return False
     packed = read_json(record, "the package record")
     if packed.get("index_release") != served_release(workspace.paths.index):  # `aura index rollback` moved it
+        return False
+    if packed.get("release") != _noted_release(workspace.folder / "champions").number:
         return False
     tags = [bento["tag"] for bento in packed["bentos"].values()]
     return all(bento_whole(tag) for tag in tags)
@@ -162,8 +172,27 @@ def bento_environment() -> dict[str, str]:
     }
 
 
+def _noted_release(champions: Path) -> Release:
+    """What `note_release` left; release 0 where no night has made one."""
+    file = champions / RELEASE
+    return Release.from_dict(read_json(file, "the release")) if file.is_file() else Release(number=0)
+
+
+def _pinned_release(service: Service, champions: Path, index: Path) -> Release:
+    """What the Bento of a service is made of; under the number of the release that names it, or 0 when none does."""
+    if not service.needs_index:
+        return Release(number=0)
+    manifest = read_json(champions / "champions.json", "the champions' manifest")
+    models, served = {model: str(manifest[model]["version"]) for model in service.models}, served_index(index)
+    release = _noted_release(champions)
+    if release.index != served or any(release.models.get(model) != version for model, version in models.items()):
+        return Release(number=0, models=models, index=served)
+    return replace(release, models=models)
+
+
 def _version(service: Service, params: Path, champions: Path, index: Path) -> str:
     contents = [service.target, bento_contents.contents_hash(repo_root()), read_resolved(params)["serving"]]
+    contents.append(_pinned_release(service, champions, index).number)
     contents += [content_hash(champions / model) for model in service.models]
     contents += [content_hash(index)] if service.needs_index else []
     return value_hash(contents)[:16]
@@ -171,10 +200,9 @@ def _version(service: Service, params: Path, champions: Path, index: Path) -> st
 
 def _pin(service: Service, pinned: Path, params: Path, champions: Path, index: Path) -> None:
     values = read_resolved(params)
-    manifest = read_json(champions / "champions.json", "the champions' manifest")
     for model in service.models:
         shutil.copytree(champions / model, pinned / "champions" / model)
-    write_json(pinned / "champions" / "champions.json", {model: manifest[model] for model in service.models})
+    write_json(pinned / RELEASE, _pinned_release(service, champions, index).as_dict())
     if service.needs_index:
         shutil.copytree(index, pinned / "index")
     kept = {"profile": values["profile"], "serving": values["serving"], "tracking": {"enabled": False}}
@@ -201,7 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     problems += failed
     if problems:
         raise _one_error(problems)
-    write_json(options.out, {"bentos": bentos, "index_release": release})
+    number = _noted_release(options.champions).number
+    write_json(options.out, {"bentos": bentos, "index_release": release, "release": number})
     return 0
 
 

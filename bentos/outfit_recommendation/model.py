@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bentoml
 
 from aura.artifact import content_hash
+from aura.errors import IndexNotReadyError
 from aura.heavy_imports import heavy_imports
+from aura.releases import Release
 from aura.taxonomy import Category
-from bentos.outfit_recommendation.catalog import ServedCatalog
+from bentos.outfit_recommendation.catalog import NO_CATALOG, KnownItems
 from bentos.outfit_recommendation.messages import (
     CompleteOutfit,
     Completions,
@@ -25,83 +28,122 @@ from bentos.outfit_recommendation.messages import (
 from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import runner_options
 from bentos.serving.errors import Failure, answer_or_failure
+from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
 from inference.outfits.missing_categories import missing_categories
+from inference.outfits.smoke_test import SMOKE_TEST
+from inference.smoke_test import check_loaded
 
 if TYPE_CHECKING:  # the service never needs torch
     from inference.outfits.catalog_search import CatalogSearch
     from inference.outfits.items import Item
     from inference.outfits.model import OutfitModel
 
+MODEL = "outfits"
 RUNNER_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedOutfits(Loaded):
+    """What outfits are judged and completed with.
+
+    Attributes:
+        model_hash: content hash of the model's artifact.
+        search: the catalog of the index, as the model sees it; None without an index.
+    """
+
+    model: OutfitModel
+    model_hash: str
+    search: CatalogSearch | None
 
 
 @bentoml.service(name="outfit_recommendation_model", **runner_options(RUNNER_SECONDS))
 class OutfitRunner:
-    """The champion of the outfit model with the catalog's embeddings, in a separate process."""
+    """The release's outfit model with the catalog's embeddings, in a separate process."""
 
     def __init__(
         self, assets: Assets | None = None, load_model: Callable[[Path, str], OutfitModel] | None = None
     ) -> None:
         """BentoML passes nothing: then the assets are those of this process, and the artifact is loaded."""
-        assets = assets or start_process()
+        self._assets = assets or start_process()
         with heavy_imports(at_start=True):
-            from inference.outfits.catalog_search import CatalogSearch
             from inference.outfits.model import OutfitModel
 
-        if load_model is None:
-            load_model = OutfitModel.load
-        champion = assets.champion("outfits")
-        self._version = champion.version
-        self._model = load_model(champion.folder, assets.serving.device)
-        model_hash = content_hash(champion.folder)
-        self._catalog = ServedCatalog(
-            assets, lambda catalog, before: CatalogSearch(catalog, self._model, model_hash, before)
+        self._load_model = load_model or OutfitModel.load
+        self._known = KnownItems(self._assets)
+        self._served = Following(self._assets, MODEL, self._load)
+
+    def _load(self, release: Release, before: LoadedOutfits | None) -> LoadedOutfits:
+        from inference.outfits.catalog_search import CatalogSearch
+
+        index = before.index if before and before.has_index_of(release) else self._assets.index(release)
+        if before and before.has_model_of(release) and index is before.index:
+            return replace(before, release=release)
+        if before and before.has_model_of(release):
+            model, model_hash, embedded = before.model, before.model_hash, before.search
+        else:
+            with self._assets.champion(MODEL, release) as champion:
+                model = self._load_model(champion.folder, self._assets.serving.device)
+                check_loaded(SMOKE_TEST, model, champion.folder)
+                model_hash, embedded = content_hash(champion.folder), None
+        # Of the same model only items that the other catalog lacks are embedded.
+        search = CatalogSearch(index.catalog(), model, model_hash, embedded) if index else None
+        return LoadedOutfits(
+            release=release, model_name=MODEL, index=index, model=model, model_hash=model_hash, search=search
         )
 
     @bentoml.api
     async def status(self) -> RunnerStatus:
         """Async, so that it does not wait for the model."""
-        catalog = self._catalog
+        served = self._served.now()
+        search = served.search
         return RunnerStatus(
-            model=self._version, degraded=catalog.degraded, catalog_items=len(catalog), index_version=catalog.version
-        )
+            model=served.version, release=served.versions,
+            degraded=self._served.degraded + ([] if search else [NO_CATALOG]),
+            catalog_items=len(search) if search else 0, index_version=str(search.version) if search else "",
+        )  # fmt: skip
 
     @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
     def evaluate(self, outfits: list[JudgeOutfit]) -> list[Judgement | Failure]:
         """Score of each outfit and how each of its items moves it; an outfit that cannot be judged fails alone."""
-        return [answer_or_failure(outfit, self._judgement) for outfit in outfits]
+        served = self._served.now()
+        return [answer_or_failure(outfit, self._judgement, served) for outfit in outfits]
 
     @bentoml.api
     def recommend(self, request: CompleteOutfit) -> Completions | Failure:
         """The k best catalog items for each wanted category, or for each category that the outfit lacks."""
-        return answer_or_failure(request, self._completions)
+        return answer_or_failure(request, self._completions, self._served.now())
 
-    def _judgement(self, request: JudgeOutfit) -> Judgement:
-        outfit = self._items(request.items)
-        contributions = self._model.contributions(outfit)
+    def _judgement(self, request: JudgeOutfit, served: LoadedOutfits) -> Judgement:
+        outfit = self._items(request.items, served)
+        contributions = served.model.contributions(outfit)
         return Judgement(
-            score=self._model.score([outfit])[0],
+            score=served.model.score([outfit])[0],
             items=[
                 ItemShare(category=item.category, title=item.title, contribution=contribution)
                 for item, contribution in zip(outfit, contributions, strict=True)
             ],
-            model=self._version,
-        )
+            model=served.version, release=served.versions,
+        )  # fmt: skip
 
-    def _completions(self, request: CompleteOutfit) -> Completions:
-        outfit = self._items(request.items)
+    def _completions(self, request: CompleteOutfit, served: LoadedOutfits) -> Completions:
+        if served.search is None:
+            raise IndexNotReadyError("no index is served yet")
+        outfit = self._items(request.items, served)
         targets = request.targets or missing_categories({item.category for item in outfit})
-        catalog = self._catalog.search()
         return Completions(
-            targets={category: self._best(catalog, outfit, category, request.k) for category in targets},
-            model=self._version,
-        )
+            targets={
+                category: self._best(served.model, served.search, outfit, category, request.k) for category in targets
+            },
+            model=served.version, release=served.versions,
+        )  # fmt: skip
 
-    def _best(self, catalog: CatalogSearch, outfit: list[Item], category: Category, k: int) -> list[RecommendedItem]:
+    def _best(
+        self, model: OutfitModel, catalog: CatalogSearch, outfit: list[Item], category: Category, k: int
+    ) -> list[RecommendedItem]:
         worn = [item.item_id for item in outfit]
-        hits = catalog.nearest(self._model.query(outfit, category), category, k, without=worn)
-        scores = self._model.score([[*outfit, item] for item, _ in hits]) if hits else []
+        hits = catalog.nearest(model.query(outfit, category), category, k, without=worn)
+        scores = model.score([[*outfit, item] for item, _ in hits]) if hits else []
         return [
             RecommendedItem(
                 item_id=item.item_id, category=item.category, title=item.title,
@@ -110,15 +152,15 @@ class OutfitRunner:
             for (item, similarity), score in zip(hits, scores, strict=True)
         ]  # fmt: skip
 
-    def _items(self, garments: Sequence[Garment]) -> list[Item]:
-        return [self._item(position, garment) for position, garment in enumerate(garments)]
+    def _items(self, garments: Sequence[Garment], served: LoadedOutfits) -> list[Item]:
+        return [self._item(position, garment, served) for position, garment in enumerate(garments)]
 
-    def _item(self, position: int, garment: Garment) -> Item:
+    def _item(self, position: int, garment: Garment, served: LoadedOutfits) -> Item:
         from inference.outfits.items import Item
         from inference.outfits.picture_titles import titled
 
         if garment.item_id is not None:
-            return self._catalog.item(garment.item_id)
+            return self._known.item(served.search, garment.item_id)
         if garment.category is None:
             raise ValueError("a garment has neither an item_id nor a category")
         image = garment.image.image() if garment.image else None

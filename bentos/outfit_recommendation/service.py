@@ -52,7 +52,7 @@ class OutfitRecommendation(ImagePart[Runner]):
         items = await _garments(request.items, self._decoder)
         wanted = CompleteOutfit(items=items, targets=request.targets, k=request.k)
         found = raise_failure(await self._runner.recommend(request=wanted))
-        return Recommendation(targets=found.targets, model=found.model)
+        return Recommendation(targets=found.targets, model=found.model, release=found.release)
 
     @app.post("/evaluate")
     async def evaluate(self, request: EvaluateRequest) -> OutfitEvaluation:
@@ -60,14 +60,14 @@ class OutfitRecommendation(ImagePart[Runner]):
         items = await _garments(request.items, self._decoder)
         [answer] = await self._runner.evaluate(outfits=[JudgeOutfit(items=items)])
         judged = raise_failure(answer)
-        return OutfitEvaluation(score=judged.score, items=judged.items, model=judged.model)
+        return OutfitEvaluation(score=judged.score, items=judged.items, model=judged.model, release=judged.release)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
         """Ready, or degraded and why; at once."""
         status = await self._readiness.status()
         return Health(
-            profile=self._assets.profile, model=status.model, reasons=status.degraded,
+            profile=self._assets.profile, model=status.model, release=status.release, reasons=status.degraded,
             catalog_items=status.catalog_items, index_version=status.index_version,
         )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Who calls: every request needs an access token where `AURA_AUTH` is `on`; where it is `off`, only this machine is answered.
 
-`off` is the default, for a laptop: requests without a token are answered when they come in over a loopback address and through no
-proxy, and no others, whatever they carry. A token that is sent is checked in either case. A proxy on the same machine must
-say that it is one (`X-Forwarded-For`), or `AURA_AUTH=on` be set.
+`off` is the default, for a laptop: requests without a token are answered when they come in over a loopback address and from no
+other machine through a proxy, and no others, whatever they carry. A token that is sent is checked in either case. A proxy on the
+same machine must say from where a request comes (`X-Forwarded-For`), or `AURA_AUTH=on` be set.
 
 A WebSocket of a browser, which can set no header, offers two subprotocols, `aura` and `aura.bearer.TOKEN`; the service takes the
 first. A token never stands in a URL, which proxies and browsers write down.
@@ -32,7 +32,7 @@ from bentos.serving.tokens import Caller, Keys, PublishedKeys, SharedSecret, che
 AUTH, JWKS_URL, SECRET = "AURA_AUTH", "AURA_JWKS_URL", "JWT_SECRET_KEY"
 _MIN_SECRET_BYTES = 32
 _OPEN = ("/health", "/openapi.json", "/docs")
-_PROXY_HEADERS = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
+_CAME_FROM, _PROXY_HEADERS = ("x-forwarded-for", "x-real-ip"), ("forwarded", "via")
 _SUBPROTOCOL, _BEARER = "aura", "aura.bearer."
 _CALLER = "aura.caller"
 _POLICY_VIOLATION = 1008
@@ -168,8 +168,8 @@ def document_security(app: FastAPI, open_paths: Collection[str]) -> None:
     app.openapi = documented  # type: ignore[method-assign]
 
 
-def listens_here_alone(host: str) -> bool:
-    """Whether a server at this address is reached from this machine alone."""
+def is_this_machine(host: str) -> bool:
+    """Whether an address or name is a loopback one: of what listens there alone, or calls from there."""
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
@@ -181,7 +181,7 @@ def refuse_open_door(host: str, environ: Mapping[str, str] | None = None) -> Non
     Raises:
         SettingsError: the address is not a loopback one, and `AURA_AUTH` is off.
     """
-    if not read_auth(environ).required and not listens_here_alone(host):
+    if not read_auth(environ).required and not is_this_machine(host):
         raise SettingsError(
             f"serving.host is {host}, and {AUTH} is off: everybody who reaches this machine would be answered",
             hint=f"set {AUTH}=on, so that every request needs a token, or serving.host=127.0.0.1",
@@ -215,7 +215,7 @@ def _token(scope: Scope) -> str | None:
 
 
 def _refuse_other_machines(scope: Scope) -> None:
-    """Raises ForbiddenError unless a request came in over a loopback address, through no proxy.
+    """Raises ForbiddenError unless a request came in over a loopback address; of what a proxy brings, from this machine.
 
     What is no IP address is no network: a Unix socket, or a test. The name that the caller used is looked at too: a page of
     the web may let its own name point here.
@@ -228,7 +228,11 @@ def _refuse_other_machines(scope: Scope) -> None:
         f"http://{_in_url(address)}"
     )
     foreign_name = "." in name and not is_loopback(f"http://{name}")
-    if foreign_address or foreign_name or any(header in headers for header in _PROXY_HEADERS):
+    came_from = [
+        part.strip() for header in _CAME_FROM for value in headers.getlist(header) for part in value.split(",")
+    ]
+    foreign_caller = not all(map(is_this_machine, came_from)) or any(header in headers for header in _PROXY_HEADERS)
+    if foreign_address or foreign_name or foreign_caller:
         raise ForbiddenError(
             "this service asks nobody who they are, so it answers its own machine alone",
             hint=f"its operator sets {AUTH}=on; or call http://127.0.0.1 there",

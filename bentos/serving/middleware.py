@@ -1,4 +1,4 @@
-"""Middleware of every service: request ids, a log line per request, error bodies, tokens, limits on bodies, HEAD.
+"""Middleware of every service: request ids, a log line per request, error bodies, release, tokens, limits on bodies, HEAD.
 
 The request id is asgi-correlation-id's: it takes the caller's `x-request-id` or makes one, answers with it, and keeps it in a
 context variable, for WebSockets too. All are plain ASGI middleware: behind Starlette's `BaseHTTPMiddleware` a handler never
@@ -19,6 +19,7 @@ from bentos.serving.access import AccessLog
 from bentos.serving.auth import Authentication, AuthRules
 from bentos.serving.errors import BodyTooLargeError, error_response
 from bentos.serving.origins import Origins
+from bentos.serving.release_header import ReleaseHeader
 from bentos.serving.request_log import logger
 
 _USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -40,6 +41,7 @@ def add_middleware(
     app.add_middleware(BodyLimit, limit_bytes=max_body_bytes)
     app.add_middleware(Authentication, rules=auth_rules, open_paths=open_paths)
     app.add_middleware(UnhandledErrors)
+    app.add_middleware(ReleaseHeader)
     app.add_middleware(Head)
     app.add_middleware(Origins, allowed=cors_origins)
     app.add_middleware(AccessLog)

@@ -55,14 +55,19 @@ class VisualAnalysis(ImagePart[Runner]):
         found = raise_failure(answer)
         garments = [garment.model_copy(update={"box": photo.as_sent(garment.box)}) for garment in found.garments]
         return Analysis(
-            width=photo.width_px, height=photo.height_px, garments=garments, model=found.model, notice=found.notice
+            width=photo.width_px,
+            height=photo.height_px,
+            garments=garments,
+            model=found.model,
+            release=found.release,
+            notice=found.notice,
         )
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
         """Ready, or degraded and why; at once."""
         status = await self._readiness.status()
-        return Health(profile=self._assets.profile, model=status.model, reasons=status.degraded)
+        return Health(profile=self._assets.profile, model=status.model, release=status.release, reasons=status.degraded)
 
 
 answer_unknown_paths(app)

@@ -30,6 +30,7 @@ from lancedb.table import Table
 
 from aura.errors import BusyError, ForeignFolderError, IndexNotReadyError
 from aura.paths import held, home
+from aura.releases import IndexVersion
 from inference.retrieval.integrity import KEYS, LANCE_ERRORS, RELEASES, content_digest, damage
 from inference.retrieval.settings import SearchSettings
 from inference.retrieval.tables import CATALOG, KNOWLEDGE, PICTURE
@@ -80,6 +81,11 @@ class Release:
     def versions(self) -> dict[str, int]:
         """Table to its version."""
         return {KNOWLEDGE: self.knowledge_version, CATALOG: self.catalog_version}
+
+    @property
+    def identity(self) -> IndexVersion:
+        """What a release of everything that serves calls this one."""
+        return IndexVersion(number=self.number, digest=self.digest)
 
     def same_content(self, other: Release) -> bool:
         """Whether both would answer every query alike."""
@@ -169,6 +175,31 @@ def serving_release(connection: lancedb.DBConnection) -> Release:
     if SERVING not in releases:
         raise IndexNotReadyError(f"no release of the index is served at {place(connection)}", hint=BUILD_HINT)
     return releases[SERVING]
+
+
+def served_index(uri: str | Path) -> IndexVersion | None:
+    """The release that is served at `uri`, whether it can be read or not; None when there is none."""
+    try:
+        return serving_release(connect_existing(str(uri))).identity
+    except IndexNotReadyError:
+        return None
+
+
+def kept_release(connection: lancedb.DBConnection, wanted: IndexVersion) -> Release:
+    """The release that is asked for: the one that is served or the one before, whose rows no cleanup removes.
+
+    Raises:
+        IndexNotReadyError: it is neither.
+    """
+    kept = read_releases(connection).values()
+    for release in kept:
+        if release.identity == wanted:
+            return release
+    raise IndexNotReadyError(
+        f"the index at {place(connection)} no longer keeps release {wanted.number} with the rows that were published; "
+        f"it keeps: {', '.join(str(release.number) for release in kept) or 'none'}",
+        hint=BUILD_HINT,
+    )
 
 
 def served_release(uri: str | Path) -> int | None:

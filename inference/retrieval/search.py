@@ -22,6 +22,7 @@ from PIL import Image
 
 from aura.errors import IndexNotReadyError
 from aura.prepared_rows import CatalogRow
+from aura.releases import IndexVersion
 from aura.taxonomy import Category
 from inference.image_encoder import ImageEncoder, load_image_encoder
 from inference.retrieval.chunks import FACETS, Section
@@ -35,6 +36,7 @@ from inference.retrieval.releases import (
     Release,
     connect_existing,
     damaged,
+    kept_release,
     place,
     present,
     read_releases,
@@ -129,9 +131,6 @@ class Index:
     Args:
         text_embedders, image_embedders: how a release's reference becomes a model; the default loads each once per
             process.
-
-    Attributes:
-        fell_back: whether searches use the release before, because the one that is served was damaged at opening.
     """
 
     def __init__(
@@ -142,11 +141,9 @@ class Index:
         image_embedders: Callable[[str], ImageEncoder] = image_embedder_for,
         *,
         uri: str = "",
-        fell_back: bool = False,
     ) -> None:
         self._connection = connection
         self._uri = uri
-        self.fell_back = fell_back
         self._snapshot = snapshot
         self._text_embedders = text_embedders
         self._image_embedders = image_embedders
@@ -167,7 +164,6 @@ class Index:
         """
         connection = connect_existing(str(uri))
         release = serving_release(connection)
-        fell_back = False
         try:
             snapshot = open_release(connection, release, text_embedders, image_embedders)
         except IndexNotReadyError as error:
@@ -175,11 +171,28 @@ class Index:
             if previous is None:
                 raise
             snapshot = open_release(connection, previous, text_embedders, image_embedders)
-            fell_back = True
             logger.warning(
                 "%s; searching release %d, the one before, until a build has mended it", error.message, previous.number
             )
-        return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri), fell_back=fell_back)
+        return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri))
+
+    @classmethod
+    def at(
+        cls,
+        uri: str | Path,
+        wanted: IndexVersion,
+        text_embedders: Callable[[str], TextEmbedderLike] = text_embedder_for,
+        image_embedders: Callable[[str], ImageEncoder] = image_embedder_for,
+    ) -> Index:
+        """Open one release of those that are kept at `uri`.
+
+        Raises:
+            IndexNotReadyError: it is not kept, or is damaged.
+            ArtifactError: its embedding model cannot be loaded.
+        """
+        connection = connect_existing(str(uri))
+        snapshot = open_release(connection, kept_release(connection, wanted), text_embedders, image_embedders)
+        return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri))
 
     @property
     def version(self) -> int:
@@ -201,7 +214,6 @@ class Index:
             moved = release != self._snapshot.release
             if moved:
                 self._snapshot = open_release(self._connection, release, self._text_embedders, self._image_embedders)
-            self.fell_back = False
             return moved
 
     def search_knowledge(self, query: str, k: int = 5, filters: Filters | None = None) -> list[Passage]:

@@ -30,7 +30,7 @@ from bentos.outfit_recommendation.service import OutfitRecommendation, app
 from bentos.serving.errors import Failure
 from inference.outfits.items import Item
 from tests.bentos.small_index import SmallIndex
-from tests.bentos.stub_assets import StubAssets
+from tests.bentos.stub_assets import StubAssets, made_by
 
 
 class Network:
@@ -68,7 +68,7 @@ def champion(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def runner(small_index: SmallIndex, champion: Path) -> Any:
-    assets = StubAssets(champion_folder=champion, served_index=small_index.served())
+    assets = StubAssets(champion_folder=champion, served_index=small_index.opened(), kept_in=small_index.uri)
     return OutfitRunner.inner(assets, lambda *_: Network())
 
 
@@ -84,7 +84,7 @@ def test_a_new_champion_at_the_same_place_embeds_the_catalog_anew(small_index: S
             return super().embed_items(items) * self.factor
 
     embedded: list[float] = []
-    assets = StubAssets(champion_folder=champion, served_index=small_index.served())
+    assets = StubAssets(champion_folder=champion, served_index=small_index.opened())
     shirt = Garment(category=Category.TOPS, title="A shirt")
     wanted = CompleteOutfit(items=[shirt], targets=[*Category], k=1)
     largest = []
@@ -166,8 +166,8 @@ def test_wanted_targets_are_what_is_recommended(client: TestClient) -> None:
 def test_a_broken_picture_of_the_catalog_is_named_in_the_log(
     client: TestClient, small_index: SmallIndex, endpoint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    small_index.publish(ITEMS, broken=["item-hats"])
-    failed = client.post(endpoint, json={"items": [{"item_id": "item-hats"}]})
+    small_index.publish({**ITEMS, "new-hats": Category.HATS}, broken=["new-hats"])
+    failed = client.post(endpoint, json={"items": [{"item_id": "new-hats"}]})
     error = failed.json()["error"]
     assert (failed.status_code, error["code"]) == (500, "invalid_data")
     assert "hats.png" in caplog.text
@@ -194,7 +194,7 @@ def test_one_outfit_that_cannot_be_judged_does_not_cost_the_batch(runner: Any) -
 def test_health_says_how_many_items_there_are_to_choose_from(client: TestClient) -> None:
     assert client.get("/health").json() == {
         "state": "ready", "reasons": [], "profile": "sample", "model": {"name": "outfits", "version": "1"},
-        "catalog_items": len(CATEGORIES), "index_version": "1",
+        "catalog_items": len(CATEGORIES), "index_version": "1", "release": made_by("outfits").model_dump(),
     }  # fmt: skip
 
 
@@ -202,6 +202,8 @@ def test_health_says_how_many_items_there_are_to_choose_from(client: TestClient)
 def test_a_finished_answer_needs_no_second_call(client: TestClient, runner_client: Client, endpoint: str) -> None:
     answer = client.post(endpoint, json={"items": [SHIRT]}, headers={"x-request-id": "abc-1"})
     assert (answer.status_code, answer.json()["model"]) == (200, {"name": "outfits", "version": "1"})
+    assert answer.json()["release"] == made_by("outfits").model_dump()
+    assert answer.headers["x-aura-release"] == "1;index=1;outfits=1"
     assert runner_client.request_ids == ["abc-1"]
     assert client.get("/health").status_code == 503
 
