@@ -1,8 +1,9 @@
 """Who calls: every request needs an access token where `AURA_AUTH` is `on`; where it is `off`, only this machine is answered.
 
 `off` is the default, for a laptop: requests without a token are answered when they come in over a loopback address and from no
-other machine through a proxy, and no others, whatever they carry. A token that is sent is checked in either case. A proxy on the
-same machine must say from where a request comes (`X-Forwarded-For`), or `AURA_AUTH=on` be set.
+other machine through a proxy, and no others, whatever they carry. A token that is sent is checked in either case; a key of
+another kind, as OpenAI's clients send one, counts as none. A proxy on the same machine must say from where a request comes
+(`X-Forwarded-For`), or `AURA_AUTH=on` be set.
 
 A WebSocket of a browser, which can set no header, offers two subprotocols, `aura` and `aura.bearer.TOKEN`; the service takes the
 first. A token never stands in a URL, which proxies and browsers write down.
@@ -36,6 +37,7 @@ _CAME_FROM, _PROXY_HEADERS = ("x-forwarded-for", "x-real-ip"), ("forwarded", "vi
 _SUBPROTOCOL, _BEARER = "aura", "aura.bearer."
 _CALLER = "aura.caller"
 _POLICY_VIOLATION = 1008
+_JWT_DOTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +125,8 @@ class Authentication:
         if _path(scope) in self._open_paths:
             return None
         token = _token(scope)
+        if token is not None and not rules.required and token.count(".") != _JWT_DOTS:
+            token = None  # the API key that OpenAI's clients must send, whatever it is
         if token is None:
             if rules.required:
                 raise missing()
