@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-detection bench-outfits clean
+.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-detection bench-outfits bench-serving clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -104,6 +104,9 @@ bench-chat: setup ## Train the chat adapter and ask it every held-out question (
 
 bench-outfits: setup ## Train the outfit model and ask it with titles and without (docs/benchmarks/outfits.md)
 	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.outfits
+
+bench-serving: setup ## Put the services under load, beside a plain server (docs/benchmarks/serving.md; PROFILE with champions)
+	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.serving --profile $(PROFILE)
 
 clean: ## Remove what can be made again; models, nights, reports and imported photos stay
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache "$(VAR)/cache"

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aura.errors import IndexNotReadyError, InvalidRequestError
@@ -19,6 +20,26 @@ if TYPE_CHECKING:  # the service never needs torch
 
 _RETRY_SECONDS = 60.0
 """Pause after a release could not be embedded: each attempt may take minutes of a processor."""
+
+
+@dataclass(frozen=True)
+class KnownItems:
+    """The items of the served release, and of the one that is still recommended from."""
+
+    newest: ReleasedCatalog
+    search: CatalogSearch
+
+    def item(self, item_id: str) -> Item:
+        """Raises InvalidRequestError: neither release has it."""
+        row = self.newest.row(item_id)
+        if row is not None and self.newest is not self.search.catalog:  # its vector is not made yet
+            return item_of(row, *self.newest.pictures([row]))
+        if (item := self.search.item(item_id)) is not None:
+            return item
+        raise InvalidRequestError(
+            f"the catalog has no item {item_id!r}",
+            hint="send the garment itself: category with a title, an image_base64 or both",
+        )
 
 
 class ServedCatalog:
@@ -40,7 +61,7 @@ class ServedCatalog:
         self._search: CatalogSearch | None = None
         self._retry_at = math.inf
         try:
-            self.search()
+            self.known()
         except IndexNotReadyError as error:
             logger.warning("nothing is recommended until the index is there: %s", error.message)
 
@@ -64,29 +85,13 @@ class ServedCatalog:
             ]
         return self._index.degraded
 
-    def search(self) -> CatalogSearch:
-        """What is recommended from now; use one from the beginning of an answer to its end.
+    def known(self) -> KnownItems:
+        """What is known and recommended from now; use one from the beginning of an answer to its end.
 
         Raises:
             IndexNotReadyError: nothing is served yet.
         """
-        return self._follow()[1]
-
-    def item(self, item_id: str) -> Item:
-        """An item of the served release, or of the one that is still recommended from.
-
-        Raises:
-            InvalidRequestError: neither has it.
-            IndexNotReadyError: nothing is served yet.
-        """
-        newest, search = self._follow()
-        for catalog in (newest, search.catalog):
-            if (row := catalog.row(item_id)) is not None:
-                return item_of(row, *catalog.pictures([row]))
-        raise InvalidRequestError(
-            f"the catalog has no item {item_id!r}",
-            hint="send the garment itself: category with a title, an image_base64 or both",
-        )
+        return KnownItems(*self._follow())
 
     def _follow(self) -> tuple[ReleasedCatalog, CatalogSearch]:
         with self._following:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,7 @@ import bentoml
 from aura.artifact import content_hash
 from aura.heavy_imports import heavy_imports
 from aura.taxonomy import Category
-from bentos.outfit_recommendation.catalog import ServedCatalog
+from bentos.outfit_recommendation.catalog import KnownItems, ServedCatalog
 from bentos.outfit_recommendation.messages import (
     CompleteOutfit,
     Completions,
@@ -23,8 +26,9 @@ from bentos.outfit_recommendation.messages import (
     RunnerStatus,
 )
 from bentos.serving.assets import Assets
+from bentos.serving.batch_answers import answer_together
 from bentos.serving.bentoml_options import runner_options
-from bentos.serving.errors import Failure, answer_or_failure
+from bentos.serving.errors import Failure
 from bentos.serving.process import start_process
 from inference.outfits.missing_categories import missing_categories
 
@@ -67,60 +71,98 @@ class OutfitRunner:
             model=self._version, degraded=catalog.degraded, catalog_items=len(catalog), index_version=catalog.version
         )
 
-    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
+    @bentoml.api
     def evaluate(self, outfits: list[JudgeOutfit]) -> list[Judgement | Failure]:
         """Score of each outfit and how each of its items moves it; an outfit that cannot be judged fails alone."""
-        return [answer_or_failure(outfit, self._judgement) for outfit in outfits]
+        known = cache(self._catalog.known)
+        return answer_together(
+            outfits, lambda request: _items(request.items, known), lambda _, read: self._judged(read), self._judgement
+        )
 
     @bentoml.api
-    def recommend(self, request: CompleteOutfit) -> Completions | Failure:
+    def recommend(self, requests: list[CompleteOutfit]) -> list[Completions | Failure]:
         """The k best catalog items for each wanted category, or for each category that the outfit lacks."""
-        return answer_or_failure(request, self._completions)
-
-    def _judgement(self, request: JudgeOutfit) -> Judgement:
-        outfit = self._items(request.items)
-        contributions = self._model.contributions(outfit)
-        return Judgement(
-            score=self._model.score([outfit])[0],
-            items=[
-                ItemShare(category=item.category, title=item.title, contribution=contribution)
-                for item, contribution in zip(outfit, contributions, strict=True)
-            ],
-            model=self._version,
+        known = cache(self._catalog.known)
+        return answer_together(
+            requests,
+            lambda request: self._wish(request, known),
+            lambda _, wishes: self._completed(wishes),
+            self._completions,
         )
 
-    def _completions(self, request: CompleteOutfit) -> Completions:
-        outfit = self._items(request.items)
+    def _judged(self, outfits: Sequence[list[Item]]) -> list[tuple[list[Item], tuple[float, list[float]]]]:
+        """Of each outfit its items, titled, with its score and their contributions."""
+        encoded = self._encoded(outfits)
+        return list(zip(encoded, self._model.judge(encoded), strict=True))
+
+    def _judgement(
+        self, _request: JudgeOutfit, _items: list[Item], judged: tuple[list[Item], tuple[float, list[float]]]
+    ) -> Judgement:
+        outfit, (score, contributions) = judged
+        items = [
+            ItemShare(category=item.category, title=item.title, contribution=contribution)
+            for item, contribution in zip(outfit, contributions, strict=True)
+        ]
+        return Judgement(score=score, items=items, model=self._version)
+
+    def _wish(self, request: CompleteOutfit, known: Callable[[], KnownItems]) -> _Wish:
+        outfit = _items(request.items, known)
         targets = request.targets or missing_categories({item.category for item in outfit})
-        catalog = self._catalog.search()
-        return Completions(
-            targets={category: self._best(catalog, outfit, category, request.k) for category in targets},
-            model=self._version,
-        )
+        return _Wish(outfit, targets, request.k, known().search)
 
-    def _best(self, catalog: CatalogSearch, outfit: list[Item], category: Category, k: int) -> list[RecommendedItem]:
-        worn = [item.item_id for item in outfit]
-        hits = catalog.nearest(self._model.query(outfit, category), category, k, without=worn)
-        scores = self._model.score([[*outfit, item] for item, _ in hits]) if hits else []
-        return [
-            RecommendedItem(
-                item_id=item.item_id, category=item.category, title=item.title,
-                similarity=similarity, outfit_score=score,
-            )
-            for (item, similarity), score in zip(hits, scores, strict=True)
-        ]  # fmt: skip
+    def _completed(self, wishes: Sequence[_Wish]) -> list[dict[Category, list[RecommendedItem]]]:
+        """Of each wish the best items per target: one question to the model for all targets, one for all candidates."""
+        outfits = self._encoded([wish.outfit for wish in wishes])
+        asked = [
+            (wish, outfit, target) for wish, outfit in zip(wishes, outfits, strict=True) for target in wish.targets
+        ]
+        queries = self._model.queries([outfit for _, outfit, _ in asked], [target for _, _, target in asked])
+        hits = [
+            wish.catalog.nearest(query, target, wish.k, without=[item.item_id for item in outfit])
+            for (wish, outfit, target), query in zip(asked, queries, strict=True)
+        ]
+        completed = [[*outfit, item] for (_, outfit, _), found in zip(asked, hits, strict=True) for item, _ in found]
+        scores = iter(self._model.score(completed))
+        best = iter([[_recommended(*hit, next(scores)) for hit in found] for found in hits])
+        return [{target: next(best) for target in wish.targets} for wish in wishes]
 
-    def _items(self, garments: Sequence[Garment]) -> list[Item]:
-        return [self._item(position, garment) for position, garment in enumerate(garments)]
+    def _completions(
+        self, _request: CompleteOutfit, _wish: _Wish, targets: dict[Category, list[RecommendedItem]]
+    ) -> Completions:
+        return Completions(targets=targets, model=self._version)
 
-    def _item(self, position: int, garment: Garment) -> Item:
-        from inference.outfits.items import Item
-        from inference.outfits.picture_titles import titled
+    def _encoded(self, outfits: Sequence[list[Item]]) -> list[list[Item]]:
+        """The outfits, whose items are read by the encoders all at once."""
+        items = iter(self._model.with_vectors([item for outfit in outfits for item in outfit]))
+        return [list(islice(items, len(outfit))) for outfit in outfits]
 
-        if garment.item_id is not None:
-            return self._catalog.item(garment.item_id)
-        if garment.category is None:
-            raise ValueError("a garment has neither an item_id nor a category")
-        image = garment.image.image() if garment.image else None
-        # A picture without a title: the caller is told what the garment is taken for.
-        return titled(Item(item_id=f"own-{position}", category=garment.category, title=garment.title, image=image))
+
+@dataclass(frozen=True)
+class _Wish:
+    """What completes an outfit, and where it is looked for."""
+
+    outfit: list[Item]
+    targets: Sequence[Category]
+    k: int
+    catalog: CatalogSearch
+
+
+def _recommended(item: Item, similarity: float, score: float) -> RecommendedItem:
+    return RecommendedItem(
+        item_id=item.item_id, category=item.category, title=item.title, similarity=similarity, outfit_score=score
+    )
+
+
+def _items(garments: Sequence[Garment], known: Callable[[], KnownItems]) -> list[Item]:
+    return [_item(position, garment, known) for position, garment in enumerate(garments)]
+
+
+def _item(position: int, garment: Garment, known: Callable[[], KnownItems]) -> Item:
+    from inference.outfits.items import Item
+
+    if garment.item_id is not None:
+        return known().item(garment.item_id)
+    if garment.category is None:
+        raise ValueError("a garment has neither an item_id nor a category")
+    image = garment.image.image() if garment.image else None
+    return Item(item_id=f"own-{position}", category=garment.category, title=garment.title, image=image)

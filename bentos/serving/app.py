@@ -15,7 +15,7 @@ from bentos.serving.media_types import TypedRoute
 from bentos.serving.middleware import add_middleware
 from bentos.serving.settings import ServingSettings
 
-_ERRORS = (400, 413, 415, 422, 500, 503)
+_ERRORS = (400, 413, 415, 422, 429, 500, 503)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -36,7 +36,7 @@ def make_app(title: str, description: str, image_paths: Collection[str] = ()) ->
         serving: ServingSettings = app.state.serving
         return serving.max_body_bytes if _path(scope) in image_paths else serving.max_json_bytes
 
-    add_middleware(app, max_body_bytes, cors_origins=lambda: app.state.serving.cors_origins)
+    add_middleware(app, max_body_bytes, settings=lambda: app.state.serving)
     add_error_handlers(app)
     add_docs_page(app)
     return app

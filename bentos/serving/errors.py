@@ -65,6 +65,16 @@ class OverloadedError(AuraError):
         super().__init__(message, hint=hint)
 
 
+class RateLimitError(AuraError):
+    """A caller makes more requests than one caller may."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, hint: str = "", retry_seconds: int = 1) -> None:
+        super().__init__(message, hint=hint or f"try again in {retry_seconds} seconds")
+        self.retry_seconds = retry_seconds
+
+
 class NotReadyError(AuraError):
     """The service is live, but cannot answer: its runner does not."""
 
@@ -95,6 +105,7 @@ STATUS: dict[type[Exception], int] = {
     RegistryError: 503,
     BusyError: 503,
     OverloadedError: 503,
+    RateLimitError: 429,
     NotReadyError: 503,
     Exception: 500,
 }
@@ -105,6 +116,7 @@ _ABSENT = "the operator must make it available; the service's log says how"
 FOR_CALLERS: dict[type[AuraError], tuple[str, str] | None] = {
     InvalidRequestError: None,
     OverloadedError: None,
+    RateLimitError: None,
     BusyError: None,
     IndexNotReadyError: ("what this service searches in is not ready yet", _ABSENT),
     RegistryError: ("there is no model to answer with yet", _ABSENT),
@@ -208,13 +220,15 @@ def error_detail(error: Exception) -> ErrorDetail:
 
 
 def error_response(error: Exception) -> Response:
-    """The response to an error; with status 503 it says when to try again, with 405 what is allowed."""
+    """The response to an error; with status 429 and 503 it says when to try again, with 405 what is allowed."""
     status = error_status(error)
     if isinstance(error, ClientDisconnect):
         return Response(status_code=status)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if status == 503:
         headers["retry-after"] = RETRY_SECONDS
+    if isinstance(error, RateLimitError):
+        headers["retry-after"] = str(error.retry_seconds)
     body = ErrorBody(error=error_detail(error))
     if isinstance(error, NotReadyError):
         body = NotReadyBody(error=body.error, reasons=[error.message])

@@ -1,4 +1,4 @@
-"""Middleware of every service: request ids, a log line per request, error bodies, limits on bodies, HEAD.
+"""Middleware of every service: request ids, a log line per request, limits on requests and bodies, error bodies, HEAD.
 
 The request id is asgi-correlation-id's: it takes the caller's `x-request-id` or makes one, answers with it, and keeps it in a
 context variable, for WebSockets too. All are plain ASGI middleware: behind Starlette's `BaseHTTPMiddleware` a handler never
@@ -8,7 +8,7 @@ learns that its caller has gone (`Request.is_disconnected` stays False there; re
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
@@ -16,9 +16,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.serving.access import AccessLog
+from bentos.serving.admission import Admission
 from bentos.serving.errors import BodyTooLargeError, error_response
 from bentos.serving.origins import Origins
+from bentos.serving.rate_limits import RateLimits
 from bentos.serving.request_log import logger
+from bentos.serving.settings import ServingSettings
 
 _USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -29,13 +32,20 @@ conversation nor an outfit with all its images comes near."""
 
 
 def add_middleware(
-    app: FastAPI, max_body_bytes: Callable[[Scope], int], cors_origins: Callable[[], Collection[str]]
+    app: FastAPI, max_body_bytes: Callable[[Scope], int], settings: Callable[[], ServingSettings]
 ) -> None:
-    """Add all of them; the last one added sees a request first."""
+    """Add all of them; the last one added sees a request first.
+
+    Args:
+        max_body_bytes: body limit of a request.
+        settings: called at each request, as `max_body_bytes` is, because settings are not read at import.
+    """
     app.add_middleware(BodyLimit, limit_bytes=max_body_bytes)
     app.add_middleware(UnhandledErrors)
+    app.add_middleware(Admission, limit=lambda: settings().max_requests)
+    app.add_middleware(RateLimits, settings=settings)
     app.add_middleware(Head)
-    app.add_middleware(Origins, allowed=cors_origins)
+    app.add_middleware(Origins, allowed=lambda: settings().cors_origins)
     app.add_middleware(AccessLog)
     app.add_middleware(CorrelationIdMiddleware, header_name="x-request-id", validator=is_usable_id)
 

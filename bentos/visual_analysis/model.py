@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,9 @@ from aura.errors import AuraError
 from aura.heavy_imports import heavy_imports
 from aura.training_sources import notice_of
 from bentos.serving.assets import Assets, ServedIndex
+from bentos.serving.batch_answers import answer_together
 from bentos.serving.bentoml_options import runner_options
-from bentos.serving.errors import Failure, answer_or_failure
+from bentos.serving.errors import Failure
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
 from bentos.visual_analysis.messages import (
@@ -46,9 +48,9 @@ class DetectorRunner:
         self._assets = assets or start_process()
         if load_detector is None:
             with heavy_imports(at_start=True):
-                from inference.detection.detector import Detector
+                from inference.engines.chosen import load_for_serving
 
-            load_detector = Detector.load
+            load_detector = partial(load_for_serving, engine=self._assets.serving.engine)
         champion = self._assets.champion("detection")
         self._version = champion.version
         self._notice = notice_of(champion.folder)
@@ -64,20 +66,20 @@ class DetectorRunner:
     async def status(self) -> RunnerStatus:
         """Async, so that it does not wait for the detector."""
         degraded = self._index.degraded if self._index else [_NO_INDEX]
-        return RunnerStatus(model=self._version, degraded=degraded)
+        return RunnerStatus(model=self._version, degraded=degraded, canvas_px=self._detector.canvas_px)
 
-    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
+    @bentoml.api
     def analyze(self, requests: list[AnalyzeRequest]) -> list[FoundGarments | Failure]:
         """Garments of each photo, on request with catalog items of the same category that look like them.
 
         The photos are detected as one batch; a photo whose lookup fails does not fail the others.
         """
-        photos = [request.photo.image() for request in requests]
-        detections = self._detector.predict(photos, threshold=LEAST_SCORE)
-        return [
-            answer_or_failure(request, self._found, photo, detected)
-            for request, photo, detected in zip(requests, photos, detections, strict=True)
-        ]
+        return answer_together(
+            requests,
+            lambda request: request.photo.image(),
+            lambda _, photos: self._detector.predict(photos, threshold=LEAST_SCORE),
+            self._found,
+        )
 
     def _found(self, request: AnalyzeRequest, photo: Image.Image, detected: list[Detection]) -> FoundGarments:
         rules = self._detector.rules
@@ -95,7 +97,9 @@ class DetectorRunner:
             Garment(category=detection.category, score=detection.score, box=detection.box_xyxy_px, similar=hits)
             for detection, hits in zip(shown, similar, strict=True)
         ]
-        return FoundGarments(garments=garments, model=self._version, notice=self._notice)
+        return FoundGarments(
+            garments=garments, model=self._version, notice=self._notice, canvas_px=self._detector.canvas_px
+        )
 
     def _current_index(self) -> Index:
         if self._index is None:  # there was none when this process started

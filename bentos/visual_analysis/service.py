@@ -10,18 +10,23 @@ from fastapi import Query, Request
 from aura.pictures import FORMATS
 from bentos.serving.app import answer_unknown_paths, make_app
 from bentos.serving.assets import Assets
+from bentos.serving.batching import Batcher
 from bentos.serving.bentoml_options import service_options
+from bentos.serving.disconnect import while_connected
 from bentos.serving.docs_page import root_page
-from bentos.serving.errors import NotReadyBody, raise_failure
+from bentos.serving.errors import NotReadyBody
 from bentos.serving.health import Health
 from bentos.serving.image_part import ImagePart
+from bentos.serving.images import SentImage
 from bentos.serving.metrics import metrics_app
 from bentos.serving.uploads import upload_schema, uploaded
-from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, Runner
+from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, CanvasSize, FoundGarments, Runner
 from bentos.visual_analysis.model import RUNNER_SECONDS, DetectorRunner
 from bentos.visual_analysis.schemas import Analysis
 
 PATH = "/api/v1/visual-analysis"
+MAX_PHOTOS = 8
+"""Photos that are detected as one batch; more at once make no photo faster, and the first ones wait for the last."""
 app = make_app("Aura visual analysis", "Finds garments in photos.", image_paths=("/analyze",))
 
 
@@ -37,6 +42,11 @@ class VisualAnalysis(ImagePart[Runner]):
     def __init__(self, assets: Assets | None = None, runner: Runner | None = None) -> None:
         """BentoML passes nothing: then the assets and the runner are those of this process."""
         super().__init__(app, assets, runner or self.runner.to_async)
+        self._batcher: Batcher[AnalyzeRequest, FoundGarments] = Batcher(
+            lambda requests: self._runner.analyze(requests=requests),
+            max_batch=MAX_PHOTOS, seconds=self._assets.serving.answer_seconds,
+        )  # fmt: skip
+        self._canvas: CanvasSize | None = None
 
     @app.post("/analyze", openapi_extra=upload_schema("image", ", ".join(FORMATS)))
     async def analyze(
@@ -49,14 +59,29 @@ class VisualAnalysis(ImagePart[Runner]):
         similar: Annotated[int, Query(ge=0, le=10, description="catalog items per garment")] = 0,
     ) -> Analysis:
         """Garments of one photo with category, confidence and box; on request with similar catalog items."""
-        photo = await self._decoder.decode(await uploaded(upload, "image", self._assets.serving))
-        request = AnalyzeRequest(photo=photo.pixels, threshold=threshold, similar=similar)
-        [answer] = await self._runner.analyze(requests=[request])
-        found = raise_failure(answer)
+        content = await uploaded(upload, "image", self._assets.serving)
+        photo, found = await while_connected(upload, self._analysed(content, threshold, similar))
         garments = [garment.model_copy(update={"box": photo.as_sent(garment.box)}) for garment in found.garments]
         return Analysis(
             width=photo.width_px, height=photo.height_px, garments=garments, model=found.model, notice=found.notice
         )
+
+    async def _analysed(self, content: bytes, threshold: float | None, similar: int) -> tuple[SentImage, FoundGarments]:
+        """The photo as the runner got it, and what it found."""
+        canvas = self._canvas or (await self._readiness.status()).canvas_px
+        photo, found = await self._sent(content, canvas, threshold, similar)
+        if found.canvas_px != canvas:  # another detector serves since: it may see more
+            photo, found = await self._sent(content, found.canvas_px, threshold, similar)
+        self._canvas = found.canvas_px
+        return photo, found
+
+    async def _sent(
+        self, content: bytes, canvas: CanvasSize, threshold: float | None, similar: int
+    ) -> tuple[SentImage, FoundGarments]:
+        # Garments are cut out of the photo to be looked up: then it is sent larger than the canvas.
+        photo = await self._decoder.decode(content, box=None if similar else canvas)
+        request = AnalyzeRequest(photo=photo.pixels, threshold=threshold, similar=similar)
+        return photo, await self._batcher.answer(request)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -39,6 +40,8 @@ BUILD_HINT = "run `aura index build`"
 
 logger = logging.getLogger(__name__)
 
+_SETTLED_SECONDS = 1.0
+"""After which a folder whose time stands still has not been written to; file systems count in hundredths, some in seconds."""
 _FIRST_FUSION = {"fusion": "ranks"}
 """How a release is searched that was published before there was another way."""
 _SCHEMA = pa.schema(
@@ -122,6 +125,21 @@ def present(connection: lancedb.DBConnection, uri: str) -> lancedb.DBConnection:
     if not uri or _is_remote(uri) or not Path(uri).is_dir() or str(held(Path(uri))) == str(connection.uri):
         return connection
     return connect(uri)
+
+
+def written_at(connection: lancedb.DBConnection) -> tuple[int, int] | None:
+    """What changes whenever the list of releases is written; None where that is not known, or was just now.
+
+    Lance writes a file per version of a table, and with it the time of the folder. Times are coarse: of a list that was written
+    a moment ago nobody knows whether it will be written at the same time again.
+    """
+    if _is_remote(str(connection.uri)):
+        return None
+    try:
+        found = (Path(str(connection.uri)) / f"{RELEASES}.lance" / "_versions").stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns) if time.time() - found.st_mtime > _SETTLED_SECONDS else None
 
 
 def place(connection: lancedb.DBConnection) -> str:

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from inference.retrieval.chunks import FACETS, Section
 from inference.retrieval.filters import Filters, category_condition, check_count, checked_query, facet_condition
 from inference.retrieval.hybrid import hybrid_rows
 from inference.retrieval.integrity import rows_of
+from inference.retrieval.loaded_rows import LoadedRows
 from inference.retrieval.released_catalog import ReleasedCatalog
 from inference.retrieval.releases import (
     BUILD_HINT,
@@ -39,6 +40,7 @@ from inference.retrieval.releases import (
     present,
     read_releases,
     serving_release,
+    written_at,
 )
 from inference.retrieval.settings import SearchSettings
 from inference.retrieval.tables import CATALOG, IMAGE_VECTOR, KNOWLEDGE, TextEmbedderLike
@@ -86,6 +88,11 @@ class Snapshot:
     catalog: Table
     text_embedder: TextEmbedderLike
     image_embedder: ImageEncoder
+
+    @cached_property
+    def passages(self) -> LoadedRows | None:
+        """The rows of `knowledge` in memory, read when they are first searched; None where there are too many."""
+        return LoadedRows.of(self.knowledge, _PASSAGE_COLUMNS)
 
 
 image_embedder_for = lru_cache(maxsize=2)(load_image_encoder)
@@ -151,6 +158,7 @@ class Index:
         self._text_embedders = text_embedders
         self._image_embedders = image_embedders
         self._refreshing = threading.Lock()
+        self._read_when_written: tuple[int, int] | None = None
 
     @classmethod
     def open(
@@ -191,17 +199,23 @@ class Index:
         return self._snapshot.release
 
     def refresh(self) -> bool:
-        """Move to the release that is served now; takes a millisecond or two when it is still the same.
+        """Move to the release that is served now; a look at a folder's time when nothing was written.
 
         Returns True when the reader moved. Searches under way end on the old release.
         """
         with self._refreshing:
             self._connection = present(self._connection, self._uri)
+            written = written_at(
+                self._connection
+            )  # before the list is read: what is written meanwhile is read next time
+            if written is not None and written == self._read_when_written and not self.fell_back:
+                return False
             release = serving_release(self._connection)
             moved = release != self._snapshot.release
             if moved:
                 self._snapshot = open_release(self._connection, release, self._text_embedders, self._image_embedders)
             self.fell_back = False
+            self._read_when_written = written
             return moved
 
     def search_knowledge(self, query: str, k: int = 5, filters: Filters | None = None) -> list[Passage]:
@@ -216,7 +230,9 @@ class Index:
             ValueError: `k` is below 1.
         """
         snapshot = self._snapshot
-        return find_passages(snapshot.knowledge, snapshot.text_embedder, snapshot.release.search, query, k, filters)
+        return find_passages(
+            snapshot.knowledge, snapshot.text_embedder, snapshot.release.search, query, k, filters, snapshot.passages
+        )
 
     def catalog(self) -> ReleasedCatalog:
         """The catalog of the release that searches use now; it stays at that release when the reader moves on."""
@@ -274,12 +290,18 @@ def find_passages(
     query: str,
     k: int,
     filters: Filters | None = None,
+    loaded: LoadedRows | None = None,
 ) -> list[Passage]:
-    """The `k` best chunks of a knowledge table; see `Index.search_knowledge`."""
+    """The `k` best chunks of a knowledge table; see `Index.search_knowledge`.
+
+    Args:
+        loaded: the table in memory.
+    """
     query = checked_query(query, k)
     where = facet_condition(filters or {})
     vector = embedder.encode([query])[0]
-    return [Passage(**row) for row in hybrid_rows(knowledge, query, vector, search, k, _PASSAGE_COLUMNS, where)]
+    rows = hybrid_rows(knowledge, query, vector, search, k, _PASSAGE_COLUMNS, where, loaded)
+    return [Passage(**row) for row in rows]
 
 
 def _hit(row: Mapping[str, Any]) -> CatalogHit:

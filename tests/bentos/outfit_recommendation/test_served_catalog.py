@@ -40,21 +40,36 @@ class Network:
         self.embedded: list[str] = []
         self.failure: Exception | None = None
 
-    def embed_items(self, items: Sequence[Item]) -> np.ndarray:
+    def item_vectors(self, items: Sequence[Item]) -> np.ndarray:
         assert self.may_embed.wait(60)
         if self.failure:
             raise self.failure
         self.embedded += [item.item_id for item in items]
-        return np.ones((len(items), 4), dtype=np.float32)
+        return np.array([[brightness(item)] * 4 for item in items], dtype=np.float32)
 
-    def query(self, outfit: Sequence[Item], target: Category) -> np.ndarray:
-        return np.ones(4, dtype=np.float32)
+    def embed_vectors(self, vectors: np.ndarray) -> np.ndarray:
+        return np.ones_like(vectors)
+
+    def with_vectors(self, items: Sequence[Item]) -> list[Item]:
+        from inference.outfits.picture_titles import titled
+
+        return [titled(item) for item in items]
+
+    def queries(self, outfits: Sequence[Sequence[Item]], targets: Sequence[Category]) -> np.ndarray:
+        return np.ones((len(targets), 4), dtype=np.float32)
 
     def score(self, outfits: Sequence[Sequence[Item]]) -> list[float]:
         return [0.5 for _ in outfits]
 
-    def contributions(self, outfit: Sequence[Item]) -> list[float]:
-        return [0.0 if item.image is None else float(np.asarray(item.image).mean()) for item in outfit]
+    def judge(self, outfits: Sequence[Sequence[Item]]) -> list[tuple[float, list[float]]]:
+        return [(0.5, [brightness(item) for item in outfit]) for outfit in outfits]
+
+
+def brightness(item: Item) -> float:
+    """Of its picture, or as the vector says that was made of it; 0 without either."""
+    if item.vector is not None:
+        return float(item.vector[0])
+    return 0.0 if item.image is None else float(np.asarray(item.image).mean())
 
 
 @pytest.fixture
@@ -87,7 +102,7 @@ def known(runner: Any, item_id: str) -> bool:
 
 
 def recommended(runner: Any) -> set[str]:
-    found = runner.recommend(CompleteOutfit(items=[SHIRT], targets=[*Category], k=5))
+    [found] = runner.recommend([CompleteOutfit(items=[SHIRT], targets=[*Category], k=5)])
     assert isinstance(found, Completions)
     return {item.item_id for items in found.targets.values() for item in items}
 
@@ -128,13 +143,15 @@ def test_an_id_that_a_search_finds_is_known_at_once_and_recommended_when_all_are
 
 
 def test_a_changed_picture_is_what_an_id_means_from_then_on(runner: Any, small_index: SmallIndex) -> None:
-    def brightness() -> float:
+    def shown() -> float:
         [answer] = runner.evaluate([JudgeOutfit(items=[Garment(item_id="kept")])])
         return float(answer.items[0].contribution)
 
-    before = brightness()
+    before = shown()
     small_index.publish({"old": Category.HATS, "kept": Category.SHOES}, colour="white")
-    assert (before < 128, brightness()) == (True, 255.0)
+    assert (before < 128, shown()) == (True, 255.0)
+    until(lambda: asyncio.run(runner.status()).degraded == [])
+    assert shown() == 255.0, "also from the vector that was made of it"
 
 
 def test_items_and_pictures_are_there_whatever_the_pipeline_does_to_its_own(
@@ -185,12 +202,12 @@ def test_what_failed_to_be_embedded_is_tried_again(
 def test_a_cache_that_cannot_be_written_costs_the_next_start_only(
     assets: StubAssets, network: Network, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = cache_dir() / "catalog-embeddings"
+    folder = cache_dir() / "catalog-vectors"
     folder.parent.mkdir(parents=True)
     folder.write_text("a file where the folder should be")
     runner = OutfitRunner.inner(assets, lambda *_: network)
     assert recommended(runner) == {"old", "kept"}
-    assert "embeddings of the catalog are not kept" in caplog.text
+    assert "vectors of the catalog are not kept" in caplog.text
 
 
 def test_an_index_that_opens_at_the_release_before_is_told_until_a_build_has_mended_it(
@@ -210,7 +227,7 @@ def test_an_index_that_opens_at_the_release_before_is_told_until_a_build_has_men
 
 
 def test_of_the_embeddings_the_newest_are_kept(assets: StubAssets, network: Network) -> None:
-    folder = cache_dir() / "catalog-embeddings"
+    folder = cache_dir() / "catalog-vectors"
     folder.mkdir(parents=True)
     for age in range(6):
         for name in (f"old-{age}.npy", f"old-{age}.1-2.tmp.npy"):
@@ -226,7 +243,7 @@ def test_own_garments_are_judged_before_there_is_an_index(assets: StubAssets, ne
     runner = OutfitRunner.inner(assets, lambda *_: network)
     [judged] = runner.evaluate([JudgeOutfit(items=[SHIRT])])
     assert isinstance(judged, Judgement)
-    refused = runner.recommend(CompleteOutfit(items=[SHIRT], targets=[], k=1))
+    [refused] = runner.recommend([CompleteOutfit(items=[SHIRT], targets=[], k=1)])
     assert isinstance(refused, Failure)
     assert refused.code == "index_not_ready"
     assert "no index yet" in asyncio.run(runner.status()).degraded[0]
@@ -240,7 +257,7 @@ def test_an_index_of_an_older_aura_has_no_catalog_until_the_next_build(tmp_path:
     (tmp_path / "champion").mkdir()
     assets = StubAssets(champion_folder=tmp_path / "champion", served_index=index.served())
     runner = OutfitRunner.inner(assets, lambda *_: network)
-    refused = runner.recommend(CompleteOutfit(items=[SHIRT], targets=[], k=1))
+    [refused] = runner.recommend([CompleteOutfit(items=[SHIRT], targets=[], k=1)])
     assert isinstance(refused, Failure)
     assert refused.code == "index_not_ready"
     shutil.rmtree(index.uri)
