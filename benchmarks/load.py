@@ -33,18 +33,21 @@ class Outcome:
 
     Attributes:
         seconds: that were measured.
+        cpu_seconds: processor time of the server meanwhile.
         latencies: seconds of each answer with status 200.
         others: number of answers by status that is not 200; 0 where there was no answer.
         without_retry: refusals (429, 503) that did not say when to come again.
     """
 
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     others: Counter[int] = field(default_factory=Counter)
     without_retry: int = 0
 
     def __iadd__(self, other: Outcome) -> Outcome:
         self.seconds += other.seconds
+        self.cpu_seconds += other.cpu_seconds
         self.latencies += other.latencies
         self.others += other.others
         self.without_retry += other.without_retry

@@ -46,6 +46,15 @@ class Server:
                 total += process.memory_info().rss
         return total / 1e6
 
+    def cpu_seconds(self) -> float:
+        """Processor time that its processes have taken so far."""
+        total = 0.0
+        for process in self._family():
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
+
     def _family(self) -> list[psutil.Process]:
         own = psutil.Process(self.process.pid)
         return [own, *own.children(recursive=True)]

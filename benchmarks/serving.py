@@ -73,10 +73,17 @@ def measure(scenario: Scenario, servers: Mapping[str, Server], timing: Timing) -
         asyncio.run(ask(servers[name].url, scenario.requests, scenario.clients, min(3.0, timing.seconds)))
     for _ in range(timing.rounds):
         for name in scenario.servers:
-            outcomes[name] += asyncio.run(ask(servers[name].url, scenario.requests, scenario.clients, timing.seconds))
+            outcomes[name] += _asked(servers[name], scenario, timing.seconds)
     found = {name: _figures(outcome) | {"peak_mb": servers[name].peak_mb()} for name, outcome in outcomes.items()}
     print(scenario.name, scenario.clients, json.dumps(found))
     return {"name": scenario.name, "clients": scenario.clients, "servers": found}
+
+
+def _asked(server: Server, scenario: Scenario, seconds: float) -> Outcome:
+    began = server.cpu_seconds()
+    outcome = asyncio.run(ask(server.url, scenario.requests, scenario.clients, seconds))
+    outcome.cpu_seconds = server.cpu_seconds() - began
+    return outcome
 
 
 def measure_overload(server: Server, requests: Iterator[Request], timing: Timing) -> dict[str, Any]:
@@ -103,7 +110,7 @@ def measure_overload(server: Server, requests: Iterator[Request], timing: Timing
 def _figures(outcome: Outcome) -> dict[str, Any]:
     return {
         "per_second": outcome.per_second, "p50_ms": outcome.quantile_ms(0.5), "p99_ms": outcome.quantile_ms(0.99),
-        "failed": sum(outcome.others.values()),
+        "failed": sum(outcome.others.values()), "cpu_ms": 1000 * outcome.cpu_seconds / max(1, len(outcome.latencies)),
     }  # fmt: skip
 
 
@@ -216,7 +223,7 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     measured = [row for group in GROUPS if group in results for row in results[group]["measured"]]
     rows = [
         f"| {scenario['name']} | {scenario['clients']} | {name} | {figures['per_second']:.1f} | {figures['p50_ms']:.0f} "
-        f"| {figures['p99_ms']:.0f} | {_ratios(scenario['servers'], name)} | {figures['failed']} | {figures['peak_mb']:.0f} |"
+        f"| {figures['p99_ms']:.0f} | {figures['cpu_ms']:.1f} | {_ratios(scenario['servers'], name)} | {figures['failed']} | {figures['peak_mb']:.0f} |"
         for scenario in measured
         for name, figures in scenario["servers"].items()
     ]
@@ -231,8 +238,8 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
             "one row run side by side and are asked in turn. An outfit is two garments of the catalog, one title and one "
             "picture. Peak memory is the largest that each process had, added up.",
             "",
-            "| asked | clients | server | answers/s | p50 ms | p99 ms | answers/s of now / of others | failed | peak MB |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+            "| asked | clients | server | answers/s | p50 ms | p99 ms | CPU ms per answer | answers/s of now / of others | failed | peak MB |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
             *rows,
             "",
             *(_overload_text(results["photos"]["overload"]) if "photos" in results else []),

@@ -27,7 +27,7 @@ from bentos.outfit_recommendation.messages import (
 )
 from bentos.serving.assets import Assets
 from bentos.serving.batch_answers import answer_together
-from bentos.serving.bentoml_options import runner_options
+from bentos.serving.bentoml_options import named_media_types, runner_options
 from bentos.serving.errors import Failure
 from bentos.serving.process import start_process
 from inference.outfits.missing_categories import missing_categories
@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # the service never needs torch
 RUNNER_SECONDS = 60
 
 
+@named_media_types
 @bentoml.service(name="outfit_recommendation_model", **runner_options(RUNNER_SECONDS))
 class OutfitRunner:
     """The champion of the outfit model with the catalog's embeddings, in a separate process."""

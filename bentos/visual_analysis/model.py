@@ -14,7 +14,7 @@ from aura.heavy_imports import heavy_imports
 from aura.training_sources import notice_of
 from bentos.serving.assets import Assets, ServedIndex
 from bentos.serving.batch_answers import answer_together
-from bentos.serving.bentoml_options import runner_options
+from bentos.serving.bentoml_options import named_media_types, runner_options
 from bentos.serving.errors import Failure
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
@@ -37,6 +37,7 @@ RUNNER_SECONDS = 60
 _NO_INDEX = "photos are analysed without similar items: no index is served yet"
 
 
+@named_media_types
 @bentoml.service(name="visual_analysis_model", **runner_options(RUNNER_SECONDS))
 class DetectorRunner:
     """The champion of the detector and the index of the catalog, in a separate process."""
