@@ -32,8 +32,8 @@ def runner_options(timeout_seconds: int) -> dict[str, Any]:
 def named_media_types(runner: RunnerService) -> RunnerService:
     """A runner whose answers' media type is known; a decorator.
 
-    For a list or a union BentoML makes the JSON schema of the answer, at every answer, to name the media type: 10 ms, as long as a
-    photo's detection. Its own client reads the answer whatever it is called.
+    For a list or a union BentoML makes the JSON schema of the answer, at every answer, to name the media type: 10 ms, as long as
+    a photo's detection. Its own client reads the answer whatever it is called.
     """
     for method in runner.apis.values():
         if not method.is_stream:

@@ -26,7 +26,7 @@ from bentos.visual_analysis.schemas import Analysis
 
 PATH = "/api/v1/visual-analysis"
 MAX_PHOTOS = 4
-"""Photos that are detected as one batch; with more, what the network computes leaves the cache of a core, and each takes longer."""
+"""Photos that are detected as one batch. With more, the network's maps leave the cache of a core, and each takes longer."""
 app = make_app("Aura visual analysis", "Finds garments in photos.", image_paths=("/analyze",))
 
 
