@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-detection bench-outfits bench-serving clean
+.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-detection bench-outfits bench-serving bench-switches bench-bentos clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -107,6 +107,12 @@ bench-outfits: setup ## Train the outfit model and ask it with titles and withou
 
 bench-serving: setup ## Put the services under load, beside a plain server (docs/benchmarks/serving.md; PROFILE with champions)
 	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.serving --profile $(PROFILE)
+
+bench-switches: setup ## Change releases under load, on the champions of AURA_HOME (docs/benchmarks/switches.md)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.switches
+
+bench-bentos: setup ## Change the night's Bentos under load, on the champions of AURA_HOME (docs/benchmarks/bento-changes.md)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bento_changes
 
 clean: ## Remove what can be made again; models, nights, reports and imported photos stay
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache "$(VAR)/cache"

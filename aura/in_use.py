@@ -1,4 +1,4 @@
-"""Folders that a process reads for as long as it lives, and that no other process may remove meanwhile.
+"""Folders that a process reads, and that no other process may remove meanwhile.
 
 A shared lock on the folder itself: the system drops it when the process ends, however it ends, so nothing is left over.
 """
@@ -8,26 +8,31 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-_held: list[int] = []
-"""Open folders of this process; closing one would drop its lock."""
 
-
-def hold(folder: Path) -> bool:
-    """Keep a folder from `remove_unless_in_use` until this process ends; False when there is no such folder (any more)."""
+@contextmanager
+def holding(folder: Path) -> Iterator[bool]:
+    """Keep a folder from `remove_unless_in_use` inside; yields False when there is no such folder (any more)."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield _is(folder, handle)  # it may have been removed while this process waited for the lock
+    finally:
+        os.close(handle)
+
+
+def _is(folder: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), folder.stat())
+    except FileNotFoundError:
         return False
-    fcntl.flock(handle, fcntl.LOCK_SH)
-    with suppress(FileNotFoundError):
-        if os.path.samestat(os.fstat(handle), folder.stat()):
-            _held.append(handle)
-            return True
-    os.close(handle)  # it was removed while this process waited for the lock
-    return False
 
 
 def remove_unless_in_use(folder: Path) -> bool:

@@ -96,7 +96,7 @@ class Registry:
         """All versions, newest first; empty for a model that was never registered."""
         with self._reachable():
             found = list(self._client.search_model_versions(f"name='{self.name(model)}'"))
-            aliases = self._aliases(model)
+        aliases = self._grouped_aliases(model)
         found.sort(key=lambda version: int(version.version), reverse=True)
         return [self._as_version(model, version, aliases) for version in found]
 
@@ -115,6 +115,27 @@ class Registry:
             f"{self.name(model)} has no version {version}; it has: {existing or 'none'}",
             hint="see `aura models list`",
         )
+
+    def aliases(self, model: str) -> dict[str, str]:
+        """Alias to version number; empty for a model that was never registered. One query."""
+        with self._reachable():
+            found = self._client.search_registered_models(f"name='{self.name(model)}'")
+        return {alias: str(version) for alias, version in found[0].aliases.items()} if found else {}
+
+    def champions(self) -> dict[str, str]:
+        """Model to the version number of its champion, as they all are at one moment."""
+        beginning = self.name("")
+        with self._reachable():
+            found = self._client.search_registered_models(f"name LIKE '{beginning}%'")
+        # LIKE takes more than it says: `_` is any letter, and another profile may be called `sample.summer`.
+        models = {
+            entry.name.removeprefix(beginning): entry.aliases for entry in found if entry.name.startswith(beginning)
+        }
+        return {
+            model: str(aliases[CHAMPION])
+            for model, aliases in sorted(models.items())
+            if "." not in model and CHAMPION in aliases
+        }
 
     def at(self, model: str, alias: str) -> ModelVersion | None:
         """Version that an alias points to, or None."""
@@ -154,6 +175,20 @@ class Registry:
                 self.name(model), source=source, run_id=run_id, tags={**tags, ARTIFACT_HASH: content_hash(artifact)}
             )
         return self.version(model, str(made.version))
+
+    def add_record(self, model: str, tags: Mapping[str, str], *, source: str, about: str, says: str) -> str:
+        """Create a version without files; returns its number.
+
+        Args:
+            source: what MLflow shows in place of an address of files.
+            about: description of the registered model, made with its first version.
+            says: description of the version.
+        """
+        with self._reachable():
+            if not self._client.search_registered_models(f"name='{self.name(model)}'"):
+                self._client.create_registered_model(self.name(model), description=about)
+            made = self._client.create_model_version(self.name(model), source=source, tags=dict(tags), description=says)
+        return str(made.version)
 
     def tag(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
         with self._reachable():
@@ -308,12 +343,11 @@ class Registry:
         self._client.set_terminated(run_id)  # it only holds files: on MLflow's page it would be running for ever
         return run_id
 
-    def _aliases(self, model: str) -> dict[str, list[str]]:
+    def _grouped_aliases(self, model: str) -> dict[str, list[str]]:
         """Version number to aliases; searching versions does not return them."""
-        found = self._client.search_registered_models(f"name='{self.name(model)}'")
         grouped: dict[str, list[str]] = {}
-        for alias, version in (found[0].aliases if found else {}).items():
-            grouped.setdefault(str(version), []).append(alias)
+        for alias, version in self.aliases(model).items():
+            grouped.setdefault(version, []).append(alias)
         return grouped
 
     @staticmethod

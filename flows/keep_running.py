@@ -167,6 +167,11 @@ class KeepRunning:
             names = ", ".join(keeper.name for keeper in self._keepers)
             raise StartError(f"nothing answers of: {names}", hint="the logs named above say why")
 
+    @property
+    def problems(self) -> list[str]:
+        """Why servers did not answer at their first start, for those that did not."""
+        return [keeper.problem for keeper in self._keepers if keeper.problem]
+
     def wait(self) -> None:
         """Wait until all servers are stopped; Ctrl+C ends it with a KeyboardInterrupt."""
         self._stopping.wait()

@@ -23,10 +23,12 @@ from prefect.settings import PREFECT_API_URL
 from aura.artifact import read_json
 from aura.errors import AuraError, DeadlineError, DiskFullError, told_storage_error
 from aura.registry import Registry
+from aura.releases import Release
 from flows.fingerprints import WEIGHTS
-from flows.package import bentos_current
+from flows.package import bentos_current, note_release
 from flows.prefect_errors import prefect_error
 from flows.promotion import Champions, Outcome, failed, fetch_champions, judge_candidate, judged_against_another
+from flows.releases import make_release
 from flows.retention import Removal, remove, require_free_space
 from flows.snapshots import record
 from flows.stages import StageResult, run_stage, stop_running_stages
@@ -74,6 +76,14 @@ def champions_task(workspace: Workspace, registry: Registry) -> Champions:
             "%s: the registry's files of the champion were damaged, and were put back from a whole copy", model
         )
     return champions
+
+
+@task(name="release", cache_policy=NO_CACHE, persist_result=False)
+def release_task(workspace: Workspace, registry: Registry, reason: str) -> Release:
+    """Serve what the night promoted."""
+    release = make_release(registry, workspace.paths.index, reason)
+    get_run_logger().info("services answer from %s", release)
+    return release
 
 
 @task(name="record", cache_policy=NO_CACHE, persist_result=False)
@@ -268,6 +278,13 @@ def _index(night: Night) -> dict[str, Any]:
     return metrics
 
 
+def _release(night: Night) -> Release:
+    """One release a night, of all that it promoted: services switch once, and one rollback takes the night back."""
+    made: Release = night.store(release_task, night.workspace, night.registry, night.tag)
+    note_release(night.workspace, made)
+    return made
+
+
 def _package(night: Night) -> dict[str, str]:
     _champions(night)  # the copies may be an hour old
     # The Bento store lies outside the working copy as well.
@@ -297,8 +314,10 @@ STEPS: dict[str, Step] = {
     "prepare": Step(_prepare, needs=("champions",)),
     **{model: Step(partial(_model, model), needs=("prepare",)) for model in _LONGEST_FIRST},
     "index": Step(_index, needs=("prepare",)),
+    # What failed keeps its champion, and the rest is served.
+    "release": Step(_release, needs=("prepare",), after=(*_LONGEST_FIRST, "index")),
     # Needs no model and no index: after their failure, Bentos of the previous champions are better than none.
-    "package": Step(_package, needs=("prepare",), after=(*_LONGEST_FIRST, "index")),
+    "package": Step(_package, needs=("prepare",), after=("release",)),
     "record": Step(_record, needs=("prepare",), after=("package",)),
     # After the record, whose push makes the copies of the cache superfluous.
     "retention": Step(_retention, needs=("record",)),

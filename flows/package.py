@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from aura.error_file import reporting_errors
 from aura.errors import AuraError, ServiceError, StartError
 from aura.lineage import value_hash
 from aura.paths import home, profile_paths, repo_root
+from aura.releases import Release
 from aura.settings import read_resolved, validate
 from aura.supervision import die_with_parent, watched, watched_environment
+from bentos.serving.assets import RELEASE
 from bentos.serving.settings import ServingSettings
 from flows import bento_contents
 from flows.logs import open_log
@@ -32,7 +35,7 @@ from flows.processes import free_port, stop, wait_until_healthy
 from flows.recorded_answers import check_recorded_answers
 from flows.services import SERVICES, Service
 from flows.workspace import Workspace
-from inference.retrieval.releases import served_release, writer_lock
+from inference.retrieval.releases import served_index, served_release, writer_lock
 
 _INDEX_WAIT_SECONDS = 600.0
 
@@ -55,13 +58,20 @@ def pack(service: Service, params: Path, champions: Path, index: Path) -> str:
     return tag
 
 
+def note_release(workspace: Workspace, release: Release) -> None:
+    """Leave a release beside the champions, for the next packing."""
+    write_json(workspace.folder / "champions" / RELEASE, release.as_dict())
+
+
 def bentos_current(workspace: Workspace) -> bool:
-    """Whether the store has every Bento that the last packing named, with the index that is served now."""
+    """Whether the store has every Bento that the last packing named, with the index and of the release that serve now."""
     record = workspace.folder / "metrics" / "package.json"
     if not record.is_file():
         return False
     packed = read_json(record, "the package record")
     if packed.get("index_release") != served_release(workspace.paths.index):  # `aura index rollback` moved it
+        return False
+    if packed.get("release") != _noted_release(workspace.folder / "champions").number:
         return False
     tags = [bento["tag"] for bento in packed["bentos"].values()]
     return all(bento_whole(tag) for tag in tags)
@@ -147,8 +157,25 @@ def bento_environment() -> dict[str, str]:
     }
 
 
+def _noted_release(champions: Path) -> Release:
+    """What `note_release` left; release 0 where no night has made one."""
+    file = champions / RELEASE
+    return Release.from_dict(read_json(file, "the release")) if file.is_file() else Release(number=0)
+
+
+def _pinned_release(service: Service, champions: Path, index: Path) -> Release:
+    """What the Bento of a service is made of; under the number of the release that names it, or 0 when none does."""
+    manifest = read_json(champions / "champions.json", "the champions' manifest")
+    models, served = {model: str(manifest[model]["version"]) for model in service.models}, served_index(index)
+    release = _noted_release(champions)
+    if release.index != served or any(release.models.get(model) != version for model, version in models.items()):
+        return Release(number=0, models=models, index=served)
+    return replace(release, models=models)
+
+
 def _version(service: Service, params: Path, champions: Path, index: Path) -> str:
     contents = [service.target, bento_contents.contents_hash(repo_root()), read_resolved(params)["serving"]]
+    contents.append(_pinned_release(service, champions, index).number)
     contents += [content_hash(champions / model) for model in service.models]
     contents.append(content_hash(index))
     return value_hash(contents)[:16]
@@ -156,10 +183,9 @@ def _version(service: Service, params: Path, champions: Path, index: Path) -> st
 
 def _pin(service: Service, pinned: Path, params: Path, champions: Path, index: Path) -> None:
     values = read_resolved(params)
-    manifest = read_json(champions / "champions.json", "the champions' manifest")
     for model in service.models:
         shutil.copytree(champions / model, pinned / "champions" / model)
-    write_json(pinned / "champions" / "champions.json", {model: manifest[model] for model in service.models})
+    write_json(pinned / RELEASE, _pinned_release(service, champions, index).as_dict())
     shutil.copytree(index, pinned / "index")
     kept = {"profile": values["profile"], "serving": values["serving"], "tracking": {"enabled": False}}
     write_text(pinned / "params.yaml", yaml.safe_dump(kept, sort_keys=True))
@@ -185,7 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     problems += failed
     if problems:
         raise _one_error(problems)
-    write_json(options.out, {"bentos": bentos, "index_release": release})
+    number = _noted_release(options.champions).number
+    write_json(options.out, {"bentos": bentos, "index_release": release, "release": number})
     return 0
 
 

@@ -53,6 +53,8 @@ class GenerateRequest(RunnerRequest):
 
     answer_id: str
     """Id of the answer, for a `StopRequest`."""
+    release: str = ""
+    """Id of the release that the passages were found in: the answer is made from the same one, if it is still there."""
     messages: list[ChatMessage]
     passages: list[Passage]
     max_new_tokens: int

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from bentos.conversational_ai.messages import ChatMessage, Passage, Sentence
 from bentos.serving import health
-from bentos.serving.messages import ModelVersion
+from bentos.serving.messages import ModelVersion, ReleaseVersions
 from bentos.serving.request_body import RequestBody, Text
 from inference.chat.passages import DEFAULT_PASSAGES
 
@@ -93,6 +93,7 @@ class ChatAnswer(BaseModel):
     )
     finish_reason: str = Field(description="stop: the answer is complete; length or deadline: it was cut")
     model: ModelVersion
+    release: ReleaseVersions
 
 
 class RagRequest(RequestBody):
@@ -107,6 +108,7 @@ class RagAnswer(BaseModel):
 
     passages: list[Passage]
     index_version: str
+    release: ReleaseVersions
 
 
 class SocketRequest(RequestBody):

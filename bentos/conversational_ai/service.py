@@ -78,14 +78,14 @@ class ConversationalAI(HttpPart):
         if not request.query:
             raise InvalidRequestError("query is blank", hint="ask a question in words")
         found = raise_failure(await self._runner.retrieve(request=RetrieveRequest(query=request.query, k=request.k)))
-        return RagAnswer(passages=found.passages, index_version=found.index_version)
+        return RagAnswer(passages=found.passages, index_version=found.index_version, release=found.release)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
         """Ready, or degraded and why; at once."""
         status = await self._readiness.status()
         return Health(
-            profile=self._assets.profile, model=status.model, reasons=status.degraded,
+            profile=self._assets.profile, model=status.model, release=status.release, reasons=status.degraded,
             index_version=status.index_version, question_tokens=status.question_tokens,
         )  # fmt: skip
 
@@ -150,7 +150,7 @@ class ConversationalAI(HttpPart):
         return ChatAnswer(
             message=AssistantMessage(content=" ".join(sentence.text for sentence in sentences)), sentences=sentences,
             declined=finished.declined, sources=started.sources, dropped_messages=started.dropped_messages,
-            finish_reason=finished.finish_reason, model=finished.model,
+            finish_reason=finished.finish_reason, model=finished.model, release=finished.release,
         )  # fmt: skip
 
     async def _stream(self, websocket: WebSocket, messages: Sequence[ChatMessage], passages: int) -> str:
@@ -181,9 +181,9 @@ class ConversationalAI(HttpPart):
         """
         serving = self._assets.serving
         with self._answers.slot():
-            found = await find_passages(self._runner, messages, passages)
+            found, release = await find_passages(self._runner, messages, passages)
             limit = max_new_tokens or serving.max_new_tokens
-            answer = generated(self._runner, messages, found, limit, serving.chat_timeout_seconds)
+            answer = generated(self._runner, messages, found, limit, serving.chat_timeout_seconds, release)
             async with aclosing(answer) as events:
                 async for event in events:
                     yield event

@@ -24,6 +24,8 @@ from bentos.conversational_ai.messages import (
     read_event,
 )
 from bentos.serving.errors import RUNNER_LOST, Failure, raise_failure
+from bentos.serving.messages import ReleaseVersions
+from bentos.serving.release_header import note_release
 from bentos.serving.request_log import logger
 from inference.chat.passages import search_query
 
@@ -31,16 +33,19 @@ _STOP_SECONDS = 2.0
 """Time limit for telling the runner to stop. A runner that died answers after its restart, too late for the caller."""
 
 
-async def find_passages(runner: Runner, messages: Sequence[ChatMessage], k: int) -> list[Passage]:
-    """Passages for the last question of a conversation, best first.
+async def find_passages(
+    runner: Runner, messages: Sequence[ChatMessage], k: int
+) -> tuple[list[Passage], ReleaseVersions]:
+    """Passages for the last question of a conversation, best first, and the release that they were found in.
 
     Raises:
         AuraError: what the runner answers.
     """
     if not k:
-        return []
+        return [], ReleaseVersions()
     query = search_query([message.model_dump() for message in messages])
-    return raise_failure(await runner.retrieve(request=RetrieveRequest(query=query, k=k))).passages
+    found = raise_failure(await runner.retrieve(request=RetrieveRequest(query=query, k=k)))
+    return found.passages, found.release
 
 
 async def generated(
@@ -49,6 +54,7 @@ async def generated(
     passages: Sequence[Passage],
     max_new_tokens: int,
     timeout_seconds: float,
+    release: ReleaseVersions,
 ) -> AsyncGenerator[Started | Sentence | Finished, None]:
     """`Started`, sentences as they come to be, `Finished`. Close the generator to end the answer early.
 
@@ -57,7 +63,7 @@ async def generated(
     """
     request = GenerateRequest(
         answer_id=uuid.uuid4().hex, messages=[*messages], passages=[*passages],
-        max_new_tokens=max_new_tokens, timeout_seconds=timeout_seconds,
+        max_new_tokens=max_new_tokens, timeout_seconds=timeout_seconds, release=release.id,
     )  # fmt: skip
     ended = False
     try:
@@ -66,6 +72,8 @@ async def generated(
                 ended = ended or isinstance(event, Finished | Failure)
                 if isinstance(event, Failure):
                     raise event.error()
+                if isinstance(event, Finished):
+                    note_release(event.release)
                 yield event
         if not ended:  # after an exception BentoML ends the stream as if it were complete
             raise ServiceError("the answer broke off", hint="try again; the log of the service says why")

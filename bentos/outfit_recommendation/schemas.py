@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, model_validator
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import ItemShare, RecommendedItem
 from bentos.serving import health
-from bentos.serving.messages import ModelVersion
+from bentos.serving.messages import ModelVersion, ReleaseVersions
 from bentos.serving.request_body import RequestBody, Text
 
 MAX_ITEMS = 12
@@ -54,6 +54,7 @@ class Recommendation(BaseModel):
 
     targets: dict[Category, list[RecommendedItem]]
     model: ModelVersion
+    release: ReleaseVersions
 
 
 class OutfitEvaluation(BaseModel):
@@ -64,6 +65,7 @@ class OutfitEvaluation(BaseModel):
     )
     items: list[ItemShare]
     model: ModelVersion
+    release: ReleaseVersions
 
 
 class Health(health.Health):

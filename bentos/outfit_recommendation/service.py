@@ -75,7 +75,7 @@ class OutfitRecommendation(ImagePart[Runner]):
             return await self._completions.answer(CompleteOutfit(items=items, targets=request.targets, k=request.k))
 
         found = await while_connected(http, completed())
-        return Recommendation(targets=found.targets, model=found.model)
+        return Recommendation(targets=found.targets, model=found.model, release=found.release)
 
     @app.post("/evaluate")
     async def evaluate(self, request: EvaluateRequest, http: Request) -> OutfitEvaluation:
@@ -85,14 +85,14 @@ class OutfitRecommendation(ImagePart[Runner]):
             return await self._judgements.answer(JudgeOutfit(items=await self._garments(request.items)))
 
         answer = await while_connected(http, judged())
-        return OutfitEvaluation(score=answer.score, items=answer.items, model=answer.model)
+        return OutfitEvaluation(score=answer.score, items=answer.items, model=answer.model, release=answer.release)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
         """Ready, or degraded and why; at once."""
         status = await self._readiness.status()
         return Health(
-            profile=self._assets.profile, model=status.model, reasons=status.degraded,
+            profile=self._assets.profile, model=status.model, release=status.release, reasons=status.degraded,
             catalog_items=status.catalog_items, index_version=status.index_version,
         )  # fmt: skip
 

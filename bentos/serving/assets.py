@@ -1,81 +1,49 @@
-"""What a process answers from: its settings, champions and index, whose release holds the catalog as well.
+"""What a process answers from: its settings, and the parts of one release.
 
 They come from one of two sources. A Bento has them in `pinned/`, so that a deployment never changes by itself. In a checkout
-they come from the registry's `champion` alias and the profile's index; the process reads copies of the champions in
-`home()/serving/<profile>`, so that a running night does not disturb it.
+they are what the registry's release names, with the index of the profile; `bentos.serving.following` follows it. The process
+reads copies of the models in `home()/serving/<profile>`, so that a running night does not disturb it.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from aura.artifact import read_json
-from aura.errors import AuraError, RegistryError
+from aura.artifact import content_hash, read_json
+from aura.errors import RegistryError, RegistryUnavailableError
 from aura.heavy_imports import heavy_imports
-from aura.in_use import hold
+from aura.in_use import holding
 from aura.paths import home, profile_paths, repo_root
 from aura.private_home import keep_private
+from aura.releases import Release, Releases
 from aura.settings import read_profile, read_resolved, validate
 from aura.tracking import TrackingSettings
+from bentos.serving.last_served import LastServed, read_last_served
 from bentos.serving.messages import ModelVersion
-from bentos.serving.request_log import logger
 from bentos.serving.settings import ServingSettings
 
 if TYPE_CHECKING:  # a service never needs torch or MLflow
-    from aura.registry import ModelVersion as RegisteredVersion
     from aura.registry import Registry
+    from inference.retrieval.released_catalog import ReleasedCatalog
     from inference.retrieval.search import Index
 
+RELEASE = "release.json"
+"""File in `pinned/` that names what is pinned."""
 _HASH_CHARS = 16
-_LANCE_ERRORS = (OSError, RuntimeError, ValueError)
-"""What Lance raises: it defines no error classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Champion:
-    """A model that serves: its version and its artifact folder."""
+    """A model of a release: its version and its artifact folder."""
 
     version: ModelVersion
     folder: Path
-
-
-class ServedIndex:
-    """The index that searches are answered from.
-
-    A reader holds one release, and with it versions of the Lance tables that cleanup may remove a week after a newer release
-    is served. With `follow` each search first checks which release is served, which takes a millisecond or two.
-    """
-
-    def __init__(self, index: Index, *, follow: bool) -> None:
-        self._index = index
-        self._follow = follow
-        self._cannot_follow = False
-
-    @property
-    def version(self) -> str:
-        """Number of the release that the last search was answered from."""
-        return str(self._index.version)
-
-    @property
-    def degraded(self) -> list[str]:
-        """That searches are not answered from the release that is served, if so."""
-        behind = self._cannot_follow or self._index.fell_back
-        return [f"searches stay at index release {self.version}: a newer one cannot be opened"] * behind
-
-    def current(self) -> Index:
-        """The index at the served release, or at the release that it holds when the served one cannot be opened."""
-        if self._follow:
-            try:
-                if self._index.refresh():
-                    logger.info("the index is at release %d now", self._index.version)
-                self._cannot_follow = False
-            except (AuraError, *_LANCE_ERRORS) as error:
-                self._cannot_follow = True
-                logger.warning("cannot follow the index, staying with release %d: %s", self._index.version, error)
-        return self._index
 
 
 class Assets(Protocol):
@@ -87,24 +55,54 @@ class Assets(Protocol):
     @property
     def serving(self) -> ServingSettings: ...
 
-    def champion(self, model: str) -> Champion:
-        """The champion of a model.
+    @property
+    def follows(self) -> bool:
+        """Whether another release may come while the process lives."""
+        ...
+
+    def release(self) -> Release:
+        """What serves together now.
 
         Raises:
-            RegistryError: there is none yet.
+            RegistryUnavailableError: the registry does not answer.
         """
         ...
 
-    def index(self, *, texts: bool = False, pictures: bool = False) -> ServedIndex:
-        """The served index.
+    def release_before(self, release: Release) -> Release | None:
+        """The release that served before; None when there is none."""
+        ...
+
+    def last_served(self, model: str) -> Release | None:
+        """What the runner of a model served last on this machine, for a start while the registry is away."""
+        ...
+
+    def has_served(self, model: str, release: Release) -> None:
+        """The runner of a model serves a release: it passed its smoke test."""
+        ...
+
+    def champion(self, model: str, release: Release) -> AbstractContextManager[Champion]:
+        """A model of a release; its folder stays while it is loaded.
+
+        Raises:
+            RegistryError: the release has no such model.
+            ArtifactError: its files are not those that were registered.
+        """
+        ...
+
+    def index(self, release: Release, *, texts: bool = False, pictures: bool = False) -> Index | None:
+        """The index of a release; None when it has none.
 
         Args:
             texts, pictures: what it is searched with; the embedding model of the other is not loaded. Its catalog can be read in
                 any case.
 
         Raises:
-            IndexNotReadyError: nothing is served yet.
+            IndexNotReadyError: it is damaged, or no longer kept.
         """
+        ...
+
+    def catalogs(self, opened: Sequence[ReleasedCatalog] = ()) -> list[ReleasedCatalog]:
+        """Catalogs of all releases of the index that are kept; those of `opened` are not read again."""
         ...
 
 
@@ -132,6 +130,8 @@ def open_assets() -> Assets:
 class PinnedAssets:
     """What the package stage put into a Bento."""
 
+    follows = False
+
     def __init__(self, folder: Path) -> None:
         # As a profile: in a container the environment has the last word, for example AURA_SERVING__DEVICE=cuda.
         values = read_profile(str(folder / "params.yaml"))
@@ -139,55 +139,127 @@ class PinnedAssets:
         self.serving = validate(ServingSettings, values.get("serving"), "serving")
         self._folder = folder
 
-    def champion(self, model: str) -> Champion:
-        champions = self._folder / "champions"
-        versions = read_json(champions / "champions.json", "the pinned champions' manifest")
-        version = ModelVersion(name=model, version=versions[model]["version"])
-        return Champion(version=version, folder=champions / model)
+    def release(self) -> Release:
+        return Release.from_dict(read_json(self._folder / RELEASE, "the pinned release"))
 
-    def index(self, *, texts: bool = False, pictures: bool = False) -> ServedIndex:
-        return _open_index(self._folder / "index", follow=False, texts=texts, pictures=pictures)
+    def release_before(self, release: Release) -> Release | None:
+        return None
+
+    def last_served(self, model: str) -> Release | None:
+        return None
+
+    def has_served(self, model: str, release: Release) -> None:
+        pass
+
+    @contextmanager
+    def champion(self, model: str, release: Release) -> Iterator[Champion]:
+        yield Champion(version=_version(model, release), folder=self._folder / "champions" / model)
+
+    def index(self, release: Release, *, texts: bool = False, pictures: bool = False) -> Index | None:
+        return _open_index(self._folder / "index", release, texts=texts, pictures=pictures)
+
+    def catalogs(self, opened: Sequence[ReleasedCatalog] = ()) -> list[ReleasedCatalog]:
+        return []
 
 
 class RegistryAssets:
-    """What the registry and the folders of a profile hold when the process starts; its index follows the served release."""
+    """What the registry's release and the folders of a profile hold, now and whenever it changes."""
+
+    follows = True
 
     def __init__(self, profile: str, serving: ServingSettings, tracking: TrackingSettings) -> None:
         self.profile = profile
         self.serving = serving
         self._tracking = tracking
         self._copies = home() / "serving" / profile
+        self._loaded_copies: dict[str, tuple[str, str]] = {}
+        """Model to the name of the copy that was loaded last, and its hash."""
+        self._index = profile_paths(profile).index
 
-    def champion(self, model: str) -> Champion:
-        with heavy_imports():
-            from aura.registry import CHAMPION, Registry
+    def release(self) -> Release:
+        found = self._releases.serving()
+        if found is None:  # a home from before there were releases
+            with heavy_imports():
+                from inference.retrieval.releases import served_index
 
-        registry = Registry(self._tracking, self.profile)
-        registered = registry.at(model, CHAMPION)
-        if registered is None:
-            raise RegistryError(
-                f"profile {self.profile!r} has no champion for {model}",
-                hint=f"run `aura nightly --profile {self.profile}`, or `aura models promote {model} VERSION`",
+            found = self._releases.make(
+                lambda: served_index(self._index), "what the champions' aliases and the index named"
             )
-        version = ModelVersion(name=model, version=registered.version)
-        return Champion(version=version, folder=self._fetched(registry, registered))
+        return found
 
-    def index(self, *, texts: bool = False, pictures: bool = False) -> ServedIndex:
-        return _open_index(profile_paths(self.profile).index, follow=True, texts=texts, pictures=pictures)
+    def release_before(self, release: Release) -> Release | None:
+        return None if release.replaced is None else self._releases.get(release.replaced)
 
-    def _fetched(self, registry: Registry, version: RegisteredVersion) -> Path:
-        """Folder with a whole copy of a version's artifact, named by the candidate: version 1 differs between registries."""
-        folder = self._copies / version.model / version.tags["candidate_id"][:_HASH_CHARS]
-        while not hold(registry.fetch(version, folder)):
-            pass  # a night's end removed it between the two
-        return folder
+    def last_served(self, model: str) -> Release | None:
+        last = read_last_served(self._copies / model)
+        return last.release if last else None
+
+    def has_served(self, model: str, release: Release) -> None:
+        if (copy := self._loaded_copies.get(model)) is not None:
+            LastServed(release=release, copy=copy[0], content_hash=copy[1]).write(self._copies / model)
+
+    @contextmanager
+    def champion(self, model: str, release: Release) -> Iterator[Champion]:
+        version = _version(model, release)
+        while True:
+            with holding(self._copy(model, release)) as held:
+                if held:  # else a night's end removed it between the two
+                    yield Champion(version=version, folder=self._copies / model / self._loaded_copies[model][0])
+                    return
+
+    def _copy(self, model: str, release: Release) -> Path:
+        """Folder with a whole copy of a model of a release."""
+        folder = self._copies / model
+        try:
+            registered = self._registry.version(model, release.models[model])
+            # Named by the candidate: version 1 differs between registries.
+            copy = self._registry.fetch(registered, folder / registered.tags["candidate_id"][:_HASH_CHARS])
+            self._loaded_copies[model] = (copy.name, content_hash(copy))
+        except RegistryUnavailableError:
+            last = read_last_served(folder)
+            found = last.whole_copy(folder, model, release) if last else None
+            if last is None or found is None:
+                raise
+            copy = found
+            self._loaded_copies[model] = (last.copy, last.content_hash)
+        return copy
+
+    def index(self, release: Release, *, texts: bool = False, pictures: bool = False) -> Index | None:
+        return _open_index(self._index, release, texts=texts, pictures=pictures)
+
+    def catalogs(self, opened: Sequence[ReleasedCatalog] = ()) -> list[ReleasedCatalog]:
+        from inference.retrieval.released_catalog import kept_catalogs
+
+        return kept_catalogs(self._index, opened)
+
+    @cached_property
+    def _registry(self) -> Registry:
+        with heavy_imports():
+            from aura.registry import Registry
+
+        return Registry(self._tracking, self.profile)
+
+    @cached_property
+    def _releases(self) -> Releases:
+        return Releases(self._registry)
 
 
-def _open_index(folder: Path, *, follow: bool, texts: bool, pictures: bool) -> ServedIndex:
+def _version(model: str, release: Release) -> ModelVersion:
+    if model not in release.models:
+        raise RegistryError(
+            f"{release} has no {model} model",
+            hint=f"run `aura nightly`, or `aura models promote {model} VERSION`",
+        )
+    return ModelVersion(name=model, version=release.models[model])
+
+
+def _open_index(folder: Path, release: Release, *, texts: bool, pictures: bool) -> Index | None:
+    if release.index is None:
+        return None
     with heavy_imports():
         from inference.retrieval.search import Index, image_embedder_for, no_embedder, text_embedder_for
 
-    index = Index.open(
-        folder, text_embedder_for if texts else no_embedder, image_embedder_for if pictures else no_embedder
-    )
-    return ServedIndex(index, follow=follow)
+    return Index.at(
+        folder, release.index,
+        text_embedder_for if texts else no_embedder, image_embedder_for if pictures else no_embedder,
+    )  # fmt: skip

@@ -30,7 +30,8 @@ from aura.errors import (
     error_from_dict,
 )
 from bentos.serving.error_text import bounded, validation_text
-from bentos.serving.messages import Message, RunnerRequest
+from bentos.serving.messages import Message, RunnerAnswer, RunnerRequest
+from bentos.serving.release_header import note_release
 from bentos.serving.request_log import logger
 
 RETRY_SECONDS = "2"
@@ -194,13 +195,15 @@ def failure_of(error: Exception) -> Failure:
 
 
 def raise_failure(answer: T | Failure) -> T:
-    """The answer of a runner.
+    """The answer of a runner, whose release is that of the answer to the request under way.
 
     Raises:
         AuraError: the runner answered with a failure; of the class that it had there.
     """
     if isinstance(answer, Failure):
         raise answer.error()
+    if isinstance(answer, RunnerAnswer):
+        note_release(answer.release)
     return answer
 
 

@@ -17,7 +17,8 @@ from bentoml.exceptions import BentoMLException
 from pydantic import BaseModel, Field, computed_field
 
 from bentos.serving.errors import RUNNER_LOST, NotReadyError
-from bentos.serving.messages import ModelVersion, Status
+from bentos.serving.messages import ModelVersion, ReleaseVersions, Status
+from bentos.serving.release_header import note_release
 
 HEALTH_SECONDS = 2.0
 """Limit of a health check."""
@@ -33,6 +34,7 @@ class Health(BaseModel):
     reasons: list[str] = Field(description="what the service answers without; empty when it is ready")
     profile: str
     model: ModelVersion
+    release: ReleaseVersions = Field(description="what serves now")
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -79,6 +81,7 @@ class Readiness(Generic[StatusType]):
         except (BentoMLException, *RUNNER_LOST) as error:
             raise NotReadyError("the process with the model has ended and is being started again") from error
         self._has_answered = True
+        note_release(status.release)
         return status
 
 

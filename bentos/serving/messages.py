@@ -30,6 +30,19 @@ class ModelVersion(Message):
     version: str
 
 
+class ReleaseVersions(Message):
+    """The release that an answer was made from, and which versions of it."""
+
+    id: str = Field(default="", description="number of the release; empty when the answer belongs to none")
+    versions: dict[str, str] = Field(
+        default_factory=dict, description="versions that made the answer: the model's, and the index's if there is one"
+    )
+
+    def header(self) -> str:
+        """Value of `x-aura-release`, for example `7;detection=2;index=3` (an item with parameters, RFC 9651)."""
+        return ";".join([self.id, *(f"{name}={version}" for name, version in sorted(self.versions.items()))])
+
+
 class RunnerRequest(Message):
     """Base of every request to a runner."""
 
@@ -50,6 +63,8 @@ class RunnerAnswer(Message):
 
     model: ModelVersion
     """Version that made this answer; the runner may hold another one by now."""
+    release: ReleaseVersions = ReleaseVersions()
+    """Release that it was made from."""
 
 
 class Status(RunnerAnswer):

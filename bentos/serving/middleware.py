@@ -1,4 +1,4 @@
-"""Middleware of every service: request ids, a log line per request, limits on requests and bodies, error bodies, HEAD.
+"""Middleware of every service: request ids, a log line per request, limits, error bodies, the release, HEAD.
 
 The request id is asgi-correlation-id's: it takes the caller's `x-request-id` or makes one, answers with it, and keeps it in a
 context variable, for WebSockets too. All are plain ASGI middleware: behind Starlette's `BaseHTTPMiddleware` a handler never
@@ -20,6 +20,7 @@ from bentos.serving.admission import Admission
 from bentos.serving.errors import BodyTooLargeError, error_response
 from bentos.serving.origins import Origins
 from bentos.serving.rate_limits import RateLimits
+from bentos.serving.release_header import ReleaseHeader
 from bentos.serving.request_log import logger
 from bentos.serving.settings import ServingSettings
 
@@ -44,6 +45,7 @@ def add_middleware(
     app.add_middleware(UnhandledErrors)
     app.add_middleware(Admission, limit=lambda: settings().max_requests)
     app.add_middleware(RateLimits, settings=settings)
+    app.add_middleware(ReleaseHeader)
     app.add_middleware(Head)
     app.add_middleware(Origins, allowed=lambda: settings().cors_origins)
     app.add_middleware(AccessLog)

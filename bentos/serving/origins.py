@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from bentos.serving.errors import error_response
+from bentos.serving.release_header import HEADER
 
 _POLICY_VIOLATION = 1008
 
@@ -25,7 +26,7 @@ class Origins(CORSMiddleware):
     def __init__(self, app: ASGIApp, allowed: Callable[[], Collection[str]]) -> None:
         super().__init__(
             app, allow_methods=("GET", "HEAD", "POST"), allow_headers=("*",),
-            expose_headers=("x-request-id", "retry-after"),
+            expose_headers=("x-request-id", "retry-after", HEADER),
         )  # fmt: skip
         self._allowed = allowed
 

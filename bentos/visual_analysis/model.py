@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bentoml
 
-from aura.errors import AuraError
+from aura.errors import AuraError, IndexNotReadyError
 from aura.heavy_imports import heavy_imports
+from aura.releases import Release
 from aura.training_sources import notice_of
-from bentos.serving.assets import Assets, ServedIndex
+from bentos.serving.assets import Assets
 from bentos.serving.batch_answers import answer_together
 from bentos.serving.bentoml_options import named_media_types, runner_options
 from bentos.serving.errors import Failure
+from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
 from bentos.visual_analysis.messages import (
@@ -26,6 +29,8 @@ from bentos.visual_analysis.messages import (
     RunnerStatus,
     Similar,
 )
+from inference.detection.smoke_test import SMOKE_TEST
+from inference.smoke_test import check_loaded
 
 if TYPE_CHECKING:  # the service never needs torch
     from PIL import Image
@@ -33,14 +38,27 @@ if TYPE_CHECKING:  # the service never needs torch
     from inference.detection.detector import Detection, Detector
     from inference.retrieval.search import Index
 
+MODEL = "detection"
 RUNNER_SECONDS = 60
 _NO_INDEX = "photos are analysed without similar items: no index is served yet"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedDetector(Loaded):
+    """What photos are analysed with.
+
+    Attributes:
+        notice: what a caller must know of the model's training.
+    """
+
+    detector: Detector
+    notice: str | None
 
 
 @named_media_types
 @bentoml.service(name="visual_analysis_model", **runner_options(RUNNER_SECONDS))
 class DetectorRunner:
-    """The champion of the detector and the index of the catalog, in a separate process."""
+    """The release's detector and index of the catalog, in a separate process."""
 
     def __init__(
         self, assets: Assets | None = None, load_detector: Callable[[Path, str], Detector] | None = None
@@ -51,23 +69,39 @@ class DetectorRunner:
             with heavy_imports(at_start=True):
                 from inference.engines.chosen import load_for_serving
 
-            load_detector = partial(load_for_serving, engine=self._assets.serving.engine)
-        champion = self._assets.champion("detection")
-        self._version = champion.version
-        self._notice = notice_of(champion.folder)
-        self._detector = load_detector(champion.folder, self._assets.serving.device)
-        self._index: ServedIndex | None = None
-        # Opened now: later it would take seconds, in which a whole batch of photos would wait.
+            load_detector = partial(load_for_serving, engine=self._assets.serving.engine, in_background=True)
+        self._load_detector = load_detector
+        self._served = Following(self._assets, MODEL, self._load)
+
+    def _load(self, release: Release, before: LoadedDetector | None) -> LoadedDetector:
+        index = before.index if before and before.has_index_of(release) else self._index(release, before)
+        if before and before.has_model_of(release):
+            return replace(before, release=release, index=index)
+        with self._assets.champion(MODEL, release) as champion:
+            detector = self._load_detector(champion.folder, self._assets.serving.device)
+            check_loaded(SMOKE_TEST, detector, champion.folder)
+            notice = notice_of(champion.folder)
+        return LoadedDetector(release=release, model_name=MODEL, index=index, detector=detector, notice=notice)
+
+    def _index(self, release: Release, before: LoadedDetector | None) -> Index | None:
         try:
-            self._index = self._assets.index(pictures=True)
+            return self._assets.index(release, pictures=True)
         except AuraError as error:
-            logger.warning("photos are analysed without similar items until the index is there: %s", error.message)
+            if before is not None:
+                raise
+            # At the start there is nothing better than to find garments without it.
+            logger.warning("photos are analysed without similar items: %s", error)
+            return None
 
     @bentoml.api
     async def status(self) -> RunnerStatus:
         """Async, so that it does not wait for the detector."""
-        degraded = self._index.degraded if self._index else [_NO_INDEX]
-        return RunnerStatus(model=self._version, degraded=degraded, canvas_px=self._detector.canvas_px)
+        served = self._served.now()
+        lacks = [] if served.index else [_NO_INDEX]
+        return RunnerStatus(
+            model=served.version, release=served.versions, degraded=self._served.degraded + lacks,
+            canvas_px=served.detector.canvas_px,
+        )  # fmt: skip
 
     @bentoml.api
     def analyze(self, requests: list[AnalyzeRequest]) -> list[FoundGarments | Failure]:
@@ -75,15 +109,18 @@ class DetectorRunner:
 
         The photos are detected as one batch; a photo whose lookup fails does not fail the others.
         """
+        served = self._served.now()
         return answer_together(
             requests,
             lambda request: request.photo.image(),
-            lambda _, photos: self._detector.predict(photos, threshold=LEAST_SCORE),
-            self._found,
+            lambda _, photos: served.detector.predict(photos, threshold=LEAST_SCORE),
+            partial(self._found, served),
         )
 
-    def _found(self, request: AnalyzeRequest, photo: Image.Image, detected: list[Detection]) -> FoundGarments:
-        rules = self._detector.rules
+    def _found(
+        self, served: LoadedDetector, request: AnalyzeRequest, photo: Image.Image, detected: list[Detection]
+    ) -> FoundGarments:
+        rules = served.detector.rules
         trained = dict(zip(rules.labels, rules.thresholds, strict=True))
         shown = [
             detection
@@ -92,20 +129,17 @@ class DetectorRunner:
         ]
         similar: list[list[Similar]] = [[] for _ in shown]
         if request.similar and shown:
-            index = self._current_index()
-            similar = [_similar(index, photo, detection, request.similar) for detection in shown]
+            if served.index is None:
+                raise IndexNotReadyError("no index is served yet")
+            similar = [_similar(served.index, photo, detection, request.similar) for detection in shown]
         garments = [
             Garment(category=detection.category, score=detection.score, box=detection.box_xyxy_px, similar=hits)
             for detection, hits in zip(shown, similar, strict=True)
         ]
         return FoundGarments(
-            garments=garments, model=self._version, notice=self._notice, canvas_px=self._detector.canvas_px
-        )
-
-    def _current_index(self) -> Index:
-        if self._index is None:  # there was none when this process started
-            self._index = self._assets.index(pictures=True)
-        return self._index.current()
+            garments=garments, model=served.version, release=served.versions, notice=served.notice,
+            canvas_px=served.detector.canvas_px,
+        )  # fmt: skip
 
 
 def _similar(index: Index, photo: Image.Image, found: Detection, k: int) -> list[Similar]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from bentos.serving.messages import ModelVersion
+from bentos.serving.messages import ModelVersion, ReleaseVersions
 from bentos.visual_analysis.messages import Garment
 
 
@@ -15,6 +15,7 @@ class Analysis(BaseModel):
     height: int
     garments: list[Garment]
     model: ModelVersion = Field(description="name and registered version of the model that answered")
+    release: ReleaseVersions
     notice: str | None = Field(
         description="what to know before these garments are shown to anyone: that the model has seen drawn pictures only; "
         "null when it has learnt from photos"

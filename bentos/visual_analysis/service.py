@@ -63,7 +63,12 @@ class VisualAnalysis(ImagePart[Runner]):
         photo, found = await while_connected(upload, self._analysed(content, threshold, similar))
         garments = [garment.model_copy(update={"box": photo.as_sent(garment.box)}) for garment in found.garments]
         return Analysis(
-            width=photo.width_px, height=photo.height_px, garments=garments, model=found.model, notice=found.notice
+            width=photo.width_px,
+            height=photo.height_px,
+            garments=garments,
+            model=found.model,
+            release=found.release,
+            notice=found.notice,
         )
 
     async def _analysed(self, content: bytes, threshold: float | None, similar: int) -> tuple[SentImage, FoundGarments]:
@@ -87,7 +92,7 @@ class VisualAnalysis(ImagePart[Runner]):
     async def health(self) -> Health:
         """Ready, or degraded and why; at once."""
         status = await self._readiness.status()
-        return Health(profile=self._assets.profile, model=status.model, reasons=status.degraded)
+        return Health(profile=self._assets.profile, model=status.model, release=status.release, reasons=status.degraded)
 
 
 answer_unknown_paths(app)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from aura.paths import profile_paths
 from flows.cli.options import JsonOption, ProfileOption, SetOption
-from flows.profile import load_profile
+from flows.profile import Profile, load_profile
 
 app = typer.Typer(help="The LanceDB index that answers are grounded in.", no_args_is_help=True)
 
@@ -33,6 +33,7 @@ def build(
         for stage in ("prepare", "index"):
             result = run_stage(workspace, stage, timeout_seconds=limit, force=force and stage == "index")
             typer.echo(f"{stage}: {'done' if result.ran else 'nothing to do'} after {result.seconds:.0f} s")
+        typer.echo(_release(workspace.profile, "the index was built"))
 
 
 @app.command()
@@ -102,9 +103,21 @@ def evaluate(
 
 
 @app.command()
-def rollback(profile: ProfileOption = "sample") -> None:
+def rollback(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     """Serve the index that served before."""
     from inference.retrieval.releases import rollback as roll_back
 
-    release = roll_back(profile_paths(load_profile(profile).profile).index)
-    typer.echo(f"index release {release.number} is served again")
+    settings = load_profile(profile, overrides or ())
+    release = roll_back(profile_paths(settings.profile).index)
+    typer.echo(f"index release {release.number} is served again; {_release(settings, 'the index was rolled back')}")
+
+
+def _release(settings: Profile, reason: str) -> str:
+    """Make a release with the index that is served now; says what services answer from."""
+    if not settings.tracking.enabled:
+        return "without a registry there is no release that services follow"
+    from aura.registry import Registry
+    from flows.releases import make_release
+
+    registry = Registry(settings.tracking, settings.profile)
+    return f"services answer from {make_release(registry, profile_paths(settings.profile).index, reason)}"

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from aura.paths import profile_paths
 from flows.cli.options import JsonOption, ProfileOption, SetOption
 from flows.profile import load_profile
 from training.models import MODELS
+
+if TYPE_CHECKING:
+    from aura.registry import Registry
 
 app = typer.Typer(help="Versions in the registry and the aliases that decide what serves.", no_args_is_help=True)
 
 ModelArgument = Annotated[str, typer.Argument(help=" | ".join(MODELS))]
 
 
-def _registry(profile: str, overrides: list[str] | None):  # type: ignore[no-untyped-def]
+def _registry(profile: str, overrides: list[str] | None) -> Registry:
     from aura.registry import Registry
 
     settings = load_profile(profile, overrides or ())
@@ -84,7 +88,7 @@ def promote(
     registry = _registry(profile, overrides)
     registry.verify(registry.version(_known(model), version))
     registry.promote(model, version)
-    typer.echo(f"{model} version {version} is champion; services answer from it once they are started again")
+    _release(registry, profile, overrides, f"{model} version {version} promoted by hand")
 
 
 @app.command()
@@ -94,6 +98,12 @@ def rollback(model: ModelArgument, profile: ProfileOption = "sample", overrides:
     if (previous := registry.at(_known(model), "previous")) is not None:
         registry.verify(previous)
     champion = registry.rollback(model)
-    typer.echo(
-        f"{model} version {champion.version} is champion again; services answer from it once they are started again"
-    )
+    _release(registry, profile, overrides, f"{model} rolled back to version {champion.version}")
+
+
+def _release(registry: Registry, profile: str, overrides: list[str] | None, reason: str) -> None:
+    """Make a release of what the aliases name now, and say so."""
+    from flows.releases import make_release
+
+    index = profile_paths(load_profile(profile, overrides or ()).profile).index
+    typer.echo(f"{reason}: {make_release(registry, index, reason)}; services that run follow within seconds")

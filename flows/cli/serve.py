@@ -29,11 +29,19 @@ def serve(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="start this service alone; repeat the option for more")
     ] = None,
+    bentos: Annotated[
+        bool, typer.Option("--bentos", help="serve the night's Bentos, and change to those of the next night")
+    ] = False,
 ) -> None:
-    """Start the services from the champions, and stop them together with Ctrl+C.
+    """Start the services, which follow the release that serves, and stop them together with Ctrl+C.
 
     A service that cannot start is named and left out; one that ends is started again. The others live on.
     """
+    if bentos:
+        if only:
+            raise typer.BadParameter("--bentos serves all of them together; leave --only out")
+        _serve_bentos(load_profile(profile, overrides or ()))
+        return
     from aura.registry import CHAMPION, Registry
     from flows.keep_running import KeepRunning
     from flows.package import bento_environment
@@ -68,6 +76,28 @@ def serve(
             say("stopping")
         finally:
             running.stop()
+
+
+def _serve_bentos(settings: Profile) -> None:
+    from flows.blue_green import BlueGreen
+
+    console = Console()
+    paths = profile_paths(settings.profile)
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    check_temporary_folder()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it as Ctrl+C does
+    services = BlueGreen(settings.serving, paths.workspace / "metrics" / "package.json", paths.logs, say)
+    try:
+        services.start()
+        say("Ctrl+C stops them.")
+        services.follow()
+    except KeyboardInterrupt:
+        say("stopping")
+    finally:
+        services.stop()
 
 
 def _startable(

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from filelock import FileLock, Timeout
@@ -89,8 +89,11 @@ def count_parameters(folder: Path) -> int:
         return int(AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).num_parameters())
 
 
-def load_causal_model(folder: Path, *, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
+def load_causal_model(folder: Path, *, dtype: torch.dtype | Literal["auto"], **options: Any) -> PreTrainedModel:
     """Weights of a resolved base, without a progress bar. `options` go to `from_pretrained`.
+
+    Args:
+        dtype: `auto` is that of the file.
 
     Raises:
         ArtifactError: config or weights are missing or broken.

@@ -18,7 +18,7 @@ from aura.paths import cache_dir as default_cache_dir
 from inference.bfloat16 import cpu_has_bfloat16
 from inference.chat.answer import DECLINED, AnswerSentence
 from inference.chat.answering import AnswerStream, checked_sentences
-from inference.chat.artifact import add_lora, load_adapter, read_chat_artifact
+from inference.chat.artifact import read_chat_artifact
 from inference.chat.base import load_causal_model, load_tokenizer, resolve_base
 from inference.chat.choosing import ChoiceRule, Signs, chosen_sentences, signs_of
 from inference.chat.decoding import end_token_ids, generate_ids
@@ -29,6 +29,7 @@ from inference.chat.prompt import ChoicePrompt, Example, Message, PromptBuilder
 from inference.chat.reply import FinishReason, Reply, ReplyStream
 from inference.chat.scoring import score_examples
 from inference.chat.settings import AnswerSettings, GenerationSettings, PromptSettings
+from inference.chat.shared_base import SharedBase
 from inference.chat.support import SupportChecker
 from inference.remembering_embedder import RememberingEmbedder
 from inference.text_embedding import text_embedder_for
@@ -51,7 +52,12 @@ class ChatModel:
         choice: ChoiceRule | None = None,
         declines: DeclineRule | None = None,
         familiarity: Familiarity | None = None,
+        base: SharedBase | None = None,
     ) -> None:
+        """
+        Args:
+            base: what `model` was made from, for further adapters.
+        """
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.prompts = PromptBuilder(tokenizer, prompt)
@@ -60,6 +66,7 @@ class ChatModel:
         self.choice = choice or ChoiceRule()
         self.declines = declines or DeclineRule()
         self.familiarity = familiarity
+        self.base = base
         self._end_ids = end_token_ids(model, tokenizer)
         self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
         self._lock = threading.Lock()
@@ -71,12 +78,14 @@ class ChatModel:
 
     @classmethod
     def load(
-        cls, folder: Path, device: str = "cpu", *, dtype: DtypeName = "auto", cache_dir: Path | None = None
-    ) -> ChatModel:
+        cls, folder: Path, device: str = "cpu", beside: ChatModel | None = None, *,
+        dtype: DtypeName = "auto", cache_dir: Path | None = None,
+    ) -> ChatModel:  # fmt: skip
         """Model of an artifact: the base in 16 or 32 bits with the adapter folded in (never into 4 bits, which drifts).
 
         Args:
             device: torch device, for example `cpu` or `cuda:0`.
+            beside: a model that answers meanwhile; what both have in common is not loaded again.
             dtype: `auto` is bfloat16, but float32 on a CPU without instructions for it.
             cache_dir: where converted bases lie; default: `aura.paths.cache_dir()`.
 
@@ -84,21 +93,13 @@ class ChatModel:
             ArtifactError: the artifact is incomplete or broken, or its base is not available.
         """
         config, prompt = read_chat_artifact(folder)
-        base_folder = resolve_base(config.base, cache_dir or default_cache_dir())
-        served_dtype = _torch_dtype(dtype, device)
-        # Folded in 32 bits where memory allows it: in 16, the adapter's small updates would be rounded away twice.
-        base = load_causal_model(base_folder, dtype=torch.float32 if device.startswith("cpu") else served_dtype).to(
-            device
-        )
-        adapted = add_lora(base, config.lora, config.base)
-        load_adapter(adapted, folder)
-        merged = adapted.merge_and_unload(safe_merge=True)
-        # Weights alone: angles of positions stay exact, as where a model is loaded in 16 bits.
-        for weight in merged.parameters():
-            weight.data = weight.data.to(served_dtype)
+        wanted = (config.base, config.lora, device, _torch_dtype(dtype, device))
+        base = beside.base if beside else None
+        if base is None or not base.serves(*wanted):
+            base = SharedBase(*wanted, cache_dir or default_cache_dir())
         return cls(
-            merged, load_tokenizer(base_folder), prompt=prompt, generation=config.generation, answers=config.answers,
-            choice=config.choice, declines=config.declines, familiarity=Familiarity.load(folder),
+            base.with_adapter(folder), base.tokenizer, prompt=prompt, generation=config.generation, answers=config.answers,
+            choice=config.choice, declines=config.declines, familiarity=Familiarity.load(folder), base=base,
         )  # fmt: skip
 
     @classmethod

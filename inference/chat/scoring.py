@@ -64,16 +64,17 @@ def answer_nats(model: nn.Module, batch: TokenBatch) -> Tensor:
     """
     # A padded row must count its positions from its first token, as it does when it stands alone.
     position_ids = (batch.attention_mask.cumsum(dim=1) - 1).clamp(min=0)
-    width = batch.labels.shape[1]
+    length, width = batch.input_ids.shape[1], batch.labels.shape[1]
     output = model(
         input_ids=batch.input_ids,
         attention_mask=batch.attention_mask,
         position_ids=position_ids,
         use_cache=False,
-        logits_to_keep=width + 1,
+        # The logits at a position tell of the next one: those of the last token have no label. Places, not their number: what a
+        # slice keeps is not contiguous, and torch would copy the vocabulary's weights once per row (half of the time).
+        logits_to_keep=torch.arange(length - width - 1, length - 1, device=batch.input_ids.device),
     )
-    # The logits at a position tell of the next one: those of the last token have no label.
-    logits_BAV = output.logits[:, :-1].float()
+    logits_BAV = output.logits.float()
     nats = cross_entropy(logits_BAV.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED, reduction="none")
     return nats.view_as(batch.labels)
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aura.artifact import read_json, write_json
 from aura.heavy_imports import heavy_imports
 from inference.chat.answer import AnswerSentence
 from inference.chat.passages import ChatPassage
 from inference.smoke_test import FOLDER
+
+if TYPE_CHECKING:  # the service's API part reads the inputs and never needs torch
+    from inference.chat.model import ChatModel
 
 NEW_TOKENS = 16
 """Most tokens of an answer in the model's own words."""
@@ -54,7 +57,9 @@ class ChatSmokeTest:
         with heavy_imports():
             from inference.chat.model import ChatModel
 
-        model = ChatModel.load(artifact, device)
+        return self.answers_of(ChatModel.load(artifact, device), artifact)
+
+    def answers_of(self, model: ChatModel, artifact: Path) -> dict[str, list[Any]]:
         inputs = read_inputs(artifact)
         passages = [ChatPassage(source=passage["source"], text=passage["text"]) for passage in inputs["passages"]]
         examples, replies = [], []

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
 
 from aura.heavy_imports import heavy_imports
 from inference.smoke_test import FOLDER
+
+if TYPE_CHECKING:  # the service's API part reads the inputs and never needs torch
+    from inference.detection.detector import Detector
 
 LEAST_SCORE = 0.05
 """Smallest score of a recorded box; the service shows no box below it."""
@@ -31,11 +34,14 @@ class DetectionSmokeTest:
         with heavy_imports():
             from inference.detection.detector import Detector
 
+        return self.answers_of(Detector.load(artifact, device), artifact)
+
+    def answers_of(self, model: Detector, artifact: Path) -> list[list[dict[str, Any]]]:
         photos = []
         for name in PHOTOS:
             with Image.open(artifact / FOLDER / name) as photo:
                 photos.append(photo.convert("RGB"))
-        found = Detector.load(artifact, device).predict(photos, threshold=LEAST_SCORE)
+        found = model.predict(photos, threshold=LEAST_SCORE)
         return [
             [{"category": box.category.value, "score": box.score, "box": list(box.box_xyxy_px)} for box in boxes]
             for boxes in found

@@ -7,6 +7,7 @@ is kept in the cache folder. One that cannot be made, or finds other garments, i
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -37,11 +38,12 @@ logger = logging.getLogger(__name__)
 Make = Callable[[], DetectionEngine]
 
 
-def load_for_serving(folder: Path, device: str, engine: str = AUTO) -> Detector:
+def load_for_serving(folder: Path, device: str, engine: str = AUTO, *, in_background: bool = False) -> Detector:
     """The detector of an artifact, run by the engine that is wanted.
 
     Args:
         engine: `auto`, or the name of one. On a GPU it is always torch.
+        in_background: where engines must be made and measured first, torch runs the detector until one is chosen.
 
     Raises:
         ArtifactError: as `Detector.load`; or the engine that was named cannot serve this artifact.
@@ -49,8 +51,23 @@ def load_for_serving(folder: Path, device: str, engine: str = AUTO) -> Detector:
     detector = Detector.load(folder, device)
     if engine == TORCH or not device.startswith("cpu"):
         return detector
-    made = _cached(folder, detector) if engine == AUTO else _named(folder, detector, engine)
-    return detector if made is None else detector.run_by(made)
+    if engine != AUTO:
+        return detector.run_by(_named(folder, detector, engine))
+    makers, pictures, choice = _makers(detector, _folder(folder)), _pictures(folder), _folder(folder) / "choice.json"
+    known = _read_choice(choice)
+    if known == TORCH:
+        return detector
+    if known in makers and (made := _made(known, makers[known], detector, pictures)) is not None:
+        return detector.run_by(made)
+
+    def choose() -> None:
+        detector.engine = _chosen(detector, makers, pictures, choice)
+
+    if in_background:
+        threading.Thread(target=choose, name="choice of an engine", daemon=True).start()
+    else:
+        choose()
+    return detector
 
 
 def _named(folder: Path, detector: Detector, name: str) -> DetectionEngine:
@@ -69,27 +86,16 @@ def _named(folder: Path, detector: Detector, name: str) -> DetectionEngine:
     return made
 
 
-def _cached(folder: Path, detector: Detector) -> DetectionEngine | None:
-    """The engine that was chosen before, or the one that is chosen now; None: torch."""
-    kept = _folder(folder)
-    choice = kept / "choice.json"
-    makers = _makers(detector, kept)
-    known = _read_choice(choice)
-    if known == TORCH:
-        return None
-    if known in makers and (made := _made(known, makers[known], detector, _pictures(folder))) is not None:
-        return made
-    return _chosen(detector, makers, _pictures(folder), choice)
-
-
 def _chosen(
     detector: Detector, makers: Mapping[str, Make], pictures: Sequence[Image.Image], choice: Path
-) -> DetectionEngine | None:
+) -> DetectionEngine:
+    """The fastest engine of those that find what torch finds; it is kept in the file `choice`."""
+    torch_engine = detector.engine
     engines = {
         name: made for name, make in makers.items() if (made := _made(name, make, detector, pictures)) is not None
     }
     canvas = np.stack([detector.preprocess.place(pictures[0])[0]])
-    seconds = {TORCH: _seconds(detector.engine, canvas)} | {
+    seconds = {TORCH: _seconds(torch_engine, canvas)} | {
         name: _seconds(engine, canvas) for name, engine in engines.items()
     }
     # One caller's wait and many callers' throughput count alike.
@@ -104,7 +110,7 @@ def _chosen(
         write_json(choice, {"engine": best, "seconds": seconds, "processor": asdict(processor())})
     except OSError as error:
         logger.warning("the choice of an engine is not kept for the next start: %s", error)
-    return engines.get(best)
+    return engines.get(best, torch_engine)
 
 
 def _made(name: str, make: Make, detector: Detector, pictures: Sequence[Image.Image]) -> DetectionEngine | None:

@@ -15,6 +15,7 @@ from inference.smoke_test import FOLDER
 
 if TYPE_CHECKING:  # the service's API part reads the inputs and never needs torch
     from inference.outfits.items import Item
+    from inference.outfits.model import OutfitModel
 
 _TOLERANCE = 0.01
 """Of a score in 0..1 and of a cosine similarity."""
@@ -47,10 +48,12 @@ class OutfitSmokeTest:
         with heavy_imports():
             from inference.outfits.model import OutfitModel
 
+        return self.answers_of(OutfitModel.load(artifact, device), artifact)
+
+    def answers_of(self, model: OutfitModel, artifact: Path) -> dict[str, list[Any]]:
         inputs = read_inputs(artifact)
         garments = {name: _item(artifact, name, described) for name, described in inputs["garments"].items()}
         outfits = [[garments[name] for name in outfit] for outfit in inputs["outfits"]]
-        model = OutfitModel.load(artifact, device)
         shoes = model.embed_items([garments[name] for name in inputs["shoes"]])
         queries = model.queries(outfits, [Category.SHOES] * len(outfits))
         return {"scores": model.score(outfits), "similarities": (queries @ shoes.T).tolist()}

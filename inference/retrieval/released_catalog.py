@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 
+import lancedb
 from lancedb.expr import col
 from lancedb.table import Table
 from PIL import Image
@@ -16,11 +19,41 @@ from PIL import Image
 from aura.errors import IndexNotReadyError
 from aura.prepared_rows import CatalogRow
 from inference.retrieval.catalog import decode_picture
-from inference.retrieval.integrity import rows_of
-from inference.retrieval.releases import BUILD_HINT, Release
-from inference.retrieval.tables import PICTURE
+from inference.retrieval.integrity import LANCE_ERRORS, rows_of
+from inference.retrieval.releases import BUILD_HINT, PREVIOUS, SERVING, Release, connect_existing, read_releases
+from inference.retrieval.tables import CATALOG, PICTURE
 
+logger = logging.getLogger(__name__)
 _COLUMNS = ("item_id", "category", "title", "description", "attributes", "image")
+
+
+def kept_catalogs(uri: str | Path, opened: Sequence[ReleasedCatalog] = ()) -> list[ReleasedCatalog]:
+    """Catalogs of the releases that the index at `uri` keeps, the served one first; one that cannot be read is left out.
+
+    Args:
+        opened: catalogs that were opened before; they are not read again.
+    """
+    try:
+        connection = connect_existing(str(uri))
+        releases = read_releases(connection)
+    except IndexNotReadyError:
+        return []
+    catalogs = []
+    for name in (SERVING, PREVIOUS):
+        if (release := releases.get(name)) is None:
+            continue
+        known = next((catalog for catalog in opened if catalog.release.identity == release.identity), None)
+        try:
+            catalogs.append(known or _open(connection, release))
+        except (IndexNotReadyError, *LANCE_ERRORS) as error:
+            logger.warning("items of release %d of the index are not known: %s", release.number, error)
+    return catalogs
+
+
+def _open(connection: lancedb.DBConnection, release: Release) -> ReleasedCatalog:
+    table = connection.open_table(CATALOG)
+    table.checkout(release.catalog_version)
+    return ReleasedCatalog(table, release)
 
 
 class ReleasedCatalog:

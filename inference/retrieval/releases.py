@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -31,6 +30,7 @@ from lancedb.table import Table
 
 from aura.errors import BusyError, ForeignFolderError, IndexNotReadyError
 from aura.paths import held, home
+from aura.releases import IndexVersion
 from inference.retrieval.integrity import KEYS, LANCE_ERRORS, RELEASES, content_digest, damage
 from inference.retrieval.settings import SearchSettings
 from inference.retrieval.tables import CATALOG, KNOWLEDGE, PICTURE
@@ -40,8 +40,6 @@ BUILD_HINT = "run `aura index build`"
 
 logger = logging.getLogger(__name__)
 
-_SETTLED_SECONDS = 1.0
-"""After which a folder whose time stands still has not been written to; file systems count in hundredths, some in seconds."""
 _FIRST_FUSION = {"fusion": "ranks"}
 """How a release is searched that was published before there was another way."""
 _SCHEMA = pa.schema(
@@ -84,6 +82,11 @@ class Release:
         """Table to its version."""
         return {KNOWLEDGE: self.knowledge_version, CATALOG: self.catalog_version}
 
+    @property
+    def identity(self) -> IndexVersion:
+        """What a release of everything that serves calls this one."""
+        return IndexVersion(number=self.number, digest=self.digest)
+
     def same_content(self, other: Release) -> bool:
         """Whether both would answer every query alike."""
         return self._content() == other._content()
@@ -125,21 +128,6 @@ def present(connection: lancedb.DBConnection, uri: str) -> lancedb.DBConnection:
     if not uri or _is_remote(uri) or not Path(uri).is_dir() or str(held(Path(uri))) == str(connection.uri):
         return connection
     return connect(uri)
-
-
-def written_at(connection: lancedb.DBConnection) -> tuple[int, int] | None:
-    """What changes whenever the list of releases is written; None where that is not known, or was just now.
-
-    Lance writes a file per version of a table, and with it the time of the folder. Times are coarse: of a list that was written
-    a moment ago nobody knows whether it will be written at the same time again.
-    """
-    if _is_remote(str(connection.uri)):
-        return None
-    try:
-        found = (Path(str(connection.uri)) / f"{RELEASES}.lance" / "_versions").stat()
-    except OSError:
-        return None
-    return (found.st_ino, found.st_mtime_ns) if time.time() - found.st_mtime > _SETTLED_SECONDS else None
 
 
 def place(connection: lancedb.DBConnection) -> str:
@@ -187,6 +175,31 @@ def serving_release(connection: lancedb.DBConnection) -> Release:
     if SERVING not in releases:
         raise IndexNotReadyError(f"no release of the index is served at {place(connection)}", hint=BUILD_HINT)
     return releases[SERVING]
+
+
+def served_index(uri: str | Path) -> IndexVersion | None:
+    """The release that is served at `uri`, whether it can be read or not; None when there is none."""
+    try:
+        return serving_release(connect_existing(str(uri))).identity
+    except IndexNotReadyError:
+        return None
+
+
+def kept_release(connection: lancedb.DBConnection, wanted: IndexVersion) -> Release:
+    """The release that is asked for: the one that is served or the one before, whose rows no cleanup removes.
+
+    Raises:
+        IndexNotReadyError: it is neither.
+    """
+    kept = read_releases(connection).values()
+    for release in kept:
+        if release.identity == wanted:
+            return release
+    raise IndexNotReadyError(
+        f"the index at {place(connection)} no longer keeps release {wanted.number} with the rows that were published; "
+        f"it keeps: {', '.join(str(release.number) for release in kept) or 'none'}",
+        hint=BUILD_HINT,
+    )
 
 
 def served_release(uri: str | Path) -> int | None:

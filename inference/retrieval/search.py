@@ -22,6 +22,7 @@ from PIL import Image
 
 from aura.errors import IndexNotReadyError
 from aura.prepared_rows import CatalogRow
+from aura.releases import IndexVersion
 from aura.taxonomy import Category
 from inference.image_encoder import ImageEncoder, load_image_encoder
 from inference.retrieval.chunks import FACETS, Section
@@ -36,11 +37,11 @@ from inference.retrieval.releases import (
     Release,
     connect_existing,
     damaged,
+    kept_release,
     place,
     present,
     read_releases,
     serving_release,
-    written_at,
 )
 from inference.retrieval.settings import SearchSettings
 from inference.retrieval.tables import CATALOG, IMAGE_VECTOR, KNOWLEDGE, TextEmbedderLike
@@ -136,9 +137,6 @@ class Index:
     Args:
         text_embedders, image_embedders: how a release's reference becomes a model; the default loads each once per
             process.
-
-    Attributes:
-        fell_back: whether searches use the release before, because the one that is served was damaged at opening.
     """
 
     def __init__(
@@ -149,16 +147,13 @@ class Index:
         image_embedders: Callable[[str], ImageEncoder] = image_embedder_for,
         *,
         uri: str = "",
-        fell_back: bool = False,
     ) -> None:
         self._connection = connection
         self._uri = uri
-        self.fell_back = fell_back
         self._snapshot = snapshot
         self._text_embedders = text_embedders
         self._image_embedders = image_embedders
         self._refreshing = threading.Lock()
-        self._read_when_written: tuple[int, int] | None = None
 
     @classmethod
     def open(
@@ -175,7 +170,6 @@ class Index:
         """
         connection = connect_existing(str(uri))
         release = serving_release(connection)
-        fell_back = False
         try:
             snapshot = open_release(connection, release, text_embedders, image_embedders)
         except IndexNotReadyError as error:
@@ -183,11 +177,28 @@ class Index:
             if previous is None:
                 raise
             snapshot = open_release(connection, previous, text_embedders, image_embedders)
-            fell_back = True
             logger.warning(
                 "%s; searching release %d, the one before, until a build has mended it", error.message, previous.number
             )
-        return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri), fell_back=fell_back)
+        return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri))
+
+    @classmethod
+    def at(
+        cls,
+        uri: str | Path,
+        wanted: IndexVersion,
+        text_embedders: Callable[[str], TextEmbedderLike] = text_embedder_for,
+        image_embedders: Callable[[str], ImageEncoder] = image_embedder_for,
+    ) -> Index:
+        """Open one release of those that are kept at `uri`.
+
+        Raises:
+            IndexNotReadyError: it is not kept, or is damaged.
+            ArtifactError: its embedding model cannot be loaded.
+        """
+        connection = connect_existing(str(uri))
+        snapshot = open_release(connection, kept_release(connection, wanted), text_embedders, image_embedders)
+        return cls(connection, snapshot, text_embedders, image_embedders, uri=str(uri))
 
     @property
     def version(self) -> int:
@@ -199,23 +210,16 @@ class Index:
         return self._snapshot.release
 
     def refresh(self) -> bool:
-        """Move to the release that is served now; a look at a folder's time when nothing was written.
+        """Move to the release that is served now; takes a millisecond or two when it is still the same.
 
         Returns True when the reader moved. Searches under way end on the old release.
         """
         with self._refreshing:
             self._connection = present(self._connection, self._uri)
-            written = written_at(
-                self._connection
-            )  # before the list is read: what is written meanwhile is read next time
-            if written is not None and written == self._read_when_written and not self.fell_back:
-                return False
             release = serving_release(self._connection)
             moved = release != self._snapshot.release
             if moved:
                 self._snapshot = open_release(self._connection, release, self._text_embedders, self._image_embedders)
-            self.fell_back = False
-            self._read_when_written = written
             return moved
 
     def search_knowledge(self, query: str, k: int = 5, filters: Filters | None = None) -> list[Passage]:

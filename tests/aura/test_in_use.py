@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aura import in_use
-from aura.in_use import finish_removal, hold, remove_unless_in_use
+from aura.in_use import finish_removal, holding, remove_unless_in_use
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_stays_while_a_process_holds_it_however_that_process_ends(folder: Path) -> None:
     holder = subprocess.Popen(
-        [sys.executable, "-c", f"import time, pathlib; from aura.in_use import hold; "
-         f"print(hold(pathlib.Path({str(folder)!r})), flush=True); time.sleep(600)"],
+        [sys.executable, "-c", f"import time, pathlib; from aura.in_use import holding; "
+         f"held = holding(pathlib.Path({str(folder)!r})); print(held.__enter__(), flush=True); time.sleep(600)"],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -40,7 +40,8 @@ def test_a_folder_stays_while_a_process_holds_it_however_that_process_ends(folde
 
 def test_what_is_gone_cannot_be_held_and_its_removal_can_be_repeated(folder: Path) -> None:
     assert remove_unless_in_use(folder)
-    assert not hold(folder)
+    with holding(folder) as held:
+        assert not held
     assert remove_unless_in_use(folder)
 
 

@@ -12,9 +12,8 @@ import numpy as np
 from PIL import Image
 
 from aura.taxonomy import Category
-from bentos.serving.assets import ServedIndex
 from inference.retrieval.catalog import read_catalog
-from inference.retrieval.releases import Release, now, publish, read_releases
+from inference.retrieval.releases import Release, now, publish, read_releases, served_index
 from inference.retrieval.search import Index
 from inference.retrieval.settings import RetrievalSettings, SearchSettings
 from inference.retrieval.sync import sync_table
@@ -38,6 +37,12 @@ class SmallIndex:
         self.catalog_folder = folder / "catalog"
         self.uri.mkdir(parents=True)
         self._connection = lancedb.connect(str(self.uri))
+
+    def move(self, uri: Path) -> None:
+        """Go on in another folder."""
+        uri.parent.mkdir(parents=True)
+        self.uri = self.uri.rename(uri)
+        self._connection = lancedb.connect(str(uri))
 
     def publish(
         self, items: Mapping[str, Category], *, colour: str = "navy", broken: Sequence[str] = (), pictures: bool = True
@@ -77,6 +82,8 @@ class SmallIndex:
         publish(self._connection, release)
         return number
 
-    def served(self) -> ServedIndex:
-        """The index as a service in a checkout opens it."""
-        return ServedIndex(Index.open(self.uri, lambda _: Constant(), lambda _: Constant()), follow=True)
+    def opened(self) -> Index:
+        """What is served now, as a service in a checkout opens it."""
+        served = served_index(self.uri)
+        assert served is not None, "this test has published nothing"
+        return Index.at(self.uri, served, lambda _: Constant(), lambda _: Constant())

@@ -35,7 +35,9 @@ def run(*arguments: str, **variables: str) -> list[str]:
     return done.stderr.strip().splitlines()
 
 
-@pytest.mark.parametrize("arguments", [["models", "list"], ["models", "rollback", "detection"], ["serve"]])
+@pytest.mark.parametrize(
+    "arguments", [["models", "list"], ["models", "rollback", "detection"], ["releases", "list"], ["serve"]]
+)
 def test_a_store_that_cannot_be_used_is_told_in_two_lines(own_home: Path, arguments: list[str]) -> None:
     (own_home / "mlflow").mkdir(parents=True)
     (own_home / "mlflow" / "mlflow.db").write_bytes(b"no database " * 1000)

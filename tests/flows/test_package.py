@@ -11,8 +11,9 @@ import pytest
 
 from aura.artifact import write_json, write_text
 from aura.paths import home, profile_paths
+from aura.releases import Release
 from flows import bento_contents, package
-from flows.package import bento_environment, bentos_current, prove
+from flows.package import bento_environment, bentos_current, note_release, prove
 from flows.profile import load_profile
 from flows.services import SERVICES
 from flows.workspace import Workspace
@@ -27,7 +28,7 @@ def test_a_bento_counts_when_it_is_there_and_was_finished(monkeypatch: pytest.Mo
     workspace = Workspace(profile_paths("sample"), load_profile("sample"))
     assert not bentos_current(workspace)
     record = workspace.folder / "metrics" / "package.json"
-    write_json(record, {"bentos": {"visual_analysis": {"tag": "visual:1"}}, "index_release": 2})
+    write_json(record, {"bentos": {"visual_analysis": {"tag": "visual:1"}}, "index_release": 2, "release": 0})
     folder, mark = packed("visual:1")
     assert not bentos_current(workspace)
     write_text(folder / "bento.yaml", "half a copy")
@@ -37,6 +38,10 @@ def test_a_bento_counts_when_it_is_there_and_was_finished(monkeypatch: pytest.Mo
     monkeypatch.setattr(package, "served_release", lambda _: 1)
     assert not bentos_current(workspace), "the index was rolled back, but the Bento holds the other release"
     monkeypatch.setattr(package, "served_release", lambda _: 2)
+    note_release(workspace, Release(number=5))
+    assert not bentos_current(workspace), "the Bento says of its answers that they come from another release"
+    note_release(workspace, Release(number=0))
+    assert bentos_current(workspace)
     (folder / "bento.yaml").unlink()
     assert not bentos_current(workspace)
 
@@ -50,18 +55,33 @@ def test_whatever_goes_into_a_bento_changes_its_version(tmp_path: Path, monkeypa
     )
     for file in (*files, "index/table"):
         write_text(tmp_path / file, "before")
+    write_json(tmp_path / "champions" / "champions.json", {"detection": {"version": "1"}})
     params = tmp_path / "params.yaml"
     write_text(params, "profile: sample\nserving: {}\n")
     monkeypatch.setattr(package, "repo_root", lambda: tmp_path)
     seen = set()
-    for file in (None, *files, "index/table", "options of the build"):
+    for file in (None, *files, "index/table", "release", "options of the build"):
         if file == "options of the build":
             monkeypatch.setitem(bento_contents.BUILD_OPTIONS, "labels", {"project": "after"})
+        elif file == "release":
+            release = Release(number=4, models={"detection": "1", "chat": "2"})
+            write_json(tmp_path / "champions" / "release.json", release.as_dict())
         elif file:
             write_text(tmp_path / file, "after")
         version = package._version(service, params, tmp_path / "champions", tmp_path / "index")
         assert version not in seen, file
         seen.add(version)
+
+
+def test_a_bento_names_the_release_whose_parts_it_holds_and_no_other(tmp_path: Path) -> None:
+    service, champions, index = SERVICES["visual_analysis"], tmp_path / "champions", tmp_path / "index"
+    write_json(champions / "champions.json", {"detection": {"version": "1"}, "chat": {"version": "2"}})
+    release = Release(number=4, models={"detection": "1", "chat": "2"}, reason="night-1")
+    write_json(champions / "release.json", release.as_dict())
+    pinned = package._pinned_release(service, champions, index)
+    assert (pinned.number, pinned.models, pinned.reason) == (4, {"detection": "1"}, "night-1")
+    write_json(champions / "champions.json", {"detection": {"version": "3"}, "chat": {"version": "2"}})
+    assert package._pinned_release(service, champions, index) == Release(number=0, models={"detection": "3"})
 
 
 def test_settings_of_the_environment_do_not_reach_a_stage_twice(monkeypatch: pytest.MonkeyPatch) -> None:

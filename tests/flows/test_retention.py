@@ -13,7 +13,7 @@ import pytest
 
 from aura.artifact import read_json, write_json, write_text
 from aura.errors import DamagedArtifactError, DataError
-from aura.in_use import hold
+from aura.in_use import holding
 from aura.paths import profile_paths
 from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, FILES_REMOVED, ModelVersion, Registry
 from flows import retention
@@ -292,12 +292,13 @@ def test_a_journal_that_cannot_be_read_is_no_obstacle(world: World) -> None:
     assert world.registry.versions("outfits")[0].aliases == [CHALLENGER, CHAMPION]
 
 
-def test_a_copy_that_a_service_answers_from_stays(world: World) -> None:
+def test_a_copy_that_a_service_is_loading_stays(world: World) -> None:
     for promoted in (True, True, True):
         world.night(promoted=promoted)
     copies = world.workspace.paths.home / "serving" / "sample" / "outfits"
-    assert hold(copies / "candidate-1")
-    world.remove()
+    with holding(copies / "candidate-1") as held:
+        assert held
+        world.remove()
     assert sorted(folder.name for folder in copies.iterdir()) == ["candidate-1", "candidate-2", "candidate-3"]
     assert read_json(copies / "candidate-1" / "config.json", "the copy") == {}
 

@@ -22,18 +22,18 @@ from bentos.conversational_ai.messages import (
     read_event,
 )
 from bentos.conversational_ai.model import ChatRunner
-from bentos.serving.assets import ServedIndex
 from bentos.serving.errors import Failure
 from bentos.serving.messages import ModelVersion
 from inference.chat.answer import DECLINED, AnswerSentence
 from inference.chat.answering import AnswerStream
 from inference.chat.passages import ChatPassage
 from inference.chat.reply import FinishReason
-from tests.bentos.stub_assets import StubAssets
+from tests.bentos.stub_assets import StubAssets, made_by
 
 VERSION = ModelVersion(name="chat", version="1")
+MADE_BY = made_by("chat")
 STARTED = Started(sources=[], dropped_messages=3)
-STOPPED = Finished(finish_reason="stopped", declined=False, model=VERSION)
+STOPPED = Finished(finish_reason="stopped", declined=False, model=VERSION, release=MADE_BY)
 
 
 class Answer(AnswerStream):
@@ -89,8 +89,8 @@ def model() -> Model:
 
 @pytest.fixture
 def runner(model: Model) -> Any:
-    index: Any = SimpleNamespace(version=7, fell_back=False)
-    return ChatRunner.inner(StubAssets(served_index=ServedIndex(index, follow=False)), lambda *_: model)
+    index: Any = SimpleNamespace(version=1)
+    return ChatRunner.inner(StubAssets(served_index=index), lambda *_: model)
 
 
 def answer(runner: Any, answer_id: str, seconds: float = 60, **changes: Any) -> AsyncIterator[bytes]:
@@ -144,7 +144,7 @@ def test_an_answer_that_is_given_up_while_it_waits_costs_nothing(runner: Any, mo
 def test_an_answer_is_cut_at_its_deadline(runner: Any) -> None:
     events = asyncio.run(events_of(answer(runner, "a", seconds=0.05)))
     assert events[:2] == [STARTED, quoted(1)]
-    assert events[-1] == Finished(finish_reason="deadline", declined=False, model=VERSION)
+    assert events[-1] == Finished(finish_reason="deadline", declined=False, model=VERSION, release=MADE_BY)
 
 
 def test_what_cannot_be_answered_and_waiting_in_vain_are_said_in_words(
@@ -185,7 +185,7 @@ def test_an_answer_is_sentences_each_with_its_source(runner: Any, model: Model) 
     assert asyncio.run(events_of(answer(runner, "a"))) == [
         STARTED, Sentence(text="Wear brown.", source=1, status="quoted"),
         Sentence(text="Not black.", source=0, status="supported"),
-        Finished(finish_reason="stop", declined=False, model=VERSION),
+        Finished(finish_reason="stop", declined=False, model=VERSION, release=MADE_BY),
     ]  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def test_that_nothing_answers_is_said_in_a_sentence_without_a_source(runner: Any
     model.sentences = [DECLINED]
     assert asyncio.run(events_of(answer(runner, "a"))) == [
         STARTED, Sentence(text=DECLINED.text, source=None, status="declined"),
-        Finished(finish_reason="stop", declined=True, model=VERSION),
+        Finished(finish_reason="stop", declined=True, model=VERSION, release=MADE_BY),
     ]  # fmt: skip
 
 
@@ -223,5 +223,6 @@ def test_versions_are_told_while_an_answer_is_generated(runner: Any) -> None:
 
     told = asyncio.run(scenario())
     assert told.model_dump() == {
-        "model": {"name": "chat", "version": "1"}, "index_version": "7", "degraded": [], "question_tokens": 256,
+        "model": {"name": "chat", "version": "1"}, "index_version": "1", "degraded": [], "question_tokens": 256,
+        "release": MADE_BY.model_dump(),
     }  # fmt: skip

@@ -38,12 +38,13 @@ from bentos.serving.settings import ServingSettings
 from inference.chat.answer import DECLINED
 from inference.chat.passages import DEFAULT_PASSAGES
 from inference.retrieval.filters import MAX_QUERY_CHARS
-from tests.bentos.stub_assets import StubAssets
+from tests.bentos.stub_assets import StubAssets, made_by
 
 MOST = 3
 
 
 VERSION = ModelVersion(name="chat", version="1")
+RELEASE = made_by("chat")
 PLAIN_NO = Sentence(text=DECLINED.text, source=None, status="declined")
 
 
@@ -71,12 +72,12 @@ class Runner:
     async def status(self) -> RunnerStatus:
         if self.gone_afterwards and self.request_ids:
             raise aiohttp.ServerDisconnectedError
-        return RunnerStatus(model=VERSION, index_version="1", question_tokens=256)
+        return RunnerStatus(model=VERSION, index_version="1", question_tokens=256, release=RELEASE)
 
     async def retrieve(self, request: RetrieveRequest) -> FoundPassages:
         self.request_ids.append(request.request_id)
         passage = Passage(slug="a", title="A", heading="A", text=request.query, score=1.0, similarity=0.5)
-        return FoundPassages(passages=[passage] * request.k, index_version="1", model=VERSION)
+        return FoundPassages(passages=[passage] * request.k, index_version="1", model=VERSION, release=RELEASE)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
         self.request_ids.append(request.request_id)
@@ -92,7 +93,7 @@ class Runner:
             if self.failure:
                 raise self.failure
             if self.whole:
-                yield event_line(Finished(finish_reason="stop", declined=self.declines, model=VERSION))
+                yield event_line(Finished(finish_reason="stop", declined=self.declines, model=VERSION, release=RELEASE))
         finally:
             self.generating -= 1
 
@@ -134,7 +135,13 @@ def assistant(text: str) -> dict[str, str]:
 
 def done(*, declined: bool) -> dict[str, Any]:
     """The last frame of a whole answer."""
-    return {"type": "done", "finish_reason": "stop", "declined": declined, "model": VERSION.model_dump()}
+    return {
+        "type": "done",
+        "finish_reason": "stop",
+        "declined": declined,
+        "model": VERSION.model_dump(),
+        "release": RELEASE.model_dump(),
+    }
 
 
 def frames(socket: Any) -> list[dict[str, Any]]:
@@ -159,6 +166,7 @@ def test_an_answer_over_http_and_over_a_websocket(client: TestClient, runner: Ru
     ]  # fmt: skip
     assert len(answer["sources"]) == DEFAULT_PASSAGES
     assert (answer["finish_reason"], answer["declined"], answer["model"]["version"]) == ("stop", False, "1")
+    assert answer["release"] == RELEASE.model_dump()
     with client.websocket_connect("/ws/chat") as socket:
         socket.send_json({"content": "Which shoes?"})
         received = frames(socket)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from bentos.outfit_recommendation.service import OutfitRecommendation, app
 from bentos.serving.errors import Failure
 from inference.outfits.items import Item
 from tests.bentos.small_index import SmallIndex
-from tests.bentos.stub_assets import StubAssets
+from tests.bentos.stub_assets import StubAssets, made_by
 
 
 class Network:
@@ -75,7 +74,7 @@ def champion(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def runner(small_index: SmallIndex, champion: Path) -> Any:
-    assets = StubAssets(champion_folder=champion, served_index=small_index.served())
+    assets = StubAssets(champion_folder=champion, served_index=small_index.opened(), kept_in=small_index.uri)
     return OutfitRunner.inner(assets, lambda *_: Network())
 
 
@@ -91,7 +90,7 @@ def test_a_new_champion_at_the_same_place_embeds_the_catalog_anew(small_index: S
             return super().item_vectors(items) * self.factor
 
     embedded: list[float] = []
-    assets = StubAssets(champion_folder=champion, served_index=small_index.served())
+    assets = StubAssets(champion_folder=champion, served_index=small_index.opened())
     shirt = Garment(category=Category.TOPS, title="A shirt")
     wanted = CompleteOutfit(items=[shirt], targets=[*Category], k=1)
     largest = []
@@ -171,19 +170,15 @@ def test_wanted_targets_are_what_is_recommended(client: TestClient) -> None:
 
 @pytest.mark.parametrize("endpoint", ["/recommend", "/evaluate"])
 def test_a_broken_picture_of_the_catalog_is_named_in_the_log(
-    client: TestClient, small_index: SmallIndex, endpoint: str, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+    client: TestClient, small_index: SmallIndex, endpoint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    may_encode = threading.Event()  # meanwhile the pictures themselves are read
-    encode = Network.item_vectors
-    monkeypatch.setattr(Network, "item_vectors", lambda *given: may_encode.wait(60) and encode(*given))
-    small_index.publish(ITEMS, broken=["item-hats"])
-    failed = client.post(endpoint, json={"items": [{"item_id": "item-hats"}]})
+    small_index.publish({**ITEMS, "new-hats": Category.HATS}, broken=["new-hats"])
+    failed = client.post(endpoint, json={"items": [{"item_id": "new-hats"}]})
     error = failed.json()["error"]
     assert (failed.status_code, error["code"]) == (500, "invalid_data")
     assert "hats.png" in caplog.text
     assert "hats" not in failed.text, "names of files are for the operator"
     assert client.post(endpoint, json={"items": [{"item_id": "item-shoes"}]}).status_code == 200
-    may_encode.set()
 
 
 @pytest.mark.parametrize("endpoint", ["/recommend", "/evaluate"])
@@ -223,7 +218,7 @@ def test_wishes_of_several_callers_are_answered_each_with_its_own(runner: Any) -
 def test_health_says_how_many_items_there_are_to_choose_from(client: TestClient) -> None:
     assert client.get("/health").json() == {
         "state": "ready", "reasons": [], "profile": "sample", "model": {"name": "outfits", "version": "1"},
-        "catalog_items": len(CATEGORIES), "index_version": "1",
+        "catalog_items": len(CATEGORIES), "index_version": "1", "release": made_by("outfits").model_dump(),
     }  # fmt: skip
 
 
@@ -231,6 +226,8 @@ def test_health_says_how_many_items_there_are_to_choose_from(client: TestClient)
 def test_a_finished_answer_needs_no_second_call(client: TestClient, runner_client: Client, endpoint: str) -> None:
     answer = client.post(endpoint, json={"items": [SHIRT]}, headers={"x-request-id": "abc-1"})
     assert (answer.status_code, answer.json()["model"]) == (200, {"name": "outfits", "version": "1"})
+    assert answer.json()["release"] == made_by("outfits").model_dump()
+    assert answer.headers["x-aura-release"] == "1;index=1;outfits=1"
     assert runner_client.request_ids == ["abc-1"]
     assert client.get("/health").status_code == 503
 

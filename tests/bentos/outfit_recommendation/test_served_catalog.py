@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from PIL import Image
 
 from aura.errors import IndexNotReadyError
 from aura.paths import cache_dir
+from aura.releases import Release
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import CompleteOutfit, Completions, Garment, Judgement, JudgeOutfit
 from bentos.outfit_recommendation.model import OutfitRunner
@@ -24,7 +24,7 @@ from bentos.serving.errors import Failure
 from bentos.serving.messages import RgbImage
 from inference.outfits.catalog_search import KEPT
 from inference.outfits.items import Item
-from inference.retrieval.releases import rollback
+from inference.retrieval.releases import rollback, served_index
 from tests.bentos.small_index import SmallIndex
 from tests.bentos.stub_assets import StubAssets
 
@@ -35,13 +35,10 @@ class Network:
     """Answers in the right shapes, and embeds when it may."""
 
     def __init__(self) -> None:
-        self.may_embed = threading.Event()
-        self.may_embed.set()
         self.embedded: list[str] = []
         self.failure: Exception | None = None
 
     def item_vectors(self, items: Sequence[Item]) -> np.ndarray:
-        assert self.may_embed.wait(60)
         if self.failure:
             raise self.failure
         self.embedded += [item.item_id for item in items]
@@ -84,15 +81,37 @@ def network() -> Network:
     return Network()
 
 
+class Assets(StubAssets):
+    """One model, and the index of a test at the release that is served there."""
+
+    def __init__(self, index: SmallIndex, champion: Path) -> None:
+        super().__init__(champion_folder=champion, kept_in=index.uri)
+        self._built = index
+        self.follow()
+
+    def follow(self) -> None:
+        """Make a release with the index that is served now."""
+        self.serves = replace(self.serves, number=self.serves.number + 1, index=served_index(self._built.uri))
+
+    def index(self, release: Release, *, texts: bool = False, pictures: bool = False) -> Any:
+        return None if release.index is None else self._built.opened()
+
+
 @pytest.fixture
-def assets(small_index: SmallIndex, tmp_path: Path) -> StubAssets:
+def assets(small_index: SmallIndex, tmp_path: Path) -> Assets:
     (tmp_path / "champion").mkdir()
-    return StubAssets(champion_folder=tmp_path / "champion", served_index=small_index.served())
+    return Assets(small_index, tmp_path / "champion")
 
 
 @pytest.fixture
-def runner(assets: StubAssets, network: Network) -> Any:
+def runner(assets: Assets, network: Network) -> Any:
     return OutfitRunner.inner(assets, lambda *_: network)
+
+
+def follow(runner: Any, assets: Assets) -> None:
+    """Make a release with the index that is served now, and let the runner look once."""
+    assets.follow()
+    runner._served.look()
 
 
 def known(runner: Any, item_id: str) -> bool:
@@ -107,13 +126,6 @@ def recommended(runner: Any) -> set[str]:
     return {item.item_id for items in found.targets.values() for item in items}
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_a_picture_without_a_title_is_called_by_what_it_shows(runner: Any) -> None:
     pixels = np.full((40, 40, 3), 255, dtype=np.uint8)
     pixels[6:34, 6:34] = (27, 36, 64)
@@ -125,33 +137,89 @@ def test_a_picture_without_a_title_is_called_by_what_it_shows(runner: Any) -> No
         assert [item.title for item in answer.items] == [said, "A shirt"]
 
 
-def test_an_id_that_a_search_finds_is_known_at_once_and_recommended_when_all_are_embedded(
-    runner: Any, small_index: SmallIndex, network: Network
+def test_ids_of_releases_that_other_services_may_answer_from_are_known(
+    runner: Any, assets: Assets, small_index: SmallIndex, network: Network
 ) -> None:
-    network.may_embed.clear()
     small_index.publish({"new": Category.HATS, "kept": Category.SHOES})
-    found = small_index.served().current().catalog().rows
-    assert [known(runner, row.item_id) for row in found] == [True, True]
-    assert recommended(runner) == {"old", "kept"}, "half of the new release is not mixed with the old one"
-    assert "release 1; 2 is not embedded yet" in asyncio.run(runner.status()).degraded[0]
-    assert known(runner, "old"), "it is still recommended"
-    network.may_embed.set()
-    until(lambda: recommended(runner) == {"new", "kept"})
-    assert asyncio.run(runner.status()).degraded == []
-    assert not known(runner, "old")
+    found = small_index.opened().catalog().rows
+    assert [known(runner, row.item_id) for row in found] == [True, True], "before this service has switched"
+    assert recommended(runner) == {"old", "kept"}, "the new release is not mixed with the old one"
+    follow(runner, assets)
+    assert recommended(runner) == {"new", "kept"}
+    assert known(runner, "old"), "a service that has not switched yet finds it"
     assert network.embedded == ["kept", "old", "new"], "what was embedded before is not embedded again"
+    small_index.publish({"newer": Category.HATS})
+    follow(runner, assets)
+    assert [known(runner, item_id) for item_id in ("newer", "new", "old")] == [True, True, False]
 
 
-def test_a_changed_picture_is_what_an_id_means_from_then_on(runner: Any, small_index: SmallIndex) -> None:
+def test_another_release_of_a_model_alone_leaves_the_catalog_as_it_is(runner: Any, assets: Assets) -> None:
+    before = runner._served.now().search
+    assets.serves = replace(assets.serves, number=9, models={**assets.serves.models, "chat": "2"})
+    runner._served.look()
+    assert runner._served.now().search is before
+    assert runner._served.now().versions.id == "9"
+    assets.serves = replace(assets.serves, number=10, models={**assets.serves.models, "outfits": "2"})
+    runner._served.look()
+    assert runner._served.now().search is not before
+    assert runner.evaluate([JudgeOutfit(items=[SHIRT])])[0].release.versions == {"outfits": "2", "index": "1"}
+
+
+def test_a_changed_picture_is_what_an_id_means_from_then_on(
+    runner: Any, assets: Assets, small_index: SmallIndex
+) -> None:
     def shown() -> float:
         [answer] = runner.evaluate([JudgeOutfit(items=[Garment(item_id="kept")])])
         return float(answer.items[0].contribution)
 
     before = shown()
     small_index.publish({"old": Category.HATS, "kept": Category.SHOES}, colour="white")
+    follow(runner, assets)
     assert (before < 128, shown()) == (True, 255.0)
-    until(lambda: asyncio.run(runner.status()).degraded == [])
-    assert shown() == 255.0, "also from the vector that was made of it"
+
+
+def test_a_release_whose_catalog_cannot_be_embedded_never_serves(
+    runner: Any, assets: Assets, small_index: SmallIndex, network: Network
+) -> None:
+    network.failure = RuntimeError("no memory")
+    small_index.publish({"new": Category.HATS})
+    follow(runner, assets)
+    assert known(runner, "new")
+    assert recommended(runner) == {"old", "kept"}
+    assert "release 3 cannot serve" in asyncio.run(runner.status()).degraded[0]
+    network.failure = None
+    small_index.publish({"newer": Category.HATS})
+    follow(runner, assets)
+    assert recommended(runner) == {"newer"}
+
+
+def test_an_index_that_was_deleted_and_built_again_is_another_release_of_the_same_number(
+    runner: Any, assets: Assets, small_index: SmallIndex, tmp_path: Path
+) -> None:
+    again = SmallIndex(tmp_path / "again")
+    again.publish({"new": Category.HATS})
+    shutil.rmtree(small_index.uri)
+    shutil.copytree(again.uri, small_index.uri)
+    assert known(runner, "new")
+    follow(runner, assets)
+    assert recommended(runner) == {"new"}
+
+
+def test_own_garments_are_judged_before_there_is_an_index(assets: Assets, network: Network) -> None:
+    with_index, assets.serves = assets.serves, replace(assets.serves, index=None)
+    runner = OutfitRunner.inner(assets, lambda *_: network)
+    [judged] = runner.evaluate([JudgeOutfit(items=[SHIRT])])
+    assert isinstance(judged, Judgement)
+    for refused in (
+        runner.recommend([CompleteOutfit(items=[SHIRT], targets=[], k=1)])[0],
+        runner.evaluate([JudgeOutfit(items=[Garment(item_id="old")])])[0],
+    ):
+        assert isinstance(refused, Failure)
+        assert refused.code == "index_not_ready"
+    assert "no index yet" in asyncio.run(runner.status()).degraded[0]
+    assets.serves = replace(with_index, number=7)
+    runner._served.look()
+    assert recommended(runner) == {"old", "kept"}
 
 
 def test_items_and_pictures_are_there_whatever_the_pipeline_does_to_its_own(
@@ -162,45 +230,8 @@ def test_items_and_pictures_are_there_whatever_the_pipeline_does_to_its_own(
     assert recommended(runner) == {"old", "kept"}
 
 
-def test_a_release_that_cannot_be_embedded_leaves_the_one_before(
-    runner: Any, small_index: SmallIndex, network: Network, caplog: pytest.LogCaptureFixture
-) -> None:
-    network.failure = RuntimeError("no memory")
-    small_index.publish({"new": Category.HATS})
-    assert known(runner, "new")
-    until(lambda: "recommendations stay with release 1" in caplog.text)
-    assert recommended(runner) == {"old", "kept"}
-    network.failure = None
-    small_index.publish({"newer": Category.HATS})
-    until(lambda: recommended(runner) == {"newer"})
-
-
-def test_an_index_that_was_deleted_and_built_again_is_another_release_of_the_same_number(
-    runner: Any, small_index: SmallIndex, tmp_path: Path
-) -> None:
-    again = SmallIndex(tmp_path / "again")
-    again.publish({"new": Category.HATS})
-    shutil.rmtree(small_index.uri)
-    shutil.copytree(again.uri, small_index.uri)
-    assert known(runner, "new")
-    until(lambda: asyncio.run(runner.status()).degraded == [])  # pictures of the old release have gone
-    assert recommended(runner) == {"new"}
-
-
-def test_what_failed_to_be_embedded_is_tried_again(
-    runner: Any, small_index: SmallIndex, network: Network, caplog: pytest.LogCaptureFixture, monkeypatch: Any
-) -> None:
-    monkeypatch.setattr("bentos.outfit_recommendation.catalog._RETRY_SECONDS", 0.0)
-    network.failure = RuntimeError("no memory")
-    small_index.publish({"new": Category.HATS})
-    assert known(runner, "new")
-    until(lambda: "recommendations stay with release 1" in caplog.text)
-    network.failure = None
-    until(lambda: recommended(runner) == {"new"})
-
-
 def test_a_cache_that_cannot_be_written_costs_the_next_start_only(
-    assets: StubAssets, network: Network, caplog: pytest.LogCaptureFixture
+    assets: Assets, network: Network, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = cache_dir() / "catalog-vectors"
     folder.parent.mkdir(parents=True)
@@ -210,23 +241,7 @@ def test_a_cache_that_cannot_be_written_costs_the_next_start_only(
     assert "vectors of the catalog are not kept" in caplog.text
 
 
-def test_an_index_that_opens_at_the_release_before_is_told_until_a_build_has_mended_it(
-    assets: StubAssets, small_index: SmallIndex, network: Network
-) -> None:
-    small_index.publish({"new": Category.HATS})
-    max((small_index.uri / "catalog.lance" / "data").iterdir(), key=lambda file: file.stat().st_mtime_ns).unlink()
-    opened = small_index.served()
-    assert (opened.version, len(opened.degraded)) == ("1", 1), "also where no search follows, as in a Bento"
-    assets.served_index = opened
-    runner = OutfitRunner.inner(assets, lambda *_: network)
-    assert recommended(runner) == {"old", "kept"}
-    assert "stay at index release 1" in asyncio.run(runner.status()).degraded[0]
-    rollback(small_index.uri)
-    assert recommended(runner) == {"old", "kept"}
-    assert opened.degraded == []
-
-
-def test_of_the_embeddings_the_newest_are_kept(assets: StubAssets, network: Network) -> None:
+def test_of_the_embeddings_the_newest_are_kept(assets: Assets, network: Network) -> None:
     folder = cache_dir() / "catalog-vectors"
     folder.mkdir(parents=True)
     for age in range(6):
@@ -238,39 +253,10 @@ def test_of_the_embeddings_the_newest_are_kept(assets: StubAssets, network: Netw
     assert len([file for file in folder.iterdir() if not file.name.startswith("old-")]) == 1
 
 
-def test_own_garments_are_judged_before_there_is_an_index(assets: StubAssets, network: Network) -> None:
-    served, assets.served_index = assets.served_index, IndexNotReadyError("no index yet")
-    runner = OutfitRunner.inner(assets, lambda *_: network)
-    [judged] = runner.evaluate([JudgeOutfit(items=[SHIRT])])
-    assert isinstance(judged, Judgement)
-    [refused] = runner.recommend([CompleteOutfit(items=[SHIRT], targets=[], k=1)])
-    assert isinstance(refused, Failure)
-    assert refused.code == "index_not_ready"
-    assert "no index yet" in asyncio.run(runner.status()).degraded[0]
-    assets.served_index = served
-    assert recommended(runner) == {"old", "kept"}
-
-
-def test_an_index_of_an_older_aura_has_no_catalog_until_the_next_build(tmp_path: Path, network: Network) -> None:
-    index = SmallIndex(tmp_path / "older")
-    index.publish({"old": Category.HATS}, pictures=False)
-    (tmp_path / "champion").mkdir()
-    assets = StubAssets(champion_folder=tmp_path / "champion", served_index=index.served())
-    runner = OutfitRunner.inner(assets, lambda *_: network)
-    [refused] = runner.recommend([CompleteOutfit(items=[SHIRT], targets=[], k=1)])
-    assert isinstance(refused, Failure)
-    assert refused.code == "index_not_ready"
-    shutil.rmtree(index.uri)
-    newer = SmallIndex(tmp_path / "newer")
-    newer.publish({"new": Category.HATS})
-    shutil.copytree(newer.uri, index.uri)
-    assert recommended(runner) == {"new"}
-
-
 def test_no_rollback_to_an_index_of_an_older_aura(tmp_path: Path) -> None:
     older = SmallIndex(tmp_path / "older")
     older.publish({"old": Category.HATS}, pictures=False)
     older.publish({"old": Category.HATS}, pictures=False)
     with pytest.raises(IndexNotReadyError, match=r"release 1, .* holds no pictures"):
         rollback(older.uri)
-    assert older.served().version == "2"
+    assert older.opened().version == 2

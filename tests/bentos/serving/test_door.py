@@ -32,7 +32,6 @@ from bentos.conversational_ai.messages import (
     read_event,
 )
 from bentos.conversational_ai.model import ChatRunner
-from bentos.serving.assets import ServedIndex
 from bentos.serving.errors import Failure, error_response, raise_failure
 from bentos.serving.messages import RgbImage
 from bentos.visual_analysis.messages import AnalyzeRequest, FoundGarments
@@ -62,7 +61,6 @@ class Detector:
 
 class Index:
     version = 7
-    fell_back = False
 
     def search_knowledge(self, query: str, k: int) -> list[Any]:
         if query == "?":
@@ -95,7 +93,7 @@ class StubbedDetectorRunner(DetectorRunner.inner):
 @bentoml.service(name="test_chat", traffic={"timeout": 10})
 class StubbedChatRunner(ChatRunner.inner):
     def __init__(self) -> None:
-        super().__init__(StubAssets(served_index=ServedIndex(index, follow=False)), lambda *_: chat_model)
+        super().__init__(StubAssets(served_index=index), lambda *_: chat_model)
 
 
 @asynccontextmanager
@@ -144,7 +142,7 @@ def test_a_failure_in_a_batch_comes_out_as_its_own_class() -> None:
             assert isinstance(found, FoundGarments)
             return failed
 
-    with pytest.raises(IndexNotReadyError, match="no index yet"):
+    with pytest.raises(IndexNotReadyError, match="no index is served yet"):
         raise_failure(asyncio.run(scenario()))
 
 

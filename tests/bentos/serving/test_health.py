@@ -94,7 +94,7 @@ def test_a_runner_that_died_is_not_ready_and_asked_again(failure: Exception) -> 
 
 
 def test_what_is_missing_makes_a_service_degraded() -> None:
-    ready = Health(profile="sample", model=STATUS.model, reasons=[])
-    degraded = Health(profile="sample", model=STATUS.model, reasons=["no index"])
+    ready = Health(profile="sample", model=STATUS.model, release=STATUS.release, reasons=[])
+    degraded = Health(profile="sample", model=STATUS.model, release=STATUS.release, reasons=["no index"])
     assert (ready.state, degraded.state) == ("ready", "degraded")
     assert degraded.model_dump()["state"] == "degraded"

@@ -65,7 +65,7 @@ class Tiny(HttpPart):
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
         status = await self._readiness.status()
-        return Health(profile="sample", model=status.model, reasons=status.degraded)
+        return Health(profile="sample", model=status.model, release=status.release, reasons=status.degraded)
 
 
 answer_unknown_paths(app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,18 +20,19 @@ from PIL import Image
 from aura.errors import IndexNotReadyError
 from aura.taxonomy import Category
 from aura.training_sources import DRAWN_ONLY, Source, TrainingSources
-from bentos.serving.assets import ServedIndex
-from bentos.serving.messages import RgbImage
+from bentos.serving.messages import ReleaseVersions, RgbImage
 from bentos.visual_analysis.messages import AnalyzeRequest, RunnerStatus
 from bentos.visual_analysis.model import DetectorRunner
 from bentos.visual_analysis.service import MAX_PHOTOS, VisualAnalysis, app
 from inference.detection.detector import Detection
-from tests.bentos.stub_assets import StubAssets
+from tests.bentos.stub_assets import RELEASE as FIRST
+from tests.bentos.stub_assets import StubAssets, made_by
 from tests.pictures import as_bytes
 
 PHOTO = Image.effect_noise((30, 20), 50).convert("RGB")
 LARGE = ("a.jpg", as_bytes(Image.new("RGB", (6000, 4000)), "JPEG"))
 MODEL = {"name": "detection", "version": "1"}
+RELEASE = made_by("detection").model_dump()
 
 
 class Detector:
@@ -55,7 +57,6 @@ class Index:
     """Stand-in whose items are the crops that it was shown."""
 
     version = 1
-    fell_back = False
 
     def __init__(self) -> None:
         self.crops: list[Image.Image] = []
@@ -114,8 +115,7 @@ def index() -> Index:
 
 
 def runner_with(detector: Detector, index: Any) -> Any:
-    served = index if isinstance(index, Exception) else ServedIndex(index, follow=False)
-    return DetectorRunner.inner(StubAssets(served_index=served), lambda *_: detector)
+    return DetectorRunner.inner(StubAssets(served_index=index), lambda *_: detector)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def analyze(client: TestClient, **params: Any) -> Any:
 def test_the_answer_has_garments_size_and_version(client: TestClient) -> None:
     shirt = {"category": "tops", "score": 0.8, "box": [1, 2, 11, 12], "similar": []}
     shoes = {"category": "shoes", "score": 0.6, "box": [3, 3, 3.2, 3.2], "similar": []}
-    answer = {"width": 30, "height": 20, "garments": [shirt], "model": MODEL, "notice": None}
+    answer = {"width": 30, "height": 20, "garments": [shirt], "model": MODEL, "release": RELEASE, "notice": None}
     assert analyze(client).json() == answer
     assert analyze(client, threshold=0.6).json() == answer | {"garments": [shirt, shoes]}
     assert analyze(client, threshold=0.9).json() == answer | {"garments": []}
@@ -150,9 +150,7 @@ def test_the_answer_has_garments_size_and_version(client: TestClient) -> None:
 
 def test_a_model_of_drawn_pictures_says_so_in_every_answer(tmp_path: Path) -> None:
     TrainingSources(sources=(Source(name="sample", drawn=True),)).write(tmp_path)
-    runner = DetectorRunner.inner(
-        StubAssets(champion_folder=tmp_path, served_index=ServedIndex(Index(), follow=False)), lambda *_: Detector()
-    )
+    runner = DetectorRunner.inner(StubAssets(champion_folder=tmp_path, served_index=Index()), lambda *_: Detector())
     set_current_service(VisualAnalysis.inner(StubAssets(), Client(runner)))
     with TestClient(app) as client:
         assert analyze(client).json()["notice"] == DRAWN_ONLY
@@ -219,11 +217,13 @@ def test_photos_of_several_callers_are_detected_together(detector: Detector, ind
         service.end_decoders()
 
     asyncio.run(ask())
-    assert [len(batch) for batch in detector.batches] == [1, MAX_PHOTOS, 10 - MAX_PHOTOS]
+    assert [len(batch) for batch in detector.batches] == [1, MAX_PHOTOS, MAX_PHOTOS, 10 - 2 * MAX_PHOTOS]
 
 
 def test_a_finished_answer_needs_no_second_call(client: TestClient) -> None:
-    assert client.get("/health").json() == {"state": "ready", "reasons": [], "profile": "sample", "model": MODEL}
+    ready = {"state": "ready", "reasons": [], "profile": "sample", "model": MODEL, "release": RELEASE}
+    health = client.get("/health")
+    assert (health.json(), health.headers["x-aura-release"]) == (ready, "1;detection=1;index=1")
     assert analyze(client, similar=1).json()["model"] == MODEL
     assert client.get("/health").status_code == 503
 
@@ -240,20 +240,23 @@ def test_photos_are_detected_as_one_batch_and_fail_alone(
     assert len(plain.garments) == 1
     assert failed.code == "index_not_ready"
     assert [len(batch) for batch in detector.batches] == [2]
-    assert ("abc-1", "index_not_ready: no index yet") in logged()
+    assert ("abc-1", "index_not_ready: no index is served yet") in logged()
     assert ("abc-0", "AnalyzeRequest answered") in logged()
 
 
-def test_an_index_that_comes_later_is_found_without_a_restart(detector: Detector, index: Any) -> None:
-    assets = StubAssets(served_index=IndexNotReadyError("no index yet"))
+def test_an_index_that_comes_later_comes_with_a_release(detector: Detector, index: Any) -> None:
+    assets = StubAssets(serves=replace(FIRST, index=None))
     runner = DetectorRunner.inner(assets, lambda *_: detector)
     request = AnalyzeRequest(photo=RgbImage.of(PHOTO), threshold=None, similar=1)
     assert runner.analyze([request])[0].code == "index_not_ready"
     assert asyncio.run(runner.status()).degraded == [
         "photos are analysed without similar items: no index is served yet"
     ]
-    assets.served_index = ServedIndex(index, follow=False)
-    assert len(runner.analyze([request])[0].garments[0].similar) == 1
+    assets.serves, assets.served_index = replace(FIRST, number=2), index
+    runner._served.look()
+    [answer] = runner.analyze([request])
+    assert len(answer.garments[0].similar) == 1
+    assert answer.release == ReleaseVersions(id="2", versions={"detection": "1", "index": "1"})
     assert asyncio.run(runner.status()).degraded == []
 
 

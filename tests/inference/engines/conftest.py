@@ -1,5 +1,5 @@
 """Detectors as the tests of `inference.detection` have them."""
 
-from tests.inference.detection.conftest import any_artifact, artifact, preprocess, rules
+from tests.inference.detection.conftest import artifact, preprocess, rules
 
-__all__ = ["any_artifact", "artifact", "preprocess", "rules"]
+__all__ = ["artifact", "preprocess", "rules"]

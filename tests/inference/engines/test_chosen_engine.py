@@ -13,7 +13,9 @@ from PIL import Image
 from aura.artifact import read_json
 from aura.errors import ArtifactError
 from aura.paths import cache_dir
+from inference.detection.artifact import LabelRules
 from inference.detection.detector import Detector
+from inference.detection.preprocess import Preprocess
 from inference.detection.smoke_test import SMOKE_TEST
 from inference.engines import chosen
 from inference.engines.chosen import load_for_serving
@@ -21,14 +23,7 @@ from inference.engines.detection import DetectionEngine, RawDetections
 from inference.engines.hardware import processor
 from inference.engines.openvino_detection import OpenVinoEngine, export
 from inference.smoke_test import FOLDER
-
-
-@pytest.fixture
-def tested(any_artifact: Path) -> Path:
-    """An artifact of each family, with the photos of its smoke test."""
-    (any_artifact / FOLDER).mkdir()
-    SMOKE_TEST.write_inputs(any_artifact / FOLDER)
-    return any_artifact
+from tests.inference.detection.conftest import build
 
 
 @pytest.fixture
@@ -44,8 +39,11 @@ def canvases(detector: Detector, count: int) -> np.ndarray:
     return noise.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
-def test_openvino_answers_as_torch_for_batches_of_any_size(tested: Path, tmp_path: Path) -> None:
-    detector = Detector.load(tested)
+@pytest.mark.parametrize("family", ["compact", "lite0", "detr"])
+def test_openvino_answers_as_torch_for_batches_of_any_size(
+    family: str, tmp_path: Path, preprocess: Preprocess, rules: LabelRules
+) -> None:
+    detector = Detector(build(family), preprocess, rules)
     export(detector.network, detector.preprocess.height, detector.preprocess.width, tmp_path / "network.xml")
     engine = OpenVinoEngine(tmp_path / "network.xml", "f32", 1)
     for count in (1, 3, 2):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +12,6 @@ import pytest
 from inference.retrieval import loaded_rows
 from inference.retrieval.hybrid import hybrid_rows
 from inference.retrieval.loaded_rows import LoadedRows
-from inference.retrieval.search import Index
 from inference.retrieval.settings import SearchSettings
 
 COLUMNS = ["chunk_id", "slug", "text"]
@@ -51,24 +48,3 @@ def test_a_large_table_stays_on_disk(corpus: Path, writer: ModuleType, monkeypat
     table = lancedb.connect(corpus / "index").open_table("knowledge")
     monkeypatch.setattr(loaded_rows, "MOST_ROWS", 17)
     assert LoadedRows.of(table, COLUMNS) is None
-
-
-def test_a_list_of_releases_that_was_not_written_is_not_read_again(
-    corpus: Path, writer: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    writer.build(corpus)
-    folder = corpus / "index" / "releases.lance" / "_versions"
-    os.utime(folder, (time.time() - 60,) * 2)
-    index = Index.open(corpus / "index", text_embedders=lambda _: writer.WordEmbedder())
-    assert not index.refresh()
-
-    def read_again(_connection: object) -> None:
-        raise AssertionError("the list was read")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("inference.retrieval.search.serving_release", read_again)
-        assert not index.refresh()
-    page = corpus / "pages" / "carry-on.md"
-    page.write_text(page.read_text().replace("socks", "belts"))
-    writer.build(corpus)
-    assert index.refresh(), "a list that was just written is read"
