@@ -54,7 +54,7 @@ endif
 nightly: setup ## Run one night (PROFILE=sample); the first on a bare machine takes minutes
 	@$(BIN)/aura nightly --profile $(PROFILE)
 
-serve: setup ## Start the three services from the champions
+serve: setup ## Start the services from the champions
 	@$(BIN)/aura serve --profile $(PROFILE)
 
 ui: setup ## Start the MLflow and Prefect pages

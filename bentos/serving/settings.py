@@ -8,6 +8,8 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from aura.settings import Section
+from bentos.accounts.settings import AccountsSettings
+from stores.settings import DatabaseSettings
 
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^/\s]+)$")]
 """As a browser sends it: scheme, host and port, without a path or a slash at the end."""
@@ -80,6 +82,9 @@ class ServingSettings(Section):
         From `AURA_REDIS_URL` alone, as it may hold a password: files of settings are attached to versions and packed.
         """
         return os.environ.get("AURA_REDIS_URL", "")
+
+    database: DatabaseSettings = DatabaseSettings()
+    accounts: AccountsSettings = AccountsSettings()
 
     @model_validator(mode="after")
     def _an_image_fits_into_a_request(self) -> Self:

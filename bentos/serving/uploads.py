@@ -49,6 +49,26 @@ async def uploaded(request: Request, field: str, limits: ServingSettings) -> byt
         return await file.read()
 
 
+async def uploaded_with_text(
+    request: Request, field: str, text_field: str, limits: ServingSettings
+) -> tuple[bytes, str]:
+    """Content of the one file in a form, and the one text beside it.
+
+    Raises:
+        RequestValidationError: the form lacks one of them, or has more.
+        HTTPException: the form is broken.
+        InvalidRequestError: the file is too large.
+    """
+    async with request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS) as form:
+        file = _only_file(form, field)
+        refuse_large(file.size, limits, field)
+        texts = [sent for sent in form.getlist(text_field) if isinstance(sent, str)]
+        if len(texts) != 1:
+            problem = f"the form has {len(texts)} texts of this name; send one (curl: -F '{text_field}=<FILE')"
+            raise RequestValidationError([{"type": "upload", "loc": ("body", text_field), "msg": problem}])
+        return await file.read(), texts[0]
+
+
 def _only_file(form: FormData, field: str) -> UploadFile:
     sent = form.getlist(field)
     if len(sent) == 1 and isinstance(sent[0], UploadFile):

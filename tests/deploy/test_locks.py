@@ -28,7 +28,7 @@ PLATFORMS = (("linux", "Linux", "x86_64"), ("linux", "Linux", "aarch64"), ("darw
 LIMIT_BYTES = 1_000_000
 NOT_IN_A_BENTO = {"prefect", "dvc", "lightning", "pytorch-lightning", "mlflow", "mypy", "pytest", "ruff"}
 # Imported where a process reads the registry, which a Bento never does: what it answers from lies in it.
-REGISTRY = {"mlflow", "lightning", "sqlalchemy"}
+REGISTRY = {"mlflow", "lightning"}
 
 
 @dataclass(frozen=True)
