@@ -33,6 +33,7 @@ from bentos.serving.bentoml_options import named_media_types, runner_options
 from bentos.serving.errors import Failure
 from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
+from bentos.serving.runner_metrics import inference
 from inference.outfits.missing_categories import missing_categories
 from inference.outfits.smoke_test import SMOKE_TEST
 from inference.smoke_test import check_loaded
@@ -111,25 +112,27 @@ class OutfitRunner:
     def evaluate(self, outfits: list[JudgeOutfit]) -> list[Judgement | Failure]:
         """Score of each outfit and how each of its items moves it; an outfit that cannot be judged fails alone."""
         served = self._served.now()
-        return answer_together(
-            outfits,
-            lambda request: self._items(request.items, served),
-            lambda _, read: _judged(served.model, read),
-            partial(self._judgement, served),
-        )
+        with inference("evaluate", outfits):
+            return answer_together(
+                outfits,
+                lambda request: self._items(request.items, served),
+                lambda _, read: _judged(served.model, read),
+                partial(self._judgement, served),
+            )
 
     @bentoml.api
     def recommend(self, requests: list[CompleteOutfit]) -> list[Completions | Failure]:
         """The k best catalog items for each wanted category, or for each category that the outfit lacks."""
         served = self._served.now()
-        return answer_together(
-            requests,
-            lambda request: self._wish(request, served),
-            lambda _, wishes: _completed(served.model, wishes),
-            lambda _request, _wish, targets: Completions(
-                targets=targets, model=served.version, release=served.versions
-            ),
-        )
+        with inference("recommend", requests):
+            return answer_together(
+                requests,
+                lambda request: self._wish(request, served),
+                lambda _, wishes: _completed(served.model, wishes),
+                lambda _request, _wish, targets: Completions(
+                    targets=targets, model=served.version, release=served.versions
+                ),
+            )
 
     def _judgement(
         self, served: LoadedOutfits, _request: JudgeOutfit, _items: list[Item], judged: _Judged

@@ -33,6 +33,7 @@ from bentos.serving.docs_page import root_page
 from bentos.serving.errors import NotReadyBody
 from bentos.serving.image_part import ImagePart
 from bentos.serving.metrics import metrics_app
+from bentos.serving.runner_metrics import sent_to_runner
 
 PATH = "/api/v1/outfit-recommendation"
 MAX_OUTFITS = 16
@@ -69,22 +70,26 @@ class OutfitRecommendation(ImagePart[Runner]):
     @app.post("/recommend")
     async def recommend(self, request: RecommendRequest, http: Request) -> Recommendation:
         """Catalog items that complete the outfit, per wanted category."""
+        question = request.model_dump_json().encode()
+        work = self._cache.answer("recommend", question, Recommendation, lambda: self._recommendation(request))
+        return await while_connected(http, work)
 
-        async def completed() -> Completions:
-            items = await self._garments(request.items)
-            return await self._completions.answer(CompleteOutfit(items=items, targets=request.targets, k=request.k))
-
-        found = await while_connected(http, completed())
+    async def _recommendation(self, request: RecommendRequest) -> Recommendation:
+        items = await self._garments(request.items)
+        wanted = CompleteOutfit(items=items, targets=request.targets, k=request.k)
+        with sent_to_runner("recommend"):
+            found = await self._completions.answer(wanted)
         return Recommendation(targets=found.targets, model=found.model, release=found.release)
 
     @app.post("/evaluate")
     async def evaluate(self, request: EvaluateRequest, http: Request) -> OutfitEvaluation:
         """How well the garments go together, and which of them helps or hurts."""
+        return await while_connected(http, self._evaluation(request))
 
-        async def judged() -> Judgement:
-            return await self._judgements.answer(JudgeOutfit(items=await self._garments(request.items)))
-
-        answer = await while_connected(http, judged())
+    async def _evaluation(self, request: EvaluateRequest) -> OutfitEvaluation:
+        outfit = JudgeOutfit(items=await self._garments(request.items))
+        with sent_to_runner("evaluate"):
+            answer = await self._judgements.answer(outfit)
         return OutfitEvaluation(score=answer.score, items=answer.items, model=answer.model, release=answer.release)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
@@ -92,7 +97,8 @@ class OutfitRecommendation(ImagePart[Runner]):
         """Ready, or degraded and why; at once."""
         status = await self._readiness.status()
         return Health(
-            profile=self._assets.profile, model=status.model, release=status.release, reasons=status.degraded,
+            profile=self._assets.profile, model=status.model, release=status.release,
+            reasons=[*status.degraded, *await self._cache.problems()],
             catalog_items=status.catalog_items, index_version=status.index_version,
         )  # fmt: skip
 

@@ -38,6 +38,8 @@ _PLAIN_PIXELS = 16_000_000
 """Of a JPEG that is decoded in a thread; a tenth of a second. Phones take photos of 12 million."""
 
 Read = Callable[[bytes, ServingSettings, str, Box | None], Picture]
+_NICE = 5
+"""Lower priority of these processes: a file that takes long must not slow down those who ask for something else."""
 
 
 class ImageDecoder:
@@ -111,6 +113,7 @@ def _begin(parent: int, memory_bytes: int) -> None:
     # The service handles an interrupt; this process watches the service, because a killed one cannot stop it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with(parent)
+    os.nice(_NICE)
     log_json_lines()  # also what a library warns of
     # Only Linux counts what the process has already; elsewhere the limit is a little tighter.
     begun_with = getattr(psutil.Process().memory_info(), "data", 0)

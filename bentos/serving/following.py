@@ -26,6 +26,7 @@ from aura.errors import AuraError, RegistryUnavailableError, told_storage_error
 from aura.releases import Release
 from bentos.serving.assets import Assets
 from bentos.serving.messages import ModelVersion, ReleaseVersions
+from bentos.serving.metrics import FAILED_SWITCHES, SWITCHES
 from bentos.serving.request_log import logger
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ class Following(Generic[LoadedType]):
             self._leaving.append(weakref.ref(self._before[0]))
         self._before = (self._now, time.monotonic() + KEEP_SECONDS)
         self._now = loaded
+        SWITCHES.inc()
         self._keep(loaded)
         self._not_served = None
         logger.info("answers come from %s now, after %.1f seconds of loading", release, time.monotonic() - began)
@@ -187,6 +189,7 @@ class Following(Generic[LoadedType]):
         else:
             self._not_served = (release, float("inf"))
         if not known:
+            FAILED_SWITCHES.inc()
             then = f"it is tried again in {RETRY_SECONDS:.0f} seconds" if mends else "it is not tried again"
             logger.error(
                 "%s cannot serve, staying with %s; %s: %s", release, self._now.release, then, error,

@@ -43,11 +43,19 @@ class ReleaseVersions(Message):
         return ";".join([self.id, *(f"{name}={version}" for name, version in sorted(self.versions.items()))])
 
 
+class ReleasedBody(BaseModel):
+    """Base of an answer over HTTP that a release made."""
+
+    release: ReleaseVersions
+
+
 class RunnerRequest(Message):
     """Base of every request to a runner."""
 
     request_id: str = Field(default_factory=lambda: correlation_id.get() or "")
     """Id of the HTTP request that the service works on, so that both logs name it."""
+    sent_at: float = Field(default_factory=time.time, repr=False)
+    """Seconds since the epoch: when the service made it, so that the runner knows how long it has waited."""
     seconds_left: float = math.inf
     """Seconds, from the arrival of this message, after which its answer is of no use to anyone."""
     _arrived: float = PrivateAttr(default_factory=time.monotonic)

@@ -1,4 +1,4 @@
-"""Middleware of every service: request ids, a log line per request, limits, error bodies, the release, HEAD.
+"""Middleware of every service: request ids, a log line per request, limits, error bodies, release, tokens, HEAD.
 
 The request id is asgi-correlation-id's: it takes the caller's `x-request-id` or makes one, answers with it, and keeps it in a
 context variable, for WebSockets too. All are plain ASGI middleware: behind Starlette's `BaseHTTPMiddleware` a handler never
@@ -8,7 +8,7 @@ learns that its caller has gone (`Request.is_disconnected` stays False there; re
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.serving.access import AccessLog
 from bentos.serving.admission import Admission
+from bentos.serving.auth import Authentication, AuthRules
 from bentos.serving.errors import BodyTooLargeError, error_response
 from bentos.serving.origins import Origins
 from bentos.serving.rate_limits import RateLimits
@@ -33,7 +34,11 @@ conversation nor an outfit with all its images comes near."""
 
 
 def add_middleware(
-    app: FastAPI, max_body_bytes: Callable[[Scope], int], settings: Callable[[], ServingSettings]
+    app: FastAPI,
+    max_body_bytes: Callable[[Scope], int],
+    settings: Callable[[], ServingSettings],
+    auth_rules: Callable[[], AuthRules],
+    open_paths: Collection[str],
 ) -> None:
     """Add all of them; the last one added sees a request first.
 
@@ -42,6 +47,7 @@ def add_middleware(
         settings: called at each request, as `max_body_bytes` is, because settings are not read at import.
     """
     app.add_middleware(BodyLimit, limit_bytes=max_body_bytes)
+    app.add_middleware(Authentication, rules=auth_rules, open_paths=open_paths)
     app.add_middleware(UnhandledErrors)
     app.add_middleware(Admission, limit=lambda: settings().max_requests)
     app.add_middleware(RateLimits, settings=settings)

@@ -21,6 +21,7 @@ from bentos.serving.errors import Failure
 from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
+from bentos.serving.runner_metrics import inference
 from bentos.visual_analysis.messages import (
     LEAST_SCORE,
     AnalyzeRequest,
@@ -110,12 +111,13 @@ class DetectorRunner:
         The photos are detected as one batch; a photo whose lookup fails does not fail the others.
         """
         served = self._served.now()
-        return answer_together(
-            requests,
-            lambda request: request.photo.image(),
-            lambda _, photos: served.detector.predict(photos, threshold=LEAST_SCORE),
-            partial(self._found, served),
-        )
+        with inference("analyze", requests):
+            return answer_together(
+                requests,
+                lambda request: request.photo.image(),
+                lambda _, photos: served.detector.predict(photos, threshold=LEAST_SCORE),
+                partial(self._found, served),
+            )
 
     def _found(
         self, served: LoadedDetector, request: AnalyzeRequest, photo: Image.Image, detected: list[Detection]

@@ -19,6 +19,7 @@ from bentos.serving.health import Health
 from bentos.serving.image_part import ImagePart
 from bentos.serving.images import SentImage
 from bentos.serving.metrics import metrics_app
+from bentos.serving.runner_metrics import sent_to_runner
 from bentos.serving.uploads import upload_schema, uploaded
 from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, CanvasSize, FoundGarments, Runner
 from bentos.visual_analysis.model import RUNNER_SECONDS, DetectorRunner
@@ -48,7 +49,7 @@ class VisualAnalysis(ImagePart[Runner]):
         )  # fmt: skip
         self._canvas: CanvasSize | None = None
 
-    @app.post("/analyze", openapi_extra=upload_schema("image", ", ".join(FORMATS)))
+    @app.post("/analyze", openapi_extra=upload_schema("image", FORMATS))
     async def analyze(
         self,
         upload: Request,
@@ -59,8 +60,15 @@ class VisualAnalysis(ImagePart[Runner]):
         similar: Annotated[int, Query(ge=0, le=10, description="catalog items per garment")] = 0,
     ) -> Analysis:
         """Garments of one photo with category, confidence and box; on request with similar catalog items."""
-        content = await uploaded(upload, "image", self._assets.serving)
-        photo, found = await while_connected(upload, self._analysed(content, threshold, similar))
+        file = await uploaded(upload, "image", self._assets.serving)
+        work = self._cache.answer(
+            "analyze", f"{threshold} {similar} ".encode() + file, Analysis,
+            lambda: self._analysis(file, threshold, similar),
+        )  # fmt: skip
+        return await while_connected(upload, work)
+
+    async def _analysis(self, file: bytes, threshold: float | None, similar: int) -> Analysis:
+        photo, found = await self._analysed(file, threshold, similar)
         garments = [garment.model_copy(update={"box": photo.as_sent(garment.box)}) for garment in found.garments]
         return Analysis(
             width=photo.width_px,
@@ -86,13 +94,17 @@ class VisualAnalysis(ImagePart[Runner]):
         # Garments are cut out of the photo to be looked up: then it is sent larger than the canvas.
         photo = await self._decoder.decode(content, box=None if similar else canvas)
         request = AnalyzeRequest(photo=photo.pixels, threshold=threshold, similar=similar)
-        return photo, await self._batcher.answer(request)
+        with sent_to_runner("analyze"):
+            return photo, await self._batcher.answer(request)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
         """Ready, or degraded and why; at once."""
         status = await self._readiness.status()
-        return Health(profile=self._assets.profile, model=status.model, release=status.release, reasons=status.degraded)
+        return Health(
+            profile=self._assets.profile, model=status.model, release=status.release,
+            reasons=[*status.degraded, *await self._cache.problems()],
+        )  # fmt: skip
 
 
 answer_unknown_paths(app)

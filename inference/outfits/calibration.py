@@ -1,6 +1,7 @@
-"""From what is measured of an outfit to the probability that it is worn: Platt scaling, section 4.2 of arXiv 1706.04599.
+"""From what is measured of an outfit to the probability that it is worn.
 
-The network's logit is divided by a temperature, as there, and what the counts of terms say is added. How much each is worth
+The network's logit is divided by a temperature (arXiv 1706.04599, section 4.2), what the counts of terms say is added, and beta
+calibration (Kull, Silva Filho and Flach, AISTATS 2017) gives the sum one slope below 0 and another above. How much each is worth
 depends on the titles: a caller's says more than one that a picture gives. The numbers are fitted on validation outfits
 (`training.outfits.calibrate`), of which half are true and half corrupted: that is the prior of a score.
 """
@@ -8,13 +9,15 @@ depends on the titles: a caller's says more than one that a picture gives. The n
 from __future__ import annotations
 
 import torch
+from pydantic import Field
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from aura.settings import Section
 
 
 class Weights(Section):
-    """Of a logistic regression; the default passes the network's logit on."""
+    """Of the evidence and of the map to a probability; the default passes the network's logit on."""
 
     network: float = 1.0
     """Weight of the network's logit: 1 divided by the temperature."""
@@ -23,11 +26,19 @@ class Weights(Section):
     categories: float = 0.0
     """Weight of the mean affinity of categories."""
     intercept: float = 0.0
+    """Added to the weighted evidence."""
+    low: float = Field(default=1.0, ge=0)
+    """Slope of the logit where the weighted evidence is far below 0."""
+    high: float = Field(default=1.0, ge=0)
+    """Its slope far above 0."""
+    shift: float = 0.0
+    """Added to the logit."""
 
     def logits(self, evidence_B3: Tensor) -> Tensor:
         """Calibrated logits `(B,)`."""
         network_B, words_B, categories_B = evidence_B3.unbind(dim=1)
-        return self.intercept + self.network * network_B + self.words * words_B + self.categories * categories_B
+        sum_B = self.intercept + self.network * network_B + self.words * words_B + self.categories * categories_B
+        return self.shift + self.low * logsigmoid(sum_B) - self.high * logsigmoid(-sum_B)
 
 
 class Calibration(Section):

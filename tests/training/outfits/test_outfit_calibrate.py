@@ -55,3 +55,21 @@ def test_an_affinity_that_misleads_is_left_out_and_not_turned_around() -> None:
     weights = calibrate.fit(choices, answers, *_outfits(500, seed=2))
     assert weights.words == pytest.approx(0, abs=1e-6)
     assert weights.network > 0
+
+
+def test_scores_are_shares_where_no_temperature_fits_both_ends() -> None:
+    """Evidence of two skewed classes."""
+    rng = np.random.default_rng(5)
+    true = rng.random(8000) < 0.5
+    column = np.where(true, rng.gamma(9.0, 0.3, 8000), rng.gamma(1.5, 1.0, 8000))
+    evidence = np.column_stack((column, np.zeros((8000, 2))))
+    choices, answers = _choices(1000, seed=1)
+    weights = calibrate.fit(choices, answers, evidence[:4000], true[:4000].tolist())
+    logits = weights.logits(torch.from_numpy(evidence[4000:])).numpy()
+    scores = 1 / (1 + np.exp(-logits))
+    platt = weights.model_copy(update={"low": 1.0, "high": 1.0, "shift": 0.0})
+    unbent = torch.sigmoid(platt.logits(torch.from_numpy(evidence[4000:]))).numpy()
+    assert calibration_error(scores, true[4000:].tolist()) < 0.9 * calibration_error(unbent, true[4000:].tolist())
+    order = np.argsort(evidence[4000:, 0])
+    assert (np.diff(logits[order]) >= 0).all()
+    assert len(np.unique(logits.round(6))) > 3500
