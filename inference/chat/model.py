@@ -87,6 +87,10 @@ class ChatModel:
         """Most tokens of a question; a longer one is refused."""
         return self.prompts.settings.question_tokens
 
+    def token_count(self, text: str) -> int:
+        """Tokens of a text as it stands."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
     @classmethod
     def load(
         cls, folder: Path, device: str = "cpu", beside: ChatModel | None = None, *,
