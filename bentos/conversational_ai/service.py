@@ -7,6 +7,7 @@ its own: conversations at once, idle time, answers at once, seconds per answer.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import bentoml
 from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDisconnect
@@ -20,7 +21,14 @@ from bentos.conversational_ai.limits import ConcurrencyLimit
 from bentos.conversational_ai.messages import RetrieveRequest, Runner
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
 from bentos.conversational_ai.openai_api import Completion, openai_app
-from bentos.conversational_ai.openai_schemas import MODEL_NAME, ChatCompletion, CompletionRequest, Model, ModelList
+from bentos.conversational_ai.openai_schemas import (
+    MODEL_NAME,
+    ChatCompletion,
+    CompletionRequest,
+    Model,
+    ModelList,
+    OpenAIErrorBody,
+)
 from bentos.conversational_ai.responses import event_stream, whole_answer
 from bentos.conversational_ai.schemas import ChatAnswer, ChatRequest, Health, RagAnswer, RagRequest
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
@@ -38,6 +46,8 @@ from bentos.serving.request_log import logger
 
 PATH = "/api/v1/conversational-ai"
 app = make_app("Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.")
+
+_NO_MODEL: dict[int | str, dict[str, Any]] = {404: {"model": OpenAIErrorBody}}
 
 
 @bentoml.service(name="conversational_ai", **service_options(RUNNER_SECONDS))
@@ -89,7 +99,9 @@ class ConversationalAI(HttpPart):
         return RagAnswer(passages=found.passages, index_version=found.index_version, release=found.release)
 
     @openai_app.post(
-        "/chat/completions", responses={200: {"content": {"text/event-stream": {}}}}, response_model=ChatCompletion
+        "/chat/completions",
+        responses={200: {"content": {"text/event-stream": {}}}, **_NO_MODEL},
+        response_model=ChatCompletion,
     )
     async def chat_completions(self, request: CompletionRequest, connection: Request) -> ChatCompletion | Response:
         """One answer in OpenAI's format, with `stream` in chunks; what it is grounded in is in `annotations` and in `aura`."""
@@ -106,7 +118,7 @@ class ConversationalAI(HttpPart):
         """The one model that can be asked: the champion, whichever it is."""
         return ModelList(data=[Model(created=self._began)])
 
-    @openai_app.get("/models/{model}")
+    @openai_app.get("/models/{model}", responses=_NO_MODEL)
     async def model(self, model: str) -> Model:
         _require_model(model)
         return Model(created=self._began)
