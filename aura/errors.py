@@ -218,6 +218,37 @@ class StartError(ServiceError):
     transient = True
 
 
+class DatabaseError(AuraError):
+    """The database is not what it must be: its address is wrong, or its schema is not the one of this code."""
+
+    code = "database"
+
+
+class DatabaseUnavailableError(DatabaseError):
+    """The database does not answer at the moment, or not in time."""
+
+    code = "database_unavailable"
+    transient = True
+
+
+class UnauthenticatedError(AuraError):
+    """A caller of a service has not said who they are, or not in a way that can be believed."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(AuraError):
+    """A caller of a service may not do what they ask for."""
+
+    code = "forbidden"
+
+
+class NotFoundError(AuraError):
+    """What a caller of a service asks for is not there, or is somebody else's."""
+
+    code = "not_found"
+
+
 class InvalidRequestError(AuraError):
     """A caller of a service sent something that cannot be answered."""
 

@@ -15,7 +15,7 @@ import grimp
 
 from aura.paths import repo_root
 
-PACKAGES = ("aura", "dataprep", "inference", "training", "flows", "bentos")
+PACKAGES = ("aura", "dataprep", "inference", "training", "stores", "flows", "bentos")
 
 NO_EFFECT = {
     "aura.artifact": "how files are written, not what is in them",

@@ -12,7 +12,8 @@ from aura.paths import home
 _PRIVATE_UMASK = 0o077
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _FOLDERS = (
-    "bentoml", "cache", "dvc", "index", "locks", "logs", "mlflow", "pipelines", "prefect", "raw", "reports", "serving",
+    "bentoml", "cache", "dvc", "index", "locks", "logs", "mlflow", "pictures", "pipelines", "postgres", "prefect",
+    "raw", "reports", "secrets", "serving",
 )  # fmt: skip
 """Folders of a home that may be older than this rule. The home itself may be any folder that somebody chose."""
 

@@ -10,7 +10,7 @@ from aura.artifact import content_hash
 from aura.lineage import code_hash, value_hash
 from flows.services import Service
 
-SOURCES = ("aura", "inference", "bentos")
+SOURCES = ("aura", "inference", "stores", "bentos")
 """Python packages of the repository."""
 LOCK = "requirements-serve.lock"
 """What a Bento installs: the services' part of the versions that the checkout runs with."""

@@ -8,8 +8,10 @@ memory for both.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,12 @@ from pathlib import Path
 from aura.artifact import read_json
 from aura.errors import AuraError, ServiceError, StartError
 from aura.supervision import watched
+from bentos.accounts.access_tokens import AccessTokens
+from bentos.accounts.signing_keys import SigningKeys, keys_folder
+from bentos.serving.auth import AUTH, JWKS_URL, SECRET, shared_secret
 from bentos.serving.settings import ServingSettings
+from bentos.serving.tokens import Caller
+from flows import service_smoke_test
 from flows.front_door import FrontDoor
 from flows.keep_running import KeepRunning, Server
 from flows.package import bento_environment, bento_folder, bento_whole
@@ -26,6 +33,7 @@ from flows.services import SERVICES
 
 LOOK_SECONDS = 2.0
 _LOOPBACK = "127.0.0.1"
+_TOKEN_SECONDS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +57,19 @@ class BlueGreen:
         record: what the package stage writes: `metrics/package.json` of the working copy.
         logs: folder for the services' logs.
         say: takes a text for people.
+        environment: what the services need besides, for example the address of the database.
     """
 
-    def __init__(self, serving: ServingSettings, record: Path, logs: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        serving: ServingSettings,
+        record: Path,
+        logs: Path,
+        say: Callable[[str], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._serving, self._record, self._logs, self._say = serving, record, logs, say
+        self._environment = dict(environment or {})
         self._running: _Running | None = None
         self._refused: dict[str, str] = {}
         self._door: FrontDoor | None = None
@@ -123,27 +140,42 @@ class BlueGreen:
         homes = tempfile.TemporaryDirectory(prefix="aura-bentos-")
         ports = {name: free_port(_LOOPBACK) for name in tags}
         roots = {name: f"http://{_LOOPBACK}:{port}" for name, port in ports.items()}
-        servers = [self._server(name, tag, ports[name], homes.name) for name, tag in tags.items()]
+        environment = bento_environment() | self._environment
+        if "accounts" in roots and not {JWKS_URL, SECRET} & os.environ.keys():
+            environment[JWKS_URL] = f"{roots['accounts']}{SERVICES['accounts'].path}/jwks"
+        servers = [
+            self._server(name, tag, ports[name], environment | {"BENTOML_HOME": f"{homes.name}/{name}"})
+            for name, tag in tags.items()
+        ]
         keeper = KeepRunning(servers, self._serving.start_timeout_seconds, lambda _: None)
         try:
             keeper.start()
             if keeper.problems:
                 raise StartError("\n".join(keeper.problems))
-            for name in tags:
-                SERVICES[name].smoke_test(f"{roots[name]}{SERVICES[name].path}")
+            with service_smoke_test.signed_in(_token()):
+                for name in tags:
+                    SERVICES[name].smoke_test(f"{roots[name]}{SERVICES[name].path}")
         except BaseException:
             keeper.stop()
             homes.cleanup()
             raise
         return _Running(tags=dict(tags), urls=roots, keeper=keeper, homes=homes)
 
-    def _server(self, name: str, tag: str, port: int, homes: str) -> Server:
+    def _server(self, name: str, tag: str, port: int, environment: dict[str, str]) -> Server:
         service = SERVICES[name]
         url = f"http://{_LOOPBACK}:{port}{service.path}"
         # By its folder, not its tag: BentoML empties the metrics in the home that it starts with.
         folder = str(bento_folder(tag))
         return Server(
             name=name, command=watched("flows.bento_server", "serve", folder, "--host", _LOOPBACK, "--port", str(port)),
-            environment=bento_environment() | {"BENTOML_HOME": f"{homes}/{name}"},
+            environment=environment,
             log=self._logs / f"serve-{name}.log", health_url=service.health_url(url), page=f"{url}/docs",
         )  # fmt: skip
+
+
+def _token() -> str:
+    """A token for the smoke tests, signed as the accounts service signs; empty where none is needed."""
+    if os.environ.get(AUTH) != "on":
+        return ""
+    tokens = AccessTokens(shared_secret(os.environ) or SigningKeys(keys_folder()), _TOKEN_SECONDS)
+    return tokens.signed(Caller(user_id=uuid.uuid4(), session_id=uuid.uuid4(), role="user"))

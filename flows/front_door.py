@@ -26,6 +26,8 @@ _OF_ONE_CONNECTION = frozenset(
 )
 """Headers that must not be forwarded (RFC 9110, 7.6.1)."""
 _OF_A_HANDSHAKE = frozenset({"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"})
+_PROTOCOL = "sec-websocket-protocol"
+"""Header with the subprotocols that a caller offers: a browser's token is among them, and it waits for one to be taken."""
 _START_SECONDS = 10.0
 
 
@@ -156,13 +158,17 @@ class FrontDoor:
 
     async def _converse(self, request: web.Request, upstream: _Upstream) -> web.StreamResponse:
         headers = _forwarded(request, _OF_ONE_CONNECTION | _OF_A_HANDSHAKE)
+        offered = [name.strip() for value in headers.popall(_PROTOCOL, []) for name in value.split(",")]
         try:
             inner = await self._session.ws_connect(
-                URL(f"{upstream.url}{request.raw_path}", encoded=True), headers=headers, max_msg_size=0
+                URL(f"{upstream.url}{request.raw_path}", encoded=True),
+                headers=headers,
+                max_msg_size=0,
+                protocols=offered,
             )
         except aiohttp.WSServerHandshakeError as refused:
             return web.Response(status=refused.status, text=refused.message)
-        outer = web.WebSocketResponse(max_msg_size=0)
+        outer = web.WebSocketResponse(max_msg_size=0, protocols=[inner.protocol] if inner.protocol else ())
         await outer.prepare(request)
         upstream.sockets.add(outer)
         try:

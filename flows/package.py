@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ from flows.recorded_answers import check_recorded_answers
 from flows.services import SERVICES, Service
 from flows.workspace import Workspace
 from inference.retrieval.releases import served_index, served_release, writer_lock
+from stores.address import DATABASE_URL
+from stores.local_server import LocalServer
 
 _INDEX_WAIT_SECONDS = 600.0
 
@@ -123,13 +126,18 @@ def prove(service: Service, tag: str, profile: str, champions: Path, start_secon
     log = profile_paths(profile).logs / f"bento-{service.name}.log"
     # By its folder, not its tag: with the store as its home it would empty the metrics of whatever else serves from there.
     command = watched("flows.bento_server", "serve", str(bento_folder(tag)), "--host", "127.0.0.1", "--port", str(port))
-    own_home = tempfile.TemporaryDirectory(prefix="aura-proof-")
-    with open_log(log) as stream:
-        server = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
-            env=bento_environment() | {"BENTOML_HOME": own_home.name},
-        )  # fmt: skip
+    proof = ExitStack()
+    own_home = Path(proof.enter_context(tempfile.TemporaryDirectory(prefix="aura-proof-")))
     try:
+        environment = bento_environment() | _proof_environment(own_home)
+        if service.needs_database:
+            database = LocalServer(own_home / "postgres").running(start_seconds, log)
+            environment[DATABASE_URL] = proof.enter_context(database)
+        with open_log(log) as stream:
+            server = subprocess.Popen(
+                command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=environment
+            )
+        proof.callback(stop, server)
         url = f"http://127.0.0.1:{port}{service.path}"
         wait_until_healthy(service.health_url(url), server, log, start_seconds)
         started = time.monotonic()
@@ -144,8 +152,15 @@ def prove(service: Service, tag: str, profile: str, champions: Path, start_secon
         _mark(tag).unlink(missing_ok=True)  # the next run builds it again
         raise
     finally:
-        stop(server)
-        own_home.cleanup()
+        proof.close()
+
+
+def _proof_environment(own_home: Path) -> dict[str, str]:
+    """What keeps a proof from the metrics, keys and people of whatever else runs here."""
+    folders = {"AURA_TOKEN_KEYS": "token-keys", "AURA_TEXT_KEYS": "text-keys", "AURA_PICTURES": "pictures"}
+    return {name: str(own_home / folder) for name, folder in folders.items()} | {
+        "BENTOML_HOME": str(own_home), "AURA_AUTH": "off",
+    }  # fmt: skip
 
 
 def bento_environment() -> dict[str, str]:
@@ -165,6 +180,8 @@ def _noted_release(champions: Path) -> Release:
 
 def _pinned_release(service: Service, champions: Path, index: Path) -> Release:
     """What the Bento of a service is made of; under the number of the release that names it, or 0 when none does."""
+    if not service.needs_index:
+        return Release(number=0)
     manifest = read_json(champions / "champions.json", "the champions' manifest")
     models, served = {model: str(manifest[model]["version"]) for model in service.models}, served_index(index)
     release = _noted_release(champions)
@@ -177,7 +194,7 @@ def _version(service: Service, params: Path, champions: Path, index: Path) -> st
     contents = [service.target, bento_contents.contents_hash(repo_root()), read_resolved(params)["serving"]]
     contents.append(_pinned_release(service, champions, index).number)
     contents += [content_hash(champions / model) for model in service.models]
-    contents.append(content_hash(index))
+    contents += [content_hash(index)] if service.needs_index else []
     return value_hash(contents)[:16]
 
 
@@ -186,7 +203,8 @@ def _pin(service: Service, pinned: Path, params: Path, champions: Path, index: P
     for model in service.models:
         shutil.copytree(champions / model, pinned / "champions" / model)
     write_json(pinned / RELEASE, _pinned_release(service, champions, index).as_dict())
-    shutil.copytree(index, pinned / "index")
+    if service.needs_index:
+        shutil.copytree(index, pinned / "index")
     kept = {"profile": values["profile"], "serving": values["serving"], "tracking": {"enabled": False}}
     write_text(pinned / "params.yaml", yaml.safe_dump(kept, sort_keys=True))
 

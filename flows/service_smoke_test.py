@@ -10,6 +10,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +22,23 @@ from aura.taxonomy import Category
 
 _TIMEOUT_SECONDS = 120
 _QUESTION = "Which shoes go with a navy suit?"
+
+
+_token: ContextVar[str] = ContextVar("token", default="")
+
+
+@contextmanager
+def signed_in(token: str) -> Iterator[None]:
+    """Hold while services are tested that ask who calls; without a token, those that do not."""
+    before = _token.set(token)
+    try:
+        yield
+    finally:
+        _token.reset(before)
+
+
+def _authorization() -> dict[str, str]:
+    return {"authorization": f"Bearer {_token.get()}"} if _token.get() else {}
 
 
 def drawn_photo() -> bytes:
@@ -65,13 +86,28 @@ def conversational_ai(url: str) -> str:
     if not passages or not text:
         raise ServiceError(f"rag/query answered {len(passages)} passages, chat answered {text!r}")
     kinds: list[str] = []
-    with connect(url.replace("http", "ws", 1) + "/ws/chat", open_timeout=30, proxy=None) as socket:
+    with connect(
+        url.replace("http", "ws", 1) + "/ws/chat", open_timeout=30, proxy=None, additional_headers=_authorization()
+    ) as socket:
         socket.send(json.dumps({"content": _QUESTION}))
         while not kinds or kinds[-1] not in ("done", "error"):
             kinds.append(json.loads(socket.recv(timeout=_TIMEOUT_SECONDS))["type"])
     if kinds[0] != "sources" or kinds[-1] != "done" or "token" not in kinds:
         raise ServiceError(f"the WebSocket answered the frames {kinds}")
     return f"{text[:70]!r}"
+
+
+def accounts(url: str) -> str:
+    """Makes an account, and deletes it: the database is the test's own."""
+    email, password = f"{secrets.token_hex(8)}@example.org", secrets.token_urlsafe(16)
+    post(f"{url}/register", json={"email": email, "password": password})
+    first = post(f"{url}/token", data={"username": email, "password": password})
+    second = post(f"{url}/refresh", json={"refresh_token": first["refresh_token"]})
+    signed_in = {"authorization": f"Bearer {second['access_token']}"}
+    gone = post(f"{url}/deletion", json={"password": password}, headers=signed_in)
+    if second["refresh_token"] == first["refresh_token"] or "account" not in gone["removed"]:
+        raise ServiceError(f"deletion answered {gone}")
+    return "an account was made, signed in to and deleted"
 
 
 def post(url: str, **request: Any) -> dict[str, Any]:
@@ -84,7 +120,8 @@ def post(url: str, **request: Any) -> dict[str, Any]:
     import httpx
 
     try:
-        response = httpx.post(url, timeout=_TIMEOUT_SECONDS, trust_env=False, **request)
+        headers = _authorization() | request.pop("headers", {})
+        response = httpx.post(url, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False, **request)
     except httpx.HTTPError as error:
         raise ServiceUnavailableError(f"{url} did not answer: {error}") from error
     if response.is_error:

@@ -21,6 +21,8 @@ class Service:
         service_class: name of its BentoML service class.
         default_port: port unless `serving.ports` sets another.
         models: champions that it answers from.
+        needs_index: whether it answers from the index.
+        needs_database: whether it keeps something in PostgreSQL.
         smoke_test: tests the service at a URL; see `flows.service_smoke_test`.
     """
 
@@ -29,6 +31,8 @@ class Service:
     default_port: int
     models: tuple[str, ...]
     smoke_test: Callable[[str], str]
+    needs_index: bool = True
+    needs_database: bool = False
 
     @property
     def target(self) -> str:
@@ -70,6 +74,10 @@ SERVICES: dict[str, Service] = {
         Service(
             name="conversational_ai", service_class="ConversationalAI", default_port=8003,
             models=("chat",), smoke_test=service_smoke_test.conversational_ai,
+        ),
+        Service(
+            name="accounts", service_class="AccountsService", default_port=8004,
+            models=(), smoke_test=service_smoke_test.accounts, needs_index=False, needs_database=True,
         ),
     )
 }  # fmt: skip

@@ -10,6 +10,9 @@ import hypothesis
 import pytest
 
 from aura.proxies import exempt_loopback
+from tests.postgres import database_url, empty_database, postgres_server
+
+__all__ = ["database_url", "empty_database", "postgres_server"]
 
 # Tests in parallel get a core each: more threads than cores wait for each other in spinning loops.
 os.environ["OMP_NUM_THREADS"] = "1" if "PYTEST_XDIST_WORKER" in os.environ else os.environ.get("OMP_NUM_THREADS", "2")

@@ -37,6 +37,7 @@ from bentos.serving.errors import Failure, answer_or_failure, failure_of
 from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
+from bentos.serving.runner_metrics import inference
 from inference.chat.passages import ChatPassage, source_of
 from inference.chat.smoke_test import SMOKE_TEST
 from inference.smoke_test import check_loaded
@@ -101,7 +102,8 @@ class ChatRunner:
     @bentoml.api
     def retrieve(self, request: RetrieveRequest) -> FoundPassages | Failure:
         """The k best passages for a query, best first."""
-        return answer_or_failure(request, self._found, self._served.now())
+        with inference("retrieve", [request]):
+            return answer_or_failure(request, self._found, self._served.now())
 
     @bentoml.api
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from bentos.conversational_ai.messages import ChatMessage, Passage, Sentence
 from bentos.serving import health
-from bentos.serving.messages import ModelVersion, ReleaseVersions
+from bentos.serving.messages import ModelVersion, ReleasedBody, ReleaseVersions
 from bentos.serving.request_body import RequestBody, Text
 from inference.chat.passages import DEFAULT_PASSAGES
 
@@ -105,16 +105,15 @@ class ChatAnswer(BaseModel):
 class RagRequest(RequestBody):
     """A question to the knowledge base alone."""
 
-    query: Text = Field(max_length=MAX_QUERY_CHARS)
+    query: Text = Field(max_length=MAX_QUERY_CHARS, json_schema_extra={"pattern": r"\S"})
     k: int = Field(default=5, ge=1, le=20)
 
 
-class RagAnswer(BaseModel):
+class RagAnswer(ReleasedBody):
     """Passages, best first."""
 
     passages: list[Passage]
     index_version: str
-    release: ReleaseVersions
 
 
 class SocketRequest(RequestBody):

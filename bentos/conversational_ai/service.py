@@ -34,6 +34,7 @@ from bentos.conversational_ai.schemas import ChatAnswer, ChatRequest, Health, Ra
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import service_options
+from bentos.serving.cache import AnswerCache
 from bentos.serving.disconnect import while_connected
 from bentos.serving.docs_page import root_page
 from bentos.serving.draining import drain_on_sigterm
@@ -43,6 +44,7 @@ from bentos.serving.health import Readiness
 from bentos.serving.metrics import metrics_app
 from bentos.serving.process import HttpPart, start_process
 from bentos.serving.request_log import logger
+from bentos.serving.runner_metrics import sent_to_runner
 
 PATH = "/api/v1/conversational-ai"
 app = make_app("Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.")
@@ -66,6 +68,7 @@ class ConversationalAI(HttpPart):
         self._assets = assets or start_process()
         self._runner: Runner = runner or self.runner.to_async
         self._readiness = Readiness(lambda: self._runner.status())
+        self._cache = AnswerCache.of(self._assets, self._readiness.status)
         serving = self._assets.serving
         apply_settings(app, serving)
         apply_settings(openai_app, serving)
@@ -95,7 +98,13 @@ class ConversationalAI(HttpPart):
         """Passages of the knowledge base for a question, best first."""
         if not request.query:
             raise InvalidRequestError("query is blank", hint="ask a question in words")
-        found = raise_failure(await self._runner.retrieve(request=RetrieveRequest(query=request.query, k=request.k)))
+        question = request.model_dump_json().encode()
+        return await self._cache.answer("rag/query", question, RagAnswer, lambda: self._passages(request))
+
+    async def _passages(self, request: RagRequest) -> RagAnswer:
+        wanted = RetrieveRequest(query=request.query, k=request.k)
+        with sent_to_runner("retrieve"):
+            found = raise_failure(await self._runner.retrieve(request=wanted))
         return RagAnswer(passages=found.passages, index_version=found.index_version, release=found.release)
 
     @openai_app.post(
@@ -130,7 +139,8 @@ class ConversationalAI(HttpPart):
             raise NotReadyError("this process is about to end", hint="another one takes its place")
         status = await self._readiness.status()
         return Health(
-            profile=self._assets.profile, model=status.model, release=status.release, reasons=status.degraded,
+            profile=self._assets.profile, model=status.model, release=status.release,
+            reasons=[*status.degraded, *await self._cache.problems()],
             index_version=status.index_version, question_tokens=status.question_tokens,
         )  # fmt: skip
 

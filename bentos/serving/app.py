@@ -10,23 +10,29 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
+from bentos.serving.auth import AuthRules, document_security, read_auth, warn_if_off
 from bentos.serving.docs_page import add_docs_page
 from bentos.serving.errors import ErrorBody, add_error_handlers
 from bentos.serving.media_types import TypedRoute
 from bentos.serving.middleware import add_middleware
 from bentos.serving.settings import ServingSettings
 
-_ERRORS = (400, 413, 415, 422, 500, 503)
+_ERRORS = (400, 401, 403, 413, 415, 422, 500, 503)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def make_app(
-    title: str, description: str, image_paths: Collection[str] = (), error_body: type[BaseModel] = ErrorBody
+    title: str,
+    description: str,
+    image_paths: Collection[str] = (),
+    open_paths: Collection[str] = (),
+    error_body: type[BaseModel] = ErrorBody,
 ) -> FastAPI:
     """Application with docs at `docs`; the service that mounts it calls `apply_settings` when it starts.
 
     Args:
         image_paths: endpoints whose bodies carry images; the limit on bodies is higher there.
+        open_paths: endpoints that need no token; health and docs never do.
         error_body: what the docs say of errors, for an application that rewrites them.
     """
     app = FastAPI(
@@ -34,21 +40,37 @@ def make_app(
         responses={status: {"model": error_body} for status in _ERRORS},
     )  # fmt: skip
     app.router.route_class = TypedRoute
-    apply_settings(app, ServingSettings())
+    app.state.serving, app.state.auth = ServingSettings(), None
+
+    def auth_rules() -> AuthRules:
+        if app.state.auth is None:
+            app.state.auth = read_auth()
+        rules: AuthRules = app.state.auth
+        return rules
 
     def max_body_bytes(scope: Scope) -> int:
         serving: ServingSettings = app.state.serving
         return serving.max_body_bytes if _path(scope) in image_paths else serving.max_json_bytes
 
-    add_middleware(app, max_body_bytes, cors_origins=lambda: app.state.serving.cors_origins)
+    add_middleware(app, max_body_bytes, lambda: app.state.serving.cors_origins, auth_rules, open_paths)
     add_error_handlers(app)
     add_docs_page(app)
+    document_security(app, open_paths)
     return app
 
 
-def apply_settings(app: FastAPI, serving: ServingSettings) -> None:
-    """Limit bodies and allow origins as the settings say. BentoML needs the application before they are read."""
+def apply_settings(app: FastAPI, serving: ServingSettings, auth: AuthRules | None = None) -> None:
+    """Limit bodies and allow origins as the settings say. BentoML needs the application before they are read.
+
+    Args:
+        auth: whom the service answers; without it, whom the environment says.
+
+    Raises:
+        SettingsError: what `read_auth` raises.
+    """
     app.state.serving = serving
+    app.state.auth = auth or read_auth()
+    warn_if_off(app.state.auth)
 
 
 def answer_unknown_paths(app: FastAPI) -> None:

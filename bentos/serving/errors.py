@@ -7,7 +7,7 @@ again with its class, which `STATUS` maps to an HTTP status.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Concatenate, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 import aiohttp
 from asgi_correlation_id import correlation_id
@@ -22,15 +22,20 @@ from starlette.requests import ClientDisconnect
 from aura.errors import (
     AuraError,
     BusyError,
+    DatabaseUnavailableError,
+    ForbiddenError,
     IndexNotReadyError,
     InvalidRequestError,
+    NotFoundError,
     RegistryError,
     ServiceError,
     ServiceUnavailableError,
+    UnauthenticatedError,
     error_from_dict,
 )
 from bentos.serving.error_text import bounded, validation_text
 from bentos.serving.messages import Message, RunnerAnswer, RunnerRequest
+from bentos.serving.metrics import ERRORS
 from bentos.serving.release_header import note_release
 from bentos.serving.request_log import logger
 
@@ -80,6 +85,20 @@ class NotReadyError(AuraError):
         super().__init__(message, hint=hint)
 
 
+class TooManyAttemptsError(AuraError):
+    """Somebody has tried too often.
+
+    Attributes:
+        retry_seconds: seconds until the next try is admitted.
+    """
+
+    code = "too_many_attempts"
+
+    def __init__(self, message: str, *, hint: str = "", retry_seconds: int = 60) -> None:
+        super().__init__(message, hint=hint or f"try again in {retry_seconds} seconds")
+        self.retry_seconds = retry_seconds
+
+
 class BodyTooLargeError(HTTPException):
     """The body is longer than allowed. An HTTPException, because FastAPI turns any other error of a body into a 400."""
 
@@ -89,6 +108,11 @@ class BodyTooLargeError(HTTPException):
 
 STATUS: dict[type[Exception], int] = {
     InvalidRequestError: 400,
+    UnauthenticatedError: 401,
+    ForbiddenError: 403,
+    NotFoundError: 404,
+    TooManyAttemptsError: 429,
+    DatabaseUnavailableError: 503,
     BodyTooLargeError: 413,
     RequestValidationError: 422,
     ClientDisconnect: 499,  # nginx's status; it appears in the access log only
@@ -105,6 +129,14 @@ STATUS: dict[type[Exception], int] = {
 _ABSENT = "the operator must make it available; the service's log says how"
 FOR_CALLERS: dict[type[AuraError], tuple[str, str] | None] = {
     InvalidRequestError: None,
+    UnauthenticatedError: None,
+    ForbiddenError: None,
+    NotFoundError: None,
+    TooManyAttemptsError: None,
+    DatabaseUnavailableError: (
+        "what people have cannot be read or kept at the moment",
+        f"try again in {RETRY_SECONDS} seconds",
+    ),
     OverloadedError: None,
     BusyError: None,
     IndexNotReadyError: ("what this service searches in is not ready yet", _ABSENT),
@@ -130,6 +162,11 @@ class ErrorBody(BaseModel):
     """Body of every answer whose status is not 2xx."""
 
     error: ErrorDetail
+
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody}}
+TOO_MANY: dict[int | str, dict[str, Any]] = {429: {"model": ErrorBody}}
+"""`responses` of an endpoint that may answer so, besides what every endpoint may."""
 
 
 class NotReadyBody(ErrorBody):
@@ -196,7 +233,13 @@ def raise_failure(answer: T | Failure) -> T:
 
 
 def error_detail(error: Exception) -> ErrorDetail:
-    """The body's content for any exception; an unexpected one reveals nothing about the inside."""
+    """The body's content for any exception, counted by its code; an unexpected one reveals nothing about the inside."""
+    detail = _detail(error)
+    ERRORS.labels(detail.code).inc()
+    return detail
+
+
+def _detail(error: Exception) -> ErrorDetail:
     request_id = correlation_id.get() or ""
     if isinstance(error, RequestValidationError):
         problems = validation_text(error.errors())
@@ -218,6 +261,10 @@ def error_response(error: Exception) -> Response:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if status == 503:
         headers["retry-after"] = RETRY_SECONDS
+    if isinstance(error, TooManyAttemptsError):
+        headers["retry-after"] = str(error.retry_seconds)
+    if isinstance(error, UnauthenticatedError):
+        headers["www-authenticate"] = "Bearer"
     body = ErrorBody(error=error_detail(error))
     if isinstance(error, NotReadyError):
         body = NotReadyBody(error=body.error, reasons=[error.message])

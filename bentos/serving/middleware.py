@@ -1,4 +1,4 @@
-"""Middleware of every service: request ids, a log line per request, error bodies, the release, limits on bodies, HEAD.
+"""Middleware of every service: request ids, a log line per request, error bodies, release, tokens, limits on bodies, HEAD.
 
 The request id is asgi-correlation-id's: it takes the caller's `x-request-id` or makes one, answers with it, and keeps it in a
 context variable, for WebSockets too. All are plain ASGI middleware: behind Starlette's `BaseHTTPMiddleware` a handler never
@@ -16,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.serving.access import AccessLog
+from bentos.serving.auth import Authentication, AuthRules
 from bentos.serving.errors import BodyTooLargeError, error_response
 from bentos.serving.origins import Origins
 from bentos.serving.release_header import ReleaseHeader
@@ -30,10 +31,15 @@ conversation nor an outfit with all its images comes near."""
 
 
 def add_middleware(
-    app: FastAPI, max_body_bytes: Callable[[Scope], int], cors_origins: Callable[[], Collection[str]]
+    app: FastAPI,
+    max_body_bytes: Callable[[Scope], int],
+    cors_origins: Callable[[], Collection[str]],
+    auth_rules: Callable[[], AuthRules],
+    open_paths: Collection[str],
 ) -> None:
     """Add all of them; the last one added sees a request first."""
     app.add_middleware(BodyLimit, limit_bytes=max_body_bytes)
+    app.add_middleware(Authentication, rules=auth_rules, open_paths=open_paths)
     app.add_middleware(UnhandledErrors)
     app.add_middleware(ReleaseHeader)
     app.add_middleware(Head)

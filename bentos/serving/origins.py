@@ -25,7 +25,7 @@ class Origins(CORSMiddleware):
 
     def __init__(self, app: ASGIApp, allowed: Callable[[], Collection[str]]) -> None:
         super().__init__(
-            app, allow_methods=("GET", "HEAD", "POST"), allow_headers=("*",),
+            app, allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), allow_headers=("*",),
             expose_headers=("x-request-id", "retry-after", HEADER),
         )  # fmt: skip
         self._allowed = allowed

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Protocol
 
 import bentoml
 
 from aura.supervision import die_with_parent
 from bentos.serving.assets import Assets, open_assets
 from bentos.serving.errors import NotReadyError
-from bentos.serving.health import Readiness
 from bentos.serving.request_log import log_json_lines
 
 
@@ -25,10 +24,22 @@ def start_process() -> Assets:
     return open_assets()
 
 
+class AnswersReadiness(Protocol):
+    """What a service asks whether it is ready."""
+
+    async def status(self) -> Any:
+        """Anything.
+
+        Raises:
+            NotReadyError: the service is not ready.
+        """
+        ...
+
+
 class HttpPart:
     """Base of every class with the endpoints of a service; it sets `_readiness`."""
 
-    _readiness: Readiness[Any]
+    _readiness: AnswersReadiness
 
     @bentoml.on_deployment
     def prepare_supervisor() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from aura.settings import Section
+from bentos.accounts.settings import AccountsSettings
+from stores.settings import DatabaseSettings
 
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^/\s]+)$")]
 """As a browser sends it: scheme, host and port, without a path or a slash at the end."""
@@ -66,6 +69,22 @@ class ServingSettings(Section):
     """Conversations per worker that another WebSocket may go on with; the one unused longest is forgotten first."""
     resume_seconds: float = Field(default=900.0, gt=0)
     """Seconds after its last answer for which a conversation is kept."""
+
+    cache_seconds: int = Field(default=300, ge=0)
+    """Seconds that an answer of `analyze`, `recommend` or `rag/query` is kept for equal requests; 0: each is computed."""
+    cache_bytes: int = Field(default=32_000_000, gt=0)
+    """Bytes of kept answers per worker, where they are not kept in Redis."""
+
+    @property
+    def redis_url(self) -> str:
+        """Redis that keeps answers and counts requests, for all replicas together; empty: each worker does so for itself.
+
+        From `AURA_REDIS_URL` alone, as it may hold a password: files of settings are attached to versions and packed.
+        """
+        return os.environ.get("AURA_REDIS_URL", "")
+
+    database: DatabaseSettings = DatabaseSettings()
+    accounts: AccountsSettings = AccountsSettings()
 
     @model_validator(mode="after")
     def _an_image_fits_into_a_request(self) -> Self:

@@ -6,6 +6,7 @@ named the field otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import Request
@@ -20,11 +21,18 @@ _MAX_PARTS = 100
 """Fields and files per form; more are refused while they arrive."""
 
 
-def upload_schema(field: str, description: str) -> dict[str, Any]:
-    """`openapi_extra` of an endpoint that reads its form with `uploaded`."""
-    file = {"type": "string", "format": "binary", "description": description}
-    schema = {"type": "object", "required": [field], "properties": {field: file}}
-    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
+def upload_schema(field: str, formats: Sequence[str]) -> dict[str, Any]:
+    """`openapi_extra` of an endpoint that reads its form with `uploaded`.
+
+    Args:
+        formats: names of the pictures' formats, for example `JPEG`.
+    """
+    file = {"type": "string", "format": "binary", "description": ", ".join(formats)}
+    form = {
+        "schema": {"type": "object", "required": [field], "properties": {field: file}},
+        "encoding": {field: {"contentType": ", ".join(f"image/{name.lower()}" for name in formats)}},
+    }
+    return {"requestBody": {"required": True, "content": {FORM: form}}}
 
 
 async def uploaded(request: Request, field: str, limits: ServingSettings) -> bytes:
@@ -39,6 +47,26 @@ async def uploaded(request: Request, field: str, limits: ServingSettings) -> byt
         file = _only_file(form, field)
         refuse_large(file.size, limits, field)
         return await file.read()
+
+
+async def uploaded_with_text(
+    request: Request, field: str, text_field: str, limits: ServingSettings
+) -> tuple[bytes, str]:
+    """Content of the one file in a form, and the one text beside it.
+
+    Raises:
+        RequestValidationError: the form lacks one of them, or has more.
+        HTTPException: the form is broken.
+        InvalidRequestError: the file is too large.
+    """
+    async with request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS) as form:
+        file = _only_file(form, field)
+        refuse_large(file.size, limits, field)
+        texts = [sent for sent in form.getlist(text_field) if isinstance(sent, str)]
+        if len(texts) != 1:
+            problem = f"the form has {len(texts)} texts of this name; send one (curl: -F '{text_field}=<FILE')"
+            raise RequestValidationError([{"type": "upload", "loc": ("body", text_field), "msg": problem}])
+        return await file.read(), texts[0]
 
 
 def _only_file(form: FormData, field: str) -> UploadFile:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +14,7 @@ import yaml
 from rich.console import Console
 
 from aura.artifact import write_text
-from aura.errors import ServiceError
+from aura.errors import DatabaseUnavailableError, ServiceError, StartError
 from aura.paths import check_temporary_folder, home, profile_paths
 from aura.supervision import watched
 from flows.cli.options import ProfileOption, SetOption
@@ -43,11 +45,15 @@ def serve(
         _serve_bentos(load_profile(profile, overrides or ()))
         return
     from aura.registry import CHAMPION, Registry
+    from bentos.serving.auth import refuse_open_door
+    from flows.database import database
     from flows.keep_running import KeepRunning
     from flows.package import bento_environment
+    from stores.address import DATABASE_URL
 
     settings = load_profile(profile, overrides or ())
     check_temporary_folder()
+    refuse_open_door(settings.serving.host)
     registry = Registry(settings.tracking, settings.profile)
     chosen = [_known(name, list(SERVICES)) for name in only] if only else list(SERVICES)
     console = Console()
@@ -59,9 +65,18 @@ def serve(
     # Resolved here, so that every setting reaches the services as this command understood it.
     params = home() / "serving" / settings.profile / "params.yaml"
     write_text(params, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=True, allow_unicode=True))
-    environment = bento_environment() | {"AURA_PARAMS": str(params)}
+    environment = bento_environment() | {"AURA_PARAMS": str(params)} | _keys_address(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it as Ctrl+C does
-    with tempfile.TemporaryDirectory(prefix="aura-serve-") as homes:
+    with ExitStack() as stack:
+        homes = stack.enter_context(tempfile.TemporaryDirectory(prefix="aura-serve-"))
+        if any(service.needs_database for service in startable):
+            try:
+                environment[DATABASE_URL] = stack.enter_context(database(settings.serving.database.start_seconds))
+            except (StartError, DatabaseUnavailableError) as problem:
+                startable = [service for service in startable if not service.needs_database]
+                if not startable:
+                    raise
+                say(f"without a database, {', '.join(_with_database(chosen))} is left out: {problem}")
         # BentoML empties the metrics in its home when it starts: each service has one of its own.
         services = [
             _server(service, settings, environment | {"BENTOML_HOME": f"{homes}/{service.name}"})
@@ -79,7 +94,10 @@ def serve(
 
 
 def _serve_bentos(settings: Profile) -> None:
+    from bentos.serving.auth import refuse_open_door
     from flows.blue_green import BlueGreen
+    from flows.database import database
+    from stores.address import DATABASE_URL
 
     console = Console()
     paths = profile_paths(settings.profile)
@@ -88,16 +106,32 @@ def _serve_bentos(settings: Profile) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     check_temporary_folder()
+    refuse_open_door(settings.serving.host)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it as Ctrl+C does
-    services = BlueGreen(settings.serving, paths.workspace / "metrics" / "package.json", paths.logs, say)
-    try:
-        services.start()
-        say("Ctrl+C stops them.")
-        services.follow()
-    except KeyboardInterrupt:
-        say("stopping")
-    finally:
-        services.stop()
+    with database(settings.serving.database.start_seconds) as url:
+        record = paths.workspace / "metrics" / "package.json"
+        services = BlueGreen(settings.serving, record, paths.logs, say, {DATABASE_URL: url})
+        try:
+            services.start()
+            say("Ctrl+C stops them.")
+            services.follow()
+        except KeyboardInterrupt:
+            say("stopping")
+        finally:
+            services.stop()
+
+
+def _with_database(names: Sequence[str]) -> list[str]:
+    return [name for name in names if SERVICES[name].needs_database]
+
+
+def _keys_address(settings: Profile) -> dict[str, str]:
+    """Where the services find the keys of tokens, unless the environment says so."""
+    from bentos.serving.auth import JWKS_URL, SECRET
+
+    if os.environ.get(JWKS_URL) or os.environ.get(SECRET):
+        return {}
+    return {JWKS_URL: f"{SERVICES['accounts'].url(settings.serving)}/jwks"}
 
 
 def _startable(
@@ -116,7 +150,9 @@ def _startable(
 
     services = [SERVICES[name] for name in chosen]
     missing = {service.name: [model for model in service.models if not has_champion(model)] for service in services}
-    if all(missing.values()):
+    if (answering := [service for service in services if service.models]) and all(
+        missing[service.name] for service in answering
+    ):
         raise _no_champion(profile, settings, sorted({model for models in missing.values() for model in models}))
     problems: dict[str, ServiceError] = {}
     for service in services:

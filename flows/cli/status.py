@@ -133,7 +133,7 @@ def _missing(models: dict[str, Any], index: dict[str, Any]) -> dict[str, list[st
     no_index = [] if index["ready"] else ["the index is not built"]
     return {
         service.name: [f"no champion of {model}" for model in service.models if not models[model]["champion"]]
-        + no_index
+        + no_index * service.needs_index
         for service in SERVICES.values()
     }
 

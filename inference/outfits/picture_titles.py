@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from PIL import Image
+
 from aura.pictures import upright_rgb
 from aura.taxonomy import Category
+from inference.colours import Colours
 from inference.garment_colours import garment_colours
 from inference.outfits.items import Item
 
@@ -27,6 +30,12 @@ def titled(item: Item) -> Item:
     """The item itself when it has a title or lacks a picture; else a copy with the title that its picture gives."""
     if item.title.strip() or item.image is None:
         return item
-    colours = garment_colours(upright_rgb(item.image))
-    garment = _GARMENT.get(item.category, item.category.value)
-    return replace(item, title=f"{colours.text} {garment}".capitalize(), title_from_picture=True)
+    title, _ = described(item.category, item.image)
+    return replace(item, title=title, title_from_picture=True)
+
+
+def described(category: Category, image: Image.Image) -> tuple[str, Colours]:
+    """Title of a pictured garment, and its colours."""
+    colours = garment_colours(upright_rgb(image))
+    garment = _GARMENT.get(category, category.value)
+    return f"{colours.text} {garment}".capitalize(), colours

@@ -28,7 +28,7 @@ PLATFORMS = (("linux", "Linux", "x86_64"), ("linux", "Linux", "aarch64"), ("darw
 LIMIT_BYTES = 1_000_000
 NOT_IN_A_BENTO = {"prefect", "dvc", "lightning", "pytorch-lightning", "mlflow", "mypy", "pytest", "ruff"}
 # Imported where a process reads the registry, which a Bento never does: what it answers from lies in it.
-REGISTRY = {"mlflow", "lightning", "sqlalchemy"}
+REGISTRY = {"mlflow", "lightning"}
 
 
 @dataclass(frozen=True)
@@ -142,10 +142,10 @@ def test_the_three_agree() -> None:
 def test_a_bento_installs_what_its_services_import_and_no_tool_of_the_night() -> None:
     packages = set(locked("serve"))
     assert not packages & NOT_IN_A_BENTO
-    graph = grimp.build_graph("aura", "inference", "bentos", include_external_packages=True, cache_dir=None)
+    graph = grimp.build_graph("aura", "inference", "stores", "bentos", include_external_packages=True, cache_dir=None)
     services = graph.find_descendants("bentos")
     modules = services.union(*(graph.find_upstream_modules(module) for module in services))
-    own = {"aura", "inference", "bentos"}
+    own = {"aura", "inference", "stores", "bentos"}
     libraries = {module.partition(".")[0] for module in modules} - own - sys.stdlib_module_names - REGISTRY
     distributions = packages_distributions()
     imported = {canonicalize_name(name) for library in libraries for name in distributions.get(library, (library,))}

@@ -20,7 +20,7 @@ from aura.paths import repo_root
 from flows.processes import free_port
 from tests.inference.chat.tiny_base import save_tiny_base
 
-SERVICES = ("visual_analysis", "outfit_recommendation", "conversational_ai")
+SERVICES = ("visual_analysis", "outfit_recommendation", "conversational_ai", "accounts")
 _SMALL = (
     "data.sample.products=72",
     "data.sample.catalog_items=48",
@@ -131,7 +131,7 @@ def _kill_a_night(world: World) -> tuple[list[str], list[str]]:
 
 @pytest.fixture(scope="session")
 def urls(nights: Nights) -> Iterator[dict[str, str]]:
-    """Addresses of the three services, started from the champions."""
+    """Addresses of the services, started from the champions."""
     world = nights.world
     log = world.home / "serve.log"
     with log.open("w", encoding="utf-8") as stream:

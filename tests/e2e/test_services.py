@@ -52,7 +52,7 @@ def error_of(response: httpx.Response, status: int) -> dict[str, str]:
     return error
 
 
-@pytest.mark.parametrize("service", ["visual_analysis", "outfit_recommendation", "conversational_ai"])
+@pytest.mark.parametrize("service", ["visual_analysis", "outfit_recommendation", "conversational_ai", "accounts"])
 def test_each_service_answers_something_real(urls: dict[str, str], service: str) -> None:
     assert SERVICES[service].smoke_test(urls[service])
     assert httpx.get(f"{urls[service]}/docs", timeout=60).status_code == 200

@@ -92,6 +92,24 @@ def test_settings_of_the_environment_do_not_reach_a_stage_twice(monkeypatch: pyt
     assert "AURA_HOME" in workspace.environment()
 
 
+@pytest.mark.slow
+def test_a_bento_without_models_is_built_and_proven_on_a_database_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in bento_environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AURA_DATABASE_URL", "postgresql://nobody@db.invalid/people")
+    service, champions = SERVICES["accounts"], tmp_path / "champions"
+    write_json(champions / "champions.json", {})
+    params = tmp_path / "params.yaml"
+    write_text(params, "profile: sample\nserving: {accounts: {bcrypt_cost: 4}}\n")
+    tag = package.pack(service, params, champions, tmp_path / "no index")
+    folder = package.bento_folder(tag)
+    assert not (folder / "src" / "pinned" / "index").exists()
+    assert prove(service, tag, "sample", champions, start_seconds=240)["answer"].startswith("an account was made")
+    assert not (home() / "secrets").exists(), "a proof leaves the keys of whatever else runs here alone"
+
+
 _TINY = """
 import bentoml
 from fastapi import FastAPI

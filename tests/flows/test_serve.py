@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from aura.errors import ServiceError
-from flows.cli.serve import _startable
+from aura.errors import ServiceError, SettingsError
+from flows.cli.serve import _keys_address, _startable, serve
 from flows.cli.status import _missing, _services, _state, collect
 from flows.processes import free_port
 from flows.profile import Profile, load_profile
@@ -47,7 +47,7 @@ def answering(status: int, body: Any) -> Iterator[str]:
 def test_a_service_without_its_champion_is_left_out_and_the_others_start(settings: Profile) -> None:
     said: list[str] = []
     services = _startable([*SERVICES], "sample", settings, lambda model: model != "chat", said.append)
-    assert [service.name for service in services] == ["visual_analysis", "outfit_recommendation"]
+    assert [service.name for service in services] == ["visual_analysis", "outfit_recommendation", "accounts"]
     [told] = said
     assert told.startswith("conversational_ai is left out")
     assert "no champion yet for: chat" in told
@@ -59,7 +59,7 @@ def test_a_service_whose_port_is_in_use_is_left_out_too(settings: Profile) -> No
         listener.bind(("127.0.0.1", settings.serving.ports["visual_analysis"]))
         listener.listen()
         services = _startable([*SERVICES], "sample", settings, lambda _: True, said.append)
-        assert [service.name for service in services] == ["outfit_recommendation", "conversational_ai"]
+        assert [service.name for service in services] == ["outfit_recommendation", "conversational_ai", "accounts"]
         assert "--set serving.ports.visual_analysis=PORT" in said[0]
         with pytest.raises(ServiceError, match="cannot listen"):
             _startable(["visual_analysis"], "sample", settings, lambda _: True, said.append)
@@ -69,6 +69,24 @@ def test_without_any_champion_it_is_an_error_that_names_them(settings: Profile) 
     with pytest.raises(ServiceError, match="no champion yet for: chat, detection, outfits") as caught:
         _startable([*SERVICES], "sample", settings, lambda _: False, lambda _: None)
     assert "aura nightly --profile sample" in caught.value.hint
+
+
+def test_accounts_need_no_champion(settings: Profile) -> None:
+    assert [
+        service.name for service in _startable(["accounts"], "sample", settings, lambda _: False, lambda _: None)
+    ] == ["accounts"]
+
+
+def test_a_network_is_not_answered_without_asking_who_calls() -> None:
+    with pytest.raises(SettingsError, match=r"serving.host is 0.0.0.0, and AURA_AUTH is off"):
+        serve(overrides=["serving.host=0.0.0.0"])
+
+
+def test_services_are_told_where_the_keys_of_tokens_are(settings: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = settings.serving.ports["accounts"]
+    assert _keys_address(settings) == {"AURA_JWKS_URL": f"http://127.0.0.1:{port}/api/v1/accounts/jwks"}
+    monkeypatch.setenv("JWT_SECRET_KEY", "x" * 32)
+    assert _keys_address(settings) == {}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +109,7 @@ def test_status_says_what_a_service_that_does_not_run_is_missing(settings: Profi
     found = _services(settings.serving, _missing(models, {"ready": False}))
     assert {entry["state"] for entry in found.values()} == {"not running"}
     assert found["visual_analysis"]["reasons"] == ["the index is not built"]
+    assert found["accounts"]["reasons"] == []
     assert found["conversational_ai"]["reasons"] == ["no champion of chat", "the index is not built"]
     assert _services(settings.serving, _missing(models, {"ready": True}))["visual_analysis"]["reasons"] == []
 

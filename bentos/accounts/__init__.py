@@ -1,0 +1,1 @@
+"""Service `accounts`: who people are, their sessions, and what is theirs."""
