@@ -7,6 +7,7 @@ its own: conversations at once, idle time, answers at once, seconds per answer.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import bentoml
 from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDisconnect
