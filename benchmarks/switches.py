@@ -40,7 +40,7 @@ PROFILE = "sample"
 _KINDS = ("promote", "index rollback", "broken", "rollback", "promote")
 _SETTLE_SECONDS = 20.0
 """After the last switch, before memory is read: what served before is kept for a while."""
-_SEEN_SECONDS = 60.0
+_SEEN_SECONDS = 300.0
 """Time limit for a switch to be seen."""
 _START_SECONDS = 300.0
 

@@ -68,8 +68,12 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, se
         ) from error
 
 
-def stop(process: subprocess.Popen[bytes], seconds: float = 20) -> None:
-    """Stop a server that has its own session, and everything that it started."""
+def stop(process: subprocess.Popen[bytes], seconds: float = 45) -> None:
+    """Stop a server that has its own session, and everything that it started.
+
+    Args:
+        seconds: before it is ended by force; a service may take `serving.drain_seconds` to finish what it has begun.
+    """
     if process.poll() is not None:
         return
     family = family_of(process.pid)

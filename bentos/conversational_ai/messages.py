@@ -59,7 +59,7 @@ class GenerateRequest(RunnerRequest):
     passages: list[Passage]
     max_new_tokens: int
     timeout_seconds: float
-    """Seconds of generation, without the wait before it; the answer is cut there."""
+    """Seconds from the runner's side until the answer is cut."""
 
 
 class Started(Message):
@@ -89,6 +89,8 @@ class Finished(RunnerAnswer):
     """`stop`: the answer is complete; `length`, `deadline` or `stopped`: it was cut."""
     declined: bool
     """Nothing that was found answers the question."""
+    writer: str | None = None
+    """Model behind the OpenAI-compatible API that wrote the words; null: the champion itself."""
 
 
 class StopRequest(RunnerRequest):

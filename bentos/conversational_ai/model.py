@@ -1,10 +1,11 @@
-"""Runner of the conversational service: retrieval, and generation of one answer at a time."""
+"""Runner of the conversational service: retrieval, and answers side by side."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from asgi_correlation_id import correlation_id
 from aura.errors import AuraError, IndexNotReadyError
 from aura.heavy_imports import heavy_imports
 from aura.releases import Release
-from bentos.conversational_ai.limits import GenerationLock
+from bentos.conversational_ai.making import Stop, sentences_of
 from bentos.conversational_ai.messages import (
     Finished,
     FoundPassages,
@@ -31,23 +32,24 @@ from bentos.conversational_ai.messages import (
 )
 from bentos.serving.assets import Assets
 from bentos.serving.bentoml_options import runner_options
+from bentos.serving.draining import drain_on_sigterm
 from bentos.serving.errors import Failure, answer_or_failure, failure_of
 from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
+from bentos.serving.runner_metrics import inference
 from inference.chat.passages import ChatPassage, source_of
 from inference.chat.smoke_test import SMOKE_TEST
 from inference.smoke_test import check_loaded
 
 if TYPE_CHECKING:  # the service never needs torch
     from inference.chat.model import ChatModel
+    from inference.chat.openai_backend import OpenAIBackend
 
 MODEL = "chat"
 RUNNER_SECONDS = 600
+_QUIET_CHECKS = 10
 _NO_INDEX = "questions are not answered: there is no index yet"
-_MARGIN_SECONDS = 30
-"""Seconds between the end of the slowest answer and the timeout of BentoML's client, whose clock also runs while an answer
-waits for the lock."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,8 +75,10 @@ class ChatRunner:
             load_model = ChatModel.load
         self._load_model = load_model
         self._served = Following(self._assets, MODEL, self._load)
-        self._lock = GenerationLock()
-        self._wanted: set[str] = set()
+        serving = self._assets.serving
+        self._threads = ThreadPoolExecutor(serving.max_waiting_answers, thread_name_prefix="answer")
+        self._stops: dict[str, Stop] = {}
+        self._backend = _backend(serving.openai_model)
 
     def _load(self, release: Release, before: LoadedChat | None) -> LoadedChat:
         index = before.index if before and before.has_index_of(release) else self._assets.index(release, texts=True)
@@ -98,16 +102,17 @@ class ChatRunner:
     @bentoml.api
     def retrieve(self, request: RetrieveRequest) -> FoundPassages | Failure:
         """The k best passages for a query, best first."""
-        return answer_or_failure(request, self._found, self._served.now())
+        with inference("retrieve", [request]):
+            return answer_or_failure(request, self._found, self._served.now())
 
     @bentoml.api
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
         """Events: `Started`, sentences as they come to be, `Finished`; or a failure that ends them.
 
-        What cannot be answered fails before it waits for its turn. Generation ends early when `stop` names the same answer.
+        Answers are made side by side. One ends early when `stop` names it, or at its deadline.
         """
         correlation_id.set(request.request_id)
-        self._wanted.add(request.answer_id)
+        stop = self._stops[request.answer_id] = Stop(request.timeout_seconds)
         try:
             served = self._served.of(request.release)
             answer = served.model.answer(
@@ -122,26 +127,21 @@ class ChatRunner:
                     for passage in request.passages
                 ],
                 request.max_new_tokens,
+                stop.wanted,
+                self._backend,
             )
             sources = request.passages[: answer.used_passages]
             yield event_line(Started(sources=sources, dropped_messages=answer.dropped_messages))
-            async with self._lock.held(RUNNER_SECONDS - _MARGIN_SECONDS - request.timeout_seconds):
-                deadline = time.monotonic() + request.timeout_seconds
-                cut = self._cut(request.answer_id, deadline)
-                try:
-                    while not cut and (sentence := await asyncio.to_thread(next, answer, None)) is not None:
-                        yield event_line(Sentence(text=sentence.text, source=sentence.passage, status=sentence.status))
-                        cut = self._cut(request.answer_id, deadline)
-                finally:
-                    await asyncio.to_thread(answer.close)
-                yield event_line(
-                    Finished(
-                        finish_reason=cut or str(answer.finish_reason),
-                        declined=answer.declined,
-                        model=served.version,
-                        release=served.versions,
-                    )
+            async with aclosing(sentences_of(answer, stop, self._threads)) as sentences:
+                async for sentence in sentences:
+                    yield event_line(Sentence(text=sentence.text, source=sentence.passage, status=sentence.status))
+            yield event_line(
+                Finished(
+                    finish_reason=stop.reason or str(answer.finish_reason), declined=answer.declined, model=served.version,
+                    release=served.versions,
+                    writer=self._backend.model if self._backend else None,
                 )
+            )  # fmt: skip
         except AuraError as error:
             yield event_line(failure_of(error))
         except Exception:
@@ -150,18 +150,31 @@ class ChatRunner:
         else:
             logger.info("GenerateRequest answered")
         finally:
-            self._wanted.discard(request.answer_id)
+            stop.stop()
+            del self._stops[request.answer_id]
 
     @bentoml.api
     async def stop(self, request: StopRequest) -> Stopped:
-        """End an answer after the sentence that is being made."""
+        """End an answer at once; a sentence that is being made is given up."""
         correlation_id.set(request.request_id)
-        was_running = request.answer_id in self._wanted
-        self._wanted.discard(request.answer_id)
-        if was_running:
+        stop = self._stops.get(request.answer_id)
+        if stop is not None:
+            stop.stop()
             logger.info("nobody waits for the answer any longer")
         served = self._served.now()
-        return Stopped(was_running=was_running, model=served.version, release=served.versions)
+        return Stopped(was_running=stop is not None, model=served.version, release=served.versions)
+
+    @bentoml.on_startup
+    async def finish_answers_at_the_end(self) -> None:
+        """Called by BentoML when the process has started."""
+        drain_on_sigterm(self._all_answered, self._assets.serving.drain_seconds)
+
+    async def _all_answered(self) -> None:
+        """Wait until there has been no answer for a second: the HTTP part, which ends too, may be about to ask for one."""
+        quiet = 0
+        while quiet < _QUIET_CHECKS:
+            await asyncio.sleep(1 / _QUIET_CHECKS)
+            quiet = 0 if self._stops else quiet + 1
 
     def _found(self, request: RetrieveRequest, served: LoadedChat) -> FoundPassages:
         if served.index is None:
@@ -181,8 +194,10 @@ class ChatRunner:
             passages=passages, index_version=str(served.index.version), model=served.version, release=served.versions
         )
 
-    def _cut(self, answer_id: str, deadline: float) -> str:
-        """Why an answer must end before the model ends it, if it must."""
-        if answer_id not in self._wanted:
-            return "stopped"
-        return "deadline" if time.monotonic() > deadline else ""
+
+def _backend(model: str | None) -> OpenAIBackend | None:
+    if model is None:
+        return None
+    from inference.chat.openai_backend import OpenAIBackend
+
+    return OpenAIBackend(model)

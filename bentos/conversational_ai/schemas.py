@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from bentos.conversational_ai.messages import ChatMessage, Passage, Sentence
 from bentos.serving import health
-from bentos.serving.messages import ModelVersion, ReleaseVersions
+from bentos.serving.messages import ModelVersion, ReleasedBody, ReleaseVersions
 from bentos.serving.request_body import RequestBody, Text
 from inference.chat.passages import DEFAULT_PASSAGES
 
@@ -54,6 +54,11 @@ class ChatRequest(RequestBody):
         default=DEFAULT_PASSAGES, ge=0, le=5, description="knowledge passages that the answer may use"
     )
     max_new_tokens: int | None = Field(default=None, ge=1, le=MAX_ANSWER_TOKENS)
+    stream: bool = Field(
+        default=False,
+        description="answer with server-sent events, whose data are the frames of the WebSocket: `sources`, `token`..., `done` "
+        "or `error`",
+    )
 
     @model_validator(mode="after")
     def _ends_with_a_question(self) -> Self:
@@ -93,22 +98,22 @@ class ChatAnswer(BaseModel):
     )
     finish_reason: str = Field(description="stop: the answer is complete; length or deadline: it was cut")
     model: ModelVersion
+    writer: str | None = Field(description="model of another server that wrote the words; null: the champion itself")
     release: ReleaseVersions
 
 
 class RagRequest(RequestBody):
     """A question to the knowledge base alone."""
 
-    query: Text = Field(max_length=MAX_QUERY_CHARS)
+    query: Text = Field(max_length=MAX_QUERY_CHARS, json_schema_extra={"pattern": r"\S"})
     k: int = Field(default=5, ge=1, le=20)
 
 
-class RagAnswer(BaseModel):
+class RagAnswer(ReleasedBody):
     """Passages, best first."""
 
     passages: list[Passage]
     index_version: str
-    release: ReleaseVersions
 
 
 class SocketRequest(RequestBody):
@@ -117,8 +122,25 @@ class SocketRequest(RequestBody):
     The connection remembers the conversation, without questions that got an empty answer.
     """
 
+    type: Literal["question"] = "question"
     content: Text = Field(min_length=1, max_length=MAX_QUESTION_CHARS, description=_QUESTION)
     passages: int = Field(default=DEFAULT_PASSAGES, ge=0, le=5)
+
+
+class CancelRequest(RequestBody):
+    """A frame from the client: the answer that is being made is not wanted any longer. `cancelled` comes back."""
+
+    type: Literal["cancel"]
+
+
+def _frame_type(frame: Any) -> str:
+    return "cancel" if isinstance(frame, dict) and frame.get("type") == "cancel" else "question"
+
+
+SocketFrame = Annotated[
+    Annotated[SocketRequest, Tag("question")] | Annotated[CancelRequest, Tag("cancel")], Discriminator(_frame_type)
+]
+"""A frame from the client; a question need not name its type."""
 
 
 class Health(health.Health):

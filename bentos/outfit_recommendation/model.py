@@ -30,6 +30,7 @@ from bentos.serving.bentoml_options import runner_options
 from bentos.serving.errors import Failure, answer_or_failure
 from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
+from bentos.serving.runner_metrics import inference
 from inference.outfits.missing_categories import missing_categories
 from inference.outfits.smoke_test import SMOKE_TEST
 from inference.smoke_test import check_loaded
@@ -107,12 +108,14 @@ class OutfitRunner:
     def evaluate(self, outfits: list[JudgeOutfit]) -> list[Judgement | Failure]:
         """Score of each outfit and how each of its items moves it; an outfit that cannot be judged fails alone."""
         served = self._served.now()
-        return [answer_or_failure(outfit, self._judgement, served) for outfit in outfits]
+        with inference("evaluate", outfits):
+            return [answer_or_failure(outfit, self._judgement, served) for outfit in outfits]
 
     @bentoml.api
     def recommend(self, request: CompleteOutfit) -> Completions | Failure:
         """The k best catalog items for each wanted category, or for each category that the outfit lacks."""
-        return answer_or_failure(request, self._completions, self._served.now())
+        with inference("recommend", [request]):
+            return answer_or_failure(request, self._completions, self._served.now())
 
     def _judgement(self, request: JudgeOutfit, served: LoadedOutfits) -> Judgement:
         outfit = self._items(request.items, served)

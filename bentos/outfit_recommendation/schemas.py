@@ -4,25 +4,49 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import ItemShare, RecommendedItem
 from bentos.serving import health
-from bentos.serving.messages import ModelVersion, ReleaseVersions
+from bentos.serving.messages import ModelVersion, ReleasedBody, ReleaseVersions
 from bentos.serving.request_body import RequestBody, Text
 
 MAX_ITEMS = 12
 """Largest outfit that the model scores."""
 
 
+_DESCRIBED: JsonDict = {
+    "anyOf": [
+        {"required": ["item_id"], "properties": {"item_id": {"type": "string"}}},
+        {
+            "required": ["category", "title"],
+            "properties": {"category": {"type": "string"}, "title": {"pattern": r"\S"}},
+        },
+        {
+            "required": ["category", "image_base64"],
+            "properties": {"category": {"type": "string"}, "image_base64": {"type": "string", "minLength": 1}},
+        },
+    ]
+}
+"""The rule of `OutfitItem` in JSON Schema."""
+
+PictureBase64 = Annotated[
+    str,
+    Field(json_schema_extra={"format": "byte", "contentEncoding": "base64", "contentMediaType": "image/*"}),
+]
+
+
 class OutfitItem(RequestBody):
     """A garment: one of the catalog by `item_id`, or the caller's own by category with a title, an image or both."""
+
+    model_config = ConfigDict(json_schema_extra=_DESCRIBED)
 
     item_id: Annotated[Text, Field(max_length=200)] | None = None
     category: Category | None = None
     title: Text = Field(default="", max_length=300)
-    image_base64: str | None = Field(
+    image_base64: PictureBase64 | None = Field(
         default=None, description="a picture of the garment alone, as the base64 of its file"
     )
 
@@ -49,12 +73,11 @@ class EvaluateRequest(RequestBody):
     items: list[OutfitItem] = Field(min_length=1, max_length=MAX_ITEMS)
 
 
-class Recommendation(BaseModel):
+class Recommendation(ReleasedBody):
     """Items per wanted category, best first."""
 
     targets: dict[Category, list[RecommendedItem]]
     model: ModelVersion
-    release: ReleaseVersions
 
 
 class OutfitEvaluation(BaseModel):

@@ -24,6 +24,7 @@ from bentos.serving.docs_page import root_page
 from bentos.serving.errors import NotReadyBody, raise_failure
 from bentos.serving.image_part import ImagePart
 from bentos.serving.metrics import metrics_app
+from bentos.serving.runner_metrics import sent_to_runner
 
 PATH = "/api/v1/outfit-recommendation"
 app = make_app(
@@ -49,16 +50,22 @@ class OutfitRecommendation(ImagePart[Runner]):
     @app.post("/recommend")
     async def recommend(self, request: RecommendRequest) -> Recommendation:
         """Catalog items that complete the outfit, per wanted category."""
+        question = request.model_dump_json().encode()
+        return await self._cache.answer("recommend", question, Recommendation, lambda: self._recommendation(request))
+
+    async def _recommendation(self, request: RecommendRequest) -> Recommendation:
         items = await _garments(request.items, self._decoder)
         wanted = CompleteOutfit(items=items, targets=request.targets, k=request.k)
-        found = raise_failure(await self._runner.recommend(request=wanted))
+        with sent_to_runner("recommend"):
+            found = raise_failure(await self._runner.recommend(request=wanted))
         return Recommendation(targets=found.targets, model=found.model, release=found.release)
 
     @app.post("/evaluate")
     async def evaluate(self, request: EvaluateRequest) -> OutfitEvaluation:
         """How well the garments go together, and which of them helps or hurts."""
         items = await _garments(request.items, self._decoder)
-        [answer] = await self._runner.evaluate(outfits=[JudgeOutfit(items=items)])
+        with sent_to_runner("evaluate"):
+            [answer] = await self._runner.evaluate(outfits=[JudgeOutfit(items=items)])
         judged = raise_failure(answer)
         return OutfitEvaluation(score=judged.score, items=judged.items, model=judged.model, release=judged.release)
 
@@ -67,7 +74,8 @@ class OutfitRecommendation(ImagePart[Runner]):
         """Ready, or degraded and why; at once."""
         status = await self._readiness.status()
         return Health(
-            profile=self._assets.profile, model=status.model, release=status.release, reasons=status.degraded,
+            profile=self._assets.profile, model=status.model, release=status.release,
+            reasons=[*status.degraded, *await self._cache.problems()],
             catalog_items=status.catalog_items, index_version=status.index_version,
         )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from fastapi import FastAPI, Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
@@ -21,17 +22,22 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def make_app(
-    title: str, description: str, image_paths: Collection[str] = (), open_paths: Collection[str] = ()
+    title: str,
+    description: str,
+    image_paths: Collection[str] = (),
+    open_paths: Collection[str] = (),
+    error_body: type[BaseModel] = ErrorBody,
 ) -> FastAPI:
     """Application with docs at `docs`; the service that mounts it calls `apply_settings` when it starts.
 
     Args:
         image_paths: endpoints whose bodies carry images; the limit on bodies is higher there.
         open_paths: endpoints that need no token; health and docs never do.
+        error_body: what the docs say of errors, for an application that rewrites them.
     """
     app = FastAPI(
         title=title, description=description, version="1", docs_url=None, redoc_url=None,
-        responses={status: {"model": ErrorBody} for status in _ERRORS},
+        responses={status: {"model": error_body} for status in _ERRORS},
     )  # fmt: skip
     app.router.route_class = TypedRoute
     app.state.serving, app.state.auth = ServingSettings(), None

@@ -31,6 +31,9 @@ _OTHER_BYTES = 512_000_000
 _ATTEMPTS = 2
 """A process may have ended while it waited, or for another reason than its file."""
 
+_NICE = 5
+"""Lower priority of these processes: a file that takes long must not slow down those who ask for something else."""
+
 Read = Callable[[bytes, ServingSettings, str], Picture]
 
 
@@ -92,6 +95,7 @@ def _begin(parent: int, memory_bytes: int) -> None:
     # The service handles an interrupt; this process watches the service, because a killed one cannot stop it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with(parent)
+    os.nice(_NICE)
     log_json_lines()  # also what a library warns of
     # Only Linux counts what the process has already; elsewhere the limit is a little tighter.
     begun_with = getattr(psutil.Process().memory_info(), "data", 0)

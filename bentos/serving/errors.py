@@ -35,6 +35,7 @@ from aura.errors import (
 )
 from bentos.serving.error_text import bounded, validation_text
 from bentos.serving.messages import Message, RunnerAnswer, RunnerRequest
+from bentos.serving.metrics import ERRORS
 from bentos.serving.release_header import note_release
 from bentos.serving.request_log import logger
 
@@ -232,7 +233,13 @@ def raise_failure(answer: T | Failure) -> T:
 
 
 def error_detail(error: Exception) -> ErrorDetail:
-    """The body's content for any exception; an unexpected one reveals nothing about the inside."""
+    """The body's content for any exception, counted by its code; an unexpected one reveals nothing about the inside."""
+    detail = _detail(error)
+    ERRORS.labels(detail.code).inc()
+    return detail
+
+
+def _detail(error: Exception) -> ErrorDetail:
     request_id = correlation_id.get() or ""
     if isinstance(error, RequestValidationError):
         problems = validation_text(error.errors())

@@ -16,6 +16,7 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from aura.errors import AuraError, RegistryUnavailableError, told_storage_error
 from aura.releases import Release
 from bentos.serving.assets import Assets
 from bentos.serving.messages import ModelVersion, ReleaseVersions
+from bentos.serving.metrics import FAILED_SWITCHES, SWITCHES
 from bentos.serving.request_log import logger
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ KEEP_SECONDS = 10.0
 RETRY_SECONDS = 30.0
 """Pause before a release is tried again that may be mended."""
 _NICE = 5
-"""Lower priority of the thread that loads. Not the lowest: while it holds Python's lock, those that answer wait for it."""
+"""By how much the priority of the thread that loads is lower than its process's. Not the lowest: while it holds Python's lock,
+those that answer wait for it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,6 +101,8 @@ class Following(Generic[LoadedType]):
         self._load = load
         self._before: tuple[LoadedType, float] | None = None
         """What served before, and until when it answers requests that name it."""
+        self._leaving: list[weakref.ref[LoadedType]] = []
+        """What answers its last requests."""
         self._not_served: tuple[Release, float] | None = None
         """Release that was refused, and when it is tried again (`inf`: never)."""
         self._seen_at = time.monotonic()
@@ -133,9 +138,7 @@ class Following(Generic[LoadedType]):
 
     def look(self) -> None:
         """Look once which release serves, and load it if it is another one."""
-        if self._before is not None and time.monotonic() > self._before[1]:
-            self._before = None
-            _give_memory_back()
+        self._let_go()
         try:
             release = self._assets.release()
         except AuraError as error:
@@ -150,6 +153,16 @@ class Following(Generic[LoadedType]):
         elif self._not_served is None or self._not_served[0] != release or time.monotonic() >= self._not_served[1]:
             self._switch(release)
 
+    def _let_go(self) -> None:
+        """Keep what served before no longer than `KEEP_SECONDS`, and give its memory back when its last request has ended."""
+        if self._before is not None and time.monotonic() > self._before[1]:
+            self._leaving.append(weakref.ref(self._before[0]))
+            self._before = None
+        used = [leaving for leaving in self._leaving if leaving() is not None]
+        if len(used) < len(self._leaving):
+            _give_memory_back()
+        self._leaving = used
+
     def _switch(self, release: Release) -> None:
         began = time.monotonic()
         self._loading = True
@@ -160,8 +173,11 @@ class Following(Generic[LoadedType]):
             return
         finally:
             self._loading, self._seen_at = False, time.monotonic()
+        if self._before is not None:
+            self._leaving.append(weakref.ref(self._before[0]))
         self._before = (self._now, time.monotonic() + KEEP_SECONDS)
         self._now = loaded
+        SWITCHES.inc()
         self._keep(loaded)
         self._not_served = None
         logger.info("answers come from %s now, after %.1f seconds of loading", release, time.monotonic() - began)
@@ -173,6 +189,7 @@ class Following(Generic[LoadedType]):
         else:
             self._not_served = (release, float("inf"))
         if not known:
+            FAILED_SWITCHES.inc()
             then = f"it is tried again in {RETRY_SECONDS:.0f} seconds" if mends else "it is not tried again"
             logger.error(
                 "%s cannot serve, staying with %s; %s: %s", release, self._now.release, then, error,
@@ -210,7 +227,8 @@ class Following(Generic[LoadedType]):
 
     def _follow(self) -> None:
         with suppress(OSError, AttributeError):  # Linux has priorities of threads
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
         while True:
             time.sleep(POLL_SECONDS * random.uniform(0.75, 1.25))
             try:

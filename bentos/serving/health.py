@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, computed_field
 from bentos.serving.errors import RUNNER_LOST, NotReadyError
 from bentos.serving.messages import ModelVersion, ReleaseVersions, Status
 from bentos.serving.release_header import note_release
+from bentos.serving.runner_metrics import note_versions
 
 HEALTH_SECONDS = 2.0
 """Limit of a health check."""
@@ -82,6 +83,7 @@ class Readiness(Generic[StatusType]):
             raise NotReadyError("the process with the model has ended and is being started again") from error
         self._has_answered = True
         note_release(status.release)
+        note_versions(status.release)
         return status
 
 

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from bentos.serving.app import apply_settings
 from bentos.serving.assets import Assets
+from bentos.serving.cache import AnswerCache
 from bentos.serving.decoders import ImageDecoder
 from bentos.serving.health import Readiness
 from bentos.serving.messages import Status
@@ -32,6 +33,7 @@ class ImagePart(HttpPart, Generic[RunnerType]):
         self._assets = assets or start_process()
         self._runner = runner
         self._readiness: Readiness[Any] = Readiness(lambda: self._runner.status())
+        self._cache = AnswerCache.of(self._assets, self._readiness.status)
         self._decoder = ImageDecoder(self._assets.serving)
         apply_settings(app, self._assets.serving)
 

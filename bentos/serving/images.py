@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aura.errors import InvalidRequestError
 from aura.pictures import FORMATS, Picture, PictureError, PictureTooLargeError, read_picture
+from bentos.serving.jpeg_scans import refuse_many_scans
 from bentos.serving.messages import RgbImage
 from bentos.serving.settings import ServingSettings
 
@@ -44,6 +45,7 @@ def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Pic
     if not content:
         raise InvalidRequestError(f"{where} is empty", hint=f"send the bytes of a {', '.join(FORMATS)} file")
     refuse_large(len(content), limits, where)
+    refuse_many_scans(content, where)
     try:
         picture = read_picture(
             io.BytesIO(content), where, least_px=limits.decoded_side_px,

@@ -6,6 +6,7 @@ is refused, which also tells the members of a union apart.
 
 from __future__ import annotations
 
+import time
 from typing import Self
 
 from asgi_correlation_id import correlation_id
@@ -41,11 +42,19 @@ class ReleaseVersions(Message):
         return ";".join([self.id, *(f"{name}={version}" for name, version in sorted(self.versions.items()))])
 
 
+class ReleasedBody(BaseModel):
+    """Base of an answer over HTTP that a release made."""
+
+    release: ReleaseVersions
+
+
 class RunnerRequest(Message):
     """Base of every request to a runner."""
 
     request_id: str = Field(default_factory=lambda: correlation_id.get() or "")
     """Id of the HTTP request that the service works on, so that both logs name it."""
+    sent_at: float = Field(default_factory=time.time, repr=False)
+    """Seconds since the epoch: when the service made it, so that the runner knows how long it has waited."""
 
 
 class RunnerAnswer(Message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -49,14 +50,38 @@ class ServingSettings(Section):
     max_new_tokens: int = Field(default=160, ge=1)
     """Tokens per chat answer where the request names no number."""
     chat_timeout_seconds: float = Field(default=120.0, gt=0, le=540)
-    """Seconds of generation per chat answer; the answer is cut there. Above the upper bound the service itself would give up
+    """Seconds per chat answer, which is cut there. Above the upper bound the service itself would give up
     first."""
+    openai_model: str | None = None
+    """Model behind an OpenAI-compatible API that writes the chat's answers, which are checked, cited and declined as the
+    champion's are; the API's address and key come from `OPENAI_BASE_URL` and `OPENAI_API_KEY`. null: the champion answers."""
     max_waiting_answers: int = Field(default=16, ge=1)
-    """Chat answers per worker that are generated or wait for it, over HTTP and WebSocket; further ones are refused."""
-    max_conversations: int = Field(default=8, ge=1)
-    """WebSocket conversations per worker; further ones are refused. BentoML's own limits do not count them well."""
+    """Chat answers per worker that are made side by side, over HTTP and WebSocket; further ones are refused."""
+    drain_seconds: float = Field(default=30.0, gt=0, le=40)
+    """Seconds after SIGTERM for which a process goes on to finish the chat answers that it has begun; `aura serve` ends it by
+    force after 45."""
+    max_conversations: int = Field(default=500, ge=1)
+    """Open WebSockets per worker, of which idle ones hold no answer's place; further ones are refused. BentoML's own limits do
+    not count them well."""
     idle_timeout_seconds: float = Field(default=300.0, gt=0)
     """Seconds without a frame after which a WebSocket is closed."""
+    kept_conversations: int = Field(default=1000, ge=1)
+    """Conversations per worker that another WebSocket may go on with; the one unused longest is forgotten first."""
+    resume_seconds: float = Field(default=900.0, gt=0)
+    """Seconds after its last answer for which a conversation is kept."""
+
+    cache_seconds: int = Field(default=300, ge=0)
+    """Seconds that an answer of `analyze`, `recommend` or `rag/query` is kept for equal requests; 0: each is computed."""
+    cache_bytes: int = Field(default=32_000_000, gt=0)
+    """Bytes of kept answers per worker, where they are not kept in Redis."""
+
+    @property
+    def redis_url(self) -> str:
+        """Redis that keeps answers and counts requests, for all replicas together; empty: each worker does so for itself.
+
+        From `AURA_REDIS_URL` alone, as it may hold a password: files of settings are attached to versions and packed.
+        """
+        return os.environ.get("AURA_REDIS_URL", "")
 
     database: DatabaseSettings = DatabaseSettings()
     accounts: AccountsSettings = AccountsSettings()

@@ -6,6 +6,7 @@ named the field otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import Request
@@ -20,11 +21,18 @@ _MAX_PARTS = 100
 """Fields and files per form; more are refused while they arrive."""
 
 
-def upload_schema(field: str, description: str) -> dict[str, Any]:
-    """`openapi_extra` of an endpoint that reads its form with `uploaded`."""
-    file = {"type": "string", "format": "binary", "description": description}
-    schema = {"type": "object", "required": [field], "properties": {field: file}}
-    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
+def upload_schema(field: str, formats: Sequence[str]) -> dict[str, Any]:
+    """`openapi_extra` of an endpoint that reads its form with `uploaded`.
+
+    Args:
+        formats: names of the pictures' formats, for example `JPEG`.
+    """
+    file = {"type": "string", "format": "binary", "description": ", ".join(formats)}
+    form = {
+        "schema": {"type": "object", "required": [field], "properties": {field: file}},
+        "encoding": {field: {"contentType": ", ".join(f"image/{name.lower()}" for name in formats)}},
+    }
+    return {"requestBody": {"required": True, "content": {FORM: form}}}
 
 
 async def uploaded(request: Request, field: str, limits: ServingSettings) -> bytes:

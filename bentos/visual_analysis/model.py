@@ -19,6 +19,7 @@ from bentos.serving.errors import Failure, answer_or_failure
 from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
+from bentos.serving.runner_metrics import inference
 from bentos.visual_analysis.messages import (
     LEAST_SCORE,
     AnalyzeRequest,
@@ -104,12 +105,13 @@ class DetectorRunner:
         The photos are detected as one batch; a photo whose lookup fails does not fail the others.
         """
         served = self._served.now()
-        photos = [request.photo.image() for request in requests]
-        detections = served.detector.predict(photos, threshold=LEAST_SCORE)
-        return [
-            answer_or_failure(request, self._found, served, photo, detected)
-            for request, photo, detected in zip(requests, photos, detections, strict=True)
-        ]
+        with inference("analyze", requests):
+            photos = [request.photo.image() for request in requests]
+            detections = served.detector.predict(photos, threshold=LEAST_SCORE)
+            return [
+                answer_or_failure(request, self._found, served, photo, detected)
+                for request, photo, detected in zip(requests, photos, detections, strict=True)
+            ]
 
     def _found(
         self, request: AnalyzeRequest, served: LoadedDetector, photo: Image.Image, detected: list[Detection]

@@ -16,6 +16,7 @@ from bentos.serving.errors import NotReadyBody, raise_failure
 from bentos.serving.health import Health
 from bentos.serving.image_part import ImagePart
 from bentos.serving.metrics import metrics_app
+from bentos.serving.runner_metrics import sent_to_runner
 from bentos.serving.uploads import upload_schema, uploaded
 from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, Runner
 from bentos.visual_analysis.model import RUNNER_SECONDS, DetectorRunner
@@ -38,7 +39,7 @@ class VisualAnalysis(ImagePart[Runner]):
         """BentoML passes nothing: then the assets and the runner are those of this process."""
         super().__init__(app, assets, runner or self.runner.to_async)
 
-    @app.post("/analyze", openapi_extra=upload_schema("image", ", ".join(FORMATS)))
+    @app.post("/analyze", openapi_extra=upload_schema("image", FORMATS))
     async def analyze(
         self,
         upload: Request,
@@ -49,9 +50,17 @@ class VisualAnalysis(ImagePart[Runner]):
         similar: Annotated[int, Query(ge=0, le=10, description="catalog items per garment")] = 0,
     ) -> Analysis:
         """Garments of one photo with category, confidence and box; on request with similar catalog items."""
-        photo = await self._decoder.decode(await uploaded(upload, "image", self._assets.serving))
+        file = await uploaded(upload, "image", self._assets.serving)
+        return await self._cache.answer(
+            "analyze", f"{threshold} {similar} ".encode() + file, Analysis,
+            lambda: self._analysis(file, threshold, similar),
+        )  # fmt: skip
+
+    async def _analysis(self, file: bytes, threshold: float | None, similar: int) -> Analysis:
+        photo = await self._decoder.decode(file)
         request = AnalyzeRequest(photo=photo.pixels, threshold=threshold, similar=similar)
-        [answer] = await self._runner.analyze(requests=[request])
+        with sent_to_runner("analyze"):
+            [answer] = await self._runner.analyze(requests=[request])
         found = raise_failure(answer)
         garments = [garment.model_copy(update={"box": photo.as_sent(garment.box)}) for garment in found.garments]
         return Analysis(
@@ -67,7 +76,10 @@ class VisualAnalysis(ImagePart[Runner]):
     async def health(self) -> Health:
         """Ready, or degraded and why; at once."""
         status = await self._readiness.status()
-        return Health(profile=self._assets.profile, model=status.model, release=status.release, reasons=status.degraded)
+        return Health(
+            profile=self._assets.profile, model=status.model, release=status.release,
+            reasons=[*status.degraded, *await self._cache.problems()],
+        )  # fmt: skip
 
 
 answer_unknown_paths(app)

@@ -19,7 +19,7 @@ from aura.heavy_imports import heavy_imports
 from aura.paths import check_temporary_folder, home
 from aura.private_home import keep_private
 from aura.proxies import exempt_loopback
-from flows.cli import accounts, data, db, index, models, releases, serve, status, ui
+from flows.cli import accounts, data, db, index, mcp, models, releases, serve, status, ui
 from flows.cli.options import ProfileOption, SetOption
 from flows.prefect_errors import wait_for_server
 from flows.profile import load_profile
@@ -36,6 +36,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(index.app, name="index")
+app.command("mcp")(mcp.mcp)
 app.add_typer(releases.app, name="releases")
 app.add_typer(db.app, name="db")
 app.add_typer(accounts.app, name="accounts")

@@ -7,6 +7,7 @@ from contextlib import closing
 
 from inference.chat.answer import DECLINED, AnswerSentence
 from inference.chat.grounding import grounded_answer
+from inference.chat.openai_backend import BackendReply
 from inference.chat.passages import ChatPassage
 from inference.chat.reply import FinishReason, ReplyStream
 from inference.chat.sentences import split_sentences
@@ -55,7 +56,7 @@ class AnswerStream(Iterator[AnswerSentence]):
 
 
 def checked_sentences(
-    reply: ReplyStream, passages: Sequence[ChatPassage], checker: SupportChecker
+    reply: ReplyStream | BackendReply, passages: Sequence[ChatPassage], checker: SupportChecker
 ) -> Generator[AnswerSentence, None, FinishReason]:
     """The sentences of a generated answer that the passages bear out, each as soon as it is whole; or that nothing answers."""
     texts = [passage.whole for passage in passages]

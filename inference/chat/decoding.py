@@ -1,17 +1,12 @@
-"""Decoding: tokens one by one, and their text as a stream.
-
-This loop replaces `generate` in a thread: closing the stream stops the work at once, and the model's lock is held for one
-step at a time, so that two conversations advance side by side.
-"""
+"""Decoding: the choice of a token, and the text of tokens as a stream."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 from transformers import (
-    DynamicCache,
     LogitsProcessorList,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -25,31 +20,18 @@ from inference.chat.settings import GenerationSettings
 _UNFINISHED = "\ufffd"
 
 
-def generate_ids(
-    model: PreTrainedModel,
-    prompt_ids: Sequence[int],
-    *,
+def sampled_token(
+    sequence_1T: Tensor,
+    logits_1V: Tensor,
     settings: GenerationSettings,
-    max_new_tokens: int,
-    lock: threading.Lock,
-) -> Iterator[int]:
-    """New token ids, at most `max_new_tokens`; the caller stops iterating at an end token."""
-    device = next(model.parameters()).device
-    sequence = torch.tensor([list(prompt_ids)], device=device)
-    step = sequence
-    cache = DynamicCache(config=model.config)
-    warpers = _warpers(settings)
-    generator = torch.Generator(device=device).manual_seed(settings.seed)
-    for _ in range(max_new_tokens):
-        with lock, torch.inference_mode():
-            output = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            scores = warpers(sequence, output.logits[:, -1].float())
-            if settings.temperature > 0:
-                step = torch.multinomial(scores.softmax(-1), 1, generator=generator)
-            else:
-                step = scores.argmax(-1, keepdim=True)
-            sequence = torch.cat((sequence, step), dim=1)
-        yield int(step)
+    warpers: LogitsProcessorList,
+    generator: torch.Generator,
+) -> Tensor:
+    """The token after a sequence: int64 (1, 1)."""
+    scores = warpers(sequence_1T, logits_1V.float())
+    if settings.temperature > 0:
+        return torch.multinomial(scores.softmax(-1), 1, generator=generator)
+    return scores.argmax(-1, keepdim=True)
 
 
 def text_pieces(
@@ -85,7 +67,7 @@ def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
     return frozenset({*ids, int(tokenizer.eos_token_id)})
 
 
-def _warpers(settings: GenerationSettings) -> LogitsProcessorList:
+def warpers_of(settings: GenerationSettings) -> LogitsProcessorList:
     warpers = LogitsProcessorList()
     if settings.repetition_penalty > 1:
         warpers.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))

@@ -16,30 +16,38 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from aura.errors import InvalidRequestError
 from aura.paths import cache_dir as default_cache_dir
 from inference.bfloat16 import cpu_has_bfloat16
-from inference.chat.answer import DECLINED, AnswerSentence
+from inference.chat.answer import DECLINED, AnswerSentence, Wanted, always, while_wanted
 from inference.chat.answering import AnswerStream, checked_sentences
 from inference.chat.artifact import read_chat_artifact
 from inference.chat.base import load_causal_model, load_tokenizer, resolve_base
+from inference.chat.batched_decoding import BatchedDecoder
 from inference.chat.choosing import ChoiceRule, Signs, chosen_sentences, signs_of
-from inference.chat.decoding import end_token_ids, generate_ids
+from inference.chat.decoding import end_token_ids
 from inference.chat.entailment import EntailmentModel
 from inference.chat.familiarity import DeclineRule, Familiarity
+from inference.chat.openai_backend import BackendReply, OpenAIBackend
 from inference.chat.passages import ChatPassage, whole_question
 from inference.chat.prompt import ChoicePrompt, Example, Message, PromptBuilder
+from inference.chat.prompt_cache import PromptCache
 from inference.chat.reply import FinishReason, Reply, ReplyStream
 from inference.chat.scoring import score_examples
 from inference.chat.settings import AnswerSettings, GenerationSettings, PromptSettings
 from inference.chat.shared_base import SharedBase
+from inference.chat.shared_scoring import SharedScoring
 from inference.chat.support import SupportChecker
 from inference.remembering_embedder import RememberingEmbedder
 from inference.text_embedding import text_embedder_for
 
 DtypeName = Literal["auto", "float32", "bfloat16"]
 _CHOICE_BATCH_TOKENS = 1024
+_PROMPT_CACHE_BYTES = 384 * 2**20
+"""About 300 sentences of a base of 135 M parameters in 16 bits."""
+_SHARED_SENTENCES = 24
+"""Sentences of several answers that are scored together at most."""
 
 
 class ChatModel:
-    """Base model, adapter and prompt builder. Safe to share by threads; steps of different answers alternate."""
+    """Base model, adapter and prompt builder. Safe to share by threads, whose answers are made in shared batches."""
 
     def __init__(
         self,
@@ -70,6 +78,9 @@ class ChatModel:
         self._end_ids = end_token_ids(model, tokenizer)
         self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
         self._lock = threading.Lock()
+        self._decoder = BatchedDecoder(model, generation, self._end_ids, self._lock)
+        self._prompt_cache = PromptCache(model, int(tokenizer.pad_token_id), _PROMPT_CACHE_BYTES)
+        self._scoring = SharedScoring(self._cached_nats, _SHARED_SENTENCES)
 
     @property
     def question_tokens(self) -> int:
@@ -130,7 +141,12 @@ class ChatModel:
         )
 
     def answer(
-        self, messages: Sequence[Message], passages: Sequence[ChatPassage], max_new_tokens: int | None = None
+        self,
+        messages: Sequence[Message],
+        passages: Sequence[ChatPassage],
+        max_new_tokens: int | None = None,
+        wanted: Wanted = always,
+        backend: OpenAIBackend | None = None,
     ) -> AnswerStream:
         """Answer from passages, or decline; nothing is computed before the first sentence is requested.
 
@@ -138,15 +154,23 @@ class ChatModel:
             messages: the conversation, ending with the user's question.
             passages: what was found for the question, best first.
             max_new_tokens: limit of an answer in the model's own words; default: the artifact's.
+            wanted: when it no longer holds, the next sentence is an AnswerStoppedError.
+            backend: writes the answer in this model's place; it is checked, cited and declined as this model's own words are.
 
         Raises:
             InvalidRequestError: at once, if the conversation or the limit cannot be used.
         """
-        if self.answers.way == "quoted":
+        if self.answers.way == "quoted" and backend is None:
             prompt = self.prompts.choice_prompt(messages, passages)
             counts = {"prompt_tokens": prompt.length, "dropped_messages": 0, "used_passages": prompt.used_passages}
-            return AnswerStream(self._quoted(prompt, passages), **counts)
-        reply = self.stream(messages, [passage.whole for passage in passages], max_new_tokens)
+            return AnswerStream(self._quoted(prompt, passages, wanted), **counts)
+        notes = [passage.whole for passage in passages]
+        reply: ReplyStream | BackendReply
+        if backend is None:
+            reply = self.stream(messages, notes, max_new_tokens, wanted)
+        else:
+            limit = max_new_tokens or self.generation.max_new_tokens
+            reply = backend.stream(self.prompts, messages, notes, limit, wanted)
         counts = {
             "prompt_tokens": reply.prompt_tokens, "dropped_messages": reply.dropped_messages,
             "used_passages": reply.used_passages,
@@ -160,9 +184,13 @@ class ChatModel:
         nearest = np.argsort(-self.similarities(prompt), kind="stable")[: self.answers.scored_sentences]
         return prompt.only(sorted(map(int, nearest)))
 
-    def signs(self, prompt: ChoicePrompt) -> Signs:
-        """What the model and the embeddings say of each sentence of a prompt, which must have one."""
-        nats = self.answer_nats(prompt.examples, _CHOICE_BATCH_TOKENS)
+    def signs(self, prompt: ChoicePrompt, wanted: Wanted = always) -> Signs:
+        """What the model and the embeddings say of each sentence of a prompt, which must have one.
+
+        Raises:
+            AnswerStoppedError: it is no longer wanted.
+        """
+        nats = self._scoring.nats(prompt.examples, wanted)
         return signs_of(nats, self.similarities(prompt))
 
     def declined(self, question: str, passages: Sequence[ChatPassage]) -> bool:
@@ -186,14 +214,14 @@ class ChatModel:
         return np.asarray(vectors[1:] @ vectors[0])
 
     def _quoted(
-        self, prompt: ChoicePrompt, passages: Sequence[ChatPassage]
+        self, prompt: ChoicePrompt, passages: Sequence[ChatPassage], wanted: Wanted
     ) -> Generator[AnswerSentence, None, FinishReason]:
         if not prompt.sentences or self.declined(prompt.question, passages):
             yield DECLINED
             return "stop"
         scored = self.candidates(prompt)
         chosen = chosen_sentences(
-            scored.sentences, self.choice.scores(self.signs(scored)), most=self.answers.max_sentences,
+            scored.sentences, self.choice.scores(self.signs(scored, wanted)), most=self.answers.max_sentences,
             least=float(logit(self.answers.min_probability)),
         )  # fmt: skip
         for sentence in (scored.sentences[index] for index in chosen):
@@ -201,7 +229,7 @@ class ChatModel:
         return "stop"
 
     def _checked(
-        self, reply: ReplyStream, question: str, passages: Sequence[ChatPassage]
+        self, reply: ReplyStream | BackendReply, question: str, passages: Sequence[ChatPassage]
     ) -> Generator[AnswerSentence, None, FinishReason]:
         if not passages or self.declined(question, passages):
             yield DECLINED
@@ -220,7 +248,11 @@ class ChatModel:
         return SupportChecker(self.embedder.encode, settings, entail)
 
     def stream(
-        self, messages: Sequence[Message], passages: Sequence[str] = (), max_new_tokens: int | None = None
+        self,
+        messages: Sequence[Message],
+        passages: Sequence[str] = (),
+        max_new_tokens: int | None = None,
+        wanted: Wanted = always,
     ) -> ReplyStream:
         """Whatever the model says, in pieces and unchecked; nothing is computed before the first piece is requested.
 
@@ -228,6 +260,7 @@ class ChatModel:
             messages: the conversation, ending with the user's question.
             passages: retrieved texts, best first.
             max_new_tokens: limit of this answer; default: the artifact's.
+            wanted: as in `answer`; asked before every token.
 
         Raises:
             InvalidRequestError: at once, if the conversation or the limit cannot be used.
@@ -237,7 +270,7 @@ class ChatModel:
         room = self._context_tokens - len(prompt.ids)
         if not 1 <= limit <= room:
             raise InvalidRequestError(f"max_new_tokens is {limit}; allowed with this conversation: 1 to {room}")
-        tokens = generate_ids(self.model, prompt.ids, settings=self.generation, max_new_tokens=limit, lock=self._lock)
+        tokens = while_wanted(self._decoder.generate_ids(prompt.ids, limit), wanted)
         return ReplyStream(
             tokens, self.tokenizer, self._end_ids,
             prompt_tokens=len(prompt.ids), dropped_messages=prompt.dropped_messages, used_passages=prompt.used_passages,
@@ -250,6 +283,10 @@ class ChatModel:
         stream = self.stream(messages, passages, max_new_tokens)
         text = "".join(stream)
         return Reply(text, stream.prompt_tokens, stream.new_tokens, stream.finish_reason or "length")
+
+    def _cached_nats(self, examples: Sequence[Example]) -> list[float]:
+        with self._lock:
+            return self._prompt_cache.nats(examples, _CHOICE_BATCH_TOKENS)
 
     def answer_nats(self, examples: Sequence[Example], batch_tokens: int = 1024) -> list[float]:
         """Negative log-likelihood of each example's answer, in nats summed over its tokens.

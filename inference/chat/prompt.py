@@ -44,6 +44,19 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class PromptMessages:
+    """What a prompt holds, as messages: `system`, earlier ones, and the question behind the notes.
+
+    Attributes:
+        dropped_messages, used_passages: as of `Prompt`.
+    """
+
+    messages: list[dict[str, str]]
+    dropped_messages: int
+    used_passages: int
+
+
+@dataclass(frozen=True)
 class Example:
     """A prompt and the answer to learn or to score; only `answer_ids` count in a loss."""
 
@@ -95,7 +108,13 @@ class PromptBuilder:
         self._control_token = re.compile("|".join(map(re.escape, longest_first))) if control_tokens else None
 
     def prompt(self, messages: Sequence[Message], passages: Sequence[str] = ()) -> Prompt:
-        """Prompt for the answer to the last message.
+        """Prompt for the answer to the last message: `conversation` as tokens. Arguments and errors as there."""
+        told = self.conversation(messages, passages)
+        rendered = self.tokenizer.apply_chat_template(told.messages, tokenize=False, add_generation_prompt=True)
+        return Prompt(self._ids(str(rendered)), told.dropped_messages, told.used_passages)
+
+    def conversation(self, messages: Sequence[Message], passages: Sequence[str] = ()) -> PromptMessages:
+        """Messages that the answer to the last message follows.
 
         Args:
             messages: `{"role": "user" | "assistant", "content": text}` in order; the last one is the user's.
@@ -114,12 +133,8 @@ class PromptBuilder:
         if used:
             body = "\n\n".join(used)
             question = f"Notes:\n{body}\n\nQuestion: {question}"
-        rendered = self.tokenizer.apply_chat_template(
-            [{"role": "system", "content": self.settings.system}, *history, {"role": "user", "content": question}],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-        return Prompt(self._ids(str(rendered)), len(conversation) - len(history), len(used))
+        told = [{"role": "system", "content": self.settings.system}, *history, {"role": "user", "content": question}]
+        return PromptMessages(told, len(conversation) - len(history), len(used))
 
     def example(self, messages: Sequence[Message], passages: Sequence[str] = ()) -> Example:
         """Example whose answer is the last message, the assistant's, after the `prompt` of what precedes it.

@@ -152,7 +152,7 @@ def test_forty_million_pixels_fit_into_four_hundred_megabytes(kind: str, tmp_pat
 
 def test_no_other_code_opens_picture_files() -> None:
     """Whoever opens a file in another way reads 16 bits, transparency, HEIC or a damaged file in another way."""
-    folders = ("aura", "bentos", "dataprep", "flows", "inference", "training", "docs")
+    folders = ("aura", "bentos", "dataprep", "flows", "inference", "training", "stores", "docs")
     opening = {
         path.relative_to(repo_root()).as_posix()
         for folder in folders

@@ -158,7 +158,7 @@ def test_no_reader_of_texts_cuts_them_at_what_unicode_calls_a_line_break() -> No
     """What is drawn or printed may be cut anywhere; rows and pages may not."""
     cutting = {
         path.relative_to(repo_root()).as_posix()
-        for folder in ("aura", "bentos", "dataprep", "inference/retrieval", "inference/chat", "training")
+        for folder in ("aura", "bentos", "dataprep", "inference/retrieval", "inference/chat", "training", "stores")
         for path in (repo_root() / folder).rglob("*.py")
         if re.search(r"(?<!__doc__ or \"\"\))\.splitlines\(", path.read_text(encoding="utf-8"))
     }

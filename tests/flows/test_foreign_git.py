@@ -147,7 +147,7 @@ def test_nobody_else_calls_git() -> None:
     """A call past `aura.git` is one under somebody's configuration."""
     calling = [
         path.relative_to(repo_root()).as_posix()
-        for package in ("aura", "dataprep", "inference", "training", "flows", "bentos")
+        for package in ("aura", "dataprep", "inference", "training", "stores", "flows", "bentos")
         for path in sorted((repo_root() / package).rglob("*.py"))
         if '["git"' in path.read_text(encoding="utf-8")
     ]

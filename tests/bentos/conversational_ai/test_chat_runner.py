@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from itertools import count
 from types import SimpleNamespace
@@ -24,7 +26,7 @@ from bentos.conversational_ai.messages import (
 from bentos.conversational_ai.model import ChatRunner
 from bentos.serving.errors import Failure
 from bentos.serving.messages import ModelVersion
-from inference.chat.answer import DECLINED, AnswerSentence
+from inference.chat.answer import DECLINED, AnswerSentence, AnswerStoppedError, Wanted, always
 from inference.chat.answering import AnswerStream
 from inference.chat.passages import ChatPassage
 from inference.chat.reply import FinishReason
@@ -68,16 +70,34 @@ class Model:
         self.answers: list[Answer] = []
         self.passages: list[ChatPassage] = []
         self.sentences: list[AnswerSentence] | None = None
+        self.wanted: Wanted = always
+        self.may_make = threading.Semaphore(10**6)
+        """One per sentence; a thread waits for it."""
         self.failure: Exception | None = None
 
-    def answer(self, messages: list[dict[str, str]], passages: list[ChatPassage], max_new_tokens: int) -> Answer:
+    def _made(self, number: int) -> AnswerSentence:
+        while not self.may_make.acquire(timeout=0.01):
+            if not self.wanted():
+                raise AnswerStoppedError
+        return AnswerSentence(f"Sentence {number}.", 0, "quoted")
+
+    def answer(
+        self,
+        messages: list[dict[str, str]],
+        passages: list[ChatPassage],
+        max_new_tokens: int,
+        wanted: Wanted,
+        backend: None,
+    ) -> Answer:
         assert max_new_tokens == 9
+        assert backend is None
         self.passages = passages
+        self.wanted = wanted
         if self.failure:
             raise self.failure
         if not messages:
             raise InvalidRequestError("no question")
-        endless = (AnswerSentence(f"Sentence {number}.", 0, "quoted") for number in count(1))
+        endless = (self._made(number) for number in count(1))
         self.answers.append(Answer(endless if self.sentences is None else self.sentences, min(len(passages), 2)))
         return self.answers[-1]
 
@@ -107,6 +127,13 @@ async def events_of(stream: AsyncIterator[bytes]) -> list[Any]:
     return [read_event(line) async for line in stream]
 
 
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
 async def stop(runner: Any, answer_id: str) -> bool:
     return bool((await runner.stop(StopRequest(answer_id=answer_id))).was_running)
 
@@ -124,21 +151,59 @@ def test_an_answer_that_nobody_waits_for_ends_after_the_sentence_that_is_being_m
     assert (model.answers[0].made, model.answers[0].closed) == (2, True)
 
 
-def test_an_answer_that_is_given_up_while_it_waits_costs_nothing(runner: Any, model: Model) -> None:
-    async def scenario() -> list[Any]:
-        running, waiting = answer(runner, "a"), answer(runner, "b")
-        assert [read_event(await anext(running)) for _ in range(2)] == [STARTED, quoted(1)]
-        assert read_event(await anext(waiting)) == STARTED
-        first = asyncio.ensure_future(anext(waiting))
-        await asyncio.sleep(0.01)
-        assert not first.done()  # one answer at a time
-        await stop(runner, "b")
-        await stop(runner, "a")
-        assert await events_of(running) == [STOPPED]
-        return [read_event(await first), *await events_of(waiting)]
+def test_an_answer_ends_at_once_though_its_sentence_is_not_made_yet(runner: Any, model: Model) -> None:
+    """A thread cannot be interrupted: it is left behind, and gives up when it asks whether the answer is wanted."""
+    model.may_make = threading.Semaphore(1)
 
-    assert asyncio.run(scenario()) == [STOPPED]
-    assert [answer.made for answer in model.answers] == [1, 0]
+    async def scenario() -> list[Any]:
+        stream = answer(runner, "a")
+        events = [read_event(await anext(stream)) for _ in range(2)]
+        waiting = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0.01)
+        await stop(runner, "a")
+        return [*events, read_event(await waiting), *await events_of(stream)]
+
+    assert asyncio.run(scenario()) == [STARTED, quoted(1), STOPPED]
+    until(lambda: model.answers[0].closed)
+    assert model.answers[0].made == 1
+
+
+def test_an_answer_whose_caller_is_lost_is_not_made_further(runner: Any, model: Model) -> None:
+    async def scenario() -> None:
+        stream = answer(runner, "a")
+        await anext(stream)
+        await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(scenario())
+    assert not model.wanted()
+    until(lambda: model.answers[0].closed)
+
+
+def test_answers_are_made_side_by_side(runner: Any) -> None:
+    async def scenario() -> list[Any]:
+        first, second = answer(runner, "a"), answer(runner, "b")
+        heard = [read_event(await anext(stream)) for stream in (first, second, first, second)]
+        for answer_id, stream in (("a", first), ("b", second)):
+            await stop(runner, answer_id)
+            assert await events_of(stream) == [STOPPED]
+        return heard
+
+    assert asyncio.run(scenario()) == [STARTED, STARTED, quoted(1), quoted(1)]
+
+
+def test_a_process_that_ends_waits_for_its_answers(runner: Any) -> None:
+    async def scenario() -> None:
+        stream = answer(runner, "a")
+        await anext(stream)
+        ending = asyncio.ensure_future(runner._all_answered())
+        await asyncio.sleep(1.5)
+        assert not ending.done()
+        await stop(runner, "a")
+        await events_of(stream)
+        await asyncio.wait_for(ending, 60)
+
+    asyncio.run(scenario())
 
 
 def test_an_answer_is_cut_at_its_deadline(runner: Any) -> None:
@@ -147,26 +212,17 @@ def test_an_answer_is_cut_at_its_deadline(runner: Any) -> None:
     assert events[-1] == Finished(finish_reason="deadline", declined=False, model=VERSION, release=MADE_BY)
 
 
-def test_what_cannot_be_answered_and_waiting_in_vain_are_said_in_words(
+def test_what_cannot_be_answered_is_said_in_words(
     runner: Any, logged: Callable[[], list[tuple[str | None, str]]]
 ) -> None:
-    def codes(events: list[Any]) -> list[str]:
-        return [event.code for event in events if isinstance(event, Failure)]
+    async def scenario() -> list[Any]:
+        events = await events_of(answer(runner, "a", messages=[]))
+        assert await stop(runner, "a") is False
+        return events
 
-    async def scenario() -> None:
-        assert codes(await events_of(answer(runner, "a", messages=[]))) == ["invalid_request"]
-        running = answer(runner, "b")
-        assert [read_event(await anext(running)) for _ in range(2)] == [STARTED, quoted(1)]
-        # What can be known at once is not found out in a queue.
-        assert codes(await events_of(answer(runner, "d", messages=[]))) == ["invalid_request"]
-        # 570 s are left for waiting and answering together.
-        assert codes(await events_of(answer(runner, "c", seconds=569.99))) == ["busy"]
-        await stop(runner, "b")
-        assert await events_of(running) == [STOPPED]
-        # None is known any longer, however it ended.
-        assert [await stop(runner, answer_id) for answer_id in ("a", "b", "c", "d")] == [False] * 4
-
-    asyncio.run(scenario())
+    [failure] = asyncio.run(scenario())
+    assert isinstance(failure, Failure)
+    assert failure.code == "invalid_request"
     assert ("abc-1", "invalid_request: no question") in logged()
 
 

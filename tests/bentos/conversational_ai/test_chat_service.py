@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import count
 from typing import Any
 
@@ -33,6 +34,7 @@ from bentos.conversational_ai.messages import (
     event_line,
 )
 from bentos.conversational_ai.service import ConversationalAI, app
+from bentos.serving.errors import Failure
 from bentos.serving.messages import ModelVersion
 from bentos.serving.settings import ServingSettings
 from inference.chat.answer import DECLINED
@@ -59,8 +61,10 @@ class Runner:
         self.answer = ["Brown ones.", "Not black."]
         self.declines = False
         self.failure: Exception | None = None
+        self.refusal: Failure | None = None
         self.gone_afterwards = False
         self.whole = True
+        self.endless = False
         self.room = 5
         self.conversations: list[list[dict[str, str]]] = []
         self.stopped: list[str] = []
@@ -84,12 +88,17 @@ class Runner:
         self.conversations.append([message.model_dump() for message in request.messages])
         self.generating += 1
         try:
+            if self.refusal:
+                yield event_line(self.refusal)
+                return
             yield event_line(Started(sources=request.passages[: self.room], dropped_messages=4))
             while not self.may_go_on.is_set():
                 await asyncio.sleep(0.001)
             for line in map(event_line, [PLAIN_NO] if self.declines else map(quoted, self.answer, count())):
                 yield line[:5]
                 yield line[5:]
+            while self.endless:
+                await asyncio.sleep(0.001)
             if self.failure:
                 raise self.failure
             if self.whole:
@@ -107,7 +116,7 @@ def runner() -> Runner:
     return Runner()
 
 
-def service_with(runner: Runner, **limits: int) -> Any:
+def service_with(runner: Runner, **limits: float) -> Any:
     serving = ServingSettings(**({"max_waiting_answers": MOST} | limits))
     return ConversationalAI.inner(StubAssets(serving=serving), runner)
 
@@ -140,15 +149,34 @@ def done(*, declined: bool) -> dict[str, Any]:
         "finish_reason": "stop",
         "declined": declined,
         "model": VERSION.model_dump(),
+        "writer": None,
         "release": RELEASE.model_dump(),
     }
 
 
 def frames(socket: Any) -> list[dict[str, Any]]:
+    """The frames of an answer, without the conversation that they name."""
     received = [socket.receive_json()]
-    while received[-1]["type"] not in ("done", "error"):
+    while received[-1]["type"] not in ("done", "error", "cancelled"):
         received.append(socket.receive_json())
+    named = {frame.pop("conversation") for frame in received if frame["type"] in ("sources", "done")}
+    assert len(named) <= 1
     return received
+
+
+def conversation_of(socket: Any) -> str:
+    """Asks, and returns the id of the conversation."""
+    socket.send_json({"content": "Which shoes?"})
+    received = [socket.receive_json()]
+    while received[-1]["type"] != "done":
+        received.append(socket.receive_json())
+    return str(received[-1]["conversation"])
+
+
+def closing_code(socket: Any) -> int:
+    with pytest.raises(WebSocketDisconnect) as closed:
+        socket.receive_json()
+    return closed.value.code
 
 
 def until(condition: Any) -> None:
@@ -297,9 +325,7 @@ def test_too_many_conversations_are_refused_and_a_slot_comes_back(client: TestCl
         with client.websocket_connect("/ws/chat") as second:
             refused = frames(second)[-1]["error"]
             assert (refused["code"], refused["message"]) == ("busy", "1 conversations are open already")
-            with pytest.raises(WebSocketDisconnect) as closed:
-                second.receive_json()
-            assert closed.value.code == 1013
+            assert closing_code(second) == 1013
 
     def answers_again() -> bool:
         with client.websocket_connect("/ws/chat") as third:
@@ -343,27 +369,197 @@ def test_an_answer_is_stopped_when_its_http_caller_goes(client: TestClient, runn
 
 
 @pytest.mark.usefixtures("client")
-def test_an_answer_is_stopped_when_its_websocket_closes(runner: Runner, caplog: pytest.LogCaptureFixture) -> None:
-    async def close_at_the_first_token(app: FastAPI) -> None:
+@pytest.mark.parametrize("noticed_by", ["reading", "sending"])
+def test_an_answer_is_stopped_when_its_websocket_closes(
+    runner: Runner, caplog: pytest.LogCaptureFixture, noticed_by: str
+) -> None:
+    async def close(app: FastAPI) -> None:
         frames = [
             {"type": "websocket.connect"},
             {"type": "websocket.receive", "text": json.dumps({"content": "Which shoes?"})},
         ]
+        if noticed_by == "reading":
+            runner.may_go_on.clear()
 
         async def receive() -> dict[str, Any]:
+            while not frames and (noticed_by == "sending" or not runner.generating):
+                await asyncio.sleep(0.001)
             return frames.pop(0) if frames else {"type": "websocket.disconnect", "code": 1006}
 
         async def send(message: dict[str, Any]) -> None:
-            if "token" in message.get("text", ""):
+            if noticed_by == "sending" and "sources" in message.get("text", ""):
                 raise WebSocketDisconnect(1006)
 
         scope = {"type": "websocket", "path": "/ws/chat", "query_string": b"", "headers": [], "subprotocols": []}
         await asyncio.wait_for(app(scope, receive, send), 5)
 
+    runner.endless = noticed_by == "sending"
     with caplog.at_level("INFO"):
-        asyncio.run(close_at_the_first_token(app))
+        asyncio.run(close(app))
     assert "a client left its conversation" in caplog.text
     assert (runner.generating, len(runner.stopped)) == (0, 1)
+
+
+def test_with_stream_an_answer_comes_as_the_frames_of_the_websocket(client: TestClient) -> None:
+    with client.websocket_connect("/ws/chat") as socket:
+        socket.send_json({"content": "Which shoes?"})
+        expected = frames(socket)
+    streamed = client.post("/chat", json={"messages": [user("Which shoes?")], "stream": True})
+    assert streamed.headers["content-type"].startswith("text/event-stream")
+    assert events(streamed.text) == [(frame["type"], frame) for frame in expected]
+
+
+def events(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Name and data of each server-sent event."""
+    found = []
+    for block in filter(None, text.split("\n\n")):
+        named, data = block.split("\n", 1)
+        found.append((named.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return found
+
+
+def test_an_error_before_a_stream_begins_has_its_status_and_one_behind_is_the_last_event(
+    client: TestClient, runner: Runner
+) -> None:
+    question = {"messages": [user("Which shoes?")], "stream": True}
+    runner.failure, runner.whole = aiohttp.ClientPayloadError("the runner died"), False
+    name, error = events(client.post("/chat", json=question).text)[-1]
+    assert (name, error["error"]["code"]) == ("error", "overloaded")
+    runner.refusal = Failure(code="invalid_request", message="the question is too long", hint="shorten it")
+    refused = client.post("/chat", json=question)
+    assert (refused.status_code, refused.json()["error"]["message"]) == (400, "the question is too long")
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("leaves_after", ["http.response.start", "http.response.body"])
+def test_an_answer_is_stopped_when_the_reader_of_its_events_goes(runner: Runner, leaves_after: str) -> None:
+    runner.may_go_on.clear()
+
+    async def leave(app: FastAPI) -> None:
+        body = json.dumps({"messages": [user("Which shoes?")], "stream": True}).encode()
+        bodies = [{"type": "http.request", "body": body, "more_body": False}]
+        gone = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            if bodies:
+                return bodies.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == leaves_after:
+                gone.set()
+                await asyncio.sleep(0)
+
+        scope = {
+            "type": "http", "method": "POST", "path": "/chat", "query_string": b"",
+            "headers": [(b"content-type", b"application/json")],
+        }  # fmt: skip
+        await asyncio.wait_for(app(scope, receive, send), 5)
+
+    asyncio.run(leave(app))
+    assert (runner.generating, len(runner.stopped)) == (0, 1)
+
+
+def test_an_answer_that_is_cancelled_frees_its_place(client: TestClient, runner: Runner) -> None:
+    set_current_service(service_with(runner, max_waiting_answers=1))
+    runner.may_go_on.clear()
+    with client.websocket_connect("/ws/chat") as socket:
+        socket.send_json({"content": "Which shoes?"})
+        assert socket.receive_json()["type"] == "sources"
+        socket.send_json({"type": "cancel"})
+        assert frames(socket) == [{"type": "cancelled"}]
+        assert len(runner.stopped) == 1
+        runner.may_go_on.set()
+        socket.send_json({"type": "cancel"})  # nothing is being made: nothing is answered
+        socket.send_json({"type": "question", "content": "And which bag?"})
+        assert frames(socket)[-1] == done(declined=False)
+    assert runner.conversations[-1] == [user("And which bag?")], "nothing of the first answer had been told"
+
+
+def test_a_question_before_the_last_answer_is_done_is_refused_and_disturbs_nothing(
+    client: TestClient, runner: Runner
+) -> None:
+    runner.may_go_on.clear()
+    with client.websocket_connect("/ws/chat") as socket:
+        socket.send_json({"content": "Which shoes?"})
+        assert socket.receive_json()["type"] == "sources"
+        socket.send_json({"content": "And which bag?"})
+        assert frames(socket)[-1]["error"]["code"] == "busy"
+        runner.may_go_on.set()
+        assert [frame["type"] for frame in frames(socket)] == ["token", "token", "done"]
+
+
+def test_a_dropped_conversation_goes_on_over_another_connection(client: TestClient, runner: Runner) -> None:
+    with client.websocket_connect("/ws/chat") as socket:
+        conversation = conversation_of(socket)
+    with client.websocket_connect(f"/ws/chat?conversation={conversation}") as socket:
+        assert conversation_of(socket) == conversation
+    assert runner.conversations[-1] == [user("Which shoes?"), assistant("Brown ones. Not black."), user("Which shoes?")]
+
+
+def test_a_conversation_is_at_one_connection_at_a_time(client: TestClient, runner: Runner) -> None:
+    with client.websocket_connect("/ws/chat") as first:
+        conversation = conversation_of(first)
+        runner.may_go_on.clear()
+        first.send_json({"content": "And which bag?"})
+        assert first.receive_json()["type"] == "sources"
+        with client.websocket_connect(f"/ws/chat?conversation={conversation}") as second:
+            assert closing_code(first) == 1008
+            until(lambda: runner.generating == 0)
+            runner.may_go_on.set()
+            assert conversation_of(second) == conversation
+    assert len(runner.conversations[-1]) == 3, "what the first connection had not been told is not part of it"
+
+
+def test_a_conversation_that_is_not_remembered_is_refused_in_words(client: TestClient) -> None:
+    with client.websocket_connect("/ws/chat?conversation=made-up") as socket:
+        assert "no such conversation" in frames(socket)[-1]["error"]["message"]
+        assert closing_code(socket) == 1008
+
+
+def test_an_idle_connection_is_closed_but_none_that_waits_for_its_answer(client: TestClient, runner: Runner) -> None:
+    set_current_service(service_with(runner, idle_timeout_seconds=0.05))
+    runner.may_go_on.clear()
+    with client.websocket_connect("/ws/chat") as socket:
+        socket.send_json({"content": "Which shoes?"})
+        time.sleep(0.2)
+        runner.may_go_on.set()
+        assert frames(socket)[-1]["type"] == "done"
+        assert closing_code(socket) == 1001
+
+
+def test_idle_connections_take_no_place_of_an_answer(client: TestClient, runner: Runner) -> None:
+    set_current_service(service_with(runner, max_waiting_answers=1))
+    with ExitStack() as sockets:
+        for _ in range(50):
+            sockets.enter_context(client.websocket_connect("/ws/chat"))
+        assert client.post("/chat", json={"messages": [user("Which shoes?")]}).status_code == 200
+
+
+def test_a_process_that_ends_finishes_its_answers_and_sends_its_callers_elsewhere(
+    service: Any, client: TestClient, runner: Runner
+) -> None:
+    runner.may_go_on.clear()
+    question = {"messages": [user("Which shoes?")]}
+    assert client.portal is not None
+    with (
+        ThreadPoolExecutor() as pool, client.websocket_connect("/ws/chat") as idle, client.websocket_connect("/ws/chat") as busy,
+    ):  # fmt: skip
+        over_http = pool.submit(client.post, "/chat", json=question)
+        busy.send_json({"content": "Which shoes?"})
+        until(lambda: runner.generating == 2)
+        ending = client.portal.start_task_soon(service._answers.drain)
+        assert closing_code(idle) == 1012
+        refused = client.post("/chat", json=question)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy")
+        assert client.get("/health").status_code == 503
+        assert not ending.done()
+        runner.may_go_on.set()
+        assert over_http.result().status_code == 200
+        assert frames(busy)[-1]["type"] == "done"
+        assert closing_code(busy) == 1012
+        ending.result(timeout=60)
 
 
 def test_an_empty_answer_does_not_spoil_the_conversation(client: TestClient, runner: Runner) -> None:

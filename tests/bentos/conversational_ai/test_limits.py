@@ -1,14 +1,14 @@
-"""How many answers are admitted, and which one is generated."""
+"""How many answers and conversations are admitted, and which conversations are remembered."""
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import ExitStack
 
 import pytest
 
-from aura.errors import BusyError
-from bentos.conversational_ai.limits import ConcurrencyLimit, GenerationLock
+from aura.errors import BusyError, InvalidRequestError
+from bentos.conversational_ai.conversations import Conversation, Conversations
+from bentos.conversational_ai.limits import ConcurrencyLimit
 
 
 def test_slots_are_limited_and_come_back_however_an_answer_ends() -> None:
@@ -25,33 +25,29 @@ def test_slots_are_limited_and_come_back_however_an_answer_ends() -> None:
         pass
 
 
-def test_the_lock_is_held_in_the_order_of_asking_and_passes_over_those_who_left() -> None:
-    async def scenario() -> list[int]:
-        lock, had = GenerationLock(), []
+def test_conversations_are_kept_for_a_while_and_the_one_unused_longest_goes_first() -> None:
+    now = 0.0
+    conversations = Conversations(limit=2, seconds=10, clock=lambda: now)
+    first, second, third = (conversations.open(None) for _ in range(3))
+    conversations.keep(first)
+    conversations.keep(second)
+    assert conversations.open(first.id) is first
+    conversations.keep(third)
+    with pytest.raises(InvalidRequestError):
+        conversations.open(second.id)
+    now = 9.0
+    assert conversations.open(first.id) is first
+    now = 12.0
+    with pytest.raises(InvalidRequestError):
+        conversations.open(third.id)
+    assert conversations.open(first.id) is first
 
-        async def take(number: int) -> None:
-            async with lock.held(5):
-                had.append(number)
-                await asyncio.sleep(0)
 
-        async with lock.held(5):
-            waiting = [asyncio.ensure_future(take(number)) for number in range(4)]
-            await asyncio.sleep(0)
-            waiting[1].cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        return had
-
-    assert asyncio.run(scenario()) == [0, 2, 3]
-
-
-def test_waiting_for_the_lock_ends() -> None:
-    async def scenario() -> None:
-        lock = GenerationLock()
-        async with lock.held(5):
-            with pytest.raises(BusyError, match="no turn came"):
-                async with lock.held(0.01):
-                    pass
-        async with lock.held(5):  # the one that gave up did not take it along
-            pass
-
-    asyncio.run(scenario())
+def test_a_conversation_forgets_its_oldest_questions_with_their_answers() -> None:
+    conversation = Conversation()
+    for number in range(30):
+        conversation.add(f"Question {number}?", f"Answer {number}.")
+    assert len(conversation.messages) == 20
+    assert [message.role for message in conversation.messages[:2]] == ["user", "assistant"]
+    assert conversation.messages[-1].content == "Answer 29."
+    assert len({Conversation().id for _ in range(100)}) == 100

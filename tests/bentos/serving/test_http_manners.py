@@ -53,7 +53,7 @@ class Manners:
     async def take_text(self, body: Body) -> int:
         return len(body.text)
 
-    @app.post("/file", openapi_extra=upload_schema("image", "JPEG"))
+    @app.post("/file", openapi_extra=upload_schema("image", ["JPEG"]))
     async def take_file(self, request: Request) -> int:
         return len(await uploaded(request, "image", LIMITS))
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import bentoml
+from asgi_correlation_id import correlation_id
 
 from aura.supervision import die_with_parent
 from bentos.serving.app import answer_unknown_paths, make_app
 from bentos.serving.bentoml_options import runner_options, service_options
 from bentos.serving.errors import Failure, NotReadyBody, answer_or_failure, raise_failure
 from bentos.serving.health import Health, Readiness
-from bentos.serving.messages import ModelVersion, RunnerAnswer, RunnerRequest, Status
+from bentos.serving.messages import ModelVersion, ReleaseVersions, RunnerAnswer, RunnerRequest, Status
 from bentos.serving.metrics import metrics_app
 from bentos.serving.process import HttpPart
-from bentos.serving.request_log import log_json_lines
+from bentos.serving.request_log import log_json_lines, logger
+from bentos.serving.runner_metrics import inference, sent_to_runner
 
 LOADED = "TINY_LOADED"
 """Environment variable with a file: the model is loaded when it is there."""
@@ -39,11 +44,21 @@ class TinyRunner:
 
     @bentoml.api
     async def status(self) -> Status:
-        return Status(model=_version())
+        return Status(model=_version(), release=ReleaseVersions(id="1", versions={"tiny": _version().version}))
 
     @bentoml.api
     def work(self, request: RunnerRequest) -> RunnerAnswer | Failure:
-        return answer_or_failure(request, lambda _: RunnerAnswer(model=_version()))
+        with inference("work", [request]):
+            return answer_or_failure(request, lambda _: RunnerAnswer(model=_version()))
+
+    @bentoml.api
+    async def stream(self, request: RunnerRequest) -> AsyncGenerator[bytes, None]:
+        """Two pieces, the second a while after the first, with a line of the log for each."""
+        correlation_id.set(request.request_id)
+        for piece in (b"a", b"b"):
+            await asyncio.sleep(0.2)
+            logger.info("streamed %s", piece.decode())
+            yield piece
 
 
 @bentoml.service(name="tiny", **service_options(60))
@@ -60,7 +75,13 @@ class Tiny(HttpPart):
 
     @app.get("/work")
     async def work(self) -> RunnerAnswer:
-        return raise_failure(await self._runner.work(request=RunnerRequest()))
+        with sent_to_runner("work"):
+            return raise_failure(await self._runner.work(request=RunnerRequest()))
+
+    @app.get("/stream")
+    async def stream(self) -> str:
+        async with aclosing(self._runner.stream(request=RunnerRequest())) as pieces:
+            return "".join([piece.decode() async for piece in pieces])
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:

@@ -1,0 +1,80 @@
+"""An answer over HTTP: whole, or as a stream that begins when the answer does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from bentos.conversational_ai.answers import AnswerPart, RunningAnswer
+from bentos.conversational_ai.messages import Finished, Sentence, Started
+from bentos.conversational_ai.schemas import AssistantMessage, ChatAnswer
+from bentos.serving.disconnect import while_connected
+
+_STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+"""The second tells nginx to pass each event on at once."""
+
+
+async def whole_answer(answer: RunningAnswer) -> ChatAnswer:
+    """All of an answer; it is ended when this is cancelled.
+
+    Raises:
+        AuraError: what the runner answers.
+    """
+    sentences: list[Sentence] = []
+    started: Started | None = None
+    finished: Finished | None = None
+    async with aclosing(answer):
+        async for part in answer:
+            if isinstance(part, Sentence):
+                sentences.append(part)
+            elif isinstance(part, Finished):
+                finished = part
+            else:
+                started = part
+    assert started is not None, "an answer begins with Started or an error"
+    assert finished is not None, "an answer ends with Finished or an error"
+    return ChatAnswer(
+        message=AssistantMessage(content=" ".join(sentence.text for sentence in sentences)), sentences=sentences,
+        declined=finished.declined, sources=started.sources, dropped_messages=started.dropped_messages,
+        finish_reason=finished.finish_reason, model=finished.model, writer=finished.writer,
+        release=finished.release,
+    )  # fmt: skip
+
+
+async def event_stream(
+    connection: Request,
+    answer: RunningAnswer,
+    events: Callable[[AnswerPart, RunningAnswer], AsyncGenerator[bytes, None]],
+) -> StreamingResponse:
+    """Response that streams an answer as server-sent events; the answer ends when the caller disconnects.
+
+    Args:
+        events: encodes the first part and those that follow.
+
+    Raises:
+        AuraError: what the runner answers before the answer begins, when the status can still say so.
+    """
+    try:
+        first = await while_connected(connection, anext(answer))
+    except BaseException:
+        await answer.aclose()
+        raise
+    return _AnswerStream(answer, events(first, answer))
+
+
+class _AnswerStream(StreamingResponse):
+    """Ends its answer however the response ends, also before its first byte."""
+
+    def __init__(self, answer: RunningAnswer, events: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers=_STREAM_HEADERS)
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._answer.aclose()

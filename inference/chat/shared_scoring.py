@@ -1,0 +1,78 @@
+"""Scores what several answers wait for in shared batches.
+
+A batch is made of what waits when the model becomes free (iteration-level scheduling, Orca, OSDI 2022, section 4.1, with whole
+prompts for iterations): an answer joins the next batch instead of waiting until all before it are done, and one that nobody
+wants any longer drops out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from inference.chat.answer import AnswerStoppedError, Wanted, always
+from inference.chat.prompt import Example
+from inference.chat.shared_work import SharedWork
+
+Score = Callable[[Sequence[Example]], Sequence[float]]
+"""Examples to the nats of each one's answer, in their order."""
+
+
+class _Waiting:
+    def __init__(self, examples: Sequence[Example], wanted: Wanted) -> None:
+        self.examples, self.wanted = examples, wanted
+        self.nats: Future[list[float]] = Future()
+
+
+class SharedScoring:
+    """Scores examples for threads that ask at the same time.
+
+    Args:
+        score: uses the model; is called by one thread at a time.
+        most_examples: examples of several answers in one batch at most; those of one answer stay together, however many.
+    """
+
+    def __init__(self, score: Score, most_examples: int) -> None:
+        self._score, self._most = score, most_examples
+        self._waiting: deque[_Waiting] = deque()
+        self._adding = threading.Lock()
+        self._work = SharedWork()
+
+    def nats(self, examples: Sequence[Example], wanted: Wanted = always) -> list[float]:
+        """What `score` gives for the examples.
+
+        Raises:
+            AnswerStoppedError: the answer was no longer wanted before its turn came.
+        """
+        waiting = _Waiting(examples, wanted)
+        with self._adding:
+            self._waiting.append(waiting)
+        self._work.until(waiting.nats.done, self._score_next)
+        return waiting.nats.result()
+
+    def _score_next(self) -> None:
+        batch = self._next_batch()
+        try:
+            nats = iter(self._score([example for waiting in batch for example in waiting.examples]) if batch else ())
+            for waiting in batch:
+                waiting.nats.set_result([next(nats) for _ in waiting.examples])
+        except BaseException as error:  # of the thread that happens to work, but of all who wait
+            for waiting in batch:
+                if not waiting.nats.done():
+                    waiting.nats.set_exception(error)
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Those whose turn it is, first come first served."""
+        batch: list[_Waiting] = []
+        room = self._most
+        with self._adding:
+            while self._waiting and (not batch or len(self._waiting[0].examples) <= room):
+                first = self._waiting.popleft()
+                if first.wanted():
+                    batch.append(first)
+                    room -= len(first.examples)
+                else:
+                    first.nats.set_exception(AnswerStoppedError())
+        return batch

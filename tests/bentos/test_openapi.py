@@ -1,0 +1,75 @@
+"""What a service's OpenAPI document says is so: schemathesis asks every endpoint, with what fits and with what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from _bentoml_sdk.service import set_current_service
+from hypothesis import strategies
+from schemathesis.config import SchemathesisConfig
+from schemathesis.schemas import BaseSchema
+
+from tests.bentos.stub_assets import StubAssets
+from tests.bentos.stub_services import SERVICES, picture_base64, picture_file
+
+schemathesis.openapi.media_type(
+    "image/*", strategies.sampled_from([picture_file(form) for form in ("PNG", "JPEG", "WEBP")])
+)
+schemathesis.openapi.format("byte", strategies.just(picture_base64()))
+
+
+_ACCEPTS = ["2xx"]
+_CONFIG = {
+    "operations": [
+        {
+            # JSON Schema has no word for the last of a list, which must be the user's message.
+            "include-path": "/chat",
+            "checks": {"positive_data_acceptance": {"expected-statuses": [*_ACCEPTS, "422"]}},
+        }
+    ],
+    "checks": {"positive_data_acceptance": {"expected-statuses": _ACCEPTS}},
+}
+
+
+def document(name: str) -> BaseSchema:
+    config = SchemathesisConfig.from_dict(_CONFIG)
+    return schemathesis.openapi.from_asgi("/openapi.json", SERVICES[name][0], config=config)
+
+
+class Asked:
+    """A service for a whole class of tests: its processes that decode stay."""
+
+    name: str
+
+    @pytest.fixture(scope="class", autouse=True)
+    def _serve(self) -> Iterator[None]:
+        _, service, runner = SERVICES[self.name]
+        set_current_service(service.inner(StubAssets(), runner()))
+        yield
+        set_current_service(None)
+
+
+class TestVisualAnalysis(Asked):
+    name = "visual_analysis"
+
+    @document(name).parametrize()
+    def test_it_does_what_it_says(self, case: schemathesis.Case) -> None:
+        case.call_and_validate()
+
+
+class TestOutfitRecommendation(Asked):
+    name = "outfit_recommendation"
+
+    @document(name).parametrize()
+    def test_it_does_what_it_says(self, case: schemathesis.Case) -> None:
+        case.call_and_validate()
+
+
+class TestConversationalAI(Asked):
+    name = "conversational_ai"
+
+    @document(name).parametrize()
+    def test_it_does_what_it_says(self, case: schemathesis.Case) -> None:
+        case.call_and_validate()
