@@ -38,14 +38,17 @@ class KnownItems:
         """
         if search is None:
             raise IndexNotReadyError("no index is served yet")
-        found = search.catalog if search.catalog.row(item_id) else self._with(item_id, search.catalog)
+        if (item := search.item(item_id)) is not None:
+            return item
+        found = self._with(item_id, search.catalog)
         row = found.row(item_id) if found else None
         if found is None or row is None:
             raise InvalidRequestError(
                 f"the catalog has no item {item_id!r}",
                 hint="send the garment itself: category with a title, an image_base64 or both",
             )
-        return item_of(row, *found.pictures([row]))
+        [picture] = found.pictures([row])
+        return item_of(row, picture)
 
     def _with(self, item_id: str, searched: ReleasedCatalog) -> ReleasedCatalog | None:
         with self._reading:

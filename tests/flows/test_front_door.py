@@ -62,7 +62,8 @@ class Backend:
         return web.Response(text=self.name, status=418 if request.path == "/teapot" else 200, headers=headers)
 
     async def _talk(self, request: web.Request) -> web.WebSocketResponse:
-        talk = web.WebSocketResponse()
+        talk = web.WebSocketResponse(protocols=("aura",))
+        self.seen.append({key.lower(): value for key, value in request.headers.items()})
         await talk.prepare(request)
         async for message in talk:
             if message.type is WSMsgType.TEXT:
@@ -229,3 +230,14 @@ def test_a_port_that_is_taken_is_an_error(blue: Backend) -> None:
     with pytest.raises(OSError, match="in use"):
         taken.open()
     taken.close()
+
+
+@pytest.mark.usefixtures("door")
+def test_a_subprotocol_is_offered_and_taken_through_the_door(blue: Backend, port: int) -> None:
+    """A browser's token is among them, and it ends a conversation for which none was taken."""
+    with connect(f"ws://127.0.0.1:{port}/ws", subprotocols=["aura", "aura.bearer.x.y.z"], proxy=None) as socket:  # type: ignore[list-item]
+        assert socket.subprotocol == "aura"
+    offered = blue.seen[-1]["sec-websocket-protocol"]
+    assert [name.strip() for name in offered.split(",")] == ["aura", "aura.bearer.x.y.z"]
+    with connect(f"ws://127.0.0.1:{port}/ws", proxy=None) as socket:
+        assert socket.subprotocol is None
