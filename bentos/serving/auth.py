@@ -1,8 +1,8 @@
 """Who calls: every request needs an access token where `AURA_AUTH` is `on`; where it is `off`, only this machine is answered.
 
 `off` is the default, for a laptop: requests without a token are answered when they come in over a loopback address and from no
-other machine through a proxy, and no others, whatever they carry. A token that is sent is checked in either case. A proxy on the
-same machine must say from where a request comes (`X-Forwarded-For`), or `AURA_AUTH=on` be set.
+other machine through a proxy, and no others, whatever they carry. An access token that is sent is checked in either case. A proxy
+on the same machine must say from where a request comes (`X-Forwarded-For`), or `AURA_AUTH=on` be set.
 
 A WebSocket of a browser, which can set no header, offers two subprotocols, `aura` and `aura.bearer.TOKEN`; the service takes the
 first. A token never stands in a URL, which proxies and browsers write down.
@@ -27,7 +27,7 @@ from aura.errors import AuraError, ForbiddenError, SettingsError, Unauthenticate
 from aura.proxies import is_loopback
 from bentos.serving.errors import error_response
 from bentos.serving.request_log import logger
-from bentos.serving.tokens import Caller, Keys, PublishedKeys, SharedSecret, check_token, missing
+from bentos.serving.tokens import Caller, Keys, PublishedKeys, SharedSecret, check_token, is_access_token, missing
 
 AUTH, JWKS_URL, SECRET = "AURA_AUTH", "AURA_JWKS_URL", "JWT_SECRET_KEY"
 _MIN_SECRET_BYTES = 32
@@ -123,9 +123,10 @@ class Authentication:
         if _path(scope) in self._open_paths:
             return None
         token = _token(scope)
-        if token is None:
-            if rules.required:
-                raise missing()
+        if rules.required and token is None:
+            raise missing()
+        # What is no access token of ours says nothing where nobody is asked: clients of OpenAI's interface always send a key.
+        if token is None or not (rules.required or is_access_token(token)):
             return None
         if rules.keys is None:
             raise UnauthenticatedError(
@@ -150,8 +151,8 @@ SignedIn = Annotated[Caller, Depends(caller_of)]
 """Parameter of an endpoint that answers nobody without a token, also where `AURA_AUTH` is off."""
 
 
-def document_security(app: FastAPI, open_paths: Collection[str]) -> None:
-    """Say in the OpenAPI document which endpoints take a token."""
+def document_security(app: FastAPI, rules: Callable[[], AuthRules], open_paths: Collection[str]) -> None:
+    """Say in the OpenAPI document which endpoints take a token, and whether they need one."""
     plain = app.openapi
 
     def documented() -> dict[str, Any]:
@@ -159,10 +160,11 @@ def document_security(app: FastAPI, open_paths: Collection[str]) -> None:
         schema.setdefault("components", {})["securitySchemes"] = {
             "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         }
+        security: list[dict[str, list[str]]] = [{"token": []}, *([] if rules().required else [{}])]
         for path, operations in schema["paths"].items():
             if path not in (*_OPEN, *open_paths):
                 for operation in operations.values():
-                    operation["security"] = [{"token": []}]
+                    operation["security"] = security
         return schema
 
     app.openapi = documented  # type: ignore[method-assign]

@@ -223,6 +223,12 @@ def test_the_document_says_what_needs_a_token(client: TestClient) -> None:
     assert "security" not in document["paths"]["/open"]["get"]
 
 
+def test_the_document_says_where_a_token_is_not_needed() -> None:
+    apply_settings(app, ServingSettings(), AuthRules(required=False, keys=None))
+    document = TestClient(app).get("/openapi.json").json()
+    assert document["paths"]["/anybody"]["get"]["security"] == [{"token": []}, {}]
+
+
 @pytest.fixture
 def off(tokens: AccessTokens) -> None:
     apply_settings(app, ServingSettings(), AuthRules(required=False, keys=tokens))
@@ -238,6 +244,8 @@ def test_off_answers_this_machine_and_checks_a_token_that_is_sent(base: str, tok
         assert client.get("/me").status_code == 401, "nobody is asked, so nobody is known"
         assert client.get("/me", headers=bearer(tokens.signed(CALLER))).status_code == 200
         assert client.get("/anybody", headers=bearer(_tampered(tokens))).status_code == 401
+        assert client.get("/anybody", headers=bearer("sk-key-of-another-kind")).json() == "hello"
+        assert client.get("/me", headers=bearer("sk-key-of-another-kind")).status_code == 401
 
 
 @pytest.mark.usefixtures("off")
