@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-switches bench-bentos clean bench-hostile bench-away
+.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-bentos clean bench-hostile bench-away
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -107,6 +107,9 @@ bench-chat-serving: setup ## Measure the chat under load, from the champion of a
 
 bench-outfits: setup ## Train the outfit model and ask it with titles and without (docs/benchmarks/outfits.md)
 	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.outfits
+
+bench-serving: setup ## Put the services under load, beside a plain server (docs/benchmarks/serving.md; PROFILE with champions)
+	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.serving --profile $(PROFILE)
 
 bench-switches: setup ## Change releases under load, on the champions of AURA_HOME (docs/benchmarks/switches.md)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.switches

@@ -137,6 +137,17 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return _on_white(_in_plain_channels(turned_upright(image)))
 
 
+def scaled_to_fit(photo: Image.Image, width_px: int, height_px: int) -> Image.Image:
+    """Photo scaled without distortion to the largest size that fits; bilinear with antialiasing, as a detector's input is made.
+
+    A photo that has that size already stays as it is, so that fitting twice is fitting once.
+    """
+    scale = min(width_px / photo.width, height_px / photo.height)
+    width = min(width_px, max(1, round(photo.width * scale)))
+    height = min(height_px, max(1, round(photo.height * scale)))
+    return photo.resize((width, height), Image.Resampling.BILINEAR)
+
+
 @lru_cache(maxsize=1)
 def _register_formats() -> None:
     """Tell Pillow about HEIF. A thread per picture: those who read many at once count processes, not threads."""

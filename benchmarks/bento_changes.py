@@ -25,13 +25,12 @@ from websockets.exceptions import ConnectionClosed
 from aura.artifact import write_json, write_text
 from aura.paths import home, profile_paths, repo_root
 from aura.releases import Release, Releases
-from benchmarks.switch_home import SwitchHome, copy_home, promote, set_up
+from benchmarks.switch_home import FOLLOWING, SwitchHome, copy_home, promote, set_up
 from benchmarks.switch_load import Clients, Seen
 from flows.blue_green import BlueGreen
 from flows.front_door import TRY_AGAIN
 from flows.package import RELEASE, pack
 from flows.profile import Profile, load_profile
-from flows.services import SERVICES
 
 PROFILE = "sample"
 
@@ -68,7 +67,7 @@ def packed(prepared: SwitchHome, settings: Profile, work: Path, place: int) -> d
     write_json(folder / RELEASE, release.as_dict())
     params = work / "params.yaml"
     write_text(params, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=True, allow_unicode=True))
-    return {name: pack(service, params, folder, prepared.index) for name, service in SERVICES.items()}
+    return {name: pack(service, params, folder, prepared.index) for name, service in FOLLOWING.items()}
 
 
 async def measure(
@@ -86,11 +85,11 @@ async def measure(
     _note(record, sets[0])
     await asyncio.to_thread(services.start)
     asking, enough = (
-        Clients({name: service.url(settings.serving) for name, service in SERVICES.items()}, clients),
+        Clients({name: service.url(settings.serving) for name, service in FOLLOWING.items()}, clients),
         asyncio.Event(),
     )
     load = asyncio.ensure_future(asking.run(enough))
-    talk = SERVICES["conversational_ai"].url(settings.serving).replace("http", "ws", 1) + "/ws/chat"
+    talk = FOLLOWING["conversational_ai"].url(settings.serving).replace("http", "ws", 1) + "/ws/chat"
     seconds, codes = [], []
     try:
         for change in range(changes):
@@ -165,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work = (options.work or home() / "benchmarks" / "bento-changes").resolve()
     copy_home(source, work / "home", PROFILE)
     os.environ["AURA_HOME"] = str(work / "home")
-    ports = [f"serving.ports.{name}={options.port + place}" for place, name in enumerate(SERVICES)]
+    ports = [f"serving.ports.{name}={options.port + place}" for place, name in enumerate(FOLLOWING)]
     settings = load_profile(PROFILE, [*ports, "serving.start_timeout_seconds=600"])
     prepared = set_up(settings, profile_paths(PROFILE).index)
     sets = [packed(prepared, settings, work, place) for place in range(2)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from statistics import median
 from typing import Any
 
 import psutil
+import torch
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -242,7 +244,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def measured(profile: str) -> dict[str, Any]:
     port = free_port()
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"load": os.getloadavg()[0]}
     with service(profile, port) as serving:
         asyncio.run(asked(port, 1, 4))  # what is loaded at the first question
         for name, callers in (("one", 1), ("eight", STREAMS)):
@@ -283,7 +285,8 @@ def page(found: dict[str, Any], profile: str) -> str:
             "# The chat under load, measured",
             "",
             f"Written by `make bench-chat-serving` ({psutil.cpu_count()} cores, {platform.machine()}, no GPU, the champion of "
-            f"the {profile} profile as `aura serve` serves it; callers on the same cores).",
+            f"the {profile} profile as `aura serve` serves it; callers on the same cores; threads per pass: "
+            f"{torch.get_num_threads()}; load average of other work before it: {found['load']:.1f}).",
             "",
             f"{_ANSWERS} held-out questions over WebSockets. An answer quotes whole sentences, which are known all at once.",
             "",

@@ -17,12 +17,15 @@ from aura.registry import CHAMPION, Registry
 from aura.releases import Release
 from flows.profile import Profile
 from flows.releases import make_release
+from flows.services import SERVICES
 from inference.chat.artifact import WEIGHTS as ADAPTER
 from inference.retrieval.releases import connect, now, publish, read_releases, serving_release, writer_lock
 from inference.retrieval.tables import CATALOG
 from inference.smoke_test import record
 from training.models import MODELS
 
+FOLLOWING = {name: service for name, service in SERVICES.items() if service.models}
+"""Services that answer from a release."""
 _WEIGHTS = {"chat": ADAPTER}
 _USUAL_WEIGHTS = "model.safetensors"
 _SCALE = 0.9995

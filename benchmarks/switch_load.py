@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -19,7 +20,6 @@ _CHAT_CLIENTS = 8
 """One client of so many talks to the chat, whose answers cost as much as all others together."""
 _REMEMBERED_IDS = 200
 _UNKNOWN = "the catalog has no item"
-_OUTFIT = [{"category": "tops", "title": "Navy cotton shirt"}, {"category": "bottoms", "title": "Beige chinos"}]
 
 
 @dataclass(kw_only=True)
@@ -64,6 +64,8 @@ class Clients:
         self._count = count
         self._photo = drawn_photo()
         self._ids: list[str] = []
+        self._asked = itertools.count()
+        """No two requests are the same: an answer that is kept would not be made anew."""
         self.seen = Seen()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -84,17 +86,22 @@ class Clients:
         """Find what a photo shows, then judge and complete outfits with what was found."""
         form = aiohttp.FormData()
         form.add_field("image", self._photo, filename="photo.jpg", content_type="image/jpeg")
-        analysis = await self._post(session, "visual_analysis", "analyze?threshold=0.05&similar=2", data=form)
+        number = next(self._asked)
+        threshold = 0.05 + number % 10_000 / 1e6
+        analysis = await self._post(
+            session, "visual_analysis", f"analyze?threshold={threshold:.6f}&similar=2", data=form
+        )
         self._ids += [item["item_id"] for garment in analysis.get("garments", []) for item in garment["similar"]]
         del self._ids[:-_REMEMBERED_IDS]
         for item_id in self._ids[:1] + self._ids[-1:]:  # one from a while ago, and a new one
             await self._post(session, "outfit_recommendation", "evaluate", json={"items": [{"item_id": item_id}]})
-        wanted = {"items": _OUTFIT, "targets": ["shoes", "bags"], "k": 2}
+        outfit = [{"category": "tops", "title": f"Shirt {number}"}, {"category": "bottoms", "title": "Beige chinos"}]
+        wanted = {"items": outfit, "targets": ["shoes", "bags"], "k": 2}
         found = await self._post(session, "outfit_recommendation", "recommend", json=wanted)
         self._ids += [item["item_id"] for items in found.get("targets", {}).values() for item in items]
 
     async def _talk(self, session: aiohttp.ClientSession) -> None:
-        question = "Which shoes go with a navy suit?"
+        question = f"Which shoes go with navy suit number {next(self._asked)}?"
         await self._post(session, "conversational_ai", "rag/query", json={"query": question, "k": 3})
         chat = {"messages": [{"role": "user", "content": question}], "max_new_tokens": 16}
         await self._post(session, "conversational_ai", "chat", json=chat)

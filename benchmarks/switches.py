@@ -27,12 +27,11 @@ from aura.artifact import write_text
 from aura.paths import home, profile_paths, repo_root
 from aura.releases import Release, Releases
 from aura.supervision import watched, watched_environment
-from benchmarks.switch_home import SwitchHome, copy_home, promote, set_up
+from benchmarks.switch_home import FOLLOWING, SwitchHome, copy_home, promote, set_up
 from benchmarks.switch_load import Clients, Seen
 from flows.processes import stop, wait_until_healthy
 from flows.profile import load_profile
 from flows.releases import go_back, make_release
-from flows.services import SERVICES
 from inference.retrieval.releases import rollback
 from training.models import MODELS
 
@@ -129,7 +128,7 @@ def _switch(prepared: SwitchHome, number: int, urls: dict[str, str]) -> Switch:
         rollback(prepared.index)
         release = make_release(prepared.registry, prepared.index, "the index was rolled back")
     began = time.monotonic()
-    refusing = {name for name, service in SERVICES.items() if kind == "broken" and model in service.models}
+    refusing = {name for name, service in FOLLOWING.items() if kind == "broken" and model in service.models}
     with httpx.Client(timeout=10, trust_env=False) as client:
         for name, url in urls.items():
             _until(_refused if name in refusing else _answers, client, f"{url}/health", release, name)
@@ -159,9 +158,10 @@ def _refused(health: dict[str, object], release: Release) -> bool:
 def _services(ports: dict[str, int], work: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
     """`aura serve`, with the services on these ports."""
     moved = [argument for name, port in ports.items() for argument in ("--set", f"serving.ports.{name}={port}")]
-    command = [*watched("flows.cli.app", "serve", "--profile", PROFILE), *moved]
+    only = [argument for name in ports for argument in ("--only", name)]
+    command = [*watched("flows.cli.app", "serve", "--profile", PROFILE), *moved, *only]
     log = work / "serve.log"
-    urls = {name: f"http://127.0.0.1:{port}{SERVICES[name].path}" for name, port in ports.items()}
+    urls = {name: f"http://127.0.0.1:{port}{FOLLOWING[name].path}" for name, port in ports.items()}
     environment = watched_environment() | {"AURA_HOME": str(home()), "PYTHONPATH": str(repo_root())}
     with log.open("wb") as output:
         server = subprocess.Popen(
@@ -179,7 +179,7 @@ def _memory(server: psutil.Process) -> dict[str, float]:
     """Resident MB of each service's processes."""
     found = {}
     for child in server.children():
-        name = next((name for name, service in SERVICES.items() if service.target in child.cmdline()), None)
+        name = next((name for name, service in FOLLOWING.items() if service.target in child.cmdline()), None)
         if name:
             family = [child, *child.children(recursive=True)]
             found[name] = sum(process.memory_info().rss for process in family) / 1e6
@@ -235,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     copy_home(source, work / "home", PROFILE)
     os.environ["AURA_HOME"] = str(work / "home")
     prepared = set_up(load_profile(PROFILE), profile_paths(PROFILE).index)
-    ports = {name: options.port + place for place, name in enumerate(SERVICES)}
+    ports = {name: options.port + place for place, name in enumerate(FOLLOWING)}
     result = measure(prepared, ports, work, options.switches, options.clients, options.seconds)
     write_text(options.page, page(result))
     print(options.page.read_text(encoding="utf-8"))

@@ -40,10 +40,10 @@ class SmokeTest(Protocol):
         """
 
     def answers_of(self, model: Any, artifact: Path) -> Any:
-        """The same of a model that was loaded from `artifact`."""
+        """The same of a model that was loaded from `artifact`; of some of the inputs, where each takes long: of the first."""
 
     def differences(self, recorded: Any, found: Any) -> list[str]:
-        """One sentence for each answer that is not the recorded one; rounding on other hardware is no difference."""
+        """One sentence for each answer found that is not the recorded one; rounding on other hardware is no difference."""
 
 
 def record(test: SmokeTest, artifact: Path, device: str) -> None:

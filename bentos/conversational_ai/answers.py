@@ -7,6 +7,7 @@ Each is made in a task of its own: it goes on at the pace of the model however s
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack, aclosing
 from typing import Self
@@ -15,7 +16,9 @@ from aura.errors import BusyError
 from bentos.conversational_ai.limits import ConcurrencyLimit
 from bentos.conversational_ai.messages import ChatMessage, Finished, Runner, Sentence, Started
 from bentos.conversational_ai.stream import find_passages, generated
+from bentos.serving.metrics import FIRST_TOKEN_SECONDS
 from bentos.serving.release_header import note_release
+from bentos.serving.runner_metrics import sent_to_runner
 from bentos.serving.settings import ServingSettings
 
 _TELLING_SECONDS = 0.5
@@ -127,9 +130,14 @@ class Answers:
     async def _parts(
         self, messages: Sequence[ChatMessage], passages: int, max_new_tokens: int
     ) -> AsyncGenerator[AnswerPart, None]:
+        arrived, told = time.perf_counter(), False
         found, release = await find_passages(self._runner, messages, passages)
         note_release(release)
         answer = generated(self._runner, messages, found, max_new_tokens, self._serving.chat_timeout_seconds, release)
-        async with aclosing(answer) as parts:
-            async for part in parts:
-                yield part
+        with sent_to_runner("generate"):
+            async with aclosing(answer) as parts:
+                async for part in parts:
+                    if isinstance(part, Sentence) and not told:
+                        told = True
+                        FIRST_TOKEN_SECONDS.observe(time.perf_counter() - arrived)
+                    yield part

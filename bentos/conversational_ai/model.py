@@ -37,7 +37,7 @@ from bentos.serving.errors import Failure, answer_or_failure, failure_of
 from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
-from bentos.serving.runner_metrics import inference
+from bentos.serving.runner_metrics import generation, inference
 from inference.chat.passages import ChatPassage, source_of
 from inference.chat.smoke_test import SMOKE_TEST
 from inference.smoke_test import check_loaded
@@ -132,9 +132,11 @@ class ChatRunner:
             )
             sources = request.passages[: answer.used_passages]
             yield event_line(Started(sources=sources, dropped_messages=answer.dropped_messages))
-            async with aclosing(sentences_of(answer, stop, self._threads)) as sentences:
-                async for sentence in sentences:
-                    yield event_line(Sentence(text=sentence.text, source=sentence.passage, status=sentence.status))
+            with inference("generate", [request]), generation(served.model.token_count) as made:
+                async with aclosing(sentences_of(answer, stop, self._threads)) as sentences:
+                    async for sentence in sentences:
+                        made.append(sentence.text)
+                        yield event_line(Sentence(text=sentence.text, source=sentence.passage, status=sentence.status))
             yield event_line(
                 Finished(
                     finish_reason=stop.reason or str(answer.finish_reason), declined=answer.declined, model=served.version,

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi.sse import format_sse_event
 from pydantic import BaseModel, ValidationError
@@ -73,6 +73,9 @@ class _OpenAIErrors:
 
 openai_app = make_app("Aura, OpenAI-compatible", "Chat completions in OpenAI's format.", error_body=OpenAIErrorBody)
 openai_app.add_middleware(_OpenAIErrors)
+
+NO_SUCH_MODEL: dict[int | str, dict[str, Any]] = {404: {"model": OpenAIErrorBody}}
+"""`responses` of an endpoint that is told a model's name."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from bentos.conversational_ai.frames import server_sent_events
 from bentos.conversational_ai.limits import ConcurrencyLimit
 from bentos.conversational_ai.messages import RetrieveRequest, Runner
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
-from bentos.conversational_ai.openai_api import Completion, openai_app
+from bentos.conversational_ai.openai_api import NO_SUCH_MODEL, Completion, openai_app
 from bentos.conversational_ai.openai_schemas import MODEL_NAME, ChatCompletion, CompletionRequest, Model, ModelList
 from bentos.conversational_ai.responses import event_stream, whole_answer
 from bentos.conversational_ai.schemas import ChatAnswer, ChatRequest, Health, RagAnswer, RagRequest
@@ -98,8 +98,9 @@ class ConversationalAI(HttpPart):
         return RagAnswer(passages=found.passages, index_version=found.index_version, release=found.release)
 
     @openai_app.post(
-        "/chat/completions", responses={200: {"content": {"text/event-stream": {}}}}, response_model=ChatCompletion
-    )
+        "/chat/completions", response_model=ChatCompletion,
+        responses={200: {"content": {"text/event-stream": {}}}} | NO_SUCH_MODEL,
+    )  # fmt: skip
     async def chat_completions(self, request: CompletionRequest, connection: Request) -> ChatCompletion | Response:
         """One answer in OpenAI's format, with `stream` in chunks; what it is grounded in is in `annotations` and in `aura`."""
         _require_model(request.model)
@@ -115,7 +116,7 @@ class ConversationalAI(HttpPart):
         """The one model that can be asked: the champion, whichever it is."""
         return ModelList(data=[Model(created=self._began)])
 
-    @openai_app.get("/models/{model}")
+    @openai_app.get("/models/{model}", responses=NO_SUCH_MODEL)
     async def model(self, model: str) -> Model:
         _require_model(model)
         return Model(created=self._began)

@@ -27,6 +27,7 @@ from bentos.serving.errors import RUNNER_LOST, Failure, raise_failure
 from bentos.serving.messages import ReleaseVersions
 from bentos.serving.release_header import note_release
 from bentos.serving.request_log import logger
+from bentos.serving.runner_metrics import sent_to_runner
 from inference.chat.passages import search_query
 
 _STOP_SECONDS = 2.0
@@ -44,7 +45,8 @@ async def find_passages(
     if not k:
         return [], ReleaseVersions()
     query = search_query([message.model_dump() for message in messages])
-    found = raise_failure(await runner.retrieve(request=RetrieveRequest(query=query, k=k)))
+    with sent_to_runner("retrieve"):
+        found = raise_failure(await runner.retrieve(request=RetrieveRequest(query=query, k=k)))
     return found.passages, found.release
 
 

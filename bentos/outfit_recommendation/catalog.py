@@ -38,7 +38,9 @@ class KnownItems:
         """
         if search is None:
             raise IndexNotReadyError("no index is served yet")
-        found = search.catalog if search.catalog.row(item_id) else self._with(item_id, search.catalog)
+        if (item := search.item(item_id)) is not None:
+            return item
+        found = self._with(item_id, search.catalog)
         row = found.row(item_id) if found else None
         if found is None or row is None:
             raise InvalidRequestError(

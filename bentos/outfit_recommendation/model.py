@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +28,9 @@ from bentos.outfit_recommendation.messages import (
     RunnerStatus,
 )
 from bentos.serving.assets import Assets
-from bentos.serving.bentoml_options import runner_options
-from bentos.serving.errors import Failure, answer_or_failure
+from bentos.serving.batch_answers import answer_together
+from bentos.serving.bentoml_options import named_media_types, runner_options
+from bentos.serving.errors import Failure
 from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
 from bentos.serving.runner_metrics import inference
@@ -58,6 +61,7 @@ class LoadedOutfits(Loaded):
     search: CatalogSearch | None
 
 
+@named_media_types
 @bentoml.service(name="outfit_recommendation_model", **runner_options(RUNNER_SECONDS))
 class OutfitRunner:
     """The release's outfit model with the catalog's embeddings, in a separate process."""
@@ -104,68 +108,108 @@ class OutfitRunner:
             catalog_items=len(search) if search else 0, index_version=str(search.version) if search else "",
         )  # fmt: skip
 
-    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
+    @bentoml.api
     def evaluate(self, outfits: list[JudgeOutfit]) -> list[Judgement | Failure]:
         """Score of each outfit and how each of its items moves it; an outfit that cannot be judged fails alone."""
         served = self._served.now()
         with inference("evaluate", outfits):
-            return [answer_or_failure(outfit, self._judgement, served) for outfit in outfits]
+            return answer_together(
+                outfits,
+                lambda request: self._items(request.items, served),
+                lambda _, read: _judged(served.model, read),
+                partial(self._judgement, served),
+            )
 
     @bentoml.api
-    def recommend(self, request: CompleteOutfit) -> Completions | Failure:
+    def recommend(self, requests: list[CompleteOutfit]) -> list[Completions | Failure]:
         """The k best catalog items for each wanted category, or for each category that the outfit lacks."""
-        with inference("recommend", [request]):
-            return answer_or_failure(request, self._completions, self._served.now())
+        served = self._served.now()
+        with inference("recommend", requests):
+            return answer_together(
+                requests,
+                lambda request: self._wish(request, served),
+                lambda _, wishes: _completed(served.model, wishes),
+                lambda _request, _wish, targets: Completions(
+                    targets=targets, model=served.version, release=served.versions
+                ),
+            )
 
-    def _judgement(self, request: JudgeOutfit, served: LoadedOutfits) -> Judgement:
-        outfit = self._items(request.items, served)
-        contributions = served.model.contributions(outfit)
-        return Judgement(
-            score=served.model.score([outfit])[0],
-            items=[
-                ItemShare(category=item.category, title=item.title, contribution=contribution)
-                for item, contribution in zip(outfit, contributions, strict=True)
-            ],
-            model=served.version, release=served.versions,
-        )  # fmt: skip
+    def _judgement(
+        self, served: LoadedOutfits, _request: JudgeOutfit, _items: list[Item], judged: _Judged
+    ) -> Judgement:
+        items = [
+            ItemShare(category=item.category, title=item.title, contribution=contribution)
+            for item, contribution in zip(judged.outfit, judged.contributions, strict=True)
+        ]
+        return Judgement(score=judged.score, items=items, model=served.version, release=served.versions)
 
-    def _completions(self, request: CompleteOutfit, served: LoadedOutfits) -> Completions:
+    def _wish(self, request: CompleteOutfit, served: LoadedOutfits) -> _Wish:
         if served.search is None:
             raise IndexNotReadyError("no index is served yet")
         outfit = self._items(request.items, served)
         targets = request.targets or missing_categories({item.category for item in outfit})
-        return Completions(
-            targets={
-                category: self._best(served.model, served.search, outfit, category, request.k) for category in targets
-            },
-            model=served.version, release=served.versions,
-        )  # fmt: skip
-
-    def _best(
-        self, model: OutfitModel, catalog: CatalogSearch, outfit: list[Item], category: Category, k: int
-    ) -> list[RecommendedItem]:
-        worn = [item.item_id for item in outfit]
-        hits = catalog.nearest(model.query(outfit, category), category, k, without=worn)
-        scores = model.score([[*outfit, item] for item, _ in hits]) if hits else []
-        return [
-            RecommendedItem(
-                item_id=item.item_id, category=item.category, title=item.title,
-                similarity=similarity, outfit_score=score,
-            )
-            for (item, similarity), score in zip(hits, scores, strict=True)
-        ]  # fmt: skip
+        return _Wish(outfit, targets, request.k, served.search)
 
     def _items(self, garments: Sequence[Garment], served: LoadedOutfits) -> list[Item]:
         return [self._item(position, garment, served) for position, garment in enumerate(garments)]
 
     def _item(self, position: int, garment: Garment, served: LoadedOutfits) -> Item:
         from inference.outfits.items import Item
-        from inference.outfits.picture_titles import titled
 
         if garment.item_id is not None:
             return self._known.item(served.search, garment.item_id)
         if garment.category is None:
             raise ValueError("a garment has neither an item_id nor a category")
         image = garment.image.image() if garment.image else None
-        # A picture without a title: the caller is told what the garment is taken for.
-        return titled(Item(item_id=f"own-{position}", category=garment.category, title=garment.title, image=image))
+        return Item(item_id=f"own-{position}", category=garment.category, title=garment.title, image=image)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """An outfit, its garments titled, with its score and what each garment adds to it."""
+
+    outfit: list[Item]
+    score: float
+    contributions: list[float]
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What completes an outfit, and where it is looked for."""
+
+    outfit: list[Item]
+    targets: Sequence[Category]
+    k: int
+    catalog: CatalogSearch
+
+
+def _judged(model: OutfitModel, outfits: Sequence[list[Item]]) -> list[_Judged]:
+    encoded = _encoded(model, outfits)
+    return [_Judged(outfit, *answer) for outfit, answer in zip(encoded, model.judge(encoded), strict=True)]
+
+
+def _completed(model: OutfitModel, wishes: Sequence[_Wish]) -> list[dict[Category, list[RecommendedItem]]]:
+    """Of each wish the best items per target: one question to the model for all targets, one for all candidates."""
+    outfits = _encoded(model, [wish.outfit for wish in wishes])
+    asked = [(wish, outfit, target) for wish, outfit in zip(wishes, outfits, strict=True) for target in wish.targets]
+    queries = model.queries([outfit for _, outfit, _ in asked], [target for _, _, target in asked])
+    hits = [
+        wish.catalog.nearest(query, target, wish.k, without=[item.item_id for item in outfit])
+        for (wish, outfit, target), query in zip(asked, queries, strict=True)
+    ]
+    completed = [[*outfit, item] for (_, outfit, _), found in zip(asked, hits, strict=True) for item, _ in found]
+    scores = iter(model.score(completed))
+    best = iter([[_recommended(*hit, next(scores)) for hit in found] for found in hits])
+    return [{target: next(best) for target in wish.targets} for wish in wishes]
+
+
+def _encoded(model: OutfitModel, outfits: Sequence[list[Item]]) -> list[list[Item]]:
+    """The outfits, whose items are read by the encoders all at once."""
+    items = iter(model.with_vectors([item for outfit in outfits for item in outfit]))
+    return [list(islice(items, len(outfit))) for outfit in outfits]
+
+
+def _recommended(item: Item, similarity: float, score: float) -> RecommendedItem:
+    return RecommendedItem(
+        item_id=item.item_id, category=item.category, title=item.title, similarity=similarity, outfit_score=score
+    )

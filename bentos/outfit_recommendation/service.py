@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import bentoml
+from fastapi import Request
 
-from bentos.outfit_recommendation.messages import CompleteOutfit, Garment, JudgeOutfit, Runner
+from bentos.outfit_recommendation.messages import (
+    CompleteOutfit,
+    Completions,
+    Garment,
+    Judgement,
+    JudgeOutfit,
+    Runner,
+)
 from bentos.outfit_recommendation.model import RUNNER_SECONDS, OutfitRunner
 from bentos.outfit_recommendation.schemas import (
     EvaluateRequest,
@@ -18,15 +26,20 @@ from bentos.outfit_recommendation.schemas import (
 )
 from bentos.serving.app import answer_unknown_paths, make_app
 from bentos.serving.assets import Assets
+from bentos.serving.batching import Batcher
 from bentos.serving.bentoml_options import service_options
-from bentos.serving.decoders import ImageDecoder
+from bentos.serving.disconnect import while_connected
 from bentos.serving.docs_page import root_page
-from bentos.serving.errors import NotReadyBody, raise_failure
+from bentos.serving.errors import NotReadyBody
 from bentos.serving.image_part import ImagePart
 from bentos.serving.metrics import metrics_app
 from bentos.serving.runner_metrics import sent_to_runner
 
 PATH = "/api/v1/outfit-recommendation"
+MAX_OUTFITS = 16
+"""Outfits that the model is asked about at once."""
+GARMENT_PX = (448, 448)
+"""A garment's picture is scaled down to fit: twice what the largest image encoder in use sees."""
 app = make_app(
     "Aura outfit recommendation",
     "Scores outfits and finds what completes them.",
@@ -46,28 +59,38 @@ class OutfitRecommendation(ImagePart[Runner]):
     def __init__(self, assets: Assets | None = None, runner: Runner | None = None) -> None:
         """BentoML passes nothing: then the assets and the runner are those of this process."""
         super().__init__(app, assets, runner or self.runner.to_async)
+        seconds = self._assets.serving.answer_seconds
+        self._judgements: Batcher[JudgeOutfit, Judgement] = Batcher(
+            lambda requests: self._runner.evaluate(outfits=requests), max_batch=MAX_OUTFITS, seconds=seconds
+        )
+        self._completions: Batcher[CompleteOutfit, Completions] = Batcher(
+            lambda requests: self._runner.recommend(requests=requests), max_batch=MAX_OUTFITS, seconds=seconds
+        )
 
     @app.post("/recommend")
-    async def recommend(self, request: RecommendRequest) -> Recommendation:
+    async def recommend(self, request: RecommendRequest, http: Request) -> Recommendation:
         """Catalog items that complete the outfit, per wanted category."""
         question = request.model_dump_json().encode()
-        return await self._cache.answer("recommend", question, Recommendation, lambda: self._recommendation(request))
+        work = self._cache.answer("recommend", question, Recommendation, lambda: self._recommendation(request))
+        return await while_connected(http, work)
 
     async def _recommendation(self, request: RecommendRequest) -> Recommendation:
-        items = await _garments(request.items, self._decoder)
+        items = await self._garments(request.items)
         wanted = CompleteOutfit(items=items, targets=request.targets, k=request.k)
         with sent_to_runner("recommend"):
-            found = raise_failure(await self._runner.recommend(request=wanted))
+            found = await self._completions.answer(wanted)
         return Recommendation(targets=found.targets, model=found.model, release=found.release)
 
     @app.post("/evaluate")
-    async def evaluate(self, request: EvaluateRequest) -> OutfitEvaluation:
+    async def evaluate(self, request: EvaluateRequest, http: Request) -> OutfitEvaluation:
         """How well the garments go together, and which of them helps or hurts."""
-        items = await _garments(request.items, self._decoder)
+        return await while_connected(http, self._evaluation(request))
+
+    async def _evaluation(self, request: EvaluateRequest) -> OutfitEvaluation:
+        outfit = JudgeOutfit(items=await self._garments(request.items))
         with sent_to_runner("evaluate"):
-            [answer] = await self._runner.evaluate(outfits=[JudgeOutfit(items=items)])
-        judged = raise_failure(answer)
-        return OutfitEvaluation(score=judged.score, items=judged.items, model=judged.model, release=judged.release)
+            answer = await self._judgements.answer(outfit)
+        return OutfitEvaluation(score=answer.score, items=answer.items, model=answer.model, release=answer.release)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
@@ -79,15 +102,15 @@ class OutfitRecommendation(ImagePart[Runner]):
             catalog_items=status.catalog_items, index_version=status.index_version,
         )  # fmt: skip
 
+    async def _garments(self, items: Sequence[OutfitItem]) -> list[Garment]:
+        """The caller's items with their images decoded and checked."""
+        return [await self._garment(item, f"items.{position}.image_base64") for position, item in enumerate(items)]
 
-async def _garments(items: Sequence[OutfitItem], decoder: ImageDecoder) -> list[Garment]:
-    """The caller's items with their images decoded and checked."""
-    return [await _garment(item, decoder, f"items.{position}.image_base64") for position, item in enumerate(items)]
-
-
-async def _garment(item: OutfitItem, decoder: ImageDecoder, where: str) -> Garment:
-    image = (await decoder.decode_base64(item.image_base64, where)).pixels if item.image_base64 else None
-    return Garment(item_id=item.item_id, category=item.category, title=item.title, image=image)
+    async def _garment(self, item: OutfitItem, where: str) -> Garment:
+        image = None
+        if item.image_base64:
+            image = (await self._decoder.decode_base64(item.image_base64, where, GARMENT_PX)).pixels
+        return Garment(item_id=item.item_id, category=item.category, title=item.title, image=image)
 
 
 answer_unknown_paths(app)

@@ -17,7 +17,7 @@ from bentos.serving.media_types import TypedRoute
 from bentos.serving.middleware import add_middleware
 from bentos.serving.settings import ServingSettings
 
-_ERRORS = (400, 401, 403, 413, 415, 422, 500, 503)
+_ERRORS = (400, 401, 403, 413, 415, 422, 429, 500, 503)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -52,7 +52,7 @@ def make_app(
         serving: ServingSettings = app.state.serving
         return serving.max_body_bytes if _path(scope) in image_paths else serving.max_json_bytes
 
-    add_middleware(app, max_body_bytes, lambda: app.state.serving.cors_origins, auth_rules, open_paths)
+    add_middleware(app, max_body_bytes, lambda: app.state.serving, auth_rules, open_paths)
     add_error_handlers(app)
     add_docs_page(app)
     document_security(app, auth_rules, open_paths)

@@ -1,8 +1,9 @@
 """Who calls: every request needs an access token where `AURA_AUTH` is `on`; where it is `off`, only this machine is answered.
 
 `off` is the default, for a laptop: requests without a token are answered when they come in over a loopback address and from no
-other machine through a proxy, and no others, whatever they carry. An access token that is sent is checked in either case. A proxy
-on the same machine must say from where a request comes (`X-Forwarded-For`), or `AURA_AUTH=on` be set.
+other machine through a proxy, and no others, whatever they carry. A token that is sent is checked in either case; a key of
+another kind, as OpenAI's clients send one, counts as none. A proxy on the same machine must say from where a request comes
+(`X-Forwarded-For`), or `AURA_AUTH=on` be set.
 
 A WebSocket of a browser, which can set no header, offers two subprotocols, `aura` and `aura.bearer.TOKEN`; the service takes the
 first. A token never stands in a URL, which proxies and browsers write down.

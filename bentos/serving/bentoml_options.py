@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
+
+from bentoml import Service
+
+RunnerService = TypeVar("RunnerService", bound=Service[Any])
 
 KEEP_CONNECTIONS = {"max_requests": 2**31, "max_age": 1e9}
 """For a runner's `runner_connection`: BentoML's client of the runner keeps its connections.
@@ -23,6 +27,18 @@ def runner_options(timeout_seconds: int) -> dict[str, Any]:
         "workers": 1, "traffic": {"timeout": timeout_seconds}, "runner_connection": KEEP_CONNECTIONS,
         "logging": _NO_ACCESS_LOG,
     }  # fmt: skip
+
+
+def named_media_types(runner: RunnerService) -> RunnerService:
+    """A runner whose answers' media type is known; a decorator.
+
+    For a list or a union BentoML makes the JSON schema of the answer, at every answer, to name the media type: 10 ms, as long as
+    a photo's detection. Its own client reads the answer whatever it is called.
+    """
+    for method in runner.apis.values():
+        if not method.is_stream:
+            method.output_spec.media_type = "application/json"
+    return runner
 
 
 def service_options(runner_timeout_seconds: int) -> dict[str, Any]:

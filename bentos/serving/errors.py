@@ -71,6 +71,16 @@ class OverloadedError(AuraError):
         super().__init__(message, hint=hint)
 
 
+class RateLimitError(AuraError):
+    """A caller makes more requests than one caller may."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, hint: str = "", retry_seconds: int = 1) -> None:
+        super().__init__(message, hint=hint or f"try again in {retry_seconds} seconds")
+        self.retry_seconds = retry_seconds
+
+
 class NotReadyError(AuraError):
     """The service is live, but cannot answer: its runner does not."""
 
@@ -120,6 +130,7 @@ STATUS: dict[type[Exception], int] = {
     RegistryError: 503,
     BusyError: 503,
     OverloadedError: 503,
+    RateLimitError: 429,
     NotReadyError: 503,
     Exception: 500,
 }
@@ -138,6 +149,7 @@ FOR_CALLERS: dict[type[AuraError], tuple[str, str] | None] = {
         f"try again in {RETRY_SECONDS} seconds",
     ),
     OverloadedError: None,
+    RateLimitError: None,
     BusyError: None,
     IndexNotReadyError: ("what this service searches in is not ready yet", _ABSENT),
     RegistryError: ("there is no model to answer with yet", _ABSENT),
@@ -254,14 +266,14 @@ def _detail(error: Exception) -> ErrorDetail:
 
 
 def error_response(error: Exception) -> Response:
-    """The response to an error; with status 503 it says when to try again, with 405 what is allowed."""
+    """The response to an error; with status 429 and 503 it says when to try again, with 405 what is allowed."""
     status = error_status(error)
     if isinstance(error, ClientDisconnect):
         return Response(status_code=status)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if status == 503:
         headers["retry-after"] = RETRY_SECONDS
-    if isinstance(error, TooManyAttemptsError):
+    if isinstance(error, (RateLimitError, TooManyAttemptsError)):
         headers["retry-after"] = str(error.retry_seconds)
     if isinstance(error, UnauthenticatedError):
         headers["www-authenticate"] = "Bearer"

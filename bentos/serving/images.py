@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aura.errors import InvalidRequestError
-from aura.pictures import FORMATS, Picture, PictureError, PictureTooLargeError, read_picture
+from aura.pictures import FORMATS, Picture, PictureError, PictureTooLargeError, read_picture, scaled_to_fit
 from bentos.serving.jpeg_scans import refuse_many_scans
 from bentos.serving.messages import RgbImage
 from bentos.serving.settings import ServingSettings
+
+Box = tuple[int, int]
+"""Width and height in px of a canvas that an image is scaled down to fit."""
+_KEPT_DETAIL = 2
+"""A file is decoded at no less than this many times the box: its own reduction is coarser than the filter of the models."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +22,7 @@ class SentImage:
     """An image as a caller sent it.
 
     Attributes:
-        pixels: reduced where the image is larger than `ServingSettings.decoded_side_px`.
+        pixels: reduced where the image is larger than what was asked for.
         width_px, height_px: size of the whole upright image.
     """
 
@@ -36,8 +41,11 @@ class SentImage:
         return x0 * across, y0 * down, x1 * across, y1 * down
 
 
-def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Picture:
+def decode(content: bytes, limits: ServingSettings, where: str = "image", box: Box | None = None) -> Picture:
     """Decode an image file: upright (EXIF), RGB, its long side at most `limits.decoded_side_px`.
+
+    Args:
+        box: scale a larger image down to fit it, as a detector does.
 
     Raises:
         InvalidRequestError: empty, too large, not an image, or broken; `where` names the field.
@@ -48,7 +56,7 @@ def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Pic
     refuse_many_scans(content, where)
     try:
         picture = read_picture(
-            io.BytesIO(content), where, least_px=limits.decoded_side_px,
+            io.BytesIO(content), where, least_px=_KEPT_DETAIL * max(box) if box else limits.decoded_side_px,
             max_pixels=limits.max_image_pixels, max_side_px=limits.max_image_side_px,
         )  # fmt: skip
     except PictureTooLargeError as error:
@@ -58,8 +66,11 @@ def decode(content: bytes, limits: ServingSettings, where: str = "image") -> Pic
             f"{where} is not a readable {', '.join(FORMATS)} picture", hint="check that the whole file was sent"
         ) from error
     # A model sees fewer pixels than this, and a runner gets several images at once.
-    picture.image.thumbnail((limits.decoded_side_px, limits.decoded_side_px))
-    return picture
+    if box is None:
+        picture.image.thumbnail((limits.decoded_side_px, limits.decoded_side_px))
+        return picture
+    small = picture.image.width <= box[0] and picture.image.height <= box[1]
+    return picture if small else replace(picture, image=scaled_to_fit(picture.image, *box))
 
 
 def refuse_large(size: int | None, limits: ServingSettings, where: str = "image") -> None:

@@ -6,12 +6,13 @@ is refused, which also tells the members of a union apart.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Self
 
 from asgi_correlation_id import correlation_id
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 _CHANNELS = 3
 
@@ -55,6 +56,14 @@ class RunnerRequest(Message):
     """Id of the HTTP request that the service works on, so that both logs name it."""
     sent_at: float = Field(default_factory=time.time, repr=False)
     """Seconds since the epoch: when the service made it, so that the runner knows how long it has waited."""
+    seconds_left: float = math.inf
+    """Seconds, from the arrival of this message, after which its answer is of no use to anyone."""
+    _arrived: float = PrivateAttr(default_factory=time.monotonic)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the time is over; true in the process that has received the message."""
+        return time.monotonic() - self._arrived > self.seconds_left
 
 
 class RunnerAnswer(Message):

@@ -68,9 +68,9 @@ INFERENCE_SECONDS = Histogram(
     "aura_inference_seconds", "Seconds that a runner worked on a batch, without the wait before it", ("method",),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )  # fmt: skip
-GENERATED_TOKENS = Counter("aura_generated_tokens", "Tokens that chat answers took, their prompts not counted")
+GENERATED_TOKENS = Counter("aura_generated_tokens", "Tokens of the sentences that chat answers told")
 TOKENS_PER_SECOND = Histogram(
-    "aura_tokens_per_second", "Generated tokens per second of a chat answer, from its beginning to its end",
+    "aura_tokens_per_second", "Tokens per second of a chat answer, from its beginning in the runner to its end",
     buckets=(1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256),
 )  # fmt: skip
 FIRST_TOKEN_SECONDS = Histogram(

@@ -1,4 +1,4 @@
-"""Middleware of every service: request ids, a log line per request, error bodies, release, tokens, limits on bodies, HEAD.
+"""Middleware of every service: request ids, a log line per request, limits, error bodies, release, tokens, HEAD.
 
 The request id is asgi-correlation-id's: it takes the caller's `x-request-id` or makes one, answers with it, and keeps it in a
 context variable, for WebSockets too. All are plain ASGI middleware: behind Starlette's `BaseHTTPMiddleware` a handler never
@@ -16,11 +16,14 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.serving.access import AccessLog
+from bentos.serving.admission import Admission
 from bentos.serving.auth import Authentication, AuthRules
 from bentos.serving.errors import BodyTooLargeError, error_response
 from bentos.serving.origins import Origins
+from bentos.serving.rate_limits import RateLimits
 from bentos.serving.release_header import ReleaseHeader
 from bentos.serving.request_log import logger
+from bentos.serving.settings import ServingSettings
 
 _USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -33,17 +36,24 @@ conversation nor an outfit with all its images comes near."""
 def add_middleware(
     app: FastAPI,
     max_body_bytes: Callable[[Scope], int],
-    cors_origins: Callable[[], Collection[str]],
+    settings: Callable[[], ServingSettings],
     auth_rules: Callable[[], AuthRules],
     open_paths: Collection[str],
 ) -> None:
-    """Add all of them; the last one added sees a request first."""
+    """Add all of them; the last one added sees a request first.
+
+    Args:
+        max_body_bytes: body limit of a request.
+        settings: called at each request, as `max_body_bytes` is, because settings are not read at import.
+    """
     app.add_middleware(BodyLimit, limit_bytes=max_body_bytes)
     app.add_middleware(Authentication, rules=auth_rules, open_paths=open_paths)
     app.add_middleware(UnhandledErrors)
+    app.add_middleware(Admission, limit=lambda: settings().max_requests)
+    app.add_middleware(RateLimits, settings=settings)
     app.add_middleware(ReleaseHeader)
     app.add_middleware(Head)
-    app.add_middleware(Origins, allowed=cors_origins)
+    app.add_middleware(Origins, allowed=lambda: settings().cors_origins)
     app.add_middleware(AccessLog)
     app.add_middleware(CorrelationIdMiddleware, header_name="x-request-id", validator=is_usable_id)
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from bentos.serving.messages import ReleaseVersions, RunnerRequest
-from bentos.serving.metrics import BATCH_SIZE, GPU_MEMORY, INFERENCE_SECONDS, QUEUE_DEPTH, QUEUE_SECONDS, VERSIONS
+from bentos.serving.metrics import (
+    BATCH_SIZE,
+    GENERATED_TOKENS,
+    GPU_MEMORY,
+    INFERENCE_SECONDS,
+    QUEUE_DEPTH,
+    QUEUE_SECONDS,
+    TOKENS_PER_SECOND,
+    VERSIONS,
+)
 
 _answering: set[tuple[str, str, str]] = set()
 """Release, name and version of what this process last said that it answers from."""
@@ -40,6 +49,23 @@ def inference(method: str, requests: Sequence[RunnerRequest]) -> Iterator[None]:
     finally:
         waiting.inc(len(requests))
         _note_gpu_memory()
+
+
+@contextmanager
+def generation(token_count: Callable[[str], int]) -> Iterator[list[str]]:
+    """Around the making of a chat answer, in the runner; gives the list that its sentences are put into.
+
+    Args:
+        token_count: tokens of a text, as the model counts them.
+    """
+    began = time.perf_counter()
+    sentences: list[str] = []
+    try:
+        yield sentences
+    finally:
+        tokens = sum(map(token_count, sentences))
+        GENERATED_TOKENS.inc(tokens)
+        TOKENS_PER_SECOND.observe(tokens / (time.perf_counter() - began))
 
 
 def note_versions(release: ReleaseVersions) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from aura.settings import Section
 from bentos.accounts.settings import AccountsSettings
@@ -24,6 +24,9 @@ class ServingSettings(Section):
     """Port of a service by the service's name; one that is not named has its port of `flows/services.py`."""
     device: str = "cpu"
     """Device of the models, as torch names it."""
+    engine: str = Field(default="auto", pattern=r"^[a-z0-9-]+$")
+    """What runs the detector on a processor: `torch`, `openvino`, `openvino-bf16`; `auto`: the fastest of those that answer as
+    torch does, measured once per machine and model."""
     start_timeout_seconds: float = Field(default=180.0, gt=0)
     """Seconds for a service to load its models and answer for the first time, in a night and in `aura serve`."""
     cors_origins: tuple[Origin, ...] = ()
@@ -44,9 +47,17 @@ class ServingSettings(Section):
     """Long side in pixels of what a model gets; a larger image is reduced while it is decoded. Boxes in answers are those of
     the image that was sent."""
     decoders: int = Field(default=2, ge=1)
-    """Processes per worker that decode images; further images wait."""
+    """Images per worker that are decoded at a time; further images wait."""
     decode_seconds: int = Field(default=20, ge=1)
     """Seconds of decoding per image; the image is refused then."""
+    max_requests: int = Field(default=48, ge=1)
+    """Requests per worker that are answered or wait for it; further ones are refused, as an answer that comes too late is of no
+    use to anyone. Health checks do not count."""
+    rate_limits: str = ""
+    """Requests per caller's address, for example `20/second; 600/minute`; empty: no limit. Health checks do not count. They are
+    counted for all workers and replicas together where `AURA_REDIS_URL` names a Redis."""
+    answer_seconds: float = Field(default=30.0, gt=0)
+    """Seconds per request about photos and outfits, from the moment that its pictures are decoded; it is refused then."""
     max_new_tokens: int = Field(default=160, ge=1)
     """Tokens per chat answer where the request names no number."""
     chat_timeout_seconds: float = Field(default=120.0, gt=0, le=540)
@@ -85,6 +96,15 @@ class ServingSettings(Section):
 
     database: DatabaseSettings = DatabaseSettings()
     accounts: AccountsSettings = AccountsSettings()
+
+    @field_validator("rate_limits")
+    @classmethod
+    def _understood(cls, value: str) -> str:
+        if value:
+            from limits import parse_many
+
+            parse_many(value)  # a ValueError says what it does not understand
+        return value
 
     @model_validator(mode="after")
     def _an_image_fits_into_a_request(self) -> Self:

@@ -13,11 +13,15 @@ from bentos.serving.messages import Message, RgbImage, RunnerAnswer, RunnerReque
 LEAST_SCORE = 0.05
 """Confidence below which a box is noise: every query of a DETR gives a box."""
 
+CanvasSize = tuple[int, int]
+"""Width and height of the detector's input, which no photo needs to exceed; another detector may have another one."""
+
 
 class AnalyzeRequest(RunnerRequest):
     """A photo, and the options of its analysis."""
 
     photo: RgbImage
+    """Scaled down to the detector's canvas; larger, where garments are cut out of it to be looked up."""
     threshold: float | None
     """Least confidence; None: what training chose for each category."""
     similar: int
@@ -48,10 +52,13 @@ class FoundGarments(RunnerAnswer):
     garments: list[Garment]
     notice: str | None = None
     """What a caller must know of the model's training."""
+    canvas_px: CanvasSize
 
 
 class RunnerStatus(Status):
     """The runner can answer."""
+
+    canvas_px: CanvasSize
 
 
 class Runner(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,9 @@ from aura.heavy_imports import heavy_imports
 from aura.releases import Release
 from aura.training_sources import notice_of
 from bentos.serving.assets import Assets
-from bentos.serving.bentoml_options import runner_options
-from bentos.serving.errors import Failure, answer_or_failure
+from bentos.serving.batch_answers import answer_together
+from bentos.serving.bentoml_options import named_media_types, runner_options
+from bentos.serving.errors import Failure
 from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
@@ -54,6 +56,7 @@ class LoadedDetector(Loaded):
     notice: str | None
 
 
+@named_media_types
 @bentoml.service(name="visual_analysis_model", **runner_options(RUNNER_SECONDS))
 class DetectorRunner:
     """The release's detector and index of the catalog, in a separate process."""
@@ -65,9 +68,9 @@ class DetectorRunner:
         self._assets = assets or start_process()
         if load_detector is None:
             with heavy_imports(at_start=True):
-                from inference.detection.detector import Detector
+                from inference.engines.chosen import load_for_serving
 
-            load_detector = Detector.load
+            load_detector = partial(load_for_serving, engine=self._assets.serving.engine, in_background=True)
         self._load_detector = load_detector
         self._served = Following(self._assets, MODEL, self._load)
 
@@ -96,9 +99,12 @@ class DetectorRunner:
         """Async, so that it does not wait for the detector."""
         served = self._served.now()
         lacks = [] if served.index else [_NO_INDEX]
-        return RunnerStatus(model=served.version, release=served.versions, degraded=self._served.degraded + lacks)
+        return RunnerStatus(
+            model=served.version, release=served.versions, degraded=self._served.degraded + lacks,
+            canvas_px=served.detector.canvas_px,
+        )  # fmt: skip
 
-    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=10_000)
+    @bentoml.api
     def analyze(self, requests: list[AnalyzeRequest]) -> list[FoundGarments | Failure]:
         """Garments of each photo, on request with catalog items of the same category that look like them.
 
@@ -106,15 +112,15 @@ class DetectorRunner:
         """
         served = self._served.now()
         with inference("analyze", requests):
-            photos = [request.photo.image() for request in requests]
-            detections = served.detector.predict(photos, threshold=LEAST_SCORE)
-            return [
-                answer_or_failure(request, self._found, served, photo, detected)
-                for request, photo, detected in zip(requests, photos, detections, strict=True)
-            ]
+            return answer_together(
+                requests,
+                lambda request: request.photo.image(),
+                lambda _, photos: served.detector.predict(photos, threshold=LEAST_SCORE),
+                partial(self._found, served),
+            )
 
     def _found(
-        self, request: AnalyzeRequest, served: LoadedDetector, photo: Image.Image, detected: list[Detection]
+        self, served: LoadedDetector, request: AnalyzeRequest, photo: Image.Image, detected: list[Detection]
     ) -> FoundGarments:
         rules = served.detector.rules
         trained = dict(zip(rules.labels, rules.thresholds, strict=True))
@@ -132,7 +138,10 @@ class DetectorRunner:
             Garment(category=detection.category, score=detection.score, box=detection.box_xyxy_px, similar=hits)
             for detection, hits in zip(shown, similar, strict=True)
         ]
-        return FoundGarments(garments=garments, model=served.version, release=served.versions, notice=served.notice)
+        return FoundGarments(
+            garments=garments, model=served.version, release=served.versions, notice=served.notice,
+            canvas_px=served.detector.canvas_px,
+        )  # fmt: skip
 
 
 def _similar(index: Index, photo: Image.Image, found: Detection, k: int) -> list[Similar]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from aura.taxonomy import Category
 from inference.detection.artifact import LabelRules, load_artifact
 from inference.detection.postprocess import Ranking, rank_candidates
 from inference.detection.preprocess import Preprocess
+from inference.engines.detection import DetectionEngine, OnCanvases, TorchEngine
 
 _BATCH = 16
 
@@ -34,8 +36,8 @@ class Detector:
     def __init__(
         self, model: PreTrainedModel, preprocess: Preprocess, rules: LabelRules, device: str | torch.device = "cpu"
     ) -> None:
-        self._model = model.to(device).eval()
-        self._device = torch.device(device)
+        self.network = OnCanvases(model.to(device), preprocess).eval()
+        self.engine: DetectionEngine = TorchEngine(self.network, torch.device(device))
         self.preprocess = preprocess
         self.rules = rules
 
@@ -48,6 +50,17 @@ class Detector:
         """
         model, preprocess, rules = load_artifact(Path(folder))
         return cls(model, preprocess, rules, device)
+
+    def run_by(self, engine: DetectionEngine) -> Detector:
+        """The same detector, its network run by another engine."""
+        other = copy(self)
+        other.engine = engine
+        return other
+
+    @property
+    def canvas_px(self) -> tuple[int, int]:
+        """Width and height of the network's input; pixels beyond are not seen."""
+        return self.preprocess.width, self.preprocess.height
 
     def predict(self, images: Sequence[Image.Image], threshold: float | None = None) -> list[list[Detection]]:
         """Garments in each photo, best first; one category per box. A box beside the photo is no garment in it.
@@ -75,10 +88,9 @@ class Detector:
     @torch.inference_mode()
     def _rank_batch(self, images: Sequence[Image.Image]) -> list[Ranking]:
         placed = [self.preprocess.place(image) for image in images]
-        canvases = torch.from_numpy(np.stack([canvas for canvas, _ in placed])).to(self._device)
-        output = self._model(pixel_values=self.preprocess.normalise(canvases))
+        raw = self.engine(np.stack([canvas for canvas, _ in placed]))
         return rank_candidates(
-            output.logits, output.pred_boxes, [placement for _, placement in placed], self.preprocess,
+            *raw, [placement for _, placement in placed], self.preprocess,
             n_labels=len(self.rules.labels), nms_iou=self.rules.nms_iou,
         )  # fmt: skip
 

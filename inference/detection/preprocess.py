@@ -7,17 +7,18 @@ antialiasing) and centred on the mean colour. Boxes of the network are fractions
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from aura.errors import ArtifactError
-from aura.pictures import upright_rgb
+from aura.pictures import scaled_to_fit, upright_rgb
+
+if TYPE_CHECKING:  # whoever only prepares photos needs no torch
+    import torch
 
 _BYTE_MAX = 255
-_FILTER = Image.Resampling.BILINEAR
 _METHOD = "letterbox-pillow-bilinear"
 """Written to `preprocess.json`: an artifact made with another method must not be served by this code."""
 
@@ -72,12 +73,11 @@ class Preprocess:
     def place(self, image: Image.Image) -> tuple[np.ndarray, Placement]:
         """Photo in any mode -> canvas (height, width, 3) uint8 RGB, and where the photo lies on it."""
         photo = upright_rgb(image)
-        scale = min(self.width / photo.width, self.height / photo.height)
-        width = min(self.width, max(1, round(photo.width * scale)))
-        height = min(self.height, max(1, round(photo.height * scale)))
+        fitted = scaled_to_fit(photo, self.width, self.height)
+        width, height = fitted.size
         left, top = (self.width - width) // 2, (self.height - height) // 2
         canvas = self.empty_canvas()
-        canvas[top : top + height, left : left + width] = np.asarray(photo.resize((width, height), _FILTER))
+        canvas[top : top + height, left : left + width] = np.asarray(fitted)
         placement = Placement(
             photo_width=photo.width, photo_height=photo.height, left=left, top=top, width=width, height=height
         )
@@ -90,9 +90,9 @@ class Preprocess:
 
     def normalise(self, canvases: torch.Tensor) -> torch.Tensor:
         """(B, height, width, 3) uint8 -> (B, 3, height, width) float32, on the same device, channels last in memory."""
-        mean = torch.tensor(self.mean, device=canvases.device) * _BYTE_MAX
-        std = torch.tensor(self.std, device=canvases.device) * _BYTE_MAX
-        return ((canvases.float() - mean) / std).permute(0, 3, 1, 2)
+        values = canvases.float()
+        mean, std = values.new_tensor(self.mean) * _BYTE_MAX, values.new_tensor(self.std) * _BYTE_MAX
+        return ((values - mean) / std).permute(0, 3, 1, 2)
 
     def as_json(self) -> dict[str, Any]:
         return {"method": _METHOD, **asdict(self)}

@@ -1,4 +1,4 @@
-"""The catalog as the outfit model sees it: items with images, and their embeddings, computed once per model."""
+"""The catalog as the outfit model sees it: items with the vectors that it has made of pictures and texts, once per model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from aura.lineage import value_hash
 from aura.paths import cache_dir
-from aura.prepared_rows import CatalogRow
 from aura.taxonomy import Category
 from inference.outfits.items import Item, item_of
 from inference.outfits.model import OutfitModel
@@ -26,29 +26,35 @@ logger = logging.getLogger(__name__)
 
 
 class CatalogSearch:
-    """Items of one release by id and by category, with embeddings float32 (N, D)."""
+    """Items of one release by id and by category; each carries its vector, so that no answer reads a picture.
+
+    Attributes:
+        vectors: float32 (N, D), `Item.vector` of each item.
+    """
 
     def __init__(
         self, catalog: ReleasedCatalog, model: OutfitModel, model_hash: str, before: CatalogSearch | None = None
     ) -> None:
-        """Embed the catalog, or take the embeddings from the cache.
+        """Encode the catalog, or take the vectors from the cache.
 
         Args:
             model_hash: content hash of the model's artifact. Not its version or folder: every Bento has its champion in the
                 same folder, and all share one cache.
-            before: another release, embedded by the same model; only items that it lacks are embedded.
+            before: another release, encoded by the same model; only items that it lacks are encoded.
 
         Raises:
             DataError: a picture is broken.
         """
         self.catalog = catalog
-        self._rows_of = {
-            category: np.array(
-                [row for row, record in enumerate(catalog.rows) if record.category == category], dtype=int
-            )
+        self.vectors = self._encode(model, model_hash, before)
+        self._items = [item_of(row, vector=vector) for row, vector in zip(catalog.rows, self.vectors, strict=True)]
+        self._row_of = {row.item_id: place for place, row in enumerate(catalog.rows)}
+        embedded = model.embed_vectors(self.vectors)
+        rows = {
+            category: np.array([place for place, row in enumerate(catalog.rows) if row.category == category], dtype=int)
             for category in Category
         }
-        self.vectors = self._embed(model, model_hash, before)
+        self._of_category = {category: (places, embedded[places]) for category, places in rows.items()}
 
     def __len__(self) -> int:
         return len(self.catalog.rows)
@@ -58,57 +64,56 @@ class CatalogSearch:
         """Number of the release."""
         return self.catalog.version
 
+    def item(self, item_id: str) -> Item | None:
+        """The item of this id, if the release has it."""
+        place = self._row_of.get(item_id)
+        return None if place is None else self._items[place]
+
     def nearest(
         self, query: np.ndarray, category: Category, k: int, without: Sequence[str]
     ) -> list[tuple[Item, float]]:
-        """The k items of a category with the highest cosine similarity to a query vector (D,), best first."""
-        rows = self._rows_of[category]
-        if not len(rows):
-            return []
-        similarity = self.vectors[rows] @ query
-        best = [int(index) for index in np.argsort(-similarity, kind="stable")]
-        chosen = [index for index in best if self.catalog.rows[rows[index]].item_id not in without][:k]
-        items = self._items(self.catalog, [self.catalog.rows[rows[index]] for index in chosen])
-        return [(item, float(similarity[index])) for item, index in zip(items, chosen, strict=True)]
+        """The k items of a category with the highest cosine similarity to a query vector (E,), best first."""
+        places, embedded = self._of_category[category]
+        similarity = embedded @ query
+        ranked = ((self._items[places[row]], float(similarity[row])) for row in np.argsort(-similarity, kind="stable"))
+        return list(islice(((item, score) for item, score in ranked if item.item_id not in without), k))
 
-    def _embed(self, model: OutfitModel, model_hash: str, before: CatalogSearch | None) -> np.ndarray:
+    def _encode(self, model: OutfitModel, model_hash: str, before: CatalogSearch | None) -> np.ndarray:
         catalog = self.catalog
-        file = cache_dir() / "catalog-embeddings" / f"{value_hash([model_hash, catalog.hashes])[:32]}.npy"
+        file = cache_dir() / "catalog-vectors" / f"{value_hash([model_hash, catalog.hashes])[:32]}.npy"
         if (known := _read(file)) is not None:
             return known
         vectors = {} if before is None else dict(zip(before.catalog.hashes, before.vectors, strict=True))
         missing = [row for row, content in enumerate(catalog.hashes) if content not in vectors]
         for start in range(0, len(missing), _BATCH):
             batch = missing[start : start + _BATCH]
-            embedded = model.embed_items(self._items(catalog, [catalog.rows[row] for row in batch]))
-            vectors |= {catalog.hashes[row]: vector for row, vector in zip(batch, embedded, strict=True)}
+            rows = [catalog.rows[row] for row in batch]
+            items = [item_of(row, picture) for row, picture in zip(rows, catalog.pictures(rows), strict=True)]
+            made = model.item_vectors(items)
+            vectors |= {catalog.hashes[row]: vector for row, vector in zip(batch, made, strict=True)}
         found = np.array([vectors[content] for content in catalog.hashes], dtype=np.float32)
         _write(file, found)
         return found
 
-    @staticmethod
-    def _items(catalog: ReleasedCatalog, rows: Sequence[CatalogRow]) -> list[Item]:
-        return [item_of(row, picture) for row, picture in zip(rows, catalog.pictures(rows), strict=True)]
-
 
 def _read(file: Path) -> np.ndarray | None:
-    """Embeddings from the cache; None when they are missing or damaged, so that they are made again."""
+    """Vectors from the cache; None when they are missing or damaged, so that they are made again."""
     try:
         return np.asarray(np.load(file)) if file.is_file() else None
     except (OSError, ValueError, EOFError) as error:
-        logger.warning("made again: the embeddings of the catalog in %s are damaged: %s", file, error)
+        logger.warning("made again: the vectors of the catalog in %s are damaged: %s", file, error)
         return None
 
 
 def _write(file: Path, found: np.ndarray) -> None:
-    """Keep embeddings for the next start; without that they are made again."""
+    """Keep vectors for the next start; without that they are made again."""
     temporary = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp.npy")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         np.save(temporary, found)
         temporary.replace(file)
     except OSError as error:
-        logger.warning("the embeddings of the catalog are not kept for the next start: %s", error)
+        logger.warning("the vectors of the catalog are not kept for the next start: %s", error)
     with suppress(OSError):  # another process may be removing them too
         # Among them the unfinished ones of processes that were killed; one that is being written is new.
         for old in sorted(file.parent.glob("*.npy"), key=lambda kept: kept.stat().st_mtime, reverse=True)[KEPT:]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 from PIL import Image
 
 from aura.prepared_rows import CatalogRow
@@ -25,6 +26,7 @@ class Item:
         attributes: for display; the model does not read them, because a photographed garment has none.
         image: any mode and size; None when there is no picture. Transparent pixels count as white.
         title_from_picture: the title is what the picture shows, and says no more than that.
+        vector: float32 `(D,)`, what the model that is asked has made of the item before; then it reads no picture and no text.
     """
 
     item_id: str
@@ -33,15 +35,18 @@ class Item:
     attributes: Mapping[str, str] = field(default_factory=dict)
     image: Image.Image | None = None
     title_from_picture: bool = False
+    vector: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def has_own_title(self) -> bool:
         return bool(self.title.strip()) and not self.title_from_picture
 
 
-def item_of(row: CatalogRow, picture: Image.Image) -> Item:
-    """An item of the catalog."""
-    return Item(item_id=row.item_id, category=row.category, title=row.title, attributes=row.attributes, image=picture)
+def item_of(row: CatalogRow, picture: Image.Image | None = None, vector: np.ndarray | None = None) -> Item:
+    """An item of the catalog, with its picture or what a model has made of it."""
+    return Item(
+        item_id=row.item_id, category=row.category, title=row.title, attributes=row.attributes, image=picture, vector=vector,
+    )  # fmt: skip
 
 
 def item_text(item: Item) -> str:

@@ -6,8 +6,8 @@ Shapes: N items, D item vector, V words.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Self
 
@@ -106,19 +106,38 @@ class OutfitModel:
         """
         return self.score_encoded(*self._encode_outfits(outfits))
 
-    def contributions(self, outfit: Sequence[Item]) -> list[float]:
-        """How much each garment adds to the outfit's score: its score minus the score without that garment.
+    def judge(self, outfits: Sequence[Sequence[Item]]) -> list[tuple[float, list[float]]]:
+        """Of each outfit its score, and how much each garment adds to it: the score minus that without the garment.
 
-        Negative: the outfit is better off without it. This describes what the model does, not why. A single garment gets 0.
+        Negative: the outfit is better off without it. This describes what the model does, not why. A single garment adds 0.
 
         Raises:
-            InvalidRequestError: the outfit has no item or more than 12.
+            InvalidRequestError: an outfit has no item or more than 12.
         """
-        if len(outfit) == 1:
-            return [0.0]
-        without = [[*outfit[:index], *outfit[index + 1 :]] for index in range(len(outfit))]
-        whole, *rest = self.score([outfit, *without])
-        return [whole - score for score in rest]
+        items, wholes = self._encode_outfits(outfits)
+        without = [
+            [row[:place] + row[place + 1 :] for place in range(len(row))] if len(row) > 1 else [] for row in wholes
+        ]
+        scores = iter(self.score_encoded(items, [*wholes, *chain.from_iterable(without)]))
+        whole_scores = list(islice(scores, len(wholes)))
+        return [
+            (score, [score - other for other in islice(scores, len(others))] or [0.0])
+            for score, others in zip(whole_scores, without, strict=True)
+        ]
+
+    def with_vectors(self, items: Sequence[Item]) -> list[Item]:
+        """The items, titled and with what the encoders make of them: all further questions about them take little time."""
+        named = [titled(item) for item in items]
+        return [replace(item, vector=vector) for item, vector in zip(named, self.item_vectors(named), strict=True)]
+
+    def item_vectors(self, items: Iterable[Item]) -> np.ndarray:
+        """float32 `(N, D)`: `Item.vector` of each item."""
+        return self.encode(items).vectors.float().cpu().numpy()
+
+    @torch.inference_mode()
+    def embed_vectors(self, vectors: np.ndarray) -> np.ndarray:
+        """`embed_items` of items that are given as their vectors."""
+        return self._network.item_embeddings(torch.from_numpy(vectors).to(self._device)).float().cpu().numpy()
 
     def embed_items(self, items: Sequence[Item]) -> np.ndarray:
         """Embeddings float32 `(N, embedding_dim)` of norm 1, to be indexed and compared with `query` by cosine or L2."""
@@ -165,13 +184,23 @@ class OutfitModel:
         return EncodedItems.concatenate(batches)
 
     def _encode_batch(self, items: Sequence[Item]) -> EncodedItems:
-        read = self._towers.read(items).to(self._device)
         return EncodedItems(
-            self._network.encode_items(read),
+            self._vectors(items),
             self._terms.shares(items).to(self._device),
             category_shares(items).to(self._device),
             torch.tensor([float(item.has_own_title) for item in items], device=self._device),
         )
+
+    def _vectors(self, items: Sequence[Item]) -> Tensor:
+        """`EncodedItems.vectors`; of items that come with theirs nothing is read."""
+        new = [row for row, item in enumerate(items) if item.vector is None]
+        vectors = self._network.encode_items(self._towers.read([items[row] for row in new]).to(self._device))
+        if len(new) == len(items):
+            return vectors
+        known = [np.zeros(vectors.shape[1]) if item.vector is None else item.vector for item in items]
+        merged = torch.from_numpy(np.array(known, dtype=np.float32)).to(vectors)
+        merged[new] = vectors
+        return merged
 
     @torch.inference_mode()
     def score_encoded(self, items: EncodedItems, outfits: Sequence[Sequence[int]]) -> list[float]:

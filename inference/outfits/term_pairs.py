@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -44,12 +45,16 @@ class TermPairs:
 
     def shares(self, items: Sequence[Item]) -> Tensor:
         """float32 `(N, V)`: 1 divided by the number of an item's known words where it has the word, else 0."""
-        column = {word: index for index, word in enumerate(self.vocabulary)}
+        column = self._column
         shares = torch.zeros(len(items), len(self.vocabulary))
         for row, item in enumerate(items):
             if known := [column[word] for word in sorted(title_words(item)) if word in column]:
                 shares[row, known] = 1 / len(known)
         return shares
+
+    @cached_property
+    def _column(self) -> dict[str, int]:
+        return {word: index for index, word in enumerate(self.vocabulary)}
 
     def to(self, device: torch.device | str) -> TermPairs:
         return TermPairs(self.vocabulary, self.words.to(device), self.categories.to(device))

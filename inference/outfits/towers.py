@@ -21,6 +21,7 @@ from aura.taxonomy import CATEGORIES, category_id
 from inference.image_encoder import ImageEncoder, load_image_encoder
 from inference.outfits.config import NetworkConfig
 from inference.outfits.items import Item, category_text, item_text
+from inference.recent_vectors import RecentVectors
 from inference.remembered_images import RecentImages, RememberedImages
 from inference.text_embedding import TextEmbedder
 
@@ -81,6 +82,8 @@ class FrozenTowers:
             raise ValueError(f"the network reads {config.text_tower!r}, the embedder given is {self.text.reference!r}")
         encoder = load_image_encoder(config.image_tower, device)
         self._image: ImageEncoder = RememberedImages(encoder) if remember else RecentImages(encoder)
+        # Callers ask about the same garments again, and one title takes a processor five milliseconds.
+        self._texts = RecentVectors(self.text.dim)
 
     @property
     def image_features(self) -> int:
@@ -103,7 +106,9 @@ class FrozenTowers:
 
     def read_texts(self, items: Sequence[Item]) -> Tensor:
         """`ItemTensors.text` of the items."""
-        return torch.from_numpy(self.text.encode([item_text(item) for item in items]))
+        texts = [item_text(item) for item in items]
+        vectors = self._texts.encode(texts, lambda places: self.text.encode([texts[place] for place in places]))
+        return torch.from_numpy(vectors)
 
     def _images(self, images: Sequence[Image.Image | None]) -> Tensor:
         present = [(row, image) for row, image in enumerate(images) if image is not None]

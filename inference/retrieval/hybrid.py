@@ -24,6 +24,7 @@ from lancedb.query import LanceQueryBuilder, MatchQuery
 from lancedb.table import Table
 
 from inference.retrieval.integrity import rows_of
+from inference.retrieval.loaded_rows import LoadedRows
 from inference.retrieval.settings import SearchSettings
 from inference.retrieval.tables import SEARCH_TEXT, TEXT_VECTOR
 
@@ -57,18 +58,26 @@ def hybrid_rows(
     k: int,
     columns: Sequence[str],
     where: Expr | None,
+    loaded: LoadedRows | None = None,
 ) -> list[dict[str, Any]]:
     """Rows of a hybrid search with their `relevance` and their `similarity` (a cosine), best first.
 
     A search of weight 0 does not run. Full text finds nothing for a query of stop words only, and the vectors decide. Of
     two rows of equal relevance the one with the better vector rank is first.
 
+    Args:
+        loaded: the rows of the table in memory; they are read there, unless `where` selects some.
+
     Raises:
         IndexNotReadyError: a file of the table is missing or damaged.
     """
-    if table.count_rows() == 0:
+    depth = max(k, settings.candidates)
+    if loaded is not None and where is None:
+        candidates = find_loaded(loaded, table, query, vector, settings, depth)
+    elif table.count_rows() == 0:
         return []
-    candidates = find_candidates(table, query, vector, settings, max(k, settings.candidates), columns, where)
+    else:
+        candidates = find_candidates(table, query, vector, settings, depth, columns, where)
     relevance = fused(candidates, settings)
     order = np.argsort(-relevance, kind="stable")[:k]
     best = candidates.rows.select(list(columns)).take(order).to_pylist()
@@ -116,7 +125,7 @@ def find_candidates(
         places = [place[row_id] for row_id in result[_ROW_ID].to_pylist()]
         ranks[score][places] = np.arange(1, len(places) + 1)
         if score == _BM25:
-            text_score[places] = result[score].to_numpy() / math.log(1 + (table.count_rows() - 0.5) / 1.5)
+            text_score[places] = result[score].to_numpy() / _single_row_word(table.count_rows())
     return Candidates(
         rows=rows,
         similarity=_cosine_similarities(rows[TEXT_VECTOR], vector),
@@ -124,6 +133,39 @@ def find_candidates(
         vector_rank=ranks[_DISTANCE],
         text_rank=ranks[_BM25],
     )
+
+
+def find_loaded(
+    loaded: LoadedRows, table: Table, query: str, vector: np.ndarray, settings: SearchSettings, depth: int
+) -> Candidates:
+    """What `find_candidates` finds, with every row's vector in memory: Lance is asked for the full text alone.
+
+    Raises:
+        IndexNotReadyError: a file of the table is missing or damaged.
+    """
+    similarity = loaded.similarities(vector)
+    nearest = np.argsort(-similarity, kind="stable")[:depth] if settings.vector_weight else np.zeros(0, dtype=int)
+    places, scores = np.zeros(0, dtype=int), np.zeros(0)
+    if settings.text_weight and len(loaded):
+        search = table.search(MatchQuery(query, SEARCH_TEXT), query_type="fts")
+        found = rows_of(search.select([_BM25]).with_row_id(True).limit(depth))
+        places = loaded.places(found[_ROW_ID].to_numpy())
+        scores = found[_BM25].to_numpy() / _single_row_word(len(loaded))
+    both = np.array(list(dict.fromkeys([*nearest.tolist(), *places.tolist()])), dtype=int)
+    order = {place: position for position, place in enumerate(both.tolist())}
+    vector_rank, text_rank, text_score = np.full(len(both), np.inf), np.full(len(both), np.inf), np.zeros(len(both))
+    vector_rank[: len(nearest)] = np.arange(1, len(nearest) + 1)
+    by_text = [order[place] for place in places.tolist()]
+    text_rank[by_text], text_score[by_text] = np.arange(1, len(places) + 1), scores
+    return Candidates(
+        rows=loaded.rows.take(pa.array(both)), similarity=similarity[both], text_score=text_score,
+        vector_rank=vector_rank, text_rank=text_rank,
+    )  # fmt: skip
+
+
+def _single_row_word(rows: int) -> float:
+    """Inverse document frequency of a word that one row of a table holds."""
+    return math.log(1 + (rows - 0.5) / 1.5)
 
 
 def fused(candidates: Candidates, settings: SearchSettings) -> _Array:

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from inference.retrieval.chunks import FACETS, Section
 from inference.retrieval.filters import Filters, category_condition, check_count, checked_query, facet_condition
 from inference.retrieval.hybrid import hybrid_rows
 from inference.retrieval.integrity import rows_of
+from inference.retrieval.loaded_rows import LoadedRows
 from inference.retrieval.released_catalog import ReleasedCatalog
 from inference.retrieval.releases import (
     BUILD_HINT,
@@ -88,6 +89,11 @@ class Snapshot:
     catalog: Table
     text_embedder: TextEmbedderLike
     image_embedder: ImageEncoder
+
+    @cached_property
+    def passages(self) -> LoadedRows | None:
+        """The rows of `knowledge` in memory, read when they are first searched; None where there are too many."""
+        return LoadedRows.of(self.knowledge, _PASSAGE_COLUMNS)
 
 
 image_embedder_for = lru_cache(maxsize=2)(load_image_encoder)
@@ -228,7 +234,9 @@ class Index:
             ValueError: `k` is below 1.
         """
         snapshot = self._snapshot
-        return find_passages(snapshot.knowledge, snapshot.text_embedder, snapshot.release.search, query, k, filters)
+        return find_passages(
+            snapshot.knowledge, snapshot.text_embedder, snapshot.release.search, query, k, filters, snapshot.passages
+        )
 
     def catalog(self) -> ReleasedCatalog:
         """The catalog of the release that searches use now; it stays at that release when the reader moves on."""
@@ -286,12 +294,18 @@ def find_passages(
     query: str,
     k: int,
     filters: Filters | None = None,
+    loaded: LoadedRows | None = None,
 ) -> list[Passage]:
-    """The `k` best chunks of a knowledge table; see `Index.search_knowledge`."""
+    """The `k` best chunks of a knowledge table; see `Index.search_knowledge`.
+
+    Args:
+        loaded: the table in memory.
+    """
     query = checked_query(query, k)
     where = facet_condition(filters or {})
     vector = embedder.encode([query])[0]
-    return [Passage(**row) for row in hybrid_rows(knowledge, query, vector, search, k, _PASSAGE_COLUMNS, where)]
+    rows = hybrid_rows(knowledge, query, vector, search, k, _PASSAGE_COLUMNS, where, loaded)
+    return [Passage(**row) for row in rows]
 
 
 def _hit(row: Mapping[str, Any]) -> CatalogHit:

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from aura.paths import profile_paths
-from benchmarks.switch_home import copy_home, set_up
+from benchmarks.switch_home import FOLLOWING, copy_home, set_up
 from benchmarks.switches import PROFILE, measure
 from flows.processes import free_port
 from flows.profile import load_profile
-from flows.services import SERVICES
 from tests.e2e.conftest import Nights
 
 pytestmark = pytest.mark.slow
@@ -23,7 +22,7 @@ def test_switches_under_load_fail_no_request_and_mix_no_releases(
     copy_home(nights.world.home, tmp_path / "home", PROFILE)
     monkeypatch.setenv("AURA_HOME", str(tmp_path / "home"))
     prepared = set_up(load_profile(PROFILE), profile_paths(PROFILE).index)
-    ports = {name: free_port() for name in SERVICES}
+    ports = {name: free_port() for name in FOLLOWING}
     result = measure(prepared, ports, tmp_path, switches=5, clients=4, seconds=30.0)
     assert [switch.kind for switch in result.switches] == ["promote", "index rollback", "broken", "rollback", "promote"]
     assert (dict(result.seen.failed), result.seen.unknown, result.ended) == ({}, 0, 0)

@@ -66,6 +66,9 @@ class Model:
 
     question_tokens = 256
 
+    def token_count(self, text: str) -> int:
+        return len(text.split())
+
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.passages: list[ChatPassage] = []

@@ -36,17 +36,23 @@ from tests.bentos.stub_assets import StubAssets, made_by
 class Network:
     """Answers in the right shapes."""
 
-    def embed_items(self, items: Sequence[Item]) -> np.ndarray:
+    def item_vectors(self, items: Sequence[Item]) -> np.ndarray:
         return np.eye(len(items), 4, dtype=np.float32)
 
-    def query(self, outfit: Sequence[Item], target: Category) -> np.ndarray:
-        return np.ones(4, dtype=np.float32)
+    def embed_vectors(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors
+
+    def with_vectors(self, items: Sequence[Item]) -> list[Item]:
+        return [*items]
+
+    def queries(self, outfits: Sequence[Sequence[Item]], targets: Sequence[Category]) -> np.ndarray:
+        return np.ones((len(targets), 4), dtype=np.float32)
 
     def score(self, outfits: Sequence[Sequence[Item]]) -> list[float]:
         return [0.5 for _ in outfits]
 
-    def contributions(self, outfit: Sequence[Item]) -> list[float]:
-        return [0.0 for _ in outfit]
+    def judge(self, outfits: Sequence[Sequence[Item]]) -> list[tuple[float, list[float]]]:
+        return [(0.5, [0.0 for _ in outfit]) for outfit in outfits]
 
 
 ITEMS = {f"item-{category.value}": category for category in CATEGORIES}
@@ -79,9 +85,9 @@ def test_a_new_champion_at_the_same_place_embeds_the_catalog_anew(small_index: S
         def __init__(self, factor: float) -> None:
             self.factor = factor
 
-        def embed_items(self, items: Sequence[Item]) -> np.ndarray:
+        def item_vectors(self, items: Sequence[Item]) -> np.ndarray:
             embedded.append(self.factor)
-            return super().embed_items(items) * self.factor
+            return super().item_vectors(items) * self.factor
 
     embedded: list[float] = []
     assets = StubAssets(champion_folder=champion, served_index=small_index.opened())
@@ -91,7 +97,7 @@ def test_a_new_champion_at_the_same_place_embeds_the_catalog_anew(small_index: S
     for factor in ("1", "2", "1"):
         (champion / "config.json").write_text(factor)
         runner = OutfitRunner.inner(assets, lambda folder, _: Scaled(float((folder / "config.json").read_text())))
-        found = runner.recommend(wanted)
+        [found] = runner.recommend([wanted])
         assert isinstance(found, Completions)
         largest.append(max(item.similarity for items in found.targets.values() for item in items))
     assert largest == [1, 2, 1]
@@ -106,9 +112,9 @@ class Client:
         self.items: list[Garment] = []
         self.request_ids: list[str] = []
 
-    async def recommend(self, request: CompleteOutfit) -> Any:
-        self.items, self.request_ids = request.items, [*self.request_ids, request.request_id]
-        return await asyncio.to_thread(self._runner.recommend, request)
+    async def recommend(self, requests: list[CompleteOutfit]) -> Any:
+        self.items, self.request_ids = requests[0].items, [*self.request_ids, requests[0].request_id]
+        return await asyncio.to_thread(self._runner.recommend, requests)
 
     async def evaluate(self, outfits: list[JudgeOutfit]) -> Any:
         self.items, self.request_ids = outfits[0].items, [*self.request_ids, outfits[0].request_id]
@@ -189,6 +195,24 @@ def test_one_outfit_that_cannot_be_judged_does_not_cost_the_batch(runner: Any) -
     assert [answer.score if isinstance(answer, Judgement) else None for answer in answers] == [0.5, None, 0.5]
     assert isinstance(answers[1], Failure)
     assert answers[1].code == "invalid_request"
+
+
+def test_wishes_of_several_callers_are_answered_each_with_its_own(runner: Any) -> None:
+    shirt = Garment(category=Category.TOPS, title="A shirt")
+    wishes = [
+        CompleteOutfit(items=[shirt], targets=[Category.HATS, Category.BAGS], k=1),
+        CompleteOutfit(items=[Garment(item_id="no-such-item")], targets=[Category.HATS], k=1),
+        CompleteOutfit(items=[shirt], targets=[Category.SHOES], k=3),
+    ]
+    two, failed, one = runner.recommend(wishes)
+    found = [
+        {target: [item.item_id for item in items] for target, items in answer.targets.items()} for answer in (two, one)
+    ]
+    assert found == [
+        {Category.HATS: ["item-hats"], Category.BAGS: ["item-bags"]},
+        {Category.SHOES: ["item-shoes"]},
+    ]
+    assert failed.code == "invalid_request"
 
 
 def test_health_says_how_many_items_there_are_to_choose_from(client: TestClient) -> None:

@@ -38,20 +38,35 @@ class Network:
         self.embedded: list[str] = []
         self.failure: Exception | None = None
 
-    def embed_items(self, items: Sequence[Item]) -> np.ndarray:
+    def item_vectors(self, items: Sequence[Item]) -> np.ndarray:
         if self.failure:
             raise self.failure
         self.embedded += [item.item_id for item in items]
-        return np.ones((len(items), 4), dtype=np.float32)
+        return np.array([[brightness(item)] * 4 for item in items], dtype=np.float32)
 
-    def query(self, outfit: Sequence[Item], target: Category) -> np.ndarray:
-        return np.ones(4, dtype=np.float32)
+    def embed_vectors(self, vectors: np.ndarray) -> np.ndarray:
+        return np.ones_like(vectors)
+
+    def with_vectors(self, items: Sequence[Item]) -> list[Item]:
+        from inference.outfits.picture_titles import titled
+
+        return [titled(item) for item in items]
+
+    def queries(self, outfits: Sequence[Sequence[Item]], targets: Sequence[Category]) -> np.ndarray:
+        return np.ones((len(targets), 4), dtype=np.float32)
 
     def score(self, outfits: Sequence[Sequence[Item]]) -> list[float]:
         return [0.5 for _ in outfits]
 
-    def contributions(self, outfit: Sequence[Item]) -> list[float]:
-        return [0.0 if item.image is None else float(np.asarray(item.image).mean()) for item in outfit]
+    def judge(self, outfits: Sequence[Sequence[Item]]) -> list[tuple[float, list[float]]]:
+        return [(0.5, [brightness(item) for item in outfit]) for outfit in outfits]
+
+
+def brightness(item: Item) -> float:
+    """Of its picture, or as the vector says that was made of it; 0 without either."""
+    if item.vector is not None:
+        return float(item.vector[0])
+    return 0.0 if item.image is None else float(np.asarray(item.image).mean())
 
 
 @pytest.fixture
@@ -106,7 +121,7 @@ def known(runner: Any, item_id: str) -> bool:
 
 
 def recommended(runner: Any) -> set[str]:
-    found = runner.recommend(CompleteOutfit(items=[SHIRT], targets=[*Category], k=5))
+    [found] = runner.recommend([CompleteOutfit(items=[SHIRT], targets=[*Category], k=5)])
     assert isinstance(found, Completions)
     return {item.item_id for items in found.targets.values() for item in items}
 
@@ -153,14 +168,14 @@ def test_another_release_of_a_model_alone_leaves_the_catalog_as_it_is(runner: An
 def test_a_changed_picture_is_what_an_id_means_from_then_on(
     runner: Any, assets: Assets, small_index: SmallIndex
 ) -> None:
-    def brightness() -> float:
+    def shown() -> float:
         [answer] = runner.evaluate([JudgeOutfit(items=[Garment(item_id="kept")])])
         return float(answer.items[0].contribution)
 
-    before = brightness()
+    before = shown()
     small_index.publish({"old": Category.HATS, "kept": Category.SHOES}, colour="white")
     follow(runner, assets)
-    assert (before < 128, brightness()) == (True, 255.0)
+    assert (before < 128, shown()) == (True, 255.0)
 
 
 def test_a_release_whose_catalog_cannot_be_embedded_never_serves(
@@ -196,7 +211,7 @@ def test_own_garments_are_judged_before_there_is_an_index(assets: Assets, networ
     [judged] = runner.evaluate([JudgeOutfit(items=[SHIRT])])
     assert isinstance(judged, Judgement)
     for refused in (
-        runner.recommend(CompleteOutfit(items=[SHIRT], targets=[], k=1)),
+        runner.recommend([CompleteOutfit(items=[SHIRT], targets=[], k=1)])[0],
         runner.evaluate([JudgeOutfit(items=[Garment(item_id="old")])])[0],
     ):
         assert isinstance(refused, Failure)
@@ -218,16 +233,16 @@ def test_items_and_pictures_are_there_whatever_the_pipeline_does_to_its_own(
 def test_a_cache_that_cannot_be_written_costs_the_next_start_only(
     assets: Assets, network: Network, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = cache_dir() / "catalog-embeddings"
+    folder = cache_dir() / "catalog-vectors"
     folder.parent.mkdir(parents=True)
     folder.write_text("a file where the folder should be")
     runner = OutfitRunner.inner(assets, lambda *_: network)
     assert recommended(runner) == {"old", "kept"}
-    assert "embeddings of the catalog are not kept" in caplog.text
+    assert "vectors of the catalog are not kept" in caplog.text
 
 
 def test_of_the_embeddings_the_newest_are_kept(assets: Assets, network: Network) -> None:
-    folder = cache_dir() / "catalog-embeddings"
+    folder = cache_dir() / "catalog-vectors"
     folder.mkdir(parents=True)
     for age in range(6):
         for name in (f"old-{age}.npy", f"old-{age}.1-2.tmp.npy"):

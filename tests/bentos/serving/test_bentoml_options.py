@@ -35,6 +35,15 @@ def test_the_client_of_a_runner_keeps_its_connections(_service: Any, runner: Any
     assert runner.config["runner_connection"]["max_age"] > 1e8
 
 
+@pytest.mark.parametrize(("_service", "runner"), SERVICES[:2])
+def test_no_answer_has_its_schema_made_to_name_its_media_type(_service: Any, runner: Any, monkeypatch: Any) -> None:
+    def made(*_given: object) -> None:
+        raise AssertionError("the JSON schema of an answer was made")
+
+    monkeypatch.setattr("pydantic.TypeAdapter.json_schema", made)
+    assert {method.output_spec.mime_type() for method in runner.apis.values()} == {"application/json"}
+
+
 @pytest.mark.parametrize(("service", "runner"), SERVICES)
 def test_every_service_has_what_an_operator_needs(service: Any, runner: Any) -> None:
     """`test_served.py` shows what each of them does."""

@@ -21,7 +21,7 @@ from aura.errors import InvalidRequestError
 from aura.pictures import Picture
 from bentos.serving import decoders
 from bentos.serving.decoders import ImageDecoder
-from bentos.serving.images import decode
+from bentos.serving.images import Box, decode
 from bentos.serving.settings import ServingSettings
 from tests.pictures import HEIC, as_bytes, grey_png
 
@@ -31,7 +31,7 @@ ENDLESS = b"never ends"
 ODD = b"makes a library warn"
 
 
-def read(content: bytes, limits: ServingSettings, where: str) -> Picture:
+def read(content: bytes, limits: ServingSettings, where: str, box: Box | None = None) -> Picture:
     """Decodes, except for three files that a library cannot bear."""
     if content == BAD:
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -40,7 +40,7 @@ def read(content: bytes, limits: ServingSettings, where: str) -> Picture:
         content = SMALL
     while content == ENDLESS:
         time.sleep(1)
-    return decode(content, limits, where)
+    return decode(content, limits, where, box)
 
 
 @pytest.fixture

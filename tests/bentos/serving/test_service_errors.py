@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from bentos.serving.errors import (
 )
 from bentos.serving.messages import RunnerRequest
 from bentos.serving.settings import ServingSettings
+from tests.bentos.stub_assets import RELEASE
 
 
 class Body(BaseModel):
@@ -179,13 +181,13 @@ def test_what_an_error_tells_the_operator_stands_in_the_log_alone(
     assert "/srv/aura/var/secret.db" in caplog.text
 
 
-@pytest.mark.parametrize("asked", ["champion", "index", "catalog"])
+@pytest.mark.parametrize("asked", ["champion", "copy", "index"])
 def test_what_a_checkout_lacks_is_told_without_its_paths(asked: str, own_home: Path) -> None:
     assets = RegistryAssets("sample", ServingSettings(), TrackingSettings())
     ask: dict[str, Callable[[], object]] = {
-        "champion": lambda: assets.champion("outfits"),
-        "index": assets.index,
-        "catalog": lambda: assets.index(),
+        "champion": lambda: assets.champion("outfits", replace(RELEASE, models={})).__enter__(),
+        "copy": lambda: assets.champion("outfits", RELEASE).__enter__(),
+        "index": lambda: assets.index(RELEASE),
     }
     with pytest.raises(AuraError) as caught:
         ask[asked]()

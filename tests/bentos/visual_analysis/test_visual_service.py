@@ -23,12 +23,14 @@ from aura.training_sources import DRAWN_ONLY, Source, TrainingSources
 from bentos.serving.messages import ReleaseVersions, RgbImage
 from bentos.visual_analysis.messages import AnalyzeRequest, RunnerStatus
 from bentos.visual_analysis.model import DetectorRunner
-from bentos.visual_analysis.service import VisualAnalysis, app
+from bentos.visual_analysis.service import MAX_PHOTOS, VisualAnalysis, app
 from inference.detection.detector import Detection
 from tests.bentos.stub_assets import RELEASE as FIRST
 from tests.bentos.stub_assets import StubAssets, made_by
+from tests.pictures import as_bytes
 
 PHOTO = Image.effect_noise((30, 20), 50).convert("RGB")
+LARGE = ("a.jpg", as_bytes(Image.new("RGB", (6000, 4000)), "JPEG"))
 MODEL = {"name": "detection", "version": "1"}
 RELEASE = made_by("detection").model_dump()
 
@@ -37,6 +39,7 @@ class Detector:
     """Finds the same two garments in every photo."""
 
     rules = SimpleNamespace(labels=[Category.TOPS, Category.SHOES], thresholds=[0.5, 0.9])
+    canvas_px = (64, 96)
 
     def __init__(self) -> None:
         self.batches: list[list[Image.Image]] = []
@@ -82,6 +85,23 @@ class Client:
             raise aiohttp.ServerDisconnectedError
         status: RunnerStatus = await self._runner.status()
         return status
+
+
+class Slow(Client):
+    """Answers when it is let."""
+
+    def __init__(self, runner: Any) -> None:
+        super().__init__(runner)
+        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def status(self) -> RunnerStatus:
+        status: RunnerStatus = await self._runner.status()
+        return status
+
+    async def analyze(self, requests: list[AnalyzeRequest]) -> Any:
+        self.asked.set()
+        await self.may_answer.wait()
+        return await super().analyze(requests)
 
 
 @pytest.fixture
@@ -155,16 +175,49 @@ def test_a_photo_crosses_the_door_once_and_decoded(
     assert [crop.size for crop in index.crops] == [(10, 10), (1, 1)], "a box of less than a pixel is looked up too"
 
 
-def test_boxes_of_a_large_photo_are_those_of_the_photo_that_was_sent(client: TestClient, detector: Detector) -> None:
-    file = io.BytesIO()
-    Image.new("RGB", (6000, 4000)).save(file, "JPEG")
-    answer = client.post("/analyze", files={"image": ("a.jpg", file.getvalue())}).json()
+@pytest.mark.parametrize(("similar", "size"), [(0, (64, 43)), (1, (2048, 1365))])
+def test_the_detector_gets_its_canvas_and_the_caller_the_boxes_of_the_photo(
+    client: TestClient, detector: Detector, similar: int, size: tuple[int, int]
+) -> None:
+    answer = client.post("/analyze", files={"image": LARGE}, params={"similar": similar}).json()
     [[seen]] = detector.batches
-    assert seen.size == (2048, 1365)
+    assert seen.size == size, "larger where garments are cut out"
     assert (answer["width"], answer["height"]) == (6000, 4000)
     # The stand-in finds a box at 1, 2, 11, 12 of the pixels that it gets.
-    scale = 6000 / 2048, 4000 / 1365
+    scale = 6000 / size[0], 4000 / size[1]
     assert answer["garments"][0]["box"] == pytest.approx([1 * scale[0], 2 * scale[1], 11 * scale[0], 12 * scale[1]])
+
+
+def test_another_detector_gets_what_its_own_canvas_needs(client: TestClient, detector: Detector) -> None:
+    def widths() -> list[int]:
+        detector.batches.clear()
+        assert client.post("/analyze", files={"image": LARGE}).status_code == 200
+        return [photo.width for [photo] in detector.batches]
+
+    assert widths() == [64]
+    detector.canvas_px = (128, 192)  # a release has come
+    assert widths() == [64, 128], "once more, with the pixels that it sees"
+    assert widths() == [128]
+
+
+def test_photos_of_several_callers_are_detected_together(detector: Detector, index: Index) -> None:
+    """The runner is busy with the first one meanwhile."""
+
+    async def ask() -> None:
+        busy = Slow(runner_with(detector, index))
+        service = VisualAnalysis.inner(StubAssets(), busy)
+        content = as_bytes(PHOTO, "JPEG")
+        first = asyncio.create_task(service._analysed(content, None, 0))
+        await busy.asked.wait()
+        others = [asyncio.create_task(service._analysed(content, None, 0)) for _ in range(10)]
+        while len(service._batcher) < len(others):
+            await asyncio.sleep(0.001)
+        busy.may_answer.set()
+        await asyncio.gather(first, *others)
+        service.end_decoders()
+
+    asyncio.run(ask())
+    assert [len(batch) for batch in detector.batches] == [1, MAX_PHOTOS, MAX_PHOTOS, 10 - 2 * MAX_PHOTOS]
 
 
 def test_a_finished_answer_needs_no_second_call(client: TestClient) -> None:

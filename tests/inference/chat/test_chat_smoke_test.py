@@ -13,6 +13,7 @@ from aura.errors import WrongAnswerError
 from inference import smoke_test
 from inference.chat.answer import AnswerSentence
 from inference.chat.artifact import read_chat_artifact, write_chat_config
+from inference.chat.model import ChatModel
 from inference.chat.settings import AnswerSettings
 from inference.chat.smoke_test import SMOKE_TEST, read_inputs, reply_differences, said
 
@@ -28,10 +29,16 @@ def test_the_recorded_adapter_passes_and_one_of_zeros_does_not(tiny_adapter: Pat
     recorded = SMOKE_TEST.answers(artifact, "cpu")
     assert len(recorded["replies"]) == len(inputs["conversations"]) == len(inputs["passages"]) == 3
     assert len(recorded["nats_per_token"]) == (21 if way == "quoted" else 3)
+    loaded = ChatModel.load(artifact)
+    smoke_test.check_loaded(SMOKE_TEST, loaded, artifact)
+    asked = SMOKE_TEST.answers_of(loaded, artifact)
+    assert (len(asked["replies"]), len(asked["nats_per_token"])) == (1, 7 if way == "quoted" else 1)
     weights = artifact / "adapter_model.safetensors"
     save_file({name: torch.zeros_like(tensor) for name, tensor in load_file(weights).items()}, weights)
     with pytest.raises(WrongAnswerError, match="nats per token instead of"):
         smoke_test.check(SMOKE_TEST, artifact, "cpu")
+    with pytest.raises(WrongAnswerError, match="nats per token instead of"):
+        smoke_test.check_loaded(SMOKE_TEST, ChatModel.load(artifact), artifact)
 
 
 def test_answers_are_compared_by_their_words() -> None:
