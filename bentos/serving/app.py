@@ -55,7 +55,7 @@ def make_app(
     add_middleware(app, max_body_bytes, lambda: app.state.serving, auth_rules, open_paths)
     add_error_handlers(app)
     add_docs_page(app)
-    document_security(app, open_paths)
+    document_security(app, auth_rules, open_paths)
     return app
 
 

@@ -28,7 +28,7 @@ from aura.errors import AuraError, ForbiddenError, SettingsError, Unauthenticate
 from aura.proxies import is_loopback
 from bentos.serving.errors import error_response
 from bentos.serving.request_log import logger
-from bentos.serving.tokens import Caller, Keys, PublishedKeys, SharedSecret, check_token, missing
+from bentos.serving.tokens import Caller, Keys, PublishedKeys, SharedSecret, check_token, is_access_token, missing
 
 AUTH, JWKS_URL, SECRET = "AURA_AUTH", "AURA_JWKS_URL", "JWT_SECRET_KEY"
 _MIN_SECRET_BYTES = 32
@@ -37,7 +37,6 @@ _CAME_FROM, _PROXY_HEADERS = ("x-forwarded-for", "x-real-ip"), ("forwarded", "vi
 _SUBPROTOCOL, _BEARER = "aura", "aura.bearer."
 _CALLER = "aura.caller"
 _POLICY_VIOLATION = 1008
-_JWT_DOTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,11 +124,10 @@ class Authentication:
         if _path(scope) in self._open_paths:
             return None
         token = _token(scope)
-        if token is not None and not rules.required and token.count(".") != _JWT_DOTS:
-            token = None  # the API key that OpenAI's clients must send, whatever it is
-        if token is None:
-            if rules.required:
-                raise missing()
+        if rules.required and token is None:
+            raise missing()
+        # What is no access token of ours says nothing where nobody is asked: clients of OpenAI's interface always send a key.
+        if token is None or not (rules.required or is_access_token(token)):
             return None
         if rules.keys is None:
             raise UnauthenticatedError(
@@ -154,8 +152,8 @@ SignedIn = Annotated[Caller, Depends(caller_of)]
 """Parameter of an endpoint that answers nobody without a token, also where `AURA_AUTH` is off."""
 
 
-def document_security(app: FastAPI, open_paths: Collection[str]) -> None:
-    """Say in the OpenAPI document which endpoints take a token."""
+def document_security(app: FastAPI, rules: Callable[[], AuthRules], open_paths: Collection[str]) -> None:
+    """Say in the OpenAPI document which endpoints take a token, and whether they need one."""
     plain = app.openapi
 
     def documented() -> dict[str, Any]:
@@ -163,10 +161,11 @@ def document_security(app: FastAPI, open_paths: Collection[str]) -> None:
         schema.setdefault("components", {})["securitySchemes"] = {
             "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         }
+        security: list[dict[str, list[str]]] = [{"token": []}, *([] if rules().required else [{}])]
         for path, operations in schema["paths"].items():
             if path not in (*_OPEN, *open_paths):
                 for operation in operations.values():
-                    operation["security"] = [{"token": []}]
+                    operation["security"] = security
         return schema
 
     app.openapi = documented  # type: ignore[method-assign]

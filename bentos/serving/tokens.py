@@ -133,6 +133,14 @@ def _public_keys(published: Any) -> dict[str, Any]:
     }
 
 
+def is_access_token(token: str) -> bool:
+    """Whether a text says that it is an access token of ours, be it good or not."""
+    try:
+        return len(token) <= _MAX_TOKEN_CHARS and jwt.get_unverified_header(token).get("typ") == TOKEN_TYPE
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return False
+
+
 async def check_token(token: str, keys: Keys) -> Caller:
     """Whom an access token speaks for.
 
@@ -140,12 +148,10 @@ async def check_token(token: str, keys: Keys) -> Caller:
         UnauthenticatedError: it has expired, is no token of ours, or its key is none of ours.
         OverloadedError: its key cannot be found out at the moment.
     """
-    if len(token) > _MAX_TOKEN_CHARS:
+    if not is_access_token(token):
         raise _invalid()
     try:
         header = jwt.get_unverified_header(token)
-        if header.get("typ") != TOKEN_TYPE:
-            raise _invalid()
         claims = jwt.decode(
             token, await keys.key(str(header.get("kid", ""))), algorithms=[keys.algorithm], audience=AUDIENCE, issuer=ISSUER,
             leeway=_CLOCK_SECONDS, options={"require": [*_REQUIRED]},

@@ -235,7 +235,7 @@ def test_a_port_that_is_taken_is_an_error(blue: Backend) -> None:
 @pytest.mark.usefixtures("door")
 def test_a_subprotocol_is_offered_and_taken_through_the_door(blue: Backend, port: int) -> None:
     """A browser's token is among them, and it ends a conversation for which none was taken."""
-    with connect(f"ws://127.0.0.1:{port}/ws", subprotocols=["aura", "aura.bearer.x.y.z"], proxy=None) as socket:  # type: ignore[list-item]
+    with connect(f"ws://127.0.0.1:{port}/ws", subprotocols=["aura", "aura.bearer.x.y.z"], proxy=None) as socket:
         assert socket.subprotocol == "aura"
     offered = blue.seen[-1]["sec-websocket-protocol"]
     assert [name.strip() for name in offered.split(",")] == ["aura", "aura.bearer.x.y.z"]

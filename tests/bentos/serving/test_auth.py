@@ -223,6 +223,12 @@ def test_the_document_says_what_needs_a_token(client: TestClient) -> None:
     assert "security" not in document["paths"]["/open"]["get"]
 
 
+def test_the_document_says_where_a_token_is_not_needed() -> None:
+    apply_settings(app, ServingSettings(), AuthRules(required=False, keys=None))
+    document = TestClient(app).get("/openapi.json").json()
+    assert document["paths"]["/anybody"]["get"]["security"] == [{"token": []}, {}]
+
+
 @pytest.fixture
 def off(tokens: AccessTokens) -> None:
     apply_settings(app, ServingSettings(), AuthRules(required=False, keys=tokens))
