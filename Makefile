@@ -117,7 +117,7 @@ bench-switches: setup ## Change releases under load, on the champions of AURA_HO
 bench-bentos: setup ## Change the night's Bentos under load, on the champions of AURA_HOME (docs/benchmarks/bento-changes.md)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bento_changes
 
-bench-hostile: setup ## Send running services 1,000 hostile requests per endpoint (docs/benchmarks/hostile.md; after a night)
+bench-hostile: setup ## Send running services 1,000 hostile uploads and JSON bodies (docs/benchmarks/hostile.md; after a night)
 	@$(BIN)/python -m benchmarks.hostile
 
 bench-away: setup ## Kill and freeze MLflow and Redis while callers ask the services (docs/benchmarks/away.md; after a night)

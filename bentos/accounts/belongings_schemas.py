@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, Strict, field_validator, model_validator
 
 from aura.taxonomy import Category
 from bentos.serving.request_body import RequestBody, Text
@@ -14,7 +14,9 @@ from stores.conversations import Conversation, StoredMessage
 from stores.feedback import Feedback, FeedbackKind
 from stores.wardrobe import OwnedGarment
 
-Box = tuple[float, float, float, float]
+Coordinate = Annotated[float, Strict()]
+"""A number; pydantic would read `true` as 1.0."""
+Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 _MAX_FOUND = 100
 
 
