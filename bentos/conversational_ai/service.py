@@ -99,7 +99,7 @@ class ConversationalAI(HttpPart):
 
     @openai_app.post(
         "/chat/completions", response_model=ChatCompletion,
-        responses={200: {"content": {"text/event-stream": {}}}} | NO_SUCH_MODEL,
+        responses={200: {"content": {"text/event-stream": {}}}, **NO_SUCH_MODEL},
     )  # fmt: skip
     async def chat_completions(self, request: CompletionRequest, connection: Request) -> ChatCompletion | Response:
         """One answer in OpenAI's format, with `stream` in chunks; what it is grounded in is in `annotations` and in `aura`."""

@@ -47,7 +47,8 @@ class KnownItems:
                 f"the catalog has no item {item_id!r}",
                 hint="send the garment itself: category with a title, an image_base64 or both",
             )
-        return item_of(row, *found.pictures([row]))
+        [picture] = found.pictures([row])
+        return item_of(row, picture)
 
     def _with(self, item_id: str, searched: ReleasedCatalog) -> ReleasedCatalog | None:
         with self._reading:

@@ -17,6 +17,9 @@ def mcp(
     http: Annotated[
         int | None, typer.Option("--http", metavar="PORT", help="serve streamable HTTP at /mcp of this port instead")
     ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="AURA_TOKEN", help="access token, where the services want callers to sign in")
+    ] = None,
 ) -> None:
     """Offer the running services (`aura serve`) as MCP tools, over standard input and output or HTTP.
 
@@ -27,6 +30,6 @@ def mcp(
     settings = load_profile(profile, overrides or ()).serving
     urls = {name: service.url(settings) for name, service in SERVICES.items()}
     if http is None:
-        make_server(urls, local_files=True).run()
+        make_server(urls, local_files=True, token=token).run()
     else:
-        make_server(urls, local_files=False).run("streamable-http", host=settings.host, port=http)
+        make_server(urls, local_files=False, token=token).run("streamable-http", host=settings.host, port=http)

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 import schemathesis
 from _bentoml_sdk.service import set_current_service
 from fastapi import FastAPI
-from hypothesis import strategies
+from hypothesis import HealthCheck, settings, strategies
 from schemathesis.config import SchemathesisConfig
 from schemathesis.schemas import BaseSchema
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from bentos.accounts.access_tokens import AccessTokens
+from bentos.accounts.service import AccountsService
+from bentos.accounts.service import app as accounts_app
 from bentos.conversational_ai.openai_api import openai_app
+from bentos.serving.app import apply_settings
+from bentos.serving.auth import AuthRules
+from bentos.serving.settings import ServingSettings
+from bentos.serving.tokens import Caller
+from tests.bentos.accounts.conftest import EMAIL, PASSWORD, QUICK
+from tests.bentos.serving.http_server import listening
 from tests.bentos.stub_assets import StubAssets
 from tests.bentos.stub_services import SERVICES, picture_base64, picture_file
 
@@ -23,7 +38,9 @@ schemathesis.openapi.format("byte", strategies.just(picture_base64()))
 
 
 _ACCEPTS = ["2xx"]
+_EXAMPLES = {"max-examples": 25}
 _CONFIG = {
+    "generation": _EXAMPLES,
     "operations": [
         {
             # JSON Schema has no word for the last of a list, which must be the user's message.
@@ -44,8 +61,30 @@ _CONFIG = {
 }
 
 
+_ACCOUNTS = {
+    "generation": _EXAMPLES,
+    # No schema says what a password must be, who is an admin, whether an address is taken and a file is a photo.
+    "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "403", "404", "409", "422", "429"]}}
+}
+
+
 def document(app: FastAPI) -> BaseSchema:
-    return schemathesis.openapi.from_asgi("/openapi.json", app, config=SchemathesisConfig.from_dict(_CONFIG))
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=SchemathesisConfig.from_dict(_CONFIG))
+    schema.auth()(Signed)
+    return schema
+
+
+class Signed:
+    """Signs what is asked with a token; schemathesis sees for itself what is answered without one."""
+
+    token = ""
+    """Of the test that runs."""
+
+    def get(self, _case: schemathesis.Case, _context: schemathesis.AuthContext) -> str:
+        return self.token
+
+    def set(self, case: schemathesis.Case, token: str, _context: schemathesis.AuthContext) -> None:
+        case.headers["Authorization"] = f"Bearer {token}"
 
 
 class Asked:
@@ -55,8 +94,12 @@ class Asked:
 
     @pytest.fixture(scope="class", autouse=True)
     def _serve(self) -> Iterator[None]:
-        _, service, runner = SERVICES[self.name]
+        app, service, runner = SERVICES[self.name]
         set_current_service(service.inner(StubAssets(), runner()))
+        tokens = AccessTokens("a secret of more than 32 characters", 3600)
+        for asked in (app, openai_app):
+            apply_settings(asked, ServingSettings(), AuthRules(required=True, keys=tokens))
+        Signed.token = tokens.signed(Caller(user_id=uuid.uuid4(), session_id=uuid.uuid4(), role="user"))
         yield
         set_current_service(None)
 
@@ -67,6 +110,43 @@ class TestVisualAnalysis(Asked):
     @document(SERVICES[name][0]).parametrize()
     def test_it_does_what_it_says(self, case: schemathesis.Case) -> None:
         case.call_and_validate()
+
+
+def _accounts_document() -> BaseSchema:
+    schema = schemathesis.openapi.from_dict(accounts_app.openapi(), config=SchemathesisConfig.from_dict(_ACCOUNTS))
+    schema.auth(refresh_interval=None)(Signed)
+    return schema
+
+
+class TestAccounts:
+    """On a real database, as somebody who has signed in; who is deleted meanwhile, or signed out, is answered with 401."""
+
+    @pytest.fixture
+    def url(self, database_url: str) -> Iterator[str]:
+        """Address of the service."""
+        service = AccountsService.inner(StubAssets(serving=ServingSettings(accounts=QUICK)), database_url)
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            await service.begin()
+            yield
+            await service.end()
+
+        set_current_service(service)
+        with listening(Starlette(routes=[Mount("/", accounts_app)], lifespan=lifespan)) as url:
+            with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+                while client.get("/health").status_code != 200:
+                    time.sleep(0.1)
+                client.post("/register", json={"email": EMAIL, "password": PASSWORD})
+                answer = client.post("/token", data={"username": EMAIL, "password": PASSWORD})
+                Signed.token = answer.json()["access_token"]
+            yield url
+        set_current_service(None)
+
+    @_accounts_document().parametrize()
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_it_does_what_it_says(self, case: schemathesis.Case, url: str) -> None:
+        case.call_and_validate(base_url=url)
 
 
 class TestOutfitRecommendation(Asked):

@@ -30,6 +30,7 @@ class Services:
     port: int = 0
     fails: bool = False
     calls: list[tuple[str, bytes]] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
 
     @property
     def urls(self) -> dict[str, str]:
@@ -42,6 +43,7 @@ def services() -> Iterator[Services]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            state.tokens.append(self.headers["authorization"])
             state.calls.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
             error = {"error": {"code": "invalid_request", "message": "this is no photo", "hint": "send one"}}
             body = json.dumps(error if state.fails else {"path": self.path}).encode()
@@ -103,6 +105,12 @@ def test_a_tool_calls_its_service_and_gives_back_what_it_says(services: Services
             assert not item.keys() - {"category", "title"}
         assert sent.keys() == body.keys()
         assert {key: sent[key] for key in body if key != "items"} == {key: body[key] for key in body if key != "items"}
+
+
+def test_services_are_called_in_the_name_of_whose_token_it_has(services: Services) -> None:
+    call(make_server(services.urls, local_files=True), "ask", question="Which shoes?")
+    call(make_server(services.urls, local_files=True, token="abc"), "ask", question="Which shoes?")
+    assert services.tokens == [None, "Bearer abc"]
 
 
 def test_a_photo_comes_from_a_file_or_from_the_caller(services: Services, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 from _bentoml_impl.server.app import ServiceAppFactory
+from starlette.types import ASGIApp
 
 
 @contextmanager
@@ -18,15 +19,21 @@ def served(service: Any) -> Iterator[str]:
     """Address of a running service, without its path; the service must have no runner."""
     service.inject_config()
     # Without metrics: a process has one registry of them, and there are several services here.
-    app = ServiceAppFactory(service, is_main=True, enable_metrics=False)()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listening(ServiceAppFactory(service, is_main=True, enable_metrics=False)()) as url:
+        yield url
+
+
+@contextmanager
+def listening(app: ASGIApp) -> Iterator[str]:
+    """Address of an application that uvicorn serves."""
+    with socket.create_server(("127.0.0.1", 0)) as sockets:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sockets]})
         thread.start()
         try:
             while not server.started and thread.is_alive():
                 time.sleep(0.01)
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            yield f"http://127.0.0.1:{sockets.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()
