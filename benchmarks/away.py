@@ -203,10 +203,10 @@ def _pings(url: str) -> bool:
             return False
 
 
-def page(phases: Sequence[Phase], seconds: float) -> str:
+def page(phases: Sequence[Phase], seconds: float, hardware: str) -> str:
     lines = [
         "# MLflow and Redis away, measured", "",
-        f"Written by `make bench-away` ({os.cpu_count()} cores, CPU). One caller per service asks {_QUESTIONS} different "
+        f"Written by `make bench-away` ({hardware}). One caller per service asks {_QUESTIONS} different "
         f"questions again and again; each state lasts {seconds:.0f} seconds. Only the server that was ended is started again.",
         "",
         "| | answers | failed | p50 and p99, ms | health says | ready, seconds after it is back |",
@@ -233,12 +233,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--page", type=Path, default=repo_root() / "docs" / "benchmarks" / "away.md")
     options = parser.parse_args(arguments)
+    hardware = f"{os.cpu_count()} cores, CPU; load average before it began: {os.getloadavg()[1]:.1f}"
     with tempfile.TemporaryDirectory(prefix="aura-away-") as folder:
         with outside(options.profile, Path(folder)) as (mlflow, redis, environment, setting):
             with served(options.profile, environment, setting) as (urls, _):
                 phases = measure(urls, (redis, mlflow), options.seconds)
     print("\n".join(map(_row, phases)))
-    write_text(options.page, page(phases, options.seconds))
+    write_text(options.page, page(phases, options.seconds, hardware))
     print(options.page)
     return int(any(phase.failures for phase in phases))
 

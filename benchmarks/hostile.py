@@ -46,6 +46,8 @@ class Target:
     service: str
     path: str
     hostile: Iterable[HostileRequest]
+    share: int = 1
+    """Number of endpoints that the requests of this kind are spread over."""
 
 
 @dataclass(kw_only=True)
@@ -98,7 +100,10 @@ def targets() -> list[Target]:
     )
     return [
         Target(service="visual_analysis", path="/analyze", hostile=hostile_uploads(_SEED)),
-        *(Target(service=service, path=path, hostile=hostile_json(_SEED, valid)) for service, path, valid in bodies),
+        *(
+            Target(service=service, path=path, hostile=hostile_json(_SEED, valid), share=len(bodies))
+            for service, path, valid in bodies
+        ),
     ]
 
 
@@ -200,16 +205,17 @@ def _percentiles(milliseconds: Sequence[float]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.hostile", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--profile", default="sample")
-    parser.add_argument("--requests", type=int, default=1000, help="per endpoint")
+    parser.add_argument("--requests", type=int, default=1000, help="of uploads, and of JSON bodies")
     parser.add_argument("--page", type=Path, default=repo_root() / "docs" / "benchmarks" / "hostile.md")
     options = parser.parse_args(arguments)
     outcomes = []
+    hardware = f"{os.cpu_count()} cores, CPU; load average before it began: {os.getloadavg()[1]:.1f}"
     with served(options.profile) as (urls, pid):
         for target in targets():
-            outcome = attack(target, urls[target.service], options.requests, lambda: memory_of(pid))
+            outcome = attack(target, urls[target.service], options.requests // target.share, lambda: memory_of(pid))
             print(_row(outcome), dict(outcome.failures), flush=True)
             outcomes.append(outcome)
-    write_text(options.page, page(outcomes, f"{os.cpu_count()} cores, CPU"))
+    write_text(options.page, page(outcomes, hardware))
     print(options.page)
     return int(any(outcome.failures for outcome in outcomes))
 

@@ -43,7 +43,7 @@ def picture_file(form: str = "PNG") -> bytes:
 class StubDetector:
     """Finds a top in every photo."""
 
-    model = ModelVersion(name="detection", version="1")
+    model, canvas_px = ModelVersion(name="detection", version="1"), (128, 128)
 
     async def analyze(self, requests: list[visual.AnalyzeRequest]) -> list[visual.FoundGarments]:
         similar = visual.Similar(item_id="a", title="A shirt", category=Category.TOPS, similarity=0.5)
@@ -55,13 +55,13 @@ class StubDetector:
                         similar=[similar] * request.similar,
                     )
                 ],
-                model=self.model,
+                model=self.model, canvas_px=self.canvas_px,
             )
             for request in requests
         ]  # fmt: skip
 
     async def status(self) -> visual.RunnerStatus:
-        return visual.RunnerStatus(model=self.model)
+        return visual.RunnerStatus(model=self.model, canvas_px=self.canvas_px)
 
 
 class StubOutfits:
@@ -81,10 +81,14 @@ class StubOutfits:
             for outfit in outfits
         ]  # fmt: skip
 
-    async def recommend(self, request: CompleteOutfit) -> Completions:
+    async def recommend(self, requests: list[CompleteOutfit]) -> list[Completions]:
         item = RecommendedItem(item_id="a", category=Category.TOPS, title="A", similarity=0.5, outfit_score=0.5)
-        targets = {target: [item] * request.k for target in request.targets or CATEGORIES}
-        return Completions(targets=targets, model=self.model)
+        return [
+            Completions(
+                targets={target: [item] * request.k for target in request.targets or CATEGORIES}, model=self.model
+            )
+            for request in requests
+        ]
 
     async def status(self) -> OutfitStatus:
         return OutfitStatus(model=self.model, catalog_items=1, index_version="1")

@@ -64,7 +64,9 @@ _CONFIG = {
 _ACCOUNTS = {
     "generation": _EXAMPLES,
     # No schema says what a password must be, who is an admin, whether an address is taken and a file is a photo.
-    "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "403", "404", "409", "422", "429"]}}
+    "checks": {
+        "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "403", "404", "409", "422", "429"]}
+    },
 }
 
 
