@@ -190,10 +190,13 @@ def test_the_detector_gets_its_canvas_and_the_caller_the_boxes_of_the_photo(
 
 def test_another_detector_gets_what_its_own_canvas_needs(client: TestClient, detector: Detector) -> None:
     def widths() -> list[int]:
+        asked.append(len(asked))
         detector.batches.clear()
-        assert client.post("/analyze", files={"image": LARGE}).status_code == 200
+        # Not the same file again: its answer is kept.
+        assert client.post("/analyze", files={"image": ("a.jpg", LARGE[1] + bytes(asked))}).status_code == 200
         return [photo.width for [photo] in detector.batches]
 
+    asked: list[int] = []
     assert widths() == [64]
     detector.canvas_px = (128, 192)  # a release has come
     assert widths() == [64, 128], "once more, with the pixels that it sees"
