@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-bentos clean bench-hostile bench-away
+.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-bentos bench-people clean bench-hostile bench-away
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -104,6 +104,9 @@ bench-chat: setup ## Train the chat adapter and ask it every held-out question (
 
 bench-chat-serving: setup ## Measure the chat under load, from the champion of a finished night (docs/benchmarks/chat_serving.md)
 	@$(BIN)/python -m benchmarks.chat_serving --profile $(PROFILE)
+
+bench-people: setup ## Ask the accounts service among 10,000 people's data, beside somebody alone
+	@$(BIN)/python -m benchmarks.people
 
 bench-outfits: setup ## Train the outfit model and ask it with titles and without (docs/benchmarks/outfits.md)
 	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.outfits

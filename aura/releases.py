@@ -28,7 +28,7 @@ MODEL = "release"
 SERVING = "serving"
 _LOCK_WAIT_S = 60.0
 _SOURCE = "aura-release:/none"
-"""MLflow asks where the files of a version lie, and a server for a path in it. A release has none: this is no store's address."""
+"""MLflow asks where the files of a version lie; its server wants a path in it. A release has none: this is no store's address."""
 _ABOUT = (
     "What serves together: a version of each model and a release of the index. `serving` is what services answer from."
 )

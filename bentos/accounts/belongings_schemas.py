@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field, Strict, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from aura.taxonomy import Category
 from bentos.serving.request_body import RequestBody, Text
@@ -14,10 +14,42 @@ from stores.conversations import Conversation, StoredMessage
 from stores.feedback import Feedback, FeedbackKind
 from stores.wardrobe import OwnedGarment
 
-Coordinate = Annotated[float, Strict()]
-"""A number; pydantic would read `true` as 1.0."""
-Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+_Px = Annotated[float, Field(strict=True)]
+
+
+def _with_an_inside(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = box
+    if not (0 <= x0 < x1 < 1e6 and 0 <= y0 < y1 < 1e6):
+        raise ValueError("must be x0, y0, x1, y1 with x0 < x1 and y0 < y1")
+    return box
+
+
+Box = Annotated[
+    tuple[_Px, _Px, _Px, _Px], AfterValidator(_with_an_inside),
+    Field(description="x0, y0, x1, y1 in pixels of the upright photo"),
+]  # fmt: skip
 _MAX_FOUND = 100
+
+
+class Page(RequestBody):
+    """Which entries of a list, newest first."""
+
+    after: UUID | None = Field(default=None, description="`after` of the page before")
+    limit: int = Field(default=50, ge=1, le=200)
+
+
+class FeedbackPageQuery(RequestBody):
+    """Which feedback, newest first."""
+
+    before: int | None = Field(default=None, ge=1, le=2**63 - 1, description="`before` of the page before")
+    limit: int = Field(default=50, ge=1, le=200)
+
+
+class MessagesQuery(RequestBody):
+    """Which messages of a conversation, oldest first."""
+
+    first: int = Field(default=0, ge=0, le=2**31 - 1, description="position of the first one")
+    limit: int = Field(default=200, ge=1, le=1000)
 
 
 class GarmentWords(RequestBody):
@@ -74,15 +106,7 @@ class FoundGarment(BaseModel):
     """A garment of an analysis; what else the answer says of it is not needed here."""
 
     category: Category
-    box: Box = Field(description="x0, y0, x1, y1 in pixels of the upright photo")
-
-    @field_validator("box")
-    @classmethod
-    def _has_an_inside(cls, box: Box) -> Box:
-        x0, y0, x1, y1 = box
-        if not (0 <= x0 < x1 < 1e6 and 0 <= y0 < y1 < 1e6):
-            raise ValueError("must be x0, y0, x1, y1 with x0 < x1 and y0 < y1")
-        return box
+    box: Box
 
     def pixels(self, scale: float) -> tuple[int, int, int, int]:
         """The box in a photo of another size, a pixel wide and high at least."""

@@ -15,7 +15,9 @@ from bentos.accounts.belongings_schemas import (
     ConversationPage,
     ConversationView,
     MessagesBody,
+    MessagesQuery,
     MessageView,
+    Page,
 )
 from bentos.accounts.settings import AccountsSettings
 from bentos.serving.errors import NOT_FOUND
@@ -59,14 +61,12 @@ async def begin(user: ActiveUser, store: Store) -> ConversationView:
 
 
 @router.get("")
-async def list_conversations(
-    user: ActiveUser, store: Store, after: UUID | None = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
-) -> ConversationPage:
+async def list_conversations(user: ActiveUser, store: Store, page: Annotated[Page, Query()]) -> ConversationPage:
     """Conversations, newest first."""
-    found = await store.database.run(lambda connection: store.of(connection, user.id).page(after, limit))
+    found = await store.database.run(lambda connection: store.of(connection, user.id).page(page.after, page.limit))
     return ConversationPage(
         conversations=[ConversationView.of(conversation) for conversation in found],
-        after=found[-1].id if len(found) == limit else None,
+        after=found[-1].id if len(found) == page.limit else None,
     )
 
 
@@ -92,11 +92,10 @@ async def list_messages(
     conversation_id: UUID,
     user: ActiveUser,
     store: Store,
-    first: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    which: Annotated[MessagesQuery, Query()],
 ) -> ConversationMessages:
     """Messages in their order, from a position on."""
-    return await _messages(store, user.id, conversation_id, first, limit)
+    return await _messages(store, user.id, conversation_id, which.first, which.limit)
 
 
 @router.delete("/{conversation_id:uuid}", status_code=204, response_class=Response, responses=NOT_FOUND)

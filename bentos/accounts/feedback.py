@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from aura.errors import NotFoundError
 from bentos.accounts.active_user import ActiveUser
-from bentos.accounts.belongings_schemas import FeedbackBody, FeedbackPage, FeedbackView
+from bentos.accounts.belongings_schemas import FeedbackBody, FeedbackPage, FeedbackPageQuery, FeedbackView
 from bentos.accounts.conversations import ConversationStore, Store
 from bentos.serving.errors import NOT_FOUND, TOO_MANY, TooManyAttemptsError
 from bentos.serving.media_types import TypedRoute
@@ -40,14 +40,13 @@ async def add(body: FeedbackBody, user: ActiveUser, store: Store) -> dict[str, i
 async def list_feedback(
     user: ActiveUser,
     store: Store,
-    before: Annotated[int | None, Query(ge=1, le=_MAX_ID)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    page: Annotated[FeedbackPageQuery, Query()],
 ) -> FeedbackPage:
     """What you have said, newest first."""
-    found = await store.database.run(lambda connection: _of(store, connection, user.id).page(before, limit))
+    found = await store.database.run(lambda connection: _of(store, connection, user.id).page(page.before, page.limit))
     return FeedbackPage(
         feedback=[FeedbackView.of(feedback) for feedback in found],
-        before=found[-1].id if len(found) == limit else None,
+        before=found[-1].id if len(found) == page.limit else None,
     )
 
 

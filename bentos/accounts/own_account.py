@@ -13,7 +13,17 @@ from bentos.accounts.accounts import Accounts
 from bentos.accounts.active_user import ActiveUser
 from bentos.accounts.conversations import Store
 from bentos.accounts.export import Export, exported
-from bentos.accounts.schemas import Account, AccountPage, Consent, Deleted, Deletion, PasswordChange, Remaining, SignOut
+from bentos.accounts.schemas import (
+    Account,
+    AccountPage,
+    AccountPageQuery,
+    Consent,
+    Deleted,
+    Deletion,
+    PasswordChange,
+    Remaining,
+    SignOut,
+)
 from bentos.accounts.wardrobe import Own
 from bentos.serving.auth import SignedIn
 from bentos.serving.errors import TOO_MANY
@@ -91,19 +101,18 @@ async def export(user: ActiveUser, store: Store) -> StreamingResponse:
 async def users(
     user: ActiveUser,
     store: Store,
-    after: Annotated[str, Query(max_length=254)] = "",
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    which: Annotated[AccountPageQuery, Query()],
 ) -> AccountPage:
     """Who has an account; for the role `admin`."""
     if user.role != "admin":
         raise ForbiddenError("this is for the role admin", hint="an operator gives it: aura accounts role EMAIL admin")
 
     async def page(connection: Connection) -> list[User]:
-        return [*await Users(connection).page(after, limit)]
+        return [*await Users(connection).page(which.after, which.limit)]
 
     found = await store.database.run(page)
     return AccountPage(
-        accounts=[account_of(other) for other in found], after=found[-1].email if len(found) == limit else None
+        accounts=[account_of(other) for other in found], after=found[-1].email if len(found) == which.limit else None
     )
 
 

@@ -108,6 +108,13 @@ class SessionRecord(BaseModel):
         )  # fmt: skip
 
 
+class AccountPageQuery(RequestBody):
+    """Which accounts, in the order of their addresses."""
+
+    after: str = Field(default="", max_length=254, description="`after` of the page before")
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
 class AccountPage(BaseModel):
     """Accounts in the order of their addresses."""
 

@@ -17,7 +17,14 @@ from aura.errors import InvalidRequestError, NotFoundError
 from aura.pictures import FORMATS
 from aura.taxonomy import Category
 from bentos.accounts.active_user import ActiveUser
-from bentos.accounts.belongings_schemas import AnalyzedPhoto, GarmentBody, GarmentWords, OwnedGarments, WardrobeGarment
+from bentos.accounts.belongings_schemas import (
+    AnalyzedPhoto,
+    GarmentBody,
+    GarmentWords,
+    OwnedGarments,
+    Page,
+    WardrobeGarment,
+)
 from bentos.accounts.pictures import Pictures, jpeg
 from bentos.serving.decoders import ImageDecoder
 from bentos.serving.error_text import validation_text
@@ -150,13 +157,12 @@ async def add_from_photo(request: Request, user: ActiveUser, own: Own) -> list[W
 
 
 @router.get("")
-async def list_garments(
-    user: ActiveUser, own: Own, after: UUID | None = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
-) -> OwnedGarments:
+async def list_garments(user: ActiveUser, own: Own, page: Annotated[Page, Query()]) -> OwnedGarments:
     """Garments, newest first."""
-    found = await own.database.run(lambda connection: Wardrobe(connection, user.id).page(after, limit))
+    found = await own.database.run(lambda connection: Wardrobe(connection, user.id).page(page.after, page.limit))
     return OwnedGarments(
-        garments=[WardrobeGarment.of(garment) for garment in found], after=found[-1].id if len(found) == limit else None
+        garments=[WardrobeGarment.of(garment) for garment in found],
+        after=found[-1].id if len(found) == page.limit else None,
     )
 
 

@@ -7,6 +7,9 @@ is kept in the cache folder. One that cannot be made, or finds other garments, i
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +26,7 @@ from aura.artifact import content_hash, read_json, write_json
 from aura.errors import ArtifactError
 from aura.lineage import value_hash
 from aura.paths import cache_dir
+from aura.supervision import die_with
 from inference.detection.detector import Detector
 from inference.detection.smoke_test import LEAST_SCORE, PHOTOS, SMOKE_TEST
 from inference.engines.detection import DetectionEngine
@@ -33,6 +37,8 @@ AUTO, TORCH = "auto", "torch"
 _BATCHES = (1, 8)
 """One caller, and as many as the service batches."""
 _TIMED_SECONDS = 0.5
+_NICE = 5
+"""By how much those who choose beside a service give way to it."""
 _LIBRARIES = ("torch", "openvino", "transformers")
 logger = logging.getLogger(__name__)
 Make = Callable[[], DetectionEngine]
@@ -60,13 +66,26 @@ def load_for_serving(folder: Path, device: str, engine: str = AUTO, *, in_backgr
     if known in makers and (made := _made(known, makers[known], detector, pictures)) is not None:
         return detector.run_by(made)
 
-    def choose() -> None:
-        detector.engine = _chosen(detector, makers, pictures, choice)
+    def follow_choice() -> None:
+        """Choose in another process: while torch's export traces a network, no other thread may run one."""
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(
+            [sys.executable, "-m", "inference.engines.chosen", str(folder)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        name = _read_choice(choice)
+        if name in makers and (made := _made(name, makers[name], detector, pictures)) is not None:
+            detector.engine = made
+        elif name is None:
+            logger.warning("no engine was chosen, torch goes on: %s", done.stderr[-500:])
 
     if in_background:
-        threading.Thread(target=choose, name="choice of an engine", daemon=True).start()
+        threading.Thread(target=follow_choice, name="choice of an engine", daemon=True).start()
     else:
-        choose()
+        detector.engine = _chosen(detector, makers, pictures, choice)
     return detector
 
 
@@ -188,6 +207,13 @@ def _least_seconds(engine: DetectionEngine, canvases: np.ndarray) -> float:
     return least
 
 
+def main() -> None:
+    """Choose the engine of the artifact that is named, at a low priority."""
+    die_with(os.getppid())
+    os.nice(_NICE)
+    load_for_serving(Path(sys.argv[1]), "cpu")
+
+
 def _folder(artifact: Path) -> Path:
     """Where the engines of an artifact are kept for this processor and these libraries."""
     libraries = {name: version(name) for name in _LIBRARIES}
@@ -198,7 +224,12 @@ def _folder(artifact: Path) -> Path:
 def _read_choice(file: Path) -> str | None:
     try:
         content: Any = read_json(file, "the choice of an engine") if file.is_file() else {}
-        return str(content.get("engine"))
+        engine = content.get("engine")
+        return None if engine is None else str(engine)
     except (ArtifactError, AttributeError):
         logger.warning("chosen again: %s is damaged", file)
         return None
+
+
+if __name__ == "__main__":
+    main()

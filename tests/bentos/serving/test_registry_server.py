@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,8 +50,21 @@ class Server:
             )  # fmt: skip
         wait_until_healthy(f"{self.uri}/health", self.process, log, 240)
 
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+        while not _refuses(
+            self.port
+        ):  # its worker dies a moment later, and MLflow's client would try again for minutes
+            time.sleep(0.05)
+
     def signal(self, number: signal.Signals) -> None:
         os.killpg(self.process.pid, number)
+
+
+def _refuses(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.fixture
@@ -82,7 +97,7 @@ def test_a_registry_that_is_frozen_or_killed_changes_nothing_and_is_followed_aga
     followed = Following(assets, "chat", Loader())
     for away, back in (
         (lambda: server.signal(signal.SIGSTOP), lambda: server.signal(signal.SIGCONT)),
-        (lambda: server.signal(signal.SIGKILL), server.start),
+        (server.kill, server.start),
     ):
         before = followed.now().versions.id
         away()
@@ -116,8 +131,7 @@ def test_a_runner_starts_from_what_it_served_last_while_the_registry_is_away(
     with assets.champion("chat", release):
         pass
     assets.has_served("chat", release)
-    server.signal(signal.SIGKILL)
-    server.process.wait()
+    server.kill()
     again = RegistryAssets("sample", ServingSettings(), tracking)
     last = again.last_served("chat")
     assert last == release

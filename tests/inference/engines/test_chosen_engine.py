@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +118,19 @@ def test_another_artifact_is_measured_anew(simple: Path, made: list[str]) -> Non
     (simple / "card.md").write_text("another one")
     load_for_serving(simple, "cpu")
     assert made == ["quick", "wrong", "torn"]
+
+
+def test_while_an_engine_is_chosen_in_another_process_torch_answers(simple: Path, own_home: Path) -> None:
+    detector = load_for_serving(simple, "cpu", in_background=True)
+    given = canvases(detector, 2)
+    expected = detector.engine(given).logits.numpy()
+    limit = time.monotonic() + 300  # in bf16, if that is chosen, logits differ in the second digit
+    while any(thread.name == "choice of an engine" for thread in threading.enumerate()):
+        np.testing.assert_allclose(detector.engine(given).logits.numpy(), expected, atol=0.2)
+        assert time.monotonic() < limit
+    [choice] = (own_home / "cache" / "engines").glob("*/choice.json")
+    assert detector.engine.name == read_json(choice, "the choice")["engine"]
+    np.testing.assert_allclose(detector.engine(given).logits.numpy(), expected, atol=0.2)
 
 
 def test_an_engine_by_name_is_that_one_or_an_error(simple: Path, made: list[str]) -> None:
