@@ -207,7 +207,8 @@ def page(phases: Sequence[Phase], seconds: float, hardware: str) -> str:
     lines = [
         "# MLflow and Redis away, measured", "",
         f"Written by `make bench-away` ({hardware}). One caller per service asks {_QUESTIONS} different "
-        f"questions again and again; each state lasts {seconds:.0f} seconds. Only the server that was ended is started again.",
+        f"questions again and again; each state lasts {seconds:.0f} seconds and until all is ready again. "
+        f"Only the server that was ended is started again.",
         "",
         "| | answers | failed | p50 and p99, ms | health says | ready, seconds after it is back |",
         "|---|---|---|---|---|---|",
