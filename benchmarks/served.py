@@ -70,10 +70,12 @@ def service(name: str, label: str, profile: str, work: Path, code: Path | None =
         work: folder for its log and for BentoML's files.
         code: checkout to take the code from; None: this one.
     """
+    # Every request is computed: answers that are kept would measure the cache. Earlier code keeps none.
+    kept_answers = {} if code else {"AURA_SERVING__CACHE_SECONDS": "0"}
     port, code = free_port(), code or repo_root()
     environment = watched_environment() | {
         "AURA_HOME": str(home()), "AURA_PROFILE": profile, "BENTOML_HOME": str(work / f"bentoml-{label}"),
-        "BENTOML_DO_NOT_TRACK": "true", "PYTHONPATH": str(code),
+        "BENTOML_DO_NOT_TRACK": "true", "PYTHONPATH": str(code), **kept_answers,
     }  # fmt: skip
     command = watched("flows.bento_server", "serve", SERVICES[name].target, "--host", "127.0.0.1", "--port", str(port))
     url = f"http://127.0.0.1:{port}{SERVICES[name].path}"
