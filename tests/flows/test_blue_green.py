@@ -54,7 +54,7 @@ class World:
         write_json(self.record, {"bentos": {"visual_analysis": {"tag": tag}}})
 
     def answer(self) -> str:
-        return httpx.get(f"http://127.0.0.1:{self.port}/", trust_env=False, timeout=30).text
+        return httpx.get(f"http://127.0.0.1:{self.port}/", trust_env=False, timeout=60).text
 
 
 @pytest.fixture

@@ -193,18 +193,18 @@ def test_conversations_pass_and_are_told_to_come_again(
     url = f"ws://127.0.0.1:{port}/ws"
     with connect(url, proxy=None) as talk, connect(url, proxy=None) as idle:
         talk.send("hello")
-        assert talk.recv(timeout=30) == "blue: hello"
+        assert talk.recv(timeout=60) == "blue: hello"
         door.switch({"shop": backend("green").url}, drain_seconds=30)
         for each in (talk, idle):
             with pytest.raises(ConnectionClosed) as closed:
-                each.recv(timeout=30)
+                each.recv(timeout=60)
             assert closed.value.rcvd is not None
             assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1012, "try again")
     with connect(url, proxy=None) as again:
         again.send("bye")
-        assert again.recv(timeout=30) == "green: bye"
+        assert again.recv(timeout=60) == "green: bye"
         with pytest.raises(ConnectionClosed) as closed:
-            again.recv(timeout=30)
+            again.recv(timeout=60)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4001
     with pytest.raises(InvalidStatus) as refused, connect(url.replace("/ws", "/refused"), proxy=None):
