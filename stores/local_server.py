@@ -32,7 +32,7 @@ from psycopg import sql
 from aura.errors import DatabaseUnavailableError, StartError
 from aura.private_home import keep_private
 from aura.supervision import watched, watched_environment
-from stores.postgres_programs import program
+from stores.postgres_programs import copied, program
 from stores.ready import wait_until_ready
 
 DATABASE = "aura"
@@ -119,12 +119,14 @@ def serve(folder: Path) -> None:
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     server = LocalServer(folder)
-    data = _initialised(folder)
     _own_folder(server.sockets)
+    copies = server.sockets / "programs"
+    shutil.rmtree(copies, ignore_errors=True)  # of a process that was killed
     try:
+        data = _initialised(folder, copies)
         while True:
             # The lock goes along: it stays until the last process of this server has ended, should this one be killed.
-            process = _spawn(data, ["postgres", "-k", str(server.sockets)], lock, options=_OPTIONS)
+            process = _spawn(data, ["postgres", "-k", str(server.sockets)], copies, lock, options=_OPTIONS)
             try:
                 process.wait()
                 print(f"the database server ended with code {process.returncode}, and is started again", flush=True)
@@ -146,8 +148,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _initialised(folder: Path) -> Path:
-    """The data folder, made whole or not at all."""
+def _initialised(folder: Path, copies: Path) -> Path:
+    """The data folder, made whole or not at all; `copies` as in `_spawn`."""
     data = folder / "data"
     if data.exists():
         return data
@@ -160,6 +162,7 @@ def _initialised(folder: Path) -> Path:
         scratch,
         ["initdb", "-U", _user(), "--auth-local=peer", "--auth-host=reject", "--encoding=UTF8", "--locale=C",
          "--data-checksums", "--no-instructions"],
+        copies,
     )  # fmt: skip
     if initdb.wait() != 0:
         raise StartError(f"initdb ended with code {initdb.returncode}")
@@ -168,11 +171,16 @@ def _initialised(folder: Path) -> Path:
 
 
 def _spawn(
-    data: Path, command: Sequence[str], lock: int | None = None, options: dict[str, str] | None = None
+    data: Path,
+    command: Sequence[str],
+    copies: Path,
+    lock: int | None = None,
+    options: dict[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start one of PostgreSQL's programs on a data folder, under an account that it accepts.
 
-    That account could not pass through a private home by the folder's name: it gets the open folder.
+    That account could not pass through a private home by the folder's name: it gets the open folder. Programs that lie in such a
+    home are copied to `copies`.
     """
     account = _server_account()
     handles = [] if lock is None else [lock]
@@ -186,9 +194,12 @@ def _spawn(
     version = data / "PG_VERSION"  # the programs of another version refuse the data
     major = int(version.read_text()) if version.exists() else None
     settings = [part for key, value in (options or {}).items() for part in ("-c", f"{key}={value}")]
+    path = program(name, major)
+    if account is not None and not _may_run(path, account):
+        path = copied(path, copies)
     try:
         return subprocess.Popen(
-            [program(name, major), "-D", place, *arguments, *settings], pass_fds=handles, stdin=subprocess.DEVNULL,
+            [path, "-D", place, *arguments, *settings], pass_fds=handles, stdin=subprocess.DEVNULL,
             # Its own group: a Ctrl+C reaches it through this process, which ends it in order.
             process_group=0, **more,
         )  # fmt: skip
@@ -200,6 +211,17 @@ def _spawn(
     finally:
         if account is not None:
             os.close(handles[-1])
+
+
+def _may_run(path: Path, account: pwd.struct_passwd) -> bool:
+    try:
+        subprocess.run(
+            [path, "--version"], user=account.pw_uid, group=account.pw_gid, extra_groups=[], cwd="/",
+            stdout=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+    except PermissionError:
+        return False
+    return True
 
 
 def _server_account() -> pwd.struct_passwd | None:

@@ -34,6 +34,23 @@ def program(name: str, major: int | None = None) -> Path:
     )
 
 
+def copied(path: Path, folder: Path) -> Path:
+    """A program for an account that cannot reach it: copied to `folder` with its installation, which it finds beside itself."""
+    installation = path.parents[1]
+    package = folder / installation.parent.name
+    if not package.is_dir():
+        scratch = folder / "creating"
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.copytree(installation, scratch / installation.name, symlinks=True)
+        libraries = installation.parent.with_name(f"{installation.parent.name}.libs")  # of a wheel
+        if libraries.is_dir():
+            shutil.copytree(libraries, folder / libraries.name, dirs_exist_ok=True)
+        for made in (folder, scratch):
+            made.chmod(0o755)
+        scratch.rename(package)
+    return package / path.relative_to(installation.parent)
+
+
 @cache
 def _folders() -> list[Path]:
     # Not imported: the wheel's module makes files and folders when it is, and its `get_server` opens every folder above its data
