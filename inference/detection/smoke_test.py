@@ -37,11 +37,7 @@ class DetectionSmokeTest:
         return self.answers_of(Detector.load(artifact, device), artifact)
 
     def answers_of(self, model: Detector, artifact: Path) -> list[list[dict[str, Any]]]:
-        photos = []
-        for name in PHOTOS:
-            with Image.open(artifact / FOLDER / name) as photo:
-                photos.append(photo.convert("RGB"))
-        found = model.predict(photos, threshold=LEAST_SCORE)
+        found = model.predict(photos_of(artifact), threshold=LEAST_SCORE)
         return [
             [{"category": box.category.value, "score": box.score, "box": list(box.box_xyxy_px)} for box in boxes]
             for boxes in found
@@ -108,3 +104,12 @@ def _laid_out() -> Image.Image:
 
 
 SMOKE_TEST = DetectionSmokeTest()
+
+
+def photos_of(artifact: Path) -> list[Image.Image]:
+    """Photos of an artifact's smoke test."""
+    photos = []
+    for name in PHOTOS:
+        with Image.open(artifact / FOLDER / name) as photo:
+            photos.append(photo.convert("RGB"))
+    return photos

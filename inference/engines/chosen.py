@@ -28,7 +28,7 @@ from aura.lineage import value_hash
 from aura.paths import cache_dir
 from aura.supervision import die_with
 from inference.detection.detector import Detector
-from inference.detection.smoke_test import LEAST_SCORE, PHOTOS, SMOKE_TEST
+from inference.detection.smoke_test import LEAST_SCORE, PHOTOS, SMOKE_TEST, photos_of
 from inference.engines.detection import DetectionEngine
 from inference.engines.hardware import processor
 from inference.smoke_test import FOLDER
@@ -181,14 +181,10 @@ def _differences(detector: Detector, engine: DetectionEngine, pictures: Sequence
 def _pictures(folder: Path) -> list[Image.Image]:
     """The photos of the artifact's smoke test, as they are, mirrored, upside down and cut."""
     found = []
-    for name in PHOTOS:
-        path = folder / FOLDER / name
-        if path.is_file():
-            with Image.open(path) as opened:
-                photo = opened.convert("RGB")
-            width, height = photo.size
-            parts = (photo.crop((0, 0, width, height // 2)), photo.crop((0, height // 3, width, height)))
-            found += [photo, ImageOps.mirror(photo), ImageOps.flip(photo), *parts]
+    for photo in photos_of(folder) if (folder / FOLDER).is_dir() else ():
+        width, height = photo.size
+        parts = (photo.crop((0, 0, width, height // 2)), photo.crop((0, height // 3, width, height)))
+        found += [photo, ImageOps.mirror(photo), ImageOps.flip(photo), *parts]
     return found
 
 

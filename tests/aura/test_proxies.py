@@ -19,6 +19,7 @@ import pytest
 
 from aura.paths import repo_root
 from aura.proxies import direct, exempt_loopback, is_loopback
+from flows.services import SERVICES
 
 
 @contextmanager
@@ -192,10 +193,11 @@ def test_the_answer_of_a_proxy_is_not_taken_for_a_service(tmp_path: Path) -> Non
             from bentos.serving.settings import ServingSettings
             from flows.cli.status import _services
             from flows.processes import free_port
-            ports = {name: free_port() for name in ("visual_analysis", "outfit_recommendation", "conversational_ai")}
+            from flows.services import SERVICES
+            ports = {name: free_port() for name in SERVICES}
             print(json.dumps([found["state"] for found in _services(ServingSettings(ports=ports), {}).values()]))
             """,
             tmp_path,
         )
-    assert json.loads(output) == ["not running"] * 3
+    assert json.loads(output) == ["not running"] * len(SERVICES)
     assert not through_proxy

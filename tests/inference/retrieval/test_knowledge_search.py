@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -23,7 +24,12 @@ def test_it_finds_what_the_served_index_finds(corpus: Path, writer: ModuleType) 
     with KnowledgeSearch(corpus / "pages", writer.SETTINGS, writer.WordEmbedder()) as knowledge:
         for query in QUERIES:
             found = knowledge.search(query, 5)
-            assert found == index.search_knowledge(query, 5)
+            served = index.search_knowledge(query, 5)
+            assert [replace(one, relevance=0, similarity=0) for one in found] == [
+                replace(one, relevance=0, similarity=0) for one in served
+            ]
+            for one, other in zip(found, served, strict=True):
+                assert (one.relevance, one.similarity) == pytest.approx((other.relevance, other.similarity), abs=1e-5)
             assert len(found) == 5
         assert {passage.topic for passage in knowledge.search("socks", 9, {"topic": "travel"})} == {"travel"}
 
