@@ -15,7 +15,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from training.models import MODELS
 
 PROFILE = "sample"
 _KINDS = ("promote", "index rollback", "broken", "rollback", "promote")
+_CHOOSING = "inference.engines.chosen"
 _SETTLE_SECONDS = 20.0
 """After the last switch, before memory is read: what served before is kept for a while."""
 _SEEN_SECONDS = 300.0
@@ -93,7 +94,7 @@ async def _measure(
     await asyncio.sleep(warm)
     before, began = _memory(server), time.monotonic()
     most = dict(before)
-    running = {process.pid for process in server.children(recursive=True)}
+    running = _lasting(server)
     done = []
     for number in range(switches):
         done.append(await asyncio.to_thread(_switch, prepared, number, urls))
@@ -105,7 +106,7 @@ async def _measure(
     after = _memory(server)
     enough.set()
     await load
-    ended = running - {process.pid for process in server.children(recursive=True)}
+    ended = running - _lasting(server)
     known = {str(release.number): release for release in Releases(prepared.registry).all()}
     return Result(
         switches=done, seen=asking.seen, releases=known, ended=len(ended), seconds=took, clients=clients,
@@ -173,6 +174,16 @@ def _services(ports: dict[str, int], work: Path) -> Iterator[tuple[psutil.Proces
         yield psutil.Process(server.pid), urls
     finally:
         stop(server)
+
+
+def _lasting(server: psutil.Process) -> set[int]:
+    """Ids of the processes that no service ends itself; one that chooses an engine ends when it has chosen."""
+    lasting = set()
+    for process in server.children(recursive=True):
+        with suppress(psutil.Error):
+            if _CHOOSING not in process.cmdline():
+                lasting.add(process.pid)
+    return lasting
 
 
 def _memory(server: psutil.Process) -> dict[str, float]:
