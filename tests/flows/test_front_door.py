@@ -37,6 +37,12 @@ class Backend:
         """End at once, as a server does that has nothing under way."""
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(30)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._thread.is_alive()
 
     async def _start(self) -> None:
         app = web.Application(client_max_size=10**8)
@@ -87,7 +93,7 @@ def backend() -> Iterator[Callable[[str], Backend]]:
 
     yield start
     for each in started:
-        if each._thread.is_alive() and each._loop.is_running():
+        if each.runs:
             each.stop()
 
 

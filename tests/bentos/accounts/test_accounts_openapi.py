@@ -49,7 +49,7 @@ def url(postgres_server: LocalServer, tmp_path_factory: pytest.TempPathFactory) 
 def headers(url: str) -> dict[str, str]:
     httpx.post(f"{url}/register", json={"email": EMAIL, "password": PASSWORD}, timeout=60).raise_for_status()
     tokens = httpx.post(f"{url}/token", data={"username": EMAIL, "password": PASSWORD}, timeout=60).json()
-    return {"authorization": f"Bearer {tokens['access_token']}"}
+    return {"Authorization": f"Bearer {tokens['access_token']}"}
 
 
 document = schemathesis.openapi.from_dict(service.app.openapi(), config=SchemathesisConfig.from_dict(_CONFIG))
