@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-bentos bench-people clean bench-hostile bench-away
+.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-loading bench-bentos bench-people clean bench-hostile bench-away
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -116,6 +116,9 @@ bench-serving: setup ## Put the services under load, beside a plain server (docs
 
 bench-switches: setup ## Change releases under load, on the champions of AURA_HOME (docs/benchmarks/switches.md)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.switches
+
+bench-loading: setup ## Time what a runner loads between two releases, on the champions of AURA_HOME (docs/benchmarks/loading.md)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.loading
 
 bench-bentos: setup ## Change the night's Bentos under load, on the champions of AURA_HOME (docs/benchmarks/bento-changes.md)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bento_changes

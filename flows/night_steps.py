@@ -81,7 +81,7 @@ def champions_task(workspace: Workspace, registry: Registry) -> Champions:
 @task(name="release", cache_policy=NO_CACHE, persist_result=False)
 def release_task(workspace: Workspace, registry: Registry, reason: str) -> Release:
     """Serve what the night promoted."""
-    release = make_release(registry, workspace.paths.index, reason)
+    release = make_release(registry, workspace.paths.index, reason, workspace.profile.serving.device)
     get_run_logger().info("services answer from %s", release)
     return release
 

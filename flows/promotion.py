@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import logging
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from aura.artifact import content_hash, read_json, replace_dir, write_json
-from aura.error_file import ERROR_FILE, read_error
 from aura.errors import (
     ArtifactError,
     DamagedArtifactError,
     RegistryError,
-    StageError,
-    StageInterruptedError,
     WrongAnswerError,
 )
 from aura.lineage import value_hash
@@ -31,6 +26,7 @@ from aura.scratch import scratch_folder
 from aura.tracking import recorded_run
 from flows.gate import Verdict, judge
 from flows.model_card import version_page
+from flows.smoke_tested import smoke_test_version
 from flows.workspace import Workspace
 from training.models import MODELS
 
@@ -271,32 +267,12 @@ def _check_copy(workspace: Workspace, registry: Registry, version: ModelVersion,
     Raises:
         StageError: the test could not run, which says nothing about the model: only a wrong answer is a verdict.
     """
-    seconds = workspace.profile.night.check_timeout_minutes * 60
-    label = f"the smoke test of {version.model} version {version.version}"
-    with tempfile.TemporaryDirectory(prefix="aura-check-") as name:
-        folder = registry.download(version, Path(name) / version.model)
-        error_file = Path(name) / "error.json"
-        # On the serving device: on a CPU a large model may exceed the time limit.
-        command = [sys.executable, "-m", "training.smoke_test", version.model, str(folder)]
-        command += ["--device", workspace.profile.serving.device]
-        try:
-            done = subprocess.run(
-                # Not in the checkout, whose code may be newer by now: `-m` looks into the current folder first.
-                command, cwd=workspace.folder, env=workspace.environment() | {ERROR_FILE: str(error_file)},
-                capture_output=True, text=True, timeout=seconds,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            raise StageInterruptedError(
-                f"{label} did not end within {seconds:.0f} seconds", hint="raise night.check_timeout_minutes"
-            ) from error
-        reported = read_error(error_file)
-    if isinstance(reported, WrongAnswerError):
-        reasons = [f"the registered copy fails its smoke test: {reported.message}"]
-        return replace(verdict, promote=False, reasons=reasons)
-    if reported is not None:
-        kind = StageInterruptedError if reported.transient else StageError
-        raise kind(f"{label} could not be carried out: {reported.message}", hint=reported.hint)
-    if done.returncode:
-        output = (done.stderr.strip() or done.stdout.strip())[-500:]
-        raise StageInterruptedError(f"{label} ended with code {done.returncode}: {output}")
+    try:
+        smoke_test_version(
+            registry, version, device=workspace.profile.serving.device,
+            seconds=workspace.profile.night.check_timeout_minutes * 60, folder=workspace.folder,
+            environment=workspace.environment(),
+        )  # fmt: skip
+    except WrongAnswerError as error:
+        return replace(verdict, promote=False, reasons=[f"the registered copy fails its smoke test: {error.message}"])
     return verdict

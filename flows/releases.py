@@ -10,21 +10,28 @@ from pathlib import Path
 from aura.errors import RegistryError
 from aura.registry import Registry
 from aura.releases import IndexVersion, Release, Releases
+from flows.embedded_catalog import embed_catalog
 from inference.retrieval.releases import connect_existing, kept_release, rollback, served_index
 
 
-def make_release(registry: Registry, index: Path, reason: str) -> Release:
-    """Serve what the aliases and the index at `index` name now, unless it serves already; returns what serves."""
+def make_release(registry: Registry, index: Path, reason: str, device: str = "cpu") -> Release:
+    """Serve what the aliases and the index at `index` name now, unless it serves already; returns what serves.
+
+    Args:
+        device: what the catalog is embedded on, if it was not before: services switch when that is done.
+    """
+    embed_catalog(registry, index, device)
     return Releases(registry).make(lambda: served_index(index), reason)
 
 
-def go_back(registry: Registry, index: Path, number: int | None = None) -> Release:
+def go_back(registry: Registry, index: Path, number: int | None = None, device: str = "cpu") -> Release:
     """Serve what an earlier release named, under a new number; the aliases and the index move first.
 
     Everything is checked before anything moves: the files of each version, and that the index keeps its release.
 
     Args:
         number: the release to go back to; None: what served before the one that serves. Going back twice undoes it.
+        device: as in `make_release`.
 
     Raises:
         RegistryError: there is no such release, or it lacks a model that serves now.
@@ -43,7 +50,7 @@ def go_back(registry: Registry, index: Path, number: int | None = None) -> Relea
         rollback(index)
     for version in versions:
         registry.promote(version.model, version.version)
-    return make_release(registry, index, f"back to release {target.number}")
+    return make_release(registry, index, f"back to release {target.number}", device)
 
 
 def _replaced(serving: Release | None) -> int:

@@ -120,4 +120,5 @@ def _release(settings: Profile, reason: str) -> str:
     from flows.releases import make_release
 
     registry = Registry(settings.tracking, settings.profile)
-    return f"services answer from {make_release(registry, profile_paths(settings.profile).index, reason)}"
+    release = make_release(registry, profile_paths(settings.profile).index, reason, settings.serving.device)
+    return f"services answer from {release}"

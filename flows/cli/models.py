@@ -10,7 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from aura.paths import profile_paths
+from aura.paths import profile_paths, repo_root
+from aura.supervision import watched_environment
 from flows.cli.options import JsonOption, ProfileOption, SetOption
 from flows.profile import load_profile
 from training.models import MODELS
@@ -84,9 +85,16 @@ def promote(
     profile: ProfileOption = "sample",
     overrides: SetOption = None,
 ) -> None:
-    """Make a version the champion by hand; the one before becomes `previous`."""
+    """Make a version the champion by hand, if it passes its smoke test; the one before becomes `previous`."""
+    from flows.smoke_tested import smoke_test_version
+
+    settings = load_profile(profile, overrides or ())
     registry = _registry(profile, overrides)
-    registry.verify(registry.version(_known(model), version))
+    # Before the alias moves: of a release with a broken part, the services that do not use the part would serve the rest.
+    smoke_test_version(
+        registry, registry.version(_known(model), version), device=settings.serving.device,
+        seconds=settings.night.check_timeout_minutes * 60, folder=repo_root(), environment=watched_environment(),
+    )  # fmt: skip
     registry.promote(model, version)
     _release(registry, profile, overrides, f"{model} version {version} promoted by hand")
 
@@ -105,5 +113,6 @@ def _release(registry: Registry, profile: str, overrides: list[str] | None, reas
     """Make a release of what the aliases name now, and say so."""
     from flows.releases import make_release
 
-    index = profile_paths(load_profile(profile, overrides or ()).profile).index
-    typer.echo(f"{reason}: {make_release(registry, index, reason)}; services that run follow within seconds")
+    settings = load_profile(profile, overrides or ())
+    release = make_release(registry, profile_paths(settings.profile).index, reason, settings.serving.device)
+    typer.echo(f"{reason}: {release}; services that run follow within seconds")

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
-from aura.lineage import value_hash
-from aura.paths import cache_dir
 from aura.taxonomy import Category
+from inference.outfits.catalog_vectors import CatalogVectors
 from inference.outfits.items import Item, item_of
 from inference.outfits.model import OutfitModel
 from inference.retrieval.released_catalog import ReleasedCatalog
-
-_BATCH = 64
-KEPT = 4
-"""Files that the cache keeps, the newest: a release and the one before, of two champions or profiles."""
-logger = logging.getLogger(__name__)
 
 
 class CatalogSearch:
@@ -35,18 +24,18 @@ class CatalogSearch:
     def __init__(
         self, catalog: ReleasedCatalog, model: OutfitModel, model_hash: str, before: CatalogSearch | None = None
     ) -> None:
-        """Encode the catalog, or take the vectors from the cache.
+        """Take the vectors that are kept, or encode the catalog.
 
         Args:
-            model_hash: content hash of the model's artifact. Not its version or folder: every Bento has its champion in the
-                same folder, and all share one cache.
+            model_hash: as for `CatalogVectors`.
             before: another release, encoded by the same model; only items that it lacks are encoded.
 
         Raises:
             DataError: a picture is broken.
         """
         self.catalog = catalog
-        self.vectors = self._encode(model, model_hash, before)
+        known = {} if before is None else dict(zip(before.catalog.hashes, before.vectors, strict=True))
+        self.vectors: np.ndarray = CatalogVectors(catalog, model_hash).made(model, known)
         self._items = [item_of(row, vector=vector) for row, vector in zip(catalog.rows, self.vectors, strict=True)]
         self._row_of = {row.item_id: place for place, row in enumerate(catalog.rows)}
         embedded = model.embed_vectors(self.vectors)
@@ -77,44 +66,3 @@ class CatalogSearch:
         similarity = embedded @ query
         ranked = ((self._items[places[row]], float(similarity[row])) for row in np.argsort(-similarity, kind="stable"))
         return list(islice(((item, score) for item, score in ranked if item.item_id not in without), k))
-
-    def _encode(self, model: OutfitModel, model_hash: str, before: CatalogSearch | None) -> np.ndarray:
-        catalog = self.catalog
-        file = cache_dir() / "catalog-vectors" / f"{value_hash([model_hash, catalog.hashes])[:32]}.npy"
-        if (known := _read(file)) is not None:
-            return known
-        vectors = {} if before is None else dict(zip(before.catalog.hashes, before.vectors, strict=True))
-        missing = [row for row, content in enumerate(catalog.hashes) if content not in vectors]
-        for start in range(0, len(missing), _BATCH):
-            batch = missing[start : start + _BATCH]
-            rows = [catalog.rows[row] for row in batch]
-            items = [item_of(row, picture) for row, picture in zip(rows, catalog.pictures(rows), strict=True)]
-            made = model.item_vectors(items)
-            vectors |= {catalog.hashes[row]: vector for row, vector in zip(batch, made, strict=True)}
-        found = np.array([vectors[content] for content in catalog.hashes], dtype=np.float32)
-        _write(file, found)
-        return found
-
-
-def _read(file: Path) -> np.ndarray | None:
-    """Vectors from the cache; None when they are missing or damaged, so that they are made again."""
-    try:
-        return np.asarray(np.load(file)) if file.is_file() else None
-    except (OSError, ValueError, EOFError) as error:
-        logger.warning("made again: the vectors of the catalog in %s are damaged: %s", file, error)
-        return None
-
-
-def _write(file: Path, found: np.ndarray) -> None:
-    """Keep vectors for the next start; without that they are made again."""
-    temporary = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp.npy")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(temporary, found)
-        temporary.replace(file)
-    except OSError as error:
-        logger.warning("the vectors of the catalog are not kept for the next start: %s", error)
-    with suppress(OSError):  # another process may be removing them too
-        # Among them the unfinished ones of processes that were killed; one that is being written is new.
-        for old in sorted(file.parent.glob("*.npy"), key=lambda kept: kept.stat().st_mtime, reverse=True)[KEPT:]:
-            old.unlink(missing_ok=True)

@@ -137,7 +137,8 @@ class OutfitModel:
     @torch.inference_mode()
     def embed_vectors(self, vectors: np.ndarray) -> np.ndarray:
         """`embed_items` of items that are given as their vectors."""
-        return self._network.item_embeddings(torch.from_numpy(vectors).to(self._device)).float().cpu().numpy()
+        # Copied: those of a catalog may be mapped from a file that nobody may write to.
+        return self._network.item_embeddings(torch.tensor(vectors, device=self._device)).float().cpu().numpy()
 
     def embed_items(self, items: Sequence[Item]) -> np.ndarray:
         """Embeddings float32 `(N, embedding_dim)` of norm 1, to be indexed and compared with `query` by cosine or L2."""

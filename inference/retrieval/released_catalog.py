@@ -18,9 +18,18 @@ from PIL import Image
 
 from aura.errors import IndexNotReadyError
 from aura.prepared_rows import CatalogRow
+from aura.releases import IndexVersion
 from inference.retrieval.catalog import decode_picture
 from inference.retrieval.integrity import LANCE_ERRORS, rows_of
-from inference.retrieval.releases import BUILD_HINT, PREVIOUS, SERVING, Release, connect_existing, read_releases
+from inference.retrieval.releases import (
+    BUILD_HINT,
+    PREVIOUS,
+    SERVING,
+    Release,
+    connect_existing,
+    kept_release,
+    read_releases,
+)
 from inference.retrieval.tables import CATALOG, PICTURE
 
 logger = logging.getLogger(__name__)
@@ -48,6 +57,16 @@ def kept_catalogs(uri: str | Path, opened: Sequence[ReleasedCatalog] = ()) -> li
         except (IndexNotReadyError, *LANCE_ERRORS) as error:
             logger.warning("items of release %d of the index are not known: %s", release.number, error)
     return catalogs
+
+
+def released_catalog(uri: str | Path, wanted: IndexVersion) -> ReleasedCatalog:
+    """The catalog of a release that the index at `uri` keeps.
+
+    Raises:
+        IndexNotReadyError: it is not kept, or cannot be read.
+    """
+    connection = connect_existing(str(uri))
+    return _open(connection, kept_release(connection, wanted))
 
 
 def _open(connection: lancedb.DBConnection, release: Release) -> ReleasedCatalog:

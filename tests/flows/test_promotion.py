@@ -190,7 +190,7 @@ def test_a_check_that_could_not_be_carried_out_is_no_verdict_and_is_tried_again(
             night = workspace.profile.night.model_copy(update={"check_timeout_minutes": 0.001})
             patch.setattr(workspace, "profile", workspace.profile.model_copy(update={"night": night}))
         elif fault == "killed":
-            patch.setattr("flows.promotion.subprocess.run", killed)
+            patch.setattr("flows.model_process.subprocess.run", killed)
         else:
             weights.unlink()
         with pytest.raises(StageError, match="the smoke test of outfits version 1") as caught:

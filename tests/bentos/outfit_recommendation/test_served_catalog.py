@@ -22,7 +22,7 @@ from bentos.outfit_recommendation.messages import CompleteOutfit, Completions, G
 from bentos.outfit_recommendation.model import OutfitRunner
 from bentos.serving.errors import Failure
 from bentos.serving.messages import RgbImage
-from inference.outfits.catalog_search import KEPT
+from inference.outfits.catalog_vectors import KEPT
 from inference.outfits.items import Item
 from inference.retrieval.releases import rollback, served_index
 from tests.bentos.small_index import SmallIndex
@@ -244,7 +244,7 @@ def test_a_cache_that_cannot_be_written_costs_the_next_start_only(
 def test_of_the_embeddings_the_newest_are_kept(assets: Assets, network: Network) -> None:
     folder = cache_dir() / "catalog-vectors"
     folder.mkdir(parents=True)
-    for age in range(6):
+    for age in range(KEPT):
         for name in (f"old-{age}.npy", f"old-{age}.1-2.tmp.npy"):
             (folder / name).touch()
             os.utime(folder / name, (1000.0 - age,) * 2)
