@@ -82,6 +82,17 @@ class Sentence(Message):
     )
 
 
+class Usage(Message):
+    """Tokens of an answer, as the champion's tokenizer counts them."""
+
+    prompt_tokens: int = Field(
+        description="what the answer follows; of a quoted answer the question and the passages together"
+    )
+    completion_tokens: int = Field(
+        description="the answer's text, also where sentences were quoted and none was generated"
+    )
+
+
 class Finished(RunnerAnswer):
     """The end of an answer."""
 
@@ -89,6 +100,8 @@ class Finished(RunnerAnswer):
     """`stop`: the answer is complete; `length`, `deadline` or `stopped`: it was cut."""
     declined: bool
     """Nothing that was found answers the question."""
+    usage: Usage | None = None
+    """null where another model wrote the words."""
     writer: str | None = None
     """Model behind the OpenAI-compatible API that wrote the words; null: the champion itself."""
 

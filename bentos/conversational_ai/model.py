@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -28,6 +28,7 @@ from bentos.conversational_ai.messages import (
     Started,
     Stopped,
     StopRequest,
+    Usage,
     event_line,
 )
 from bentos.serving.assets import Assets
@@ -43,6 +44,7 @@ from inference.chat.smoke_test import SMOKE_TEST
 from inference.smoke_test import check_loaded
 
 if TYPE_CHECKING:  # the service never needs torch
+    from inference.chat.answering import AnswerStream
     from inference.chat.model import ChatModel
     from inference.chat.openai_backend import OpenAIBackend
 
@@ -140,7 +142,7 @@ class ChatRunner:
             yield event_line(
                 Finished(
                     finish_reason=stop.reason or str(answer.finish_reason), declined=answer.declined, model=served.version,
-                    release=served.versions,
+                    release=served.versions, usage=None if self._backend else _usage(served.model, answer, made),
                     writer=self._backend.model if self._backend else None,
                 )
             )  # fmt: skip
@@ -195,6 +197,10 @@ class ChatRunner:
         return FoundPassages(
             passages=passages, index_version=str(served.index.version), model=served.version, release=served.versions
         )
+
+
+def _usage(model: ChatModel, answer: AnswerStream, sentences: Sequence[str]) -> Usage:
+    return Usage(prompt_tokens=answer.prompt_tokens, completion_tokens=model.token_count(" ".join(sentences)))
 
 
 def _backend(model: str | None) -> OpenAIBackend | None:

@@ -29,6 +29,7 @@ from bentos.conversational_ai.openai_schemas import (
     ChatCompletionChunk,
     Choice,
     ChunkChoice,
+    CompletionUsage,
     Delta,
     Extension,
     OpenAIError,
@@ -84,9 +85,11 @@ class Completion:
 
     Args:
         ignored: what the request held and changes nothing.
+        include_usage: a stream ends with the tokens of the answer.
     """
 
     ignored: list[str]
+    include_usage: bool = False
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -98,6 +101,7 @@ class Completion:
         return ChatCompletion(
             id=self.id, created=self.created, model=MODEL_NAME, system_fingerprint=_fingerprint(answer.model),
             choices=[Choice(message=message, finish_reason=_finish_reason(answer.finish_reason))],
+            usage=CompletionUsage.of(answer.usage),
             aura=Extension(
                 sources=answer.sources, sentences=answer.sentences, declined=answer.declined,
                 dropped_messages=answer.dropped_messages, finish_reason=answer.finish_reason, model=answer.model,
@@ -120,6 +124,8 @@ class Completion:
                     return
                 else:
                     yield _data(self._chunk(part, writer, sources))
+                    if isinstance(part, Finished) and self.include_usage:
+                        yield _data(self._piece([], usage=CompletionUsage.of(part.usage)))
         yield _DONE
 
     def _chunk(self, part: AnswerPart, writer: FrameWriter, sources: list[Passage]) -> ChatCompletionChunk:
@@ -138,7 +144,10 @@ class Completion:
             extension = Extension(
                 sources=part.sources, dropped_messages=part.dropped_messages, ignored=self.ignored
             )  # fmt: skip
-        return ChatCompletionChunk(id=self.id, created=self.created, model=MODEL_NAME, choices=[choice], aura=extension)
+        return self._piece([choice], aura=extension)
+
+    def _piece(self, choices: list[ChunkChoice], **more: Any) -> ChatCompletionChunk:
+        return ChatCompletionChunk(id=self.id, created=self.created, model=MODEL_NAME, choices=choices, **more)
 
 
 def openai_error(detail: ErrorDetail, status: int) -> OpenAIError:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aura.errors import InvalidRequestError
-from bentos.conversational_ai.messages import Passage, Sentence
+from bentos.conversational_ai.messages import Passage, Sentence, Usage
 from bentos.conversational_ai.schemas import MAX_ANSWER_TOKENS, ChatRequest
 from bentos.serving.error_text import shortened, validation_text
 from bentos.serving.messages import ModelVersion, ReleaseVersions
@@ -21,6 +21,12 @@ MODEL_NAME = "aura-chat"
 _MAX_MESSAGES = 40
 """Latest messages that are looked at; no prompt has room for more."""
 _MAX_IGNORED = 20
+
+
+class StreamOptions(BaseModel):
+    """What a stream tells besides the answer."""
+
+    include_usage: bool = Field(default=False, description="one more chunk at the end, without choices, with `usage`")
 
 
 class TextPart(BaseModel):
@@ -56,6 +62,7 @@ class CompletionRequest(RequestBody):
         description="of `system` and `developer` messages nothing is used: the model has its own",
     )
     stream: bool = False
+    stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     n: int | None = Field(default=None, ge=1, le=1)
@@ -128,6 +135,22 @@ class Extension(BaseModel):
     ignored: list[str] | None = None
 
 
+class CompletionUsage(BaseModel):
+    """Tokens of an answer; the champion's tokenizer counts them, also where sentences were quoted and none was generated."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+    @classmethod
+    def of(cls, usage: Usage | None) -> Self | None:
+        """None where another model wrote the words."""
+        if usage is None:
+            return None
+        prompt, completion = usage.prompt_tokens, usage.completion_tokens
+        return cls(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
+
+
 class AnswerMessage(BaseModel):
     """The assistant's message; a plain sentence where nothing that was found answers the question."""
 
@@ -155,6 +178,7 @@ class ChatCompletion(BaseModel):
     model: str
     system_fingerprint: str
     choices: list[Choice]
+    usage: CompletionUsage | None = None
     aura: Extension
 
 
@@ -182,6 +206,7 @@ class ChatCompletionChunk(BaseModel):
     created: int
     model: str
     choices: list[ChunkChoice]
+    usage: CompletionUsage | None = None
     aura: Extension | None = None
 
 

@@ -41,7 +41,7 @@ async def whole_answer(answer: RunningAnswer) -> ChatAnswer:
         message=AssistantMessage(content=" ".join(sentence.text for sentence in sentences)), sentences=sentences,
         declined=finished.declined, sources=started.sources, dropped_messages=started.dropped_messages,
         finish_reason=finished.finish_reason, model=finished.model, writer=finished.writer,
-        release=finished.release,
+        release=finished.release, usage=finished.usage,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
-from bentos.conversational_ai.messages import ChatMessage, Passage, Sentence
+from bentos.conversational_ai.messages import ChatMessage, Passage, Sentence, Usage
 from bentos.serving import health
 from bentos.serving.messages import ModelVersion, ReleasedBody, ReleaseVersions
 from bentos.serving.request_body import RequestBody, Text
@@ -98,6 +98,7 @@ class ChatAnswer(BaseModel):
     )
     finish_reason: str = Field(description="stop: the answer is complete; length or deadline: it was cut")
     model: ModelVersion
+    usage: Usage | None = Field(description="null where another model wrote the words")
     writer: str | None = Field(description="model of another server that wrote the words; null: the champion itself")
     release: ReleaseVersions
 

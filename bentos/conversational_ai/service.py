@@ -105,7 +105,9 @@ class ConversationalAI(HttpPart):
         """One answer in OpenAI's format, with `stream` in chunks; what it is grounded in is in `annotations` and in `aura`."""
         _require_model(request.model)
         asked = request.chat_request()
-        completion = Completion(request.ignored())
+        completion = Completion(
+            request.ignored(), include_usage=bool(request.stream_options and request.stream_options.include_usage)
+        )
         answer = self._answers.begin(asked.conversation(), asked.passages, asked.max_new_tokens)
         if request.stream:
             return await event_stream(connection, answer, completion.events)

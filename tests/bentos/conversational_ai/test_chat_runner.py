@@ -21,6 +21,7 @@ from bentos.conversational_ai.messages import (
     Sentence,
     Started,
     StopRequest,
+    Usage,
     read_event,
 )
 from bentos.conversational_ai.model import ChatRunner
@@ -35,7 +36,6 @@ from tests.bentos.stub_assets import StubAssets, made_by
 VERSION = ModelVersion(name="chat", version="1")
 MADE_BY = made_by("chat")
 STARTED = Started(sources=[], dropped_messages=3)
-STOPPED = Finished(finish_reason="stopped", declined=False, model=VERSION, release=MADE_BY)
 
 
 class Answer(AnswerStream):
@@ -59,6 +59,13 @@ class Answer(AnswerStream):
 
 def quoted(number: int) -> Sentence:
     return Sentence(text=f"Sentence {number}.", source=0, status="quoted")
+
+
+def stopped_after(sentences: int) -> Finished:
+    return Finished(
+        finish_reason="stopped", declined=False, model=VERSION, release=MADE_BY,
+        usage=Usage(prompt_tokens=9, completion_tokens=2 * sentences),
+    )  # fmt: skip
 
 
 class Model:
@@ -150,7 +157,7 @@ def test_an_answer_that_nobody_waits_for_ends_after_the_sentence_that_is_being_m
         assert await stop(runner, "a") is False
         return events
 
-    assert asyncio.run(scenario()) == [STARTED, quoted(1), quoted(2), STOPPED]
+    assert asyncio.run(scenario()) == [STARTED, quoted(1), quoted(2), stopped_after(2)]
     assert (model.answers[0].made, model.answers[0].closed) == (2, True)
 
 
@@ -166,7 +173,7 @@ def test_an_answer_ends_at_once_though_its_sentence_is_not_made_yet(runner: Any,
         await stop(runner, "a")
         return [*events, read_event(await waiting), *await events_of(stream)]
 
-    assert asyncio.run(scenario()) == [STARTED, quoted(1), STOPPED]
+    assert asyncio.run(scenario()) == [STARTED, quoted(1), stopped_after(1)]
     until(lambda: model.answers[0].closed)
     assert model.answers[0].made == 1
 
@@ -189,7 +196,7 @@ def test_answers_are_made_side_by_side(runner: Any) -> None:
         heard = [read_event(await anext(stream)) for stream in (first, second, first, second)]
         for answer_id, stream in (("a", first), ("b", second)):
             await stop(runner, answer_id)
-            assert await events_of(stream) == [STOPPED]
+            assert await events_of(stream) == [stopped_after(1)]
         return heard
 
     assert asyncio.run(scenario()) == [STARTED, STARTED, quoted(1), quoted(1)]
@@ -212,7 +219,9 @@ def test_a_process_that_ends_waits_for_its_answers(runner: Any) -> None:
 def test_an_answer_is_cut_at_its_deadline(runner: Any) -> None:
     events = asyncio.run(events_of(answer(runner, "a", seconds=0.05)))
     assert events[:2] == [STARTED, quoted(1)]
-    assert events[-1] == Finished(finish_reason="deadline", declined=False, model=VERSION, release=MADE_BY)
+    words = sum(len(event.text.split()) for event in events if isinstance(event, Sentence))
+    used = Usage(prompt_tokens=9, completion_tokens=words)
+    assert events[-1] == Finished(finish_reason="deadline", declined=False, model=VERSION, release=MADE_BY, usage=used)
 
 
 def test_what_cannot_be_answered_is_said_in_words(
@@ -244,7 +253,10 @@ def test_an_answer_is_sentences_each_with_its_source(runner: Any, model: Model) 
     assert asyncio.run(events_of(answer(runner, "a"))) == [
         STARTED, Sentence(text="Wear brown.", source=1, status="quoted"),
         Sentence(text="Not black.", source=0, status="supported"),
-        Finished(finish_reason="stop", declined=False, model=VERSION, release=MADE_BY),
+        Finished(
+            finish_reason="stop", declined=False, model=VERSION, release=MADE_BY,
+            usage=Usage(prompt_tokens=9, completion_tokens=4),
+        ),
     ]  # fmt: skip
 
 
@@ -252,7 +264,10 @@ def test_that_nothing_answers_is_said_in_a_sentence_without_a_source(runner: Any
     model.sentences = [DECLINED]
     assert asyncio.run(events_of(answer(runner, "a"))) == [
         STARTED, Sentence(text=DECLINED.text, source=None, status="declined"),
-        Finished(finish_reason="stop", declined=True, model=VERSION, release=MADE_BY),
+        Finished(
+            finish_reason="stop", declined=True, model=VERSION, release=MADE_BY,
+            usage=Usage(prompt_tokens=9, completion_tokens=len(DECLINED.text.split())),
+        ),
     ]  # fmt: skip
 
 

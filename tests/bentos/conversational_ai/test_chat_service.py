@@ -31,6 +31,7 @@ from bentos.conversational_ai.messages import (
     Started,
     Stopped,
     StopRequest,
+    Usage,
     event_line,
 )
 from bentos.conversational_ai.service import ConversationalAI, app
@@ -102,7 +103,10 @@ class Runner:
             if self.failure:
                 raise self.failure
             if self.whole:
-                yield event_line(Finished(finish_reason="stop", declined=self.declines, model=VERSION, release=RELEASE))
+                usage = Usage(prompt_tokens=70, completion_tokens=6)
+                yield event_line(
+                    Finished(finish_reason="stop", declined=self.declines, model=VERSION, release=RELEASE, usage=usage)
+                )
         finally:
             self.generating -= 1
 
@@ -149,6 +153,7 @@ def done(*, declined: bool) -> dict[str, Any]:
         "finish_reason": "stop",
         "declined": declined,
         "model": VERSION.model_dump(),
+        "usage": {"prompt_tokens": 70, "completion_tokens": 6},
         "writer": None,
         "release": RELEASE.model_dump(),
     }

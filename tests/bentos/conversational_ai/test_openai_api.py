@@ -92,6 +92,21 @@ def test_a_stream_adds_up_to_the_whole_answer(client: openai.OpenAI) -> None:
     assert (len(first["sources"]), last["declined"], last["model"]["version"]) == (3, False, "1")
 
 
+def test_the_tokens_of_an_answer_are_counted(client: openai.OpenAI) -> None:
+    whole = client.chat.completions.create(model="aura-chat", messages=ASK)
+    assert whole.usage is not None
+    assert (whole.usage.prompt_tokens, whole.usage.completion_tokens, whole.usage.total_tokens) == (70, 6, 76)
+    chunks = list(
+        client.chat.completions.create(
+            model="aura-chat", messages=ASK, stream=True, stream_options={"include_usage": True}
+        )
+    )
+    *answer, last = chunks
+    assert [chunk.usage for chunk in answer] == [None] * len(answer)
+    assert (last.choices, last.usage) == ([], whole.usage)
+    assert answer[0].aura["ignored"] == []  # type: ignore[attr-defined]
+
+
 def test_what_changes_nothing_is_named(client: openai.OpenAI, runner: Runner) -> None:
     messages: Any = [
         {"role": "system", "content": "Be rude."}, {"role": "user", "content": [{"type": "text", "text": "Shoes?"}]},
