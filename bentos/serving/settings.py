@@ -7,8 +7,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from aura.errors import SettingsError
 from aura.settings import Section
 from bentos.accounts.settings import AccountsSettings
+from inference.gpu_memory import GpuMemorySettings, memory_plan
 from stores.settings import DatabaseSettings
 
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^/\s]+)$")]
@@ -94,6 +96,8 @@ class ServingSettings(Section):
         """
         return os.environ.get("AURA_REDIS_URL", "")
 
+    gpu_memory: GpuMemorySettings | None = None
+    """What lies on the GPU, to be refused at the start where it does not fit (docs/gpu-memory.md); null: nothing is checked."""
     database: DatabaseSettings = DatabaseSettings()
     accounts: AccountsSettings = AccountsSettings()
 
@@ -105,6 +109,21 @@ class ServingSettings(Section):
 
             parse_many(value)  # a ValueError says what it does not understand
         return value
+
+    def check_gpu_memory(self) -> None:
+        """Refuse to start services whose models do not fit onto their GPU.
+
+        Raises:
+            SettingsError: they do not, or the plan counts on a base in 4 bits that this service would load in 16.
+        """
+        if self.gpu_memory is None or not self.device.startswith("cuda"):
+            return
+        if self.gpu_memory.chat_bits == 4 and self.openai_model is None:
+            raise SettingsError(
+                "serving.gpu_memory.chat_bits is 4, but the chat's own runner loads its base in 16 bits",
+                hint="name the server that has the base in 4 bits with serving.openai_model, or plan with 16",
+            )
+        memory_plan(self.gpu_memory).check()
 
     @model_validator(mode="after")
     def _an_image_fits_into_a_request(self) -> Self:

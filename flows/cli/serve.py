@@ -54,6 +54,7 @@ def serve(
     settings = load_profile(profile, overrides or ())
     check_temporary_folder()
     refuse_open_door(settings.serving.host)
+    settings.serving.check_gpu_memory()
     registry = Registry(settings.tracking, settings.profile)
     chosen = [_known(name, list(SERVICES)) for name in only] if only else list(SERVICES)
     console = Console()
@@ -107,6 +108,7 @@ def _serve_bentos(settings: Profile) -> None:
 
     check_temporary_folder()
     refuse_open_door(settings.serving.host)
+    settings.serving.check_gpu_memory()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it as Ctrl+C does
     with database(settings.serving.database.start_seconds) as url:
         record = paths.workspace / "metrics" / "package.json"
