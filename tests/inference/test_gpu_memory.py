@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from typer.testing import CliRunner
 
@@ -41,7 +43,9 @@ def test_weights_and_keys_are_counted_in_bytes() -> None:
         (80, 16, 64, 20, False),
     ],
 )
-def test_what_fits_on_a_card(card_gb: float, chat_bits: int, streams: int, night_gb: float, fits: bool) -> None:
+def test_what_fits_on_a_card(
+    card_gb: float, chat_bits: Literal[4, 16], streams: int, night_gb: float, fits: bool
+) -> None:
     plan = memory_plan(GpuMemorySettings(card_gb=card_gb, chat_bits=chat_bits, chat_streams=streams, night_gb=night_gb))
     if fits:
         plan.check()
