@@ -7,6 +7,7 @@ mean rather than each pixel keeps noise and folds from turning navy into black.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,6 +108,16 @@ def named(colours: Sequence[DominantColour]) -> Colours:
         if other.share >= _SECOND_SHARE and apart >= _SECOND_APART and other.name != main.name:
             return Colours(main.name, other.name)
     return Colours(main.name)
+
+
+def colour_in_words(text: str) -> DominantColour | None:
+    """The first colour word of a text, with the mean of its shades; of `light grey` not the grey. None without one."""
+    names, table = _table()
+    found = re.search(rf"\b({'|'.join(sorted(set(names), key=len, reverse=True))})\b", text.lower())
+    if found is None:
+        return None
+    mean = table[[name == found[1] for name in names]].mean(0)
+    return DominantColour(found[1], 1.0, (mean[0], mean[1], mean[2]))
 
 
 def group(lab: Array) -> tuple[Array, Array]:

@@ -123,7 +123,8 @@ class VisualAnalysis(ImagePart[Runner]):
         # Garments are cut out of the photo to be looked up, and boxes drawn on it: then it is decoded larger than the canvas.
         large = options.similar > 0 or options.annotate
         photo, found = await self._analysed(file, options.threshold, options.similar, large=large)
-        colours, annotated = [[] for _ in found.garments], None
+        colours: list[list[GarmentColour]] = [[] for _ in found.garments]
+        annotated = None
         if options.colours:
             colours = await asyncio.to_thread(_colours, photo, found.garments)
         if options.annotate:
