@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import Field
 
@@ -43,6 +43,18 @@ class CompleteOutfit(RunnerRequest):
     """Wanted categories; empty: what the outfit lacks."""
     k: int
     """Items per category."""
+    wishes: Wishes = Wishes()
+
+
+class MakeOutfits(RunnerRequest):
+    """What whole outfits are made from, and of what."""
+
+    items: list[Garment]
+    wardrobe: list[Garment]
+    """The caller's own garments that may be added."""
+    from_catalog: bool
+    """Whether items of the catalog may be added."""
+    count: int
     wishes: Wishes = Wishes()
 
 
@@ -96,6 +108,40 @@ class Completions(RunnerAnswer):
     """Which wishes could not be used, in sentences."""
 
 
+class OutfitPiece(Message):
+    """A garment of an outfit."""
+
+    source: Literal["request", "wardrobe", "catalog"] = Field(description="where it comes from")
+    item_id: str | None = Field(default=None, description="of an item of the catalog")
+    wardrobe_id: str | None = Field(default=None, description="of a garment of the caller's wardrobe")
+    category: Category
+    title: str
+    price: float | None = Field(default=None, description="null where the catalog has none")
+    reasons: list[Reason] = Field(
+        default_factory=list, description="why it goes with the others; empty when nothing is known of these garments"
+    )
+
+
+class WholeOutfit(Message):
+    """An outfit, the caller's garments first."""
+
+    score: float = Field(description="probability that the garments go together, 0 to 1")
+    pieces: list[OutfitPiece]
+    to_buy: float | None = Field(
+        default=None, description="price of what comes from the catalog; null where it has none"
+    )
+    lacks: list[Category] = Field(
+        default_factory=list, description="what a whole outfit has and nothing was there for; empty: it is whole"
+    )
+
+
+class MadeOutfits(RunnerAnswer):
+    """Whole outfits, best first."""
+
+    outfits: list[WholeOutfit]
+    notes: list[str] = Field(default_factory=list)
+
+
 class RunnerStatus(Status):
     """The runner can answer."""
 
@@ -110,5 +156,7 @@ class Runner(Protocol):
     async def evaluate(self, outfits: list[JudgeOutfit]) -> list[Judgement | Failure]: ...
 
     async def recommend(self, requests: list[CompleteOutfit]) -> list[Completions | Failure]: ...
+
+    async def outfits(self, requests: list[MakeOutfits]) -> list[MadeOutfits | Failure]: ...
 
     async def status(self) -> RunnerStatus: ...

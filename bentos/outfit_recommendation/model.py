@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import bentoml
 
@@ -25,9 +25,13 @@ from bentos.outfit_recommendation.messages import (
     ItemShare,
     Judgement,
     JudgeOutfit,
+    MadeOutfits,
+    MakeOutfits,
+    OutfitPiece,
     Reason,
     RecommendedItem,
     RunnerStatus,
+    WholeOutfit,
 )
 from bentos.serving.assets import Assets
 from bentos.serving.batch_answers import answer_together
@@ -161,6 +165,18 @@ class OutfitRunner:
                 partial(self._completions, served),
             )
 
+    @bentoml.api
+    def outfits(self, requests: list[MakeOutfits]) -> list[MadeOutfits | Failure]:
+        """Whole outfits for each request, the best first; each search scores its outfits in batches of its own."""
+        served = self._served.now()
+        with inference("outfits", requests):
+            return answer_together(
+                requests,
+                lambda request: (self._items(request.items, served), self._items(request.wardrobe, served)),
+                lambda asked, read: [_made(served, *each) for each in zip(asked, read, strict=True)],
+                lambda _request, _read, made: made,
+            )
+
     def _judgement(self, served: LoadedOutfits, request: JudgeOutfit, _items: list[Item], judged: _Judged) -> Judgement:
         items = [
             ItemShare(
@@ -271,6 +287,60 @@ def _completed(model: OutfitModel, wishes: Sequence[_Wish]) -> list[dict[Categor
         ]
     )
     return [{target: next(best) for target in wish.targets} for wish in wishes]
+
+
+def _made(served: LoadedOutfits, request: MakeOutfits, read: tuple[list[Item], list[Item]]) -> MadeOutfits:
+    """The outfits of one request."""
+    from inference.outfits.beam import Candidates, OwnItems, whole_outfits
+
+    search = served.search
+    if request.from_catalog and search is None:
+        raise IndexNotReadyError("no index is served yet")
+    wishes, notes = (search.words if search and request.from_catalog else CatalogWords()).understood(request.wishes)
+    worn, owned = _encoded(served.model, read)
+    sources: list[Candidates] = [OwnItems(owned, served.model)] if owned else []
+    if search is not None and request.from_catalog:
+        sources.append(search)
+    own_ids = {item.item_id for item in owned}
+    found = whole_outfits(
+        served.model, worn, sources, without=wishes.without_categories, count=request.count,
+        wanted=lambda item, spent: (
+            wishes.misfit(item) is None and (item.item_id in own_ids or wishes.affordable(item, spent))
+        ),
+    )  # fmt: skip
+    given = {item.item_id: garment for item, garment in zip(worn, request.items, strict=True)}
+    outfits = [
+        WholeOutfit(
+            score=outfit.score, pieces=_pieces(served, outfit.items, given, own_ids), lacks=[*outfit.lacks],
+            to_buy=outfit.spent if search and request.from_catalog and search.words.values["price"] else None,
+        )
+        for outfit in found
+    ]  # fmt: skip
+    return MadeOutfits(outfits=outfits, notes=notes, model=served.version, release=served.versions)
+
+
+def _pieces(
+    served: LoadedOutfits, outfit: Sequence[Item], given: Mapping[str, Garment], own_ids: Collection[str]
+) -> list[OutfitPiece]:
+    seen = served.seen(outfit)
+    pieces = []
+    for place, item in enumerate(outfit):
+        others = [*seen[:place], *seen[place + 1 :]]
+        sent = given.get(item.item_id)
+        own = item.item_id if item.item_id in own_ids else sent.wardrobe_id if sent else None
+        source: Literal["request", "wardrobe", "catalog"] = "request" if sent else "wardrobe" if own else "catalog"
+        pieces.append(
+            OutfitPiece(
+                source=source,
+                wardrobe_id=own,
+                item_id=sent.item_id if sent else None if own else item.item_id,
+                category=item.category,
+                title=item.title,
+                price=price(item),
+                reasons=_messages(reasons_for(seen[place], others, served.model.strongest_words)),
+            )
+        )
+    return pieces
 
 
 def _encoded(model: OutfitModel, outfits: Sequence[list[Item]]) -> list[list[Item]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from aura.taxonomy import Category
-from bentos.outfit_recommendation.messages import ItemShare, Reason, RecommendedItem
+from bentos.outfit_recommendation.messages import ItemShare, Reason, RecommendedItem, WholeOutfit
 from bentos.serving import health
 from bentos.serving.messages import ModelVersion, ReleasedBody, ReleaseVersions
 from bentos.serving.request_body import RequestBody, Text
@@ -114,6 +114,26 @@ class EvaluateRequest(WishFields):
     """An outfit to judge."""
 
     items: list[OutfitItem] = Field(min_length=1, max_length=MAX_ITEMS)
+
+
+class OutfitsRequest(WishFields):
+    """Garments that whole outfits are put together with."""
+
+    items: list[OutfitItem] = Field(min_length=1, max_length=4)
+    source: Literal["catalog", "wardrobe", "both"] = Field(
+        default="catalog", description="where the other garments come from; a wardrobe needs the caller's token"
+    )
+    count: int = Field(default=3, ge=1, le=10, description="outfits at most")
+
+
+class Outfits(ReleasedBody):
+    """Whole outfits, best first; fewer than asked for where there is not enough to choose from."""
+
+    outfits: list[WholeOutfit]
+    notes: list[str] = Field(
+        default_factory=list, description="what could not be used, in sentences: wishes, garments of a large wardrobe"
+    )
+    model: ModelVersion
 
 
 class Recommendation(ReleasedBody):

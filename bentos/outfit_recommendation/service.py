@@ -13,6 +13,8 @@ from bentos.outfit_recommendation.messages import (
     Garment,
     Judgement,
     JudgeOutfit,
+    MadeOutfits,
+    MakeOutfits,
     Runner,
 )
 from bentos.outfit_recommendation.model import RUNNER_SECONDS, OutfitRunner
@@ -22,6 +24,8 @@ from bentos.outfit_recommendation.schemas import (
     Health,
     OutfitEvaluation,
     OutfitItem,
+    Outfits,
+    OutfitsRequest,
     Recommendation,
     RecommendRequest,
 )
@@ -47,7 +51,7 @@ GARMENT_PX = (448, 448)
 app = make_app(
     "Aura outfit recommendation",
     "Scores outfits and finds what completes them.",
-    image_paths=("/recommend", "/evaluate"),
+    image_paths=("/recommend", "/evaluate", "/outfits"),
 )
 
 
@@ -73,6 +77,10 @@ class OutfitRecommendation(ImagePart[Runner]):
         )
         self._completions: Batcher[CompleteOutfit, Completions] = Batcher(
             lambda requests: self._runner.recommend(requests=requests), max_batch=MAX_OUTFITS, seconds=seconds
+        )
+
+        self._outfit_searches: Batcher[MakeOutfits, MadeOutfits] = Batcher(
+            lambda requests: self._runner.outfits(requests=requests), max_batch=1, seconds=seconds
         )
 
     @bentoml.on_shutdown
@@ -109,6 +117,27 @@ class OutfitRecommendation(ImagePart[Runner]):
             score=answer.score, items=answer.items, reasons=answer.reasons, notes=answer.notes, model=answer.model,
             release=answer.release,
         )  # fmt: skip
+
+    @app.post("/outfits")
+    async def outfits(self, request: OutfitsRequest, http: Request) -> Outfits:
+        """Whole outfits with the caller's garments: of the catalog, of the caller's own wardrobe, or of both."""
+        return await while_connected(http, self._outfits(request, http))
+
+    async def _outfits(self, request: OutfitsRequest, http: Request) -> Outfits:
+        notes: list[str] = []
+        wardrobe: list[Garment] = []
+        if request.source != "catalog":
+            wardrobe, more = await self._wardrobes.newest(caller_of(http))
+            notes += [f"of your wardrobe the newest {len(wardrobe)} garments were looked at"] if more else []
+        items = await self._garments(request.items, http)
+        given = {item.wardrobe_id for item in items}
+        wanted = MakeOutfits(
+            items=items, wardrobe=[garment for garment in wardrobe if garment.wardrobe_id not in given],
+            from_catalog=request.source != "wardrobe", count=request.count, wishes=request.wishes(),
+        )  # fmt: skip
+        with sent_to_runner("outfits"):
+            made = await self._outfit_searches.answer(wanted)
+        return Outfits(outfits=made.outfits, notes=made.notes + notes, model=made.model, release=made.release)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:

@@ -20,7 +20,7 @@ from inference.colours import DominantColour
 from inference.garment_colours import measured_colours
 from inference.outfits.items import Item, item_of
 from inference.outfits.model import OutfitModel
-from inference.outfits.wishes import CatalogWords
+from inference.outfits.wishes import CatalogWords, price
 from inference.retrieval.released_catalog import ReleasedCatalog
 
 _BATCH = 64
@@ -82,6 +82,10 @@ class CatalogSearch:
         similarity = embedded @ query
         ranked = ((self._items[places[row]], float(similarity[row])) for row in np.argsort(-similarity, kind="stable"))
         return list(islice(((item, score) for item, score in ranked if wanted(item)), k))
+
+    def cost(self, item: Item) -> float:
+        """Its price; 0 where it has none."""
+        return price(item) or 0.0
 
     @cached_property
     def words(self) -> CatalogWords:
