@@ -9,7 +9,7 @@ from uuid import UUID
 from aura.errors import DatabaseUnavailableError, InvalidRequestError
 from bentos.accounts.pictures import Pictures, pictures_folder
 from bentos.outfit_recommendation.messages import Garment
-from bentos.serving.errors import NotReadyError
+from bentos.serving.errors import NoDatabaseError
 from bentos.serving.health import HEALTH_SECONDS
 from bentos.serving.tokens import Caller
 from stores.database import Connection, Database
@@ -30,7 +30,7 @@ class OwnGarments:
 
         Raises:
             InvalidRequestError: the caller has no such garment.
-            NotReadyError: this service has no database.
+            NoDatabaseError: this service has no database.
             DatabaseUnavailableError: the database is away.
         """
 
@@ -49,7 +49,7 @@ class OwnGarments:
         """The newest garments of the caller, and whether there are more.
 
         Raises:
-            NotReadyError: this service has no database.
+            NoDatabaseError: this service has no database.
             DatabaseUnavailableError: the database is away.
         """
         database = await self._opened()
@@ -75,7 +75,7 @@ class OwnGarments:
 
     async def _opened(self) -> Database:
         if self._database is None:
-            raise NotReadyError(
+            raise NoDatabaseError(
                 "this service knows no wardrobes: it has no database",
                 hint="its operator sets AURA_DATABASE_URL; or send the garment by category with a title or an image_base64",
             )

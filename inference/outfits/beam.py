@@ -92,14 +92,14 @@ def whole_outfits(
         worn: with their vectors, one at least.
         without: categories of which nothing is added.
     """
-    start = FoundOutfit(tuple(worn), 0.0)
+    [start] = _scored(model, [FoundOutfit(tuple(worn), 0.0)])
     found: list[FoundOutfit] = []
     for slots in open_slots({item.category for item in worn}):
         beam = [start]
         for slot in slots:
             if slot.category not in without:
                 beam = _filled(model, beam, slot, sources, wanted)
-        found += _scored(model, beam) if beam == [start] else beam
+        found += beam
     ranked = sorted(found, key=lambda outfit: (len(outfit.lacks), -outfit.score))
     return _varied(ranked, len(worn), count)
 
@@ -117,7 +117,7 @@ def _filled(
     )
     if not extended:
         return [replace(outfit, lacks=(*outfit.lacks, slot.category)) for outfit in beam] if slot.required else [*beam]
-    kept = [] if slot.required else _scored(model, beam)
+    kept = [] if slot.required else beam
     ranked = sorted([*kept, *_scored(model, extended)], key=lambda outfit: -outfit.score)
     return ranked[:_WIDTH]
 
