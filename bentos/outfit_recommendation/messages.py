@@ -118,7 +118,7 @@ class OutfitPiece(Message):
     title: str
     price: float | None = Field(default=None, description="null where the catalog has none")
     reasons: list[Reason] = Field(
-        default_factory=list, description="why it goes with the others; empty when nothing is known of these garments"
+        default_factory=list, description="why it goes with the garments before it; empty when nothing is known of them"
     )
 
 

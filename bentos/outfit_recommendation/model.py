@@ -322,10 +322,10 @@ def _made(served: LoadedOutfits, request: MakeOutfits, read: tuple[list[Item], l
 def _pieces(
     served: LoadedOutfits, outfit: Sequence[Item], given: Mapping[str, Garment], own_ids: Collection[str]
 ) -> list[OutfitPiece]:
+    """The garments, each that was added with why it goes with those before it: so that no pair is explained twice."""
     seen = served.seen(outfit)
     pieces = []
     for place, item in enumerate(outfit):
-        others = [*seen[:place], *seen[place + 1 :]]
         sent = given.get(item.item_id)
         own = item.item_id if item.item_id in own_ids else sent.wardrobe_id if sent else None
         source: Literal["request", "wardrobe", "catalog"] = "request" if sent else "wardrobe" if own else "catalog"
@@ -337,7 +337,7 @@ def _pieces(
                 category=item.category,
                 title=item.title,
                 price=price(item),
-                reasons=_messages(reasons_for(seen[place], others, served.model.strongest_words)),
+                reasons=[] if sent else _messages(reasons_for(seen[place], seen[:place], served.model.strongest_words)),
             )
         )
     return pieces

@@ -21,7 +21,7 @@ class ColourRelation:
     """How two colours stand to each other.
 
     Attributes:
-        apart: degrees between their hues, 0 to 180; None when one has no hue to speak of.
+        apart: degrees between their hues, 0 to 180; None when one has no hue to speak of, or both have one name.
     """
 
     name: Relation
@@ -33,6 +33,8 @@ class ColourRelation:
             return f"{first} and {second} are both neutrals"
         if self.name == "accent":
             return f"{first} is the accent beside {second}, a neutral"
+        if self.apart is None:
+            return f"{first} and {second} are one colour"
         said = {
             "tonal": "are tones of one hue",
             "analogous": "are neighbours on the colour circle",
@@ -45,6 +47,8 @@ class ColourRelation:
 def relation(first: DominantColour, second: DominantColour) -> ColourRelation:
     """Of two colours; symmetric."""
     neutral = is_neutral(first) + is_neutral(second)
+    if first.name == second.name and neutral < 2:  # two navies, of which one is darker than the limit
+        return ColourRelation("tonal", None)
     if neutral:
         return ColourRelation("neutral" if neutral == 2 else "accent", None)
     apart = abs(_hue(first) - _hue(second)) % 360

@@ -32,6 +32,7 @@ def nothing(_first: Item, _second: Item) -> None:
         ("#1b2440", "#909193", "neutral"),  # navy is worn as one
         ("#0b0b0b", "#b81f2f", "accent"),
         ("#2a56a8", "#1f3f80", "tonal"),
+        ("#1b2440", "#2c3552", "tonal"),  # two navies, the lighter of which is no neutral
         ("#e03a3e", "#e07a30", "analogous"),
         ("#2a56a8", "#c0942c", "complementary"),
         ("#b52a78", "#36793f", "complementary"),
