@@ -88,6 +88,7 @@ class WishFields(RequestBody):
         default=None,
         ge=0,
         le=1e9,
+        strict=True,
         description="price of an item at most; of a whole outfit, of all that is to be bought",
     )
     exclusions: Exclusions = Field(default_factory=Exclusions)
