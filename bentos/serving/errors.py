@@ -138,7 +138,7 @@ STATUS: dict[type[Exception], int] = {
     OverloadedError: 503,
     RateLimitError: 429,
     NotReadyError: 503,
-    NoDatabaseError: 503,
+    NoDatabaseError: 422,
     Exception: 500,
 }
 """HTTP status by error class, looked up along the class hierarchy. FastAPI's HTTP exceptions have their own status."""

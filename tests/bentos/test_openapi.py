@@ -44,9 +44,9 @@ _CONFIG = {
         },
         *(
             {
-                # Garments of a wardrobe lie in a database, which is not there: 503 says so.
+                # Garments of a wardrobe lie in a database, which is not there: 422 says so.
                 "include-path": path,
-                "checks": {"positive_data_acceptance": {"expected-statuses": [*_ACCEPTS, "503"]}},
+                "checks": {"positive_data_acceptance": {"expected-statuses": [*_ACCEPTS, "422"]}},
             }
             for path in ("/recommend", "/evaluate", "/outfits")
         ),
