@@ -7,14 +7,16 @@ mean rather than each pixel keeps noise and folds from turning navy into black.
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy.cluster.vq import kmeans2
-from skimage.color import deltaE_ciede2000, rgb2lab
+from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
 
 Array = npt.NDArray[np.float64]
 
@@ -59,20 +61,63 @@ class Colours:
         return {"colour": self.main} | ({"second_colour": self.second} if self.second else {})
 
 
-def name_colours(pixels: npt.NDArray[np.uint8]) -> Colours:
-    """Colours of sRGB pixels (N, 3) uint8, N >= 1; reads at most 1200 of them, evenly spaced."""
+@dataclass(frozen=True)
+class DominantColour:
+    """A colour of a garment.
+
+    Attributes:
+        share: of the garment's pixels, 0 to 1.
+        lab: CIELAB (D65) of the mean of these pixels.
+    """
+
+    name: str
+    share: float
+    lab: tuple[float, float, float]
+
+    @property
+    def hex(self) -> str:
+        """The sRGB value, for example `#1b2440`."""
+        red, green, blue = np.rint(255 * lab2rgb(np.array(self.lab))).astype(int)
+        return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def dominant_colours(pixels: npt.NDArray[np.uint8]) -> list[DominantColour]:
+    """Colours of sRGB pixels (N, 3) uint8, N >= 1, the largest first; reads at most 1200 of them, evenly spaced."""
     if len(pixels) == 0:
         raise ValueError("no pixel to name the colour of")
     lab = to_lab(pixels[:: -(-len(pixels) // _MAX_PIXELS)])
     centres, shares = _merge_alike(*group(lab))
-    order = np.argsort(-shares, kind="stable")
-    main = _nearest_name(centres[order[0]])
-    for group_index in order[1:]:
-        apart = float(difference(centres[group_index], centres[order[0]]))
-        second = _nearest_name(centres[group_index])
-        if shares[group_index] >= _SECOND_SHARE and apart >= _SECOND_APART and second != main:
-            return Colours(main, second)
-    return Colours(main)
+    return [
+        DominantColour(
+            _nearest_name(centres[row]), float(shares[row]), (centres[row][0], centres[row][1], centres[row][2])
+        )
+        for row in np.argsort(-shares, kind="stable")
+    ]
+
+
+def name_colours(pixels: npt.NDArray[np.uint8]) -> Colours:
+    """Names of the colours of sRGB pixels (N, 3) uint8, N >= 1; see `dominant_colours`."""
+    return named(dominant_colours(pixels))
+
+
+def named(colours: Sequence[DominantColour]) -> Colours:
+    """What a garment of these colours, the largest first, is called."""
+    main = colours[0]
+    for other in colours[1:]:
+        apart = float(difference(np.array(other.lab), np.array(main.lab)))
+        if other.share >= _SECOND_SHARE and apart >= _SECOND_APART and other.name != main.name:
+            return Colours(main.name, other.name)
+    return Colours(main.name)
+
+
+def colour_in_words(text: str) -> DominantColour | None:
+    """The first colour word of a text, with the mean of its shades; of `light grey` not the grey. None without one."""
+    names, table = _table()
+    found = re.search(rf"\b({'|'.join(sorted(set(names), key=len, reverse=True))})\b", text.lower())
+    if found is None:
+        return None
+    mean = table[[name == found[1] for name in names]].mean(0)
+    return DominantColour(found[1], 1.0, (mean[0], mean[1], mean[2]))
 
 
 def group(lab: Array) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from inference.colours import Colours, difference, group, name_colours, to_lab
+from inference.colours import Colours, DominantColour, difference, dominant_colours, group, named, to_lab
 
 _READ_PX = 64
 _EDGE = 3
@@ -17,7 +17,12 @@ _LEAST_SHARE = 0.12
 
 def garment_colours(image: Image.Image) -> Colours:
     """Names of the colours of the garment in the middle of an upright RGB picture."""
-    return name_colours(_garment_pixels(image))
+    return named(measured_colours(image))
+
+
+def measured_colours(image: Image.Image) -> list[DominantColour]:
+    """Colours of the garment in the middle of an upright RGB picture, the largest first."""
+    return dominant_colours(_garment_pixels(image))
 
 
 def _garment_pixels(image: Image.Image) -> npt.NDArray[np.uint8]:

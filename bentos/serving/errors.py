@@ -95,6 +95,12 @@ class NotReadyError(AuraError):
         super().__init__(message, hint=hint)
 
 
+class NoDatabaseError(AuraError):
+    """What people have is asked for, and this service runs without a database."""
+
+    code = "no_database"
+
+
 class TooManyAttemptsError(AuraError):
     """Somebody has tried too often.
 
@@ -132,6 +138,7 @@ STATUS: dict[type[Exception], int] = {
     OverloadedError: 503,
     RateLimitError: 429,
     NotReadyError: 503,
+    NoDatabaseError: 422,
     Exception: 500,
 }
 """HTTP status by error class, looked up along the class hierarchy. FastAPI's HTTP exceptions have their own status."""
@@ -144,6 +151,7 @@ FOR_CALLERS: dict[type[AuraError], tuple[str, str] | None] = {
     ForbiddenError: None,
     NotFoundError: None,
     TooManyAttemptsError: None,
+    NoDatabaseError: None,
     DatabaseUnavailableError: (
         "what people have cannot be read or kept at the moment",
         f"try again in {RETRY_SECONDS} seconds",

@@ -1,4 +1,4 @@
-"""A file that a caller uploads in a form: exactly one, in the field that the endpoint names.
+"""Files that a caller uploads in a form: exactly one, or several, in the field that the endpoint names.
 
 FastAPI's own `UploadFile` parameter takes the last of several files without a word, and says "Field required" where a caller
 named the field otherwise.
@@ -7,6 +7,7 @@ named the field otherwise.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
@@ -21,13 +22,24 @@ _MAX_PARTS = 100
 """Fields and files per form; more are refused while they arrive."""
 
 
-def upload_schema(field: str, formats: Sequence[str]) -> dict[str, Any]:
-    """`openapi_extra` of an endpoint that reads its form with `uploaded`.
+@dataclass(frozen=True)
+class SentFile:
+    """One of several files in a form."""
+
+    name: str
+    content: bytes
+
+
+def upload_schema(field: str, formats: Sequence[str], at_most: int = 1) -> dict[str, Any]:
+    """`openapi_extra` of an endpoint that reads its form with `uploaded`, or with `uploaded_files`.
 
     Args:
         formats: names of the pictures' formats, for example `JPEG`.
+        at_most: with more than one, the field is repeated.
     """
-    file = {"type": "string", "format": "binary", "description": ", ".join(formats)}
+    file: dict[str, Any] = {"type": "string", "format": "binary", "description": ", ".join(formats)}
+    if at_most > 1:
+        file = {"type": "array", "items": file, "minItems": 1, "maxItems": at_most}
     form = {
         "schema": {"type": "object", "required": [field], "properties": {field: file}},
         "encoding": {field: {"contentType": ", ".join(f"image/{name.lower()}" for name in formats)}},
@@ -49,6 +61,23 @@ async def uploaded(request: Request, field: str, limits: ServingSettings) -> byt
         return await file.read()
 
 
+async def uploaded_files(request: Request, field: str, at_most: int) -> list[SentFile]:
+    """The files of a form, in their order. Nothing is asked of them: each is accepted or refused alone.
+
+    Raises:
+        RequestValidationError: there is none, or there are more than `at_most`.
+        HTTPException: the form is broken.
+    """
+    async with request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS) as form:
+        sent = form.getlist(field)
+        files = [file for file in sent if isinstance(file, UploadFile)]
+        if not files or len(files) < len(sent):
+            raise _refused(field, _not_files(form, field))
+        if len(files) > at_most:
+            raise _refused(field, f"{len(files)} files were sent; send {at_most} per request at most")
+        return [SentFile(file.filename or "", await file.read()) for file in files]
+
+
 async def uploaded_with_text(
     request: Request, field: str, text_field: str, limits: ServingSettings
 ) -> tuple[bytes, str]:
@@ -65,7 +94,7 @@ async def uploaded_with_text(
         texts = [sent for sent in form.getlist(text_field) if isinstance(sent, str)]
         if len(texts) != 1:
             problem = f"the form has {len(texts)} texts of this name; send one (curl: -F '{text_field}=<FILE')"
-            raise RequestValidationError([{"type": "upload", "loc": ("body", text_field), "msg": problem}])
+            raise _refused(text_field, problem)
         return await file.read(), texts[0]
 
 
@@ -74,10 +103,15 @@ def _only_file(form: FormData, field: str) -> UploadFile:
     if len(sent) == 1 and isinstance(sent[0], UploadFile):
         return sent[0]
     if len(sent) > 1:
-        problem = f"{len(sent)} files or texts were sent; send one file per request"
-    elif sent:
-        problem = f"a text was sent, not a file; curl sends a file with -F {field}=@photo.jpg"
-    else:
-        others = ", ".join(form) or "none"
-        problem = f"the form has no file of this name; its fields: {others}"
-    raise RequestValidationError([{"type": "upload", "loc": ("body", field), "msg": problem}])
+        raise _refused(field, f"{len(sent)} files or texts were sent; send one file per request")
+    raise _refused(field, _not_files(form, field))
+
+
+def _not_files(form: FormData, field: str) -> str:
+    if form.getlist(field):
+        return f"a text was sent, not a file; curl sends a file with -F {field}=@photo.jpg"
+    return f"the form has no file of this name; its fields: {', '.join(form) or 'none'}"
+
+
+def _refused(field: str, problem: str) -> RequestValidationError:
+    return RequestValidationError([{"type": "upload", "loc": ("body", field), "msg": problem}])

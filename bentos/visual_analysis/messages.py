@@ -67,3 +67,9 @@ class Runner(Protocol):
     async def analyze(self, requests: list[AnalyzeRequest]) -> list[FoundGarments | Failure]: ...
 
     async def status(self) -> RunnerStatus: ...
+
+
+def at_least_a_pixel(box_xyxy_px: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+    """The box in whole pixels, as a garment is cut out of its photo."""
+    x0, y0, x1, y1 = (round(value) for value in box_xyxy_px)
+    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)

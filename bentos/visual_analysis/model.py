@@ -29,6 +29,7 @@ from bentos.visual_analysis.messages import (
     Garment,
     RunnerStatus,
     Similar,
+    at_least_a_pixel,
 )
 from inference.detection.smoke_test import SMOKE_TEST
 from inference.smoke_test import check_loaded
@@ -145,12 +146,7 @@ class DetectorRunner:
 
 
 def _similar(index: Index, photo: Image.Image, found: Detection, k: int) -> list[Similar]:
-    hits = index.similar_items(photo.crop(_at_least_a_pixel(found.box_xyxy_px)), k, found.category)
+    hits = index.similar_items(photo.crop(at_least_a_pixel(found.box_xyxy_px)), k, found.category)
     return [
         Similar(item_id=hit.item_id, title=hit.title, category=hit.category, similarity=hit.relevance) for hit in hits
     ]
-
-
-def _at_least_a_pixel(box_xyxy_px: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
-    x0, y0, x1, y1 = (round(value) for value in box_xyxy_px)
-    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)

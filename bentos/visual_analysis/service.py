@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+import base64
+from collections.abc import Coroutine, Sequence
+from typing import Annotated, Any
 
 import bentoml
-from fastapi import Query, Request
+from fastapi import Query, Request, Response
 
+from aura.errors import InvalidRequestError
 from aura.pictures import FORMATS
 from bentos.serving.app import answer_unknown_paths, make_app
 from bentos.serving.assets import Assets
@@ -14,21 +18,42 @@ from bentos.serving.batching import Batcher
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.disconnect import while_connected
 from bentos.serving.docs_page import root_page
-from bentos.serving.errors import NotReadyBody
+from bentos.serving.errors import NotReadyBody, error_detail
 from bentos.serving.health import Health
 from bentos.serving.image_part import ImagePart
 from bentos.serving.images import SentImage
+from bentos.serving.media_types import JSON
 from bentos.serving.metrics import metrics_app
 from bentos.serving.runner_metrics import sent_to_runner
-from bentos.serving.uploads import upload_schema, uploaded
-from bentos.visual_analysis.messages import LEAST_SCORE, AnalyzeRequest, CanvasSize, FoundGarments, Runner
+from bentos.serving.uploads import SentFile, upload_schema, uploaded, uploaded_files
+from bentos.visual_analysis.annotated import annotated_jpeg
+from bentos.visual_analysis.messages import (
+    AnalyzeRequest,
+    CanvasSize,
+    FoundGarments,
+    Garment,
+    Runner,
+    at_least_a_pixel,
+)
 from bentos.visual_analysis.model import RUNNER_SECONDS, DetectorRunner
-from bentos.visual_analysis.schemas import Analysis
+from bentos.visual_analysis.schemas import (
+    Analysis,
+    AnalysisOptions,
+    AnalyzedGarment,
+    GarmentColour,
+    PhotoAnswer,
+    PhotoAnswers,
+)
+from inference.garment_colours import measured_colours
 
 PATH = "/api/v1/visual-analysis"
 MAX_PHOTOS = 4
 """Photos that are detected as one batch. With more, the network's maps leave the cache of a core, and each takes longer."""
-app = make_app("Aura visual analysis", "Finds garments in photos.", image_paths=("/analyze",))
+MAX_UPLOADS = 8
+"""Photos per request."""
+_JPEG = "image/jpeg"
+_LEAST_COLOUR = 0.05
+app = make_app("Aura visual analysis", "Finds garments in photos.", image_paths=("/analyze", "/analyze/photos"))
 
 
 @bentoml.service(name="visual_analysis", **service_options(RUNNER_SECONDS))
@@ -49,50 +74,86 @@ class VisualAnalysis(ImagePart[Runner]):
         )  # fmt: skip
         self._canvas: CanvasSize | None = None
 
-    @app.post("/analyze", openapi_extra=upload_schema("image", FORMATS))
-    async def analyze(
-        self,
-        upload: Request,
-        threshold: Annotated[
-            float | None,
-            Query(ge=LEAST_SCORE, le=1, description="least confidence; without it, the best one of each category"),
-        ] = None,
-        similar: Annotated[int, Query(ge=0, le=10, description="catalog items per garment")] = 0,
-    ) -> Analysis:
-        """Garments of one photo with category, confidence and box; on request with similar catalog items."""
+    @app.post(
+        "/analyze",
+        response_model=Analysis,
+        responses={200: {"content": {_JPEG: {"schema": {"type": "string", "format": "binary"}}}}},
+        openapi_extra=upload_schema("image", FORMATS),
+    )
+    async def analyze(self, upload: Request, options: Annotated[AnalysisOptions, Query()]) -> Analysis | Response:
+        """Garments of one photo with category, confidence and box; on request with colours and similar catalog items.
+
+        With `Accept: image/jpeg` the answer is the photo itself, with the boxes drawn.
+        """
         file = await uploaded(upload, "image", self._assets.serving)
-        work = self._cache.answer(
-            "analyze", f"{threshold} {similar} ".encode() + file, Analysis,
-            lambda: self._analysis(file, threshold, similar),
-        )  # fmt: skip
-        return await while_connected(upload, work)
+        as_picture = _wants_picture(upload)
+        if as_picture:
+            options = options.model_copy(update={"annotate": True})
+        analysis = await while_connected(upload, self._kept_analysis(file, options))
+        if as_picture:
+            return Response(base64.b64decode(analysis.annotated_jpeg or ""), media_type=_JPEG)
+        return analysis
 
-    async def _analysis(self, file: bytes, threshold: float | None, similar: int) -> Analysis:
-        photo, found = await self._analysed(file, threshold, similar)
-        garments = [garment.model_copy(update={"box": photo.as_sent(garment.box)}) for garment in found.garments]
+    @app.post("/analyze/photos", openapi_extra=upload_schema("photos", FORMATS, MAX_UPLOADS))
+    async def analyze_photos(self, upload: Request, options: Annotated[AnalysisOptions, Query()]) -> PhotoAnswers:
+        """Garments of several photos. In the place of a photo that cannot be read stands what is wrong with it."""
+        files = await uploaded_files(upload, "photos", MAX_UPLOADS)
+
+        async def answers() -> list[PhotoAnswer]:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._photo_answer(file, options)) for file in files]
+            return [task.result() for task in tasks]
+
+        try:
+            return PhotoAnswers(photos=await while_connected(upload, answers()))
+        except ExceptionGroup as failed:  # the service's own failure; of several, they are of one kind
+            raise failed.exceptions[0] from None
+
+    async def _photo_answer(self, file: SentFile, options: AnalysisOptions) -> PhotoAnswer:
+        try:
+            return PhotoAnswer(file_name=file.name, analysis=await self._kept_analysis(file.content, options))
+        except InvalidRequestError as error:
+            return PhotoAnswer(file_name=file.name, error=error_detail(error))
+
+    def _kept_analysis(self, file: bytes, options: AnalysisOptions) -> Coroutine[Any, Any, Analysis]:
+        question = options.model_dump_json().encode() + file
+        return self._cache.answer("analyze", question, Analysis, lambda: self._analysis(file, options))
+
+    async def _analysis(self, file: bytes, options: AnalysisOptions) -> Analysis:
+        # Garments are cut out of the photo to be looked up, and boxes drawn on it: then it is decoded larger than the canvas.
+        large = options.similar > 0 or options.annotate
+        photo, found = await self._analysed(file, options.threshold, options.similar, large=large)
+        colours: list[list[GarmentColour]] = [[] for _ in found.garments]
+        annotated = None
+        if options.colours:
+            colours = await asyncio.to_thread(_colours, photo, found.garments)
+        if options.annotate:
+            picture = await asyncio.to_thread(annotated_jpeg, photo.pixels.image(), found.garments)
+            annotated = base64.b64encode(picture).decode()
+        garments = [
+            AnalyzedGarment(**{**dict(garment), "box": photo.as_sent(garment.box), "colours": seen})
+            for garment, seen in zip(found.garments, colours, strict=True)
+        ]
         return Analysis(
-            width=photo.width_px,
-            height=photo.height_px,
-            garments=garments,
-            model=found.model,
-            release=found.release,
-            notice=found.notice,
-        )
+            width=photo.width_px, height=photo.height_px, garments=garments, model=found.model, release=found.release,
+            notice=found.notice, annotated_jpeg=annotated,
+        )  # fmt: skip
 
-    async def _analysed(self, content: bytes, threshold: float | None, similar: int) -> tuple[SentImage, FoundGarments]:
+    async def _analysed(
+        self, content: bytes, threshold: float | None, similar: int, *, large: bool = False
+    ) -> tuple[SentImage, FoundGarments]:
         """The photo as the runner got it, and what it found."""
         canvas = self._canvas or (await self._readiness.status()).canvas_px
-        photo, found = await self._sent(content, canvas, threshold, similar)
-        if found.canvas_px != canvas:  # another detector serves since: it may see more
+        photo, found = await self._sent(content, None if large else canvas, threshold, similar)
+        if not large and found.canvas_px != canvas:  # another detector serves since: it may see more
             photo, found = await self._sent(content, found.canvas_px, threshold, similar)
         self._canvas = found.canvas_px
         return photo, found
 
     async def _sent(
-        self, content: bytes, canvas: CanvasSize, threshold: float | None, similar: int
+        self, content: bytes, canvas: CanvasSize | None, threshold: float | None, similar: int
     ) -> tuple[SentImage, FoundGarments]:
-        # Garments are cut out of the photo to be looked up: then it is sent larger than the canvas.
-        photo = await self._decoder.decode(content, box=None if similar else canvas)
+        photo = await self._decoder.decode(content, box=canvas)
         request = AnalyzeRequest(photo=photo.pixels, threshold=threshold, similar=similar)
         with sent_to_runner("analyze"):
             return photo, await self._batcher.answer(request)
@@ -105,6 +166,25 @@ class VisualAnalysis(ImagePart[Runner]):
             profile=self._assets.profile, model=status.model, release=status.release,
             reasons=[*status.degraded, *await self._cache.problems()],
         )  # fmt: skip
+
+
+def _wants_picture(request: Request) -> bool:
+    accepted = request.headers.get("accept", "")
+    return _JPEG in accepted and JSON not in accepted
+
+
+def _colours(photo: SentImage, garments: Sequence[Garment]) -> list[list[GarmentColour]]:
+    """Colours of each garment that cover a twentieth of it or more."""
+    image = photo.pixels.image()
+    measured = [measured_colours(image.crop(at_least_a_pixel(garment.box))) for garment in garments]
+    return [
+        [
+            GarmentColour(name=colour.name, hex=colour.hex, share=round(colour.share, 3))
+            for colour in colours
+            if colour.share >= _LEAST_COLOUR
+        ]
+        for colours in measured
+    ]
 
 
 answer_unknown_paths(app)

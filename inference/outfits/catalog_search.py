@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
 
 from aura.taxonomy import Category
+from inference.colours import DominantColour
+from inference.garment_colours import measured_colours
 from inference.outfits.catalog_vectors import CatalogVectors
 from inference.outfits.items import Item, item_of
 from inference.outfits.model import OutfitModel
+from inference.outfits.wishes import CatalogWords, price
 from inference.retrieval.released_catalog import ReleasedCatalog
 
 
@@ -38,6 +42,7 @@ class CatalogSearch:
         self.vectors: np.ndarray = CatalogVectors(catalog, model_hash).made(model, known)
         self._items = [item_of(row, vector=vector) for row, vector in zip(catalog.rows, self.vectors, strict=True)]
         self._row_of = {row.item_id: place for place, row in enumerate(catalog.rows)}
+        self._colours: dict[str, DominantColour] = {}
         embedded = model.embed_vectors(self.vectors)
         rows = {
             category: np.array([place for place, row in enumerate(catalog.rows) if row.category == category], dtype=int)
@@ -59,10 +64,32 @@ class CatalogSearch:
         return None if place is None else self._items[place]
 
     def nearest(
-        self, query: np.ndarray, category: Category, k: int, without: Sequence[str]
+        self, query: np.ndarray, category: Category, k: int, wanted: Callable[[Item], bool]
     ) -> list[tuple[Item, float]]:
-        """The k items of a category with the highest cosine similarity to a query vector (E,), best first."""
+        """The k wanted items of a category with the highest cosine similarity to a query vector (E,), best first."""
         places, embedded = self._of_category[category]
         similarity = embedded @ query
         ranked = ((self._items[places[row]], float(similarity[row])) for row in np.argsort(-similarity, kind="stable"))
-        return list(islice(((item, score) for item, score in ranked if item.item_id not in without), k))
+        return list(islice(((item, score) for item, score in ranked if wanted(item)), k))
+
+    def cost(self, item: Item) -> float:
+        """Its price; 0 where it has none."""
+        return price(item) or 0.0
+
+    @cached_property
+    def words(self) -> CatalogWords:
+        """What the items say of themselves."""
+        return CatalogWords.of(self._items)
+
+    def colours(self, items: Sequence[Item]) -> list[DominantColour]:
+        """The main colour of each of these items of the catalog, measured in its picture, once.
+
+        Raises:
+            DataError: a picture is broken.
+            IndexNotReadyError: a file of the index is missing or damaged.
+        """
+        rows = {item.item_id: self.catalog.rows[self._row_of[item.item_id]] for item in items}
+        new = [row for item_id, row in rows.items() if item_id not in self._colours]
+        for row, picture in zip(new, self.catalog.pictures(new), strict=True):
+            self._colours[row.item_id] = measured_colours(picture)[0]
+        return [self._colours[item.item_id] for item in items]

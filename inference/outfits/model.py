@@ -170,6 +170,10 @@ class OutfitModel:
         order = np.argsort(-similarity, kind="stable")
         return [(int(index), float(similarity[index])) for index in order]
 
+    def strongest_words(self, first: Item, second: Item) -> tuple[str, str, float] | None:
+        """See `TermPairs.strongest`."""
+        return self._terms.strongest(first, second)
+
     @torch.inference_mode()
     def encode(self, items: Iterable[Item]) -> EncodedItems:
         """What every answer is computed from.

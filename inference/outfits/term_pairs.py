@@ -52,6 +52,16 @@ class TermPairs:
                 shares[row, known] = 1 / len(known)
         return shares
 
+    def strongest(self, first: Item, second: Item) -> tuple[str, str, float] | None:
+        """A word of each title that attract each other most, and their smoothed PMI; None when no two words are known."""
+        column = self._column
+        words, others = ([word for word in sorted(title_words(item)) if word in column] for item in (first, second))
+        if not words or not others:
+            return None
+        table = self.words[[column[word] for word in words]][:, [column[word] for word in others]]
+        row, place = divmod(int(table.argmax()), len(others))
+        return words[row], others[place], float(table[row, place])
+
     @cached_property
     def _column(self) -> dict[str, int]:
         return {word: index for index, word in enumerate(self.vocabulary)}

@@ -45,12 +45,19 @@ class SmallIndex:
         self._connection = lancedb.connect(str(uri))
 
     def publish(
-        self, items: Mapping[str, Category], *, colour: str = "navy", broken: Sequence[str] = (), pictures: bool = True
+        self,
+        items: Mapping[str, Category],
+        *,
+        colour: str = "navy",
+        broken: Sequence[str] = (),
+        pictures: bool = True,
+        attributes: Mapping[str, Mapping[str, str]] | None = None,
     ) -> int:
         """Serve a catalog of these items, with the picture `<item_id>.png` in a colour; returns the release's number.
 
         Args:
             broken: items whose pictures are no pictures.
+            attributes: of items by id, where they have some.
             pictures: False: without the column, as an older Aura built an index.
         """
         (self.catalog_folder / "images").mkdir(parents=True, exist_ok=True)
@@ -60,7 +67,7 @@ class SmallIndex:
             rows.append(
                 {
                     "item_id": item_id, "category": category.value, "title": f"Some {category.value}", "description": "",
-                    "attributes": {}, "image": f"images/{item_id}.png",
+                    "attributes": dict((attributes or {}).get(item_id, {})), "image": f"images/{item_id}.png",
                 }
             )  # fmt: skip
         lines = "".join(f"{json.dumps(row)}\n" for row in rows)

@@ -23,7 +23,11 @@ from bentos.outfit_recommendation.messages import (
     ItemShare,
     Judgement,
     JudgeOutfit,
+    MadeOutfits,
+    MakeOutfits,
+    OutfitPiece,
     RecommendedItem,
+    WholeOutfit,
 )
 from bentos.outfit_recommendation.messages import RunnerStatus as OutfitStatus
 from bentos.serving.messages import ModelVersion
@@ -89,6 +93,11 @@ class StubOutfits:
             )
             for request in requests
         ]
+
+    async def outfits(self, requests: list[MakeOutfits]) -> list[MadeOutfits]:
+        piece = OutfitPiece(source="catalog", item_id="a", category=Category.TOPS, title="A")
+        outfit = WholeOutfit(score=0.5, pieces=[piece])
+        return [MadeOutfits(outfits=[outfit] * request.count, model=self.model) for request in requests]
 
     async def status(self) -> OutfitStatus:
         return OutfitStatus(model=self.model, catalog_items=1, index_version="1")

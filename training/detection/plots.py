@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from aura.taxonomy import CATEGORIES
+from aura.taxonomy import Category
+from inference.category_colours import CATEGORY_COLOURS
 from inference.detection.detector import Detector
 from training.curves import Panel, draw_curves
 from training.detection.coco import Photo, read_photo
@@ -22,15 +23,6 @@ from training.detection.metrics import Precision
 _DPI = 110
 _SHOWN_PHOTOS = 6
 _SHOWN_HEIGHT_PX = 640
-# Twelve hues that stay apart on photos and in print (Paul Tol's schemes, darkened where they were pale).
-_COLOURS = dict(
-    zip(
-        (category.value for category in CATEGORIES),
-        ("#0077bb", "#cc3311", "#009988", "#ee7733", "#33bbee", "#ee3377", "#997700", "#6699cc", "#aa4499", "#117733",
-         "#882255", "#666633"),
-        strict=True,
-    )
-)  # fmt: skip
 
 _LOSSES = ("loss", *CLASS_TERMS, "loss_bbox", "loss_giou", "loss_auxiliary")
 _CURVES = (
@@ -82,11 +74,12 @@ def _draw_photo(
     # Large boxes first, so that a belt's label is not hidden under a coat's.
     for label, score, box in sorted(boxes, key=lambda label_score_box: -_area(label_score_box[2])):
         x0, y0, x1, y1 = (value * scale for value in box)
-        axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=_COLOURS[label], linewidth=1.6))
+        colour = CATEGORY_COLOURS[Category(label)]
+        axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=1.6))
         axis.text(
             x0, y0, label if score is None else f"{label} {score:.2f}", fontsize=6.5, color="white",
             verticalalignment="bottom", clip_on=True,
-            bbox={"facecolor": _COLOURS[label], "edgecolor": "none", "pad": 1.0},
+            bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.0},
         )  # fmt: skip
 
 
@@ -103,7 +96,7 @@ def draw_precision(path: Path, precision: Precision) -> None:
     axis = figure.subplots()
     axis.barh(
         [f"{label}  ({precision.boxes_per_label[label]})" for label in order], values,
-        color=[_COLOURS[label] for label in order],
+        color=[CATEGORY_COLOURS[Category(label)] for label in order],
     )  # fmt: skip
     for row, value in enumerate(values):
         axis.text(value + 0.01, row, f"{value:.2f}", va="center", fontsize=8)

@@ -58,6 +58,9 @@ class Network:
     def score(self, outfits: Sequence[Sequence[Item]]) -> list[float]:
         return [0.5 for _ in outfits]
 
+    def strongest_words(self, first: Item, second: Item) -> tuple[str, str, float] | None:
+        return None
+
     def judge(self, outfits: Sequence[Sequence[Item]]) -> list[tuple[float, list[float]]]:
         return [(0.5, [brightness(item) for item in outfit]) for outfit in outfits]
 

@@ -140,9 +140,12 @@ def analyze(client: TestClient, **params: Any) -> Any:
 
 
 def test_the_answer_has_garments_size_and_version(client: TestClient) -> None:
-    shirt = {"category": "tops", "score": 0.8, "box": [1, 2, 11, 12], "similar": []}
-    shoes = {"category": "shoes", "score": 0.6, "box": [3, 3, 3.2, 3.2], "similar": []}
-    answer = {"width": 30, "height": 20, "garments": [shirt], "model": MODEL, "release": RELEASE, "notice": None}
+    shirt = {"category": "tops", "score": 0.8, "box": [1, 2, 11, 12], "similar": [], "colours": []}
+    shoes = {"category": "shoes", "score": 0.6, "box": [3, 3, 3.2, 3.2], "similar": [], "colours": []}
+    answer = {
+        "width": 30, "height": 20, "garments": [shirt], "model": MODEL, "release": RELEASE, "notice": None,
+        "annotated_jpeg": None,
+    }  # fmt: skip
     assert analyze(client).json() == answer
     assert analyze(client, threshold=0.6).json() == answer | {"garments": [shirt, shoes]}
     assert analyze(client, threshold=0.9).json() == answer | {"garments": []}
