@@ -8,7 +8,6 @@ import socket
 import ssl
 import sys
 import threading
-from pathlib import Path
 
 import httpx
 
