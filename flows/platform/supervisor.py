@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -27,7 +28,7 @@ from aura.supervision import end_by_force, family_of
 from flows.logs import KEPT, LOG_BYTES, last_lines, open_log
 from flows.platform.part import SET_CHILD_SUBREAPER, Part, prctl
 
-_STOP_SECONDS = 90.0
+_STOP_SECONDS, _LEFT_SECONDS = 90.0, 20.0
 
 
 class Supervisor:
@@ -90,7 +91,13 @@ class Supervisor:
             return False
         family = family_of(process.pid)
         process.terminate()
-        end_by_force(family, after_seconds=_STOP_SECONDS)
+        with suppress(psutil.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+        # What had lost its parent is nobody's to stop: a database server whose keeper was killed writes what it has, and ends.
+        for left in family:
+            with suppress(psutil.NoSuchProcess):
+                left.terminate()
+        end_by_force(family, after_seconds=_LEFT_SECONDS)
         return True
 
     def control(self, *arguments: str) -> subprocess.CompletedProcess[str]:
