@@ -103,7 +103,7 @@ def _wait_until_back(machine: Machine, before: dict[str, int | None]) -> None:
         now = machine.running()
         back = all(now[name] not in (None, pid) for name, pid in before.items())
         try:
-            if back and machine.health()["state"] == "ready":
+            if back and machine.health().get("state") == "ready":
                 return
         except (httpx.HTTPError, ValueError):
             pass
