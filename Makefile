@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve ui test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-loading bench-bentos bench-people clean bench-hostile bench-away
+.PHONY: help setup nightly serve up down status logs ui test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-loading bench-bentos bench-people clean bench-hostile bench-away
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -56,6 +56,19 @@ nightly: setup ## Run one night (PROFILE=sample); the first on a bare machine ta
 
 serve: setup ## Start the services from the champions
 	@$(BIN)/aura serve --profile $(PROFILE)
+
+up: setup ## Start everything on this machine: stores, MLflow, Prefect, services, gateway (docs/operations.md)
+	@$(BIN)/aura up --profile $(PROFILE)
+
+down: setup ## Stop everything that `make up` started
+	@$(BIN)/aura down
+
+status: setup ## Show what runs, and what serves
+	@$(BIN)/aura parts
+	@$(BIN)/aura status --profile $(PROFILE)
+
+logs: setup ## Follow the logs of what `make up` started
+	@$(BIN)/aura logs
 
 ui: setup ## Start the MLflow and Prefect pages
 	@$(BIN)/aura ui

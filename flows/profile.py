@@ -15,6 +15,7 @@ from aura.tracking import TrackingSettings
 from bentos.serving.settings import ServingSettings
 from dataprep.settings import DataSettings
 from flows.gate import GateSettings, gate_settings
+from flows.gateway.settings import GatewaySettings
 from flows.services import SERVICES
 from inference.retrieval.settings import RetrievalSettings
 from training.models import MODELS
@@ -70,6 +71,7 @@ class Profile(Section):
     gate: GateSettings = GateSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     serving: ServingSettings = ServingSettings()
+    gateway: GatewaySettings = GatewaySettings()
     tracking: TrackingSettings = TrackingSettings()
     night: NightSettings = NightSettings()
 
@@ -85,8 +87,9 @@ class Profile(Section):
 
     @model_validator(mode="after")
     def _ports_are_of_services(self) -> Self:
-        if unknown := sorted(self.serving.ports.keys() - SERVICES.keys()):
-            raise ValueError(f"serving.ports names {', '.join(unknown)}; known services: {', '.join(SERVICES)}")
+        for key, named in (("serving.ports", self.serving.ports), ("gateway.upstreams", self.gateway.upstreams)):
+            if unknown := sorted(named.keys() - SERVICES.keys()):
+                raise ValueError(f"{key} names {', '.join(unknown)}; known services: {', '.join(SERVICES)}")
         return self
 
 

@@ -23,6 +23,9 @@ class Service:
         models: champions that it answers from.
         needs_index: whether it answers from the index.
         needs_database: whether it keeps something in PostgreSQL.
+        image_paths: paths below its own whose bodies carry images, as its application says (`make_app`).
+        password_paths: paths below its own at which passwords and tokens could be guessed.
+        streams: whether it talks over WebSockets, or answers piece by piece.
         smoke_test: tests the service at a URL; see `flows.service_smoke_test`.
     """
 
@@ -33,6 +36,9 @@ class Service:
     smoke_test: Callable[[str], str]
     needs_index: bool = True
     needs_database: bool = False
+    image_paths: tuple[str, ...] = ()
+    password_paths: tuple[str, ...] = ()
+    streams: bool = False
 
     @property
     def target(self) -> str:
@@ -66,18 +72,23 @@ SERVICES: dict[str, Service] = {
         Service(
             name="visual_analysis", service_class="VisualAnalysis", default_port=8000,
             models=("detection",), smoke_test=service_smoke_test.visual_analysis,
+            image_paths=("/analyze",),
         ),
         Service(
             name="outfit_recommendation", service_class="OutfitRecommendation", default_port=8001,
             models=("outfits",), smoke_test=service_smoke_test.outfit_recommendation,
+            image_paths=("/recommend", "/evaluate"),
         ),
         Service(
             name="conversational_ai", service_class="ConversationalAI", default_port=8003,
             models=("chat",), smoke_test=service_smoke_test.conversational_ai,
+            streams=True,
         ),
         Service(
             name="accounts", service_class="AccountsService", default_port=8004,
             models=(), smoke_test=service_smoke_test.accounts, needs_index=False, needs_database=True,
+            image_paths=("/wardrobe", "/wardrobe/photo"),
+            password_paths=("/register", "/token", "/refresh", "/password", "/deletion", "/pages"),
         ),
     )
 }  # fmt: skip

@@ -24,14 +24,14 @@ class AccessTokens:
         self._keys, self.seconds = keys, round(seconds)
         self.algorithm = SharedSecret.algorithm if isinstance(keys, str) else "EdDSA"
 
-    def signed(self, caller: Caller) -> str:
-        """A new token that speaks for a caller."""
+    def signed(self, caller: Caller, kind: str = TOKEN_TYPE, seconds: float | None = None) -> str:
+        """A new token that speaks for a caller: an access token, or one of another kind and lifetime."""
         now = int(time.time())
         claims = {
-            "iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + self.seconds, "jti": uuid.uuid4().hex,
+            "iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + round(seconds or self.seconds), "jti": uuid.uuid4().hex,
             "sub": str(caller.user_id), "sid": str(caller.session_id), "role": caller.role,
         }  # fmt: skip
-        headers = {"typ": TOKEN_TYPE}
+        headers = {"typ": kind}
         if isinstance(self._keys, str):
             return jwt.encode(claims, self._keys, self.algorithm, headers)
         key_id, key = self._keys.newest

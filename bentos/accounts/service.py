@@ -1,7 +1,7 @@
 """HTTP endpoints of the accounts service. It has no runner: its work is the database's, and bcrypt's beside the event loop.
 
 Here are the endpoints that need no token; those of people who have signed in are in `own_account.py`, `wardrobe.py`,
-`conversations.py` and `feedback.py`.
+`conversations.py` and `feedback.py`; `pages.py` lets administrators to the operators' pages behind the gateway.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import bentoml
 from fastapi import Depends, Form, Request
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from bentos.accounts import conversations, feedback, own_account, wardrobe
+from bentos.accounts import conversations, feedback, own_account, pages, wardrobe
 from bentos.accounts.access_tokens import AccessTokens
 from bentos.accounts.accounts import Accounts
 from bentos.accounts.conversations import ConversationStore
@@ -41,9 +41,9 @@ from stores.encryption import TextCipher
 PATH = "/api/v1/accounts"
 app = make_app(
     "Aura accounts", "Who people are, their sessions, and what is theirs.",
-    image_paths=("/wardrobe", "/wardrobe/photo"), open_paths=("/register", "/token", "/refresh", "/jwks"),
+    image_paths=("/wardrobe", "/wardrobe/photo"), open_paths=("/register", "/token", "/refresh", "/jwks", *pages.OPEN_PATHS),
 )  # fmt: skip
-for part in (own_account, wardrobe, conversations, feedback):
+for part in (own_account, wardrobe, conversations, feedback, pages):
     app.include_router(part.router)
 _REQUEST_SECONDS = 30
 
@@ -91,6 +91,7 @@ class AccountsService(HttpPart):
             self._database, url, migrate=serving.database.migrate_at_start, then=self._wardrobes.remove_orphans
         )
         app.state.accounts, app.state.wardrobes = self._accounts, self._wardrobes
+        app.state.pages = pages.PageSessions(self._accounts, self._tokens, settings.page_hours * 3600)
         app.state.conversations = ConversationStore(self._database, TextCipher(encryption.keys_folder()), settings)
         # People's data is for those who own it, whatever AURA_AUTH says of the other services.
         apply_settings(app, serving, AuthRules(required=True, keys=self._tokens))

@@ -21,6 +21,9 @@ class AccountsSettings(Section):
     """Passwords per worker that are hashed or wait for it; further ones are refused."""
     access_minutes: float = Field(default=10.0, gt=0, le=60)
     """Minutes that an access token is good for. Services check it alone, so it outlives a sign-out by as long."""
+    page_hours: float = Field(default=8.0, gt=0, le=24)
+    """Hours for which a browser that has signed in may open the operators' pages behind the gateway; less when the session
+    ends."""
     session_days: float = Field(default=30.0, gt=0)
     """Days after a sign-in until the password is asked for again."""
     copies_days: int = Field(default=30, ge=0)

@@ -178,16 +178,19 @@ def is_this_machine(host: str) -> bool:
     return host == "localhost"
 
 
-def refuse_open_door(host: str, environ: Mapping[str, str] | None = None) -> None:
+def refuse_open_door(host: str, environ: Mapping[str, str] | None = None, *, setting: str = "serving.host") -> None:
     """Refuse to answer a network without asking who calls.
+
+    Args:
+        setting: that `host` comes from.
 
     Raises:
         SettingsError: the address is not a loopback one, and `AURA_AUTH` is off.
     """
     if not read_auth(environ).required and not is_this_machine(host):
         raise SettingsError(
-            f"serving.host is {host}, and {AUTH} is off: everybody who reaches this machine would be answered",
-            hint=f"set {AUTH}=on, so that every request needs a token, or serving.host=127.0.0.1",
+            f"{setting} is {host}, and {AUTH} is off: everybody who reaches this machine would be answered",
+            hint=f"set {AUTH}=on, so that every request needs a token, or {setting}=127.0.0.1",
         )
 
 

@@ -31,6 +31,8 @@ from bentos.serving.request_log import logger
 ISSUER = AUDIENCE = "aura"
 TOKEN_TYPE = "at+jwt"
 """Of an access token (RFC 9068), so that no other token signed with the same key is taken for one."""
+PAGE_TOKEN_TYPE = "aura-page+jwt"
+"""Of the token in a browser's cookie, which opens operators' pages and no service."""
 _REQUIRED = ("iss", "aud", "exp", "iat", "sub", "sid", "role")
 _MAX_TOKEN_CHARS = 4096
 _CLOCK_SECONDS = 5
@@ -133,22 +135,22 @@ def _public_keys(published: Any) -> dict[str, Any]:
     }
 
 
-def is_access_token(token: str) -> bool:
-    """Whether a text says that it is an access token of ours, be it good or not."""
+def is_access_token(token: str, kind: str = TOKEN_TYPE) -> bool:
+    """Whether a text says that it is an access token of ours (or a token of another kind), be it good or not."""
     try:
-        return len(token) <= _MAX_TOKEN_CHARS and jwt.get_unverified_header(token).get("typ") == TOKEN_TYPE
+        return len(token) <= _MAX_TOKEN_CHARS and jwt.get_unverified_header(token).get("typ") == kind
     except (jwt.PyJWTError, ValueError, TypeError):
         return False
 
 
-async def check_token(token: str, keys: Keys) -> Caller:
-    """Whom an access token speaks for.
+async def check_token(token: str, keys: Keys, kind: str = TOKEN_TYPE) -> Caller:
+    """Whom an access token, or a token of another kind, speaks for.
 
     Raises:
         UnauthenticatedError: it has expired, is no token of ours, or its key is none of ours.
         OverloadedError: its key cannot be found out at the moment.
     """
-    if not is_access_token(token):
+    if not is_access_token(token, kind):
         raise _invalid()
     try:
         header = jwt.get_unverified_header(token)

@@ -19,7 +19,7 @@ from aura.heavy_imports import heavy_imports
 from aura.paths import check_temporary_folder, home
 from aura.private_home import keep_private
 from aura.proxies import exempt_loopback
-from flows.cli import accounts, data, db, index, mcp, models, plan_memory, releases, serve, status, ui
+from flows.cli import accounts, data, db, gateway, index, mcp, models, plan_memory, releases, serve, status, ui, up
 from flows.cli.options import ProfileOption, SetOption
 from flows.prefect_errors import wait_for_server
 from flows.profile import load_profile
@@ -42,6 +42,9 @@ app.add_typer(db.app, name="db")
 app.add_typer(accounts.app, name="accounts")
 app.command("serve")(serve.serve)
 app.command("plan-memory")(plan_memory.plan_memory)
+app.command("gateway")(gateway.gateway)
+for command in (up.up, up.down, up.parts, up.logs):
+    app.command(command.__name__)(command)
 app.command("status")(status.status)
 app.command("ui")(ui.ui)
 

@@ -66,7 +66,7 @@ def serve(
     # Resolved here, so that every setting reaches the services as this command understood it.
     params = home() / "serving" / settings.profile / "params.yaml"
     write_text(params, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=True, allow_unicode=True))
-    environment = bento_environment() | {"AURA_PARAMS": str(params)} | _keys_address(settings)
+    environment = bento_environment() | {"AURA_PARAMS": str(params)} | keys_address(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it as Ctrl+C does
     with ExitStack() as stack:
         homes = stack.enter_context(tempfile.TemporaryDirectory(prefix="aura-serve-"))
@@ -127,7 +127,7 @@ def _with_database(names: Sequence[str]) -> list[str]:
     return [name for name in names if SERVICES[name].needs_database]
 
 
-def _keys_address(settings: Profile) -> dict[str, str]:
+def keys_address(settings: Profile) -> dict[str, str]:
     """Where the services find the keys of tokens, unless the environment says so."""
     from bentos.serving.auth import JWKS_URL, SECRET
 

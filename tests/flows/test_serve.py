@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aura.errors import ServiceError, SettingsError
-from flows.cli.serve import _keys_address, _startable, serve
+from flows.cli.serve import _startable, keys_address, serve
 from flows.cli.status import _missing, _services, _state, collect
 from flows.processes import free_port
 from flows.profile import Profile, load_profile
@@ -84,9 +84,9 @@ def test_a_network_is_not_answered_without_asking_who_calls() -> None:
 
 def test_services_are_told_where_the_keys_of_tokens_are(settings: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     port = settings.serving.ports["accounts"]
-    assert _keys_address(settings) == {"AURA_JWKS_URL": f"http://127.0.0.1:{port}/api/v1/accounts/jwks"}
+    assert keys_address(settings) == {"AURA_JWKS_URL": f"http://127.0.0.1:{port}/api/v1/accounts/jwks"}
     monkeypatch.setenv("JWT_SECRET_KEY", "x" * 32)
-    assert _keys_address(settings) == {}
+    assert keys_address(settings) == {}
 
 
 @pytest.mark.parametrize(
