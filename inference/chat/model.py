@@ -184,7 +184,8 @@ class ChatModel:
         return AnswerStream(self._checked(reply, whole_question(messages), passages), **counts)
 
     def candidates(self, prompt: ChoicePrompt) -> ChoicePrompt:
-        """The sentences that the model scores: of those that may be quoted, the nearest to the question."""
+        """The sentences that the model scores: of those that fit the question's occasion, the nearest to the question."""
+        prompt = prompt.of_the_occasion()
         if len(prompt.sentences) <= self.answers.scored_sentences:
             return prompt
         nearest = np.argsort(-self.similarities(prompt), kind="stable")[: self.answers.scored_sentences]

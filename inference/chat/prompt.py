@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from aura.errors import InvalidRequestError
 from inference.chat.choosing import PassageSentence, passage_sentences
+from inference.chat.contrasts import names_another_occasion
 from inference.chat.passages import ChatPassage, whole_question
 from inference.chat.settings import PromptSettings
 
@@ -102,6 +103,13 @@ class ChoicePrompt:
     @property
     def length(self) -> int:
         return sum(example.length for example in self.examples)
+
+    def of_the_occasion(self) -> ChoicePrompt:
+        """Without the sections on occasions other than that of the question; unchanged where nothing else was found."""
+        headings = [passage.source.rpartition(". ")[2] for passage in self.passages]
+        others = [names_another_occasion(self.question, heading) for heading in headings]
+        places = [place for place, one in enumerate(self.sentences) if not others[one.passage]]
+        return self.only(places) if places else self
 
     def only(self, places: Sequence[int]) -> ChoicePrompt:
         """The same question with the sentences at these places."""

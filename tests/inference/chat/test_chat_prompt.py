@@ -160,6 +160,28 @@ def test_a_choice_has_one_prompt_per_sentence_which_the_question_follows(tiny_ba
     assert behind.only([0]).lags == [0.25], "the best passage counts where none of its sentences is scored"
 
 
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ("can i wear white to a wedding", ["Guests", "Weddings"]),
+        ("What suits funerals?", ["Guests", "Funerals"]),
+        ("a wedding and then a funeral", ["Guests", "Funerals", "Weddings"]),
+        ("What goes with brown shoes?", ["Guests", "Funerals", "Weddings"]),
+        ("and for a festival", ["Guests"]),
+    ],
+)
+def test_a_section_on_another_occasion_is_not_quoted(tiny_base: Path, asked: str, kept: list[str]) -> None:
+    passages = [
+        ChatPassage(source=f"Weddings and funerals. {heading}", text=f"{heading} wash wool at 30 degrees.")
+        for heading in ("Guests", "Funerals", "Weddings")
+    ]
+    build = builder(tiny_base, passage_tokens=200)
+    prompt = build.choice_prompt([{"role": "user", "content": asked}], passages).of_the_occasion()
+    assert [sentence.text.split()[0] for sentence in prompt.sentences] == kept
+    only = build.choice_prompt([{"role": "user", "content": "and for a festival"}], passages[1:])
+    assert only.of_the_occasion() == only, "nothing else was found"
+
+
 def test_a_choice_is_made_for_the_question_with_the_one_on_which_it_stands(tiny_base: Path) -> None:
     build = builder(tiny_base)
     follow_up = {"role": "user", "content": "And in the autumn?"}
