@@ -188,7 +188,7 @@ def _seconds(answers: Sequence[JudgedAnswer]) -> list[str]:
 def _gate(answers: Sequence[JudgedAnswer], champion: Sequence[JudgedAnswer]) -> list[str]:
     """The adapter as the challenger of the base's choice, on judging halves drawn again."""
     judges = np.flatnonzero(judging_half([answer.question.row.id for answer in answers]))
-    new, old = (judged_answers([of[row] for row in judges]) for of in (answers, champion))
+    new, old = (judged_answers([of[row] for row in judges.tolist()]) for of in (answers, champion))
     return [
         "The adapter is the challenger, the base's choice the champion.", "",
         "\n\n".join(resampled_section(old, None, new, {}, rule_of("chat"))),
