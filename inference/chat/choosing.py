@@ -5,7 +5,9 @@ given a sentence that answers it. So the question is scored behind every sentenc
 (query likelihood, Ponte and Croft, SIGIR 1998; noisy channel prompting, arXiv 2108.04106). Only whole sentences can come out.
 
 How near the embeddings of question and sentence are is a second sign: a small model reads better than an embedding compares,
-but knows fewer words. A logistic regression weighs both, fitted on labelled questions by the training.
+but knows fewer words. The sentence is embedded below its heading, as "white is worn in some families" answers a question about
+funerals and none about weddings. How far its passage lies behind the best that the search found is a third. A logistic
+regression weighs them, fitted on labelled questions by the training.
 """
 
 from __future__ import annotations
@@ -37,10 +39,14 @@ class Signs:
     Attributes:
         posterior: log probability of each sentence to be what the question was asked of, all being alike before.
         similarity: cosine of the question's and the sentence's embeddings.
+        in_context: the same of the sentence below its heading.
+        lag: how much less relevant its passage is than the most relevant one; at least 0.
     """
 
     posterior: np.ndarray
     similarity: np.ndarray
+    in_context: np.ndarray
+    lag: np.ndarray
 
 
 def passage_sentences(passages: Sequence[ChatPassage]) -> list[PassageSentence]:
@@ -52,23 +58,36 @@ def passage_sentences(passages: Sequence[ChatPassage]) -> list[PassageSentence]:
     return [PassageSentence(text, passage) for text, passage in first.items()]
 
 
-def signs_of(nats: Sequence[float], similarity: np.ndarray) -> Signs:
-    """Signs from the nats of a question behind each sentence."""
-    return Signs(log_softmax(-np.asarray(nats, dtype=np.float64)), np.asarray(similarity, dtype=np.float64))
+def signs_of(
+    nats: Sequence[float], similarity: np.ndarray, in_context: np.ndarray, lag: Sequence[float] | np.ndarray
+) -> Signs:
+    """Signs from the nats of a question behind each sentence, and the others as they are."""
+    others = (np.asarray(values, dtype=np.float64) for values in (similarity, in_context, lag))
+    return Signs(log_softmax(-np.asarray(nats, dtype=np.float64)), *others)
 
 
 class ChoiceRule(Section):
-    """How likely a sentence answers: log odds of intercept + posterior x + similarity y. By default the model decides alone."""
+    """How likely a sentence answers: log odds of the intercept and the weighted signs. By default the model decides alone."""
 
     intercept: float = 1.0
     posterior: float = 1.0
     """Weight of the sentence's log probability."""
     similarity: float = 0.0
     """Weight of the cosine of the question and the sentence."""
+    in_context: float = 0.0
+    """Weight of the cosine of the question and the sentence below its heading."""
+    lag: float = 0.0
+    """Weight of how much less relevant its passage is than the best."""
 
     def scores(self, signs: Signs) -> np.ndarray:
         """Log odds that each sentence answers: float64 (sentences,)."""
-        return np.asarray(self.intercept + self.posterior * signs.posterior + self.similarity * signs.similarity)
+        return np.asarray(
+            self.intercept
+            + self.posterior * signs.posterior
+            + self.similarity * signs.similarity
+            + self.in_context * signs.in_context
+            + self.lag * signs.lag
+        )
 
 
 def chosen_sentences(

@@ -24,6 +24,7 @@ _OPPOSITES = """
     soft/stiff solid/patterned strengthen/weaken strong/weak stronger/weaker sun/shade tall/short thick/thin upper/lower
     warm/chilly wear/remove wide/narrow with/without
 """
+_OCCASIONS = "wedding funeral christening interview festival"
 _CLASSES = (
     """
     black white ivory champagne cream beige camel taupe cognac brown grey charcoal navy blue cobalt teal green olive khaki
@@ -43,7 +44,7 @@ _CLASSES = (
     "scarf hat glove belt tie bag clutch tote necklace bracelet earring ring watch umbrella sock beret beanie brooch",
     "gold silver platinum brass steel titanium nickel copper bronze",
     "spring summer autumn winter",
-    "wedding funeral christening interview festival",
+    _OCCASIONS,
     "head neck shoulder chest waist hip knee calf ankle wrist elbow thumb toe ear navel",
     "salt vinegar chalk bleach detergent softener shampoo wax soap toothpaste soda",
     "daily weekly monthly yearly",
@@ -51,6 +52,7 @@ _CLASSES = (
     "moth beetle tick",
     "january february march april may june july august september october november december",
 )
+_OCCASION_STEMS = frozenset(map(stem, _OCCASIONS.split()))
 _OPPOSITE_OF: dict[str, set[str]] = {}
 for _pair in _OPPOSITES.split():
     _one, _other = map(stem, _pair.split("/"))
@@ -62,6 +64,12 @@ _CLASS_OF = {stem(word): number for number, members in enumerate(_CLASSES) for w
 def contrasts(one: str, other: str) -> bool:
     """Whether two stems exclude each other: opposites in any form, "lined" and "unlined", or two members of a class."""
     return _opposed(one, other) or (one != other and one in _CLASS_OF and _CLASS_OF[one] == _CLASS_OF.get(other))
+
+
+def names_another_occasion(question: str, heading: str) -> bool:
+    """Whether both name occasions, and none in common: what a funeral asks for answers nothing about a wedding."""
+    asked, told = ({stem(word) for word in words(text)} & _OCCASION_STEMS for text in (question, heading))
+    return bool(asked and told and not asked & told)
 
 
 def is_specific(word: str) -> bool:

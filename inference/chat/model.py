@@ -184,7 +184,8 @@ class ChatModel:
         return AnswerStream(self._checked(reply, whole_question(messages), passages), **counts)
 
     def candidates(self, prompt: ChoicePrompt) -> ChoicePrompt:
-        """The sentences that the model scores: of those that may be quoted, the nearest to the question."""
+        """The sentences that the model scores: of those that fit the question's occasion, the nearest to the question."""
+        prompt = prompt.of_the_occasion()
         if len(prompt.sentences) <= self.answers.scored_sentences:
             return prompt
         nearest = np.argsort(-self.similarities(prompt), kind="stable")[: self.answers.scored_sentences]
@@ -197,7 +198,7 @@ class ChatModel:
             AnswerStoppedError: it is no longer wanted.
         """
         nats = self._scoring.nats(prompt.examples, wanted)
-        return signs_of(nats, self.similarities(prompt))
+        return signs_of(nats, self.similarities(prompt), self._cosines(prompt.question, prompt.headed), prompt.lags)
 
     def declined(self, question: str, passages: Sequence[ChatPassage]) -> bool:
         """Whether none of the passages that were found answers a question, as the artifact's rule has it."""
@@ -216,7 +217,10 @@ class ChatModel:
 
     def similarities(self, prompt: ChoicePrompt) -> np.ndarray:
         """Cosine of the question's and each sentence's embeddings: float32 (sentences,)."""
-        vectors = self.embedder.encode([prompt.question, *(sentence.text for sentence in prompt.sentences)])
+        return self._cosines(prompt.question, [sentence.text for sentence in prompt.sentences])
+
+    def _cosines(self, question: str, texts: Sequence[str]) -> np.ndarray:
+        vectors = self.embedder.encode([question, *texts])
         return np.asarray(vectors[1:] @ vectors[0])
 
     def _quoted(

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from aura.errors import InvalidRequestError
 from inference.chat.choosing import PassageSentence, passage_sentences
+from inference.chat.contrasts import names_another_occasion
 from inference.chat.passages import ChatPassage, whole_question
 from inference.chat.settings import PromptSettings
 
@@ -76,17 +77,39 @@ class ChoicePrompt:
         question: the question with those on which it stands.
         sentences: what may be quoted.
         examples: for each sentence, a prompt that it stands in and the question as what follows.
-        used_passages: passages, from the first, of which sentences may be quoted.
+        passages: those of which sentences may be quoted, from the first.
     """
 
     question: str
     sentences: list[PassageSentence]
     examples: list[Example]
-    used_passages: int
+    passages: list[ChatPassage]
+
+    @property
+    def used_passages(self) -> int:
+        return len(self.passages)
+
+    @property
+    def headed(self) -> list[str]:
+        """Each sentence below the heading of its passage."""
+        return [replace(self.passages[one.passage], text=one.text).whole for one in self.sentences]
+
+    @property
+    def lags(self) -> list[float]:
+        """How much less relevant each sentence's passage is than the most relevant one."""
+        best = max((passage.relevance for passage in self.passages), default=0.0)
+        return [best - self.passages[one.passage].relevance for one in self.sentences]
 
     @property
     def length(self) -> int:
         return sum(example.length for example in self.examples)
+
+    def of_the_occasion(self) -> ChoicePrompt:
+        """Without the sections on occasions other than that of the question; unchanged where nothing else was found."""
+        headings = [passage.source.rpartition(". ")[2] for passage in self.passages]
+        others = [names_another_occasion(self.question, heading) for heading in headings]
+        places = [place for place, one in enumerate(self.sentences) if not others[one.passage]]
+        return self.only(places) if places else self
 
     def only(self, places: Sequence[int]) -> ChoicePrompt:
         """The same question with the sentences at these places."""
@@ -166,7 +189,7 @@ class PromptBuilder:
             Example(self._sentence_prompt(kept[sentence.passage].source, sentence.text), asked)
             for sentence in sentences
         ]
-        return ChoicePrompt(question, sentences, examples, len(kept))
+        return ChoicePrompt(question, sentences, examples, kept)
 
     def _sentence_prompt(self, source: str, sentence: str) -> list[int]:
         rendered = self.tokenizer.apply_chat_template(

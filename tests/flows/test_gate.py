@@ -173,6 +173,23 @@ def test_the_comparison_may_use_another_metric_than_the_floor() -> None:
     assert reason.startswith("better, but not by a gain that is worth a change: truthfulness +0.001")
 
 
+@pytest.mark.parametrize(("known_to_challenger", "known_to_champion"), [(True, False), (False, False), (True, True)])
+def test_an_evaluation_from_before_a_metric_is_read_without_it(
+    known_to_challenger: bool, known_to_champion: bool
+) -> None:
+    """Nights that measured no answer relevance have none in their files; the verdict rests on what both have."""
+
+    def evaluated(truthfulness: float, known: bool) -> JudgedCases:
+        values = {"truthfulness": truthfulness} | ({"answer_relevance": 0.9} if known else {})
+        return JudgedCases(unit="questions", cases=tuple(map(str, range(40))), measure=lambda _: values)
+
+    compared = comparison(evaluated(0.7, known_to_challenger), evaluated(0.5, known_to_champion))
+    for role in ("challenger", "champion"):
+        compared[role]["metrics"]["truthfulness"] = 0.6
+    assert ("answer_relevance" in compared["judging"]["champion"]) == (known_to_challenger and known_to_champion)
+    assert judge(compared, ChatGate()).promote
+
+
 def test_a_champion_that_cannot_be_judged_is_named_in_the_reason() -> None:
     compared = comparison(cases(0.5)) | {"champion_problem": "made for other categories"}
     assert "cannot be judged any more: made for other categories" in judge(compared, RULE).reasons[0]

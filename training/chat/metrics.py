@@ -1,8 +1,9 @@
 """Metrics of answers, as functions of how often each question counts.
 
 `truthfulness` is what challenger and champion are compared by: the scoring of CRAG (arXiv 2406.04744, section 4.1) with shares of
-key facts: what an answer says of them, 0 where it declines, -1 where it says what it must not; out of scope 1 where it declines,
-else -1. Inventing costs more than declining.
+key facts: what an answer says of them, 0 where it declines, -1 where it says what it must not or answers something else (no key
+fact, and no sentence of a passage that holds one); out of scope 1 where it declines, else -1. A wrong answer costs more than
+declining.
 """
 
 from __future__ import annotations
@@ -75,9 +76,12 @@ class _Answers:
         self.sentences = column([0 if answer.declined else len(answer.sentences) for answer in answers])
         self.unsupported = column([answer.unsupported for answer in answers])
         self.rightly_cited = column([answer.rightly_cited for answer in answers])
+        self.relevant = column([answer.relevant for answer in answers])
         self.repeated = column([answer.repeated for answer in answers])
+        self.beside_the_point = column([answer.beside_the_point for answer in answers])
         answered = 1 - self.declined
-        within = np.where(self.contradicts > 0, -answered, self.facts * answered)
+        wrong = (self.contradicts > 0) | (self.beside_the_point > 0)
+        within = np.where(wrong, -answered, self.facts * answered)
         self.truthfulness = np.where(self.in_scope > 0, within, 2 * self.declined - 1)
 
     def metrics(self, weights: np.ndarray) -> dict[str, float]:
@@ -92,6 +96,8 @@ class _Answers:
             "correct_refusals": _mean(self.declined, outside),
             "false_refusals": _mean(self.declined, within),
             "citation_precision": _ratio(within @ self.rightly_cited, within @ self.sentences),
+            "sentence_relevance": _ratio(within @ self.relevant, within @ self.sentences),
+            "answer_relevance": 1 - _mean(self.beside_the_point, answered),
             "repetition": _ratio(weights @ self.repeated, weights @ self.sentences),
             "sentences": _ratio(within @ self.sentences, float(answered.sum())),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from aura.errors import DataError
@@ -34,6 +35,15 @@ class AskedQuestion:
     def in_scope(self) -> bool:
         return self.row.kind != OUT_OF_SCOPE
 
+    @cached_property
+    def answering(self) -> tuple[bool, ...]:
+        """Whether each passage answers: it is of a page that does, and holds a key fact."""
+        facts = self.row.must_hold
+        return tuple(
+            page in self.row.documents and any(says(passage.text, wording) for fact in facts for wording in fact)
+            for page, passage in zip(self.pages, self.passages, strict=True)
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedAnswer:
@@ -44,6 +54,7 @@ class JudgedAnswer:
         contradicts: it says what a right answer must not say.
         unsupported: sentences that do not stand in the passage that they cite.
         rightly_cited: sentences that cite a page that answers the question.
+        relevant: sentences that cite a passage that answers it, which is more: the page on weddings and funerals has both.
         repeated: sentences that it said before.
         seconds: until the first sentence, and until the end.
     """
@@ -55,12 +66,18 @@ class JudgedAnswer:
     contradicts: bool
     unsupported: int
     rightly_cited: int
+    relevant: int
     repeated: int
     seconds: tuple[float, float]
 
     @property
     def text(self) -> str:
         return " ".join(sentence.text for sentence in self.sentences)
+
+    @property
+    def beside_the_point(self) -> bool:
+        """It answers something else: it says no key fact, and cites no passage that holds one."""
+        return self.question.in_scope and not self.declined and not self.facts and not self.relevant
 
 
 def read_questions(data_dir: Path, split: str, settings: ChatSettings, most: int | None = None) -> list[AskedQuestion]:
@@ -124,6 +141,7 @@ def _judged(question: AskedQuestion, answer: Callable[[AskedQuestion], Iterable[
         contradicts=any(says(text, wording) for wording in question.row.must_not_say),
         unsupported=0 if declined else sum(not _stands(sentence, question.passages) for sentence in sentences),
         rightly_cited=0 if declined else sum(_right(sentence, question) for sentence in sentences),
+        relevant=0 if declined else sum(_relevant(sentence, question) for sentence in sentences),
         repeated=len(sentences) - len({sentence.text for sentence in sentences}),
         seconds=(first or total, total),
     )
@@ -143,3 +161,7 @@ def _stands(sentence: AnswerSentence, passages: Sequence[ChatPassage]) -> bool:
 
 def _right(sentence: AnswerSentence, question: AskedQuestion) -> bool:
     return sentence.passage is not None and question.pages[sentence.passage] in question.row.documents
+
+
+def _relevant(sentence: AnswerSentence, question: AskedQuestion) -> bool:
+    return sentence.passage is not None and question.answering[sentence.passage]

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from aura.wording import says
+from inference.chat.artifact import read_chat_artifact, write_chat_config
 from inference.chat.choosing import ChoiceRule
 from inference.chat.familiarity import SIGNS, DeclineRule
 from inference.chat.model import ChatModel
 from inference.chat.passages import whole_question
 from training.chat.questions import AskedQuestion
+from training.chat.settings import ChatSettings
 
 _FOLDS = 10
 _DECLINE_C = 0.1
 """Inverse strength of the penalty; from 0.03 to 0.3 cross-validation gives the same."""
+
+
+def fit_rules(model: ChatModel, folder: Path, questions: Sequence[AskedQuestion], settings: ChatSettings) -> None:
+    """Fit the rules on what the artifact says as it is served; the model follows them from now on, and so does its folder.
+
+    Raises:
+        ArtifactError: the folder holds no artifact of this model.
+    """
+    model.declines = fit_decline(model, questions, settings.max_false_refusals)
+    if model.answers.way == "quoted":
+        model.choice = fit_choice(model, questions)
+    config, _ = read_chat_artifact(folder)
+    write_chat_config(folder, config.model_copy(update={"declines": model.declines, "choice": model.choice}))
 
 
 def fit_choice(model: ChatModel, questions: Sequence[AskedQuestion]) -> ChoiceRule:
@@ -31,13 +47,14 @@ def fit_choice(model: ChatModel, questions: Sequence[AskedQuestion]) -> ChoiceRu
         prompt = model.candidates(model.prompts.choice_prompt(question.messages, question.passages))
         if question.in_scope and prompt.sentences:
             signs = model.signs(prompt)
-            inputs.append(np.column_stack((signs.posterior, signs.similarity)))
+            # The cosine of the bare sentence tells nothing more beside that of the sentence below its heading.
+            inputs.append(np.column_stack((signs.posterior, signs.in_context, signs.lag)))
             held += [_holds(sentence.text, question) for sentence in prompt.sentences]
     if len(set(held)) < 2:
         return ChoiceRule()
     fitted = LogisticRegression(C=100.0).fit(np.concatenate(inputs), held)
-    posterior, similarity = map(float, fitted.coef_[0])
-    return ChoiceRule(intercept=float(fitted.intercept_[0]), posterior=posterior, similarity=similarity)
+    posterior, in_context, lag = map(float, fitted.coef_[0])
+    return ChoiceRule(intercept=float(fitted.intercept_[0]), posterior=posterior, in_context=in_context, lag=lag)
 
 
 def fit_decline(model: ChatModel, questions: Sequence[AskedQuestion], max_false_refusals: float) -> DeclineRule:

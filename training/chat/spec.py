@@ -45,7 +45,7 @@ SPEC = ModelSpec(
     gate=ChatGate,
     smoke_test=SMOKE_TEST,
     metrics={
-        "truthfulness": "key facts said, less what must not be said; -1 to 1, higher is better (training.chat.metrics)",
+        "truthfulness": "key facts said, less wrong answers; -1 to 1, higher is better (training.chat.metrics)",
         "fact_recall": "share of the key facts that the answers say; 0 to 1, higher is better",
         "facts_in_passages": "share of the key facts that the retrieved passages hold: the most that fact_recall can reach",
         "contradictions": "share of the answers that say what must not be said; lower is better",
@@ -53,6 +53,8 @@ SPEC = ModelSpec(
         "correct_refusals": "share of the questions out of scope that are declined; higher is better",
         "false_refusals": "share of the other questions that are declined; lower is better",
         "citation_precision": "share of the sentences that cite a page that answers; higher is better",
+        "sentence_relevance": "share of the sentences that cite a passage that answers; higher is better",
+        "answer_relevance": "share of the answers that answer what was asked; higher is better",
         "repetition": "share of the sentences that repeat an earlier one; lower is better",
         "sentences": "sentences per answer",
         "first_sentence_seconds": "median seconds until the first sentence",

@@ -11,7 +11,7 @@ import torch
 
 from aura.paths import cache_dir
 from aura.prepared_rows import DialogueRow, read_rows
-from inference.chat.artifact import ChatConfig, read_chat_artifact, write_chat_artifact, write_chat_config
+from inference.chat.artifact import ChatConfig, write_chat_artifact
 from inference.chat.base import count_parameters, load_tokenizer, resolve_base
 from inference.chat.familiarity import Familiarity
 from inference.chat.model import ChatModel
@@ -23,8 +23,8 @@ from training.chat.module import ChatModule
 from training.chat.passages import PassageFinder
 from training.chat.plots import CurveRecorder, LossCurve, ShownAnswer, draw_answers, draw_curve
 from training.chat.qlora import build_model
-from training.chat.questions import AskedQuestion, read_questions
-from training.chat.rules import fit_choice, fit_decline
+from training.chat.questions import read_questions
+from training.chat.rules import fit_rules
 from training.chat.settings import ChatSettings
 from training.chat.warm_start import load_champion
 from training.context import TrainContext
@@ -65,7 +65,7 @@ def train(settings: ChatSettings, context: TrainContext) -> dict[str, float]:
     device = training_device(settings)
     questions = read_questions(context.data_dir, "validation", settings)
     tuned = ChatModel.load(context.out_dir, device)
-    _fit_rules(tuned, context.out_dir, questions, settings)
+    fit_rules(tuned, context.out_dir, questions, settings)
     shown = _shown(fitted.val_cases, settings.shown_answers)
     after = [_said(tuned, case) for case in shown]
     base = ChatModel.load_base(
@@ -128,15 +128,6 @@ def _write_familiarity(context: TrainContext, settings: ChatSettings) -> None:
     with PassageFinder(context.data_dir / "knowledge" / "pages", settings.retrieval) as finder:
         embed = text_embedder_for(settings.answers.text_embedder).encode
         Familiarity.of(finder.passages(), questions, embed).save(context.out_dir)
-
-
-def _fit_rules(model: ChatModel, folder: Path, questions: Sequence[AskedQuestion], settings: ChatSettings) -> None:
-    """Fit the rules on what the artifact says as it is served; the model follows them from now on, and so does its folder."""
-    model.declines = fit_decline(model, questions, settings.max_false_refusals)
-    if settings.answers.way == "quoted":
-        model.choice = fit_choice(model, questions)
-    config, _ = read_chat_artifact(folder)
-    write_chat_config(folder, config.model_copy(update={"declines": model.declines, "choice": model.choice}))
 
 
 def _load_best(module: ChatModule, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -56,6 +57,10 @@ class TestQuoted:
             tiny_chat, choice=ChoiceRule(intercept=-40.0, posterior=0.0, similarity=100.0), declines=DeclineRule()
         )
         assert [sentence.text for sentence in by_embedding.answer(ASK, [WOOL, SHOES])] == [SHOES.text]
+        shoes = replace(SHOES, relevance=0.5)
+        by_search = quoting(tiny_chat, choice=ChoiceRule(intercept=1.0, posterior=0.0, lag=-100.0))
+        assert {sentence.passage for sentence in by_search.answer(ASK, [WOOL, shoes])} == {0}
+        assert {sentence.passage for sentence in by_search.answer(ASK, [replace(WOOL, relevance=0.4), shoes])} == {1}
         never = quoting(tiny_chat, declines=DeclineRule(intercept=1.0))
         assert list(never.answer(ASK, [WOOL, SHOES])) == [DECLINED]
 

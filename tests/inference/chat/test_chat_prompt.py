@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,32 @@ def test_a_choice_has_one_prompt_per_sentence_which_the_question_follows(tiny_ba
     assert {text(build, example.answer_ids) for example in prompt.examples} == {"What goes with brown shoes?<|im_end|>"}
     assert (prompt.question, prompt.used_passages) == ("What goes with brown shoes?", 2)
     assert prompt.length == sum(len(one.prompt_ids) + len(one.answer_ids) for one in prompt.examples)
+    assert prompt.headed[1:3] == ["Wool. Washing.\nDry it flat on a towel.", "Shoes.\nChoose stone trousers."]
+    behind = build.choice_prompt([QUESTION], [replace(WOOL, relevance=0.5), replace(SHOES, relevance=0.75)])
+    assert behind.lags == [0.25, 0.25, 0.0, 0.0]
+    assert behind.only([0]).lags == [0.25], "the best passage counts where none of its sentences is scored"
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ("can i wear white to a wedding", ["Guests", "Weddings"]),
+        ("What suits funerals?", ["Guests", "Funerals"]),
+        ("a wedding and then a funeral", ["Guests", "Funerals", "Weddings"]),
+        ("What goes with brown shoes?", ["Guests", "Funerals", "Weddings"]),
+        ("and for a festival", ["Guests"]),
+    ],
+)
+def test_a_section_on_another_occasion_is_not_quoted(tiny_base: Path, asked: str, kept: list[str]) -> None:
+    passages = [
+        ChatPassage(source=f"Weddings and funerals. {heading}", text=f"{heading} wash wool at 30 degrees.")
+        for heading in ("Guests", "Funerals", "Weddings")
+    ]
+    build = builder(tiny_base, passage_tokens=200)
+    prompt = build.choice_prompt([{"role": "user", "content": asked}], passages).of_the_occasion()
+    assert [sentence.text.split()[0] for sentence in prompt.sentences] == kept
+    only = build.choice_prompt([{"role": "user", "content": "and for a festival"}], passages[1:])
+    assert only.of_the_occasion() == only, "nothing else was found"
 
 
 def test_a_choice_is_made_for_the_question_with_the_one_on_which_it_stands(tiny_base: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from inference.chat.choosing import PassageSentence
+from inference.chat.passages import ChatPassage
 from inference.chat.prompt import ChoicePrompt, Example
 from inference.chat.scoring import IGNORED
 from training.chat.choices import ChoiceExample, choice_example, choice_loss, collate_choices
@@ -21,7 +22,7 @@ def prompt(sentences: int) -> ChoicePrompt:
         question="How?",
         sentences=[PassageSentence(f"S{number}.", 0) for number in range(sentences)],
         examples=[Example([number, 99], [11, 2]) for number in range(sentences)],
-        used_passages=1,
+        passages=[ChatPassage(source="Wool", text=" ".join(f"S{number}." for number in range(sentences)))],
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from aura.errors import DataError
+from flows.gate import judge
 from inference.chat.answer import DECLINED, AnswerSentence
 from inference.chat.passages import ChatPassage
 from tests.training.chat.conftest import question
@@ -28,6 +29,8 @@ from training.chat.questions import (
     require_questions,
 )
 from training.chat.settings import ChatSettings
+from training.chat.spec import ChatGate
+from training.evaluate import judging
 
 WOOL = ChatPassage(source="Wool", text="Wash wool at 30 °C. Dry it flat on a towel. Never wring it.", similarity=0.4)
 SILK = ChatPassage(source="Silk", text="Wash silk at 20 °C.", similarity=0.6)
@@ -97,6 +100,60 @@ def test_a_sentence_must_stand_in_what_it_cites(sentence: AnswerSentence, unsupp
     assert (answer.unsupported, answer.rightly_cited) == (unsupported, rightly_cited)
 
 
+def test_a_sentence_is_relevant_where_its_passage_is_of_a_right_page_and_holds_a_key_fact() -> None:
+    near = ChatPassage(source="Wool. Storing", text="Keep wool with cedar.")
+    borrowed = ChatPassage(source="Silk. Drying", text="Dry it flat.")
+    message = {"role": "user", "content": "How do I wash wool?"}
+    row = question("q", [message], ["wool"], [["at 30 degrees"], ["dry it flat"]])
+    one = AskedQuestion(
+        row=row, messages=[message], passages=[WOOL, near, borrowed], pages=["wool", "wool", "silk"]
+    )  # fmt: skip
+    assert one.answering == (True, False, False)
+    never, keep, flat = (
+        AnswerSentence(text, place, "quoted")
+        for place, text in enumerate(("Never wring it.", "Keep wool with cedar.", "Dry it flat."))
+    )
+
+    def relevance(*sentences: AnswerSentence) -> tuple[int, bool]:
+        answer = judge_answers([one], lambda _: sentences)[0]
+        return answer.relevant, answer.beside_the_point
+
+    assert relevance(never) == (1, False)  # says no key fact, from the section that does
+    assert relevance(keep) == (0, True)  # the right page, another section
+    assert relevance(flat) == (0, False)  # says a key fact in another page's words
+    assert relevance(never, keep) == (1, False)
+    assert relevance(DECLINED) == (0, False)
+    outside = judge_answers([asked(scope=False)], lambda _: [OTHER])[0]
+    assert (outside.relevant, outside.beside_the_point) == (0, False)
+
+
+def test_an_answer_beside_the_point_costs_more_than_declining() -> None:
+    beside = judged(AnswerSentence("Keep it lukewarmish.", 1, "quoted"))
+    assert beside.beside_the_point
+    assert not beside.contradicts
+    metrics = answer_metrics([beside, judged(QUOTE, DRY), judged(DECLINED)])
+    assert (metrics["answer_relevance"], metrics["sentence_relevance"]) == pytest.approx((1 / 2, 2 / 3))
+    assert metrics["truthfulness"] == pytest.approx((-1 + 1 + 0) / 3)
+
+
+def test_the_gate_keeps_a_champion_from_a_challenger_that_answers_beside_the_point() -> None:
+    """Both say the same key facts; where the champion declines, the challenger quotes what was not asked for."""
+    beside = AnswerSentence("Keep it lukewarmish.", 1, "quoted")
+
+    def answers(other: AnswerSentence) -> list[JudgedAnswer]:
+        return [judged(*((QUOTE, DRY) if place % 4 else (other,)), name=str(place)) for place in range(80)]
+
+    new, old = answers(beside), answers(DECLINED)
+    comparison = {
+        role: {"metrics": answer_metrics(of)} for role, of in (("challenger", new), ("champion", old))
+    } | {"judging": judging(judged_answers(new), judged_answers(old), {}, seed=7)}  # fmt: skip
+    verdict = judge(comparison, ChatGate())
+    assert (verdict.promote, verdict.finding) == (False, "worse")
+    of_answers = comparison["judging"]["champion"]["answer_relevance"]
+    assert (of_answers["new"], of_answers["old"], of_answers["finding"]) == (0.75, 1.0, "worse")
+    assert comparison["judging"]["champion"]["fact_recall"]["gain"] == 0
+
+
 def test_repetitions_are_counted_and_answers_are_timed() -> None:
     answer = judged(QUOTE, DRY, QUOTE, QUOTE)
     assert answer.repeated == 2
@@ -129,6 +186,8 @@ def test_metrics_are_those_of_the_formulas() -> None:
             "correct_refusals": 1 / 2,
             "false_refusals": 1 / 3,
             "citation_precision": 2 / 3,
+            "sentence_relevance": 2 / 3,
+            "answer_relevance": 1 / 2,
             "repetition": 1 / 5,
             "sentences": 3 / 2,
         }
@@ -147,7 +206,15 @@ def test_a_contradiction_costs_more_than_declining_however_many_facts_are_said()
 
 def test_what_nothing_defines_is_nan() -> None:
     declined = answer_metrics([judged(DECLINED)])
-    for name in ("unsupported", "citation_precision", "repetition", "sentences", "correct_refusals"):
+    undefined = (
+        "unsupported",
+        "citation_precision",
+        "sentence_relevance",
+        "answer_relevance",
+        "repetition",
+        "sentences",
+    )
+    for name in (*undefined, "correct_refusals"):
         assert math.isnan(declined[name]), name
     assert declined["false_refusals"] == 1.0
     outside = answer_metrics([judged(DECLINED, scope=False)])
