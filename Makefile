@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve up down status logs ui test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-loading bench-bentos bench-people clean bench-hostile bench-away
+.PHONY: help setup nightly serve up down status logs ui client test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-loading bench-bentos bench-people clean bench-hostile bench-away
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ logs: setup ## Follow the logs of what `make up` started
 
 ui: setup ## Start the MLflow and Prefect pages
 	@$(BIN)/aura ui
+
+client: setup ## Generate the typed Python client of all services (aura_client) into $(VAR)/client
+	@$(BIN)/python -m flows.api_client "$(VAR)/client"
 
 test: setup ## Run the tests: offline, CPU, minutes
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/e2e

@@ -51,7 +51,7 @@ Store = Annotated[ConversationStore, Depends(_store)]
 
 
 @router.post("", status_code=201)
-async def begin(user: ActiveUser, store: Store) -> ConversationView:
+async def begin_conversation(user: ActiveUser, store: Store) -> ConversationView:
     """A new conversation."""
     at_most = store.settings.max_conversations
     begun = await store.database.run(lambda connection: store.of(connection, user.id).begin(at_most))
@@ -99,7 +99,7 @@ async def list_messages(
 
 
 @router.delete("/{conversation_id:uuid}", status_code=204, response_class=Response, responses=NOT_FOUND)
-async def remove(conversation_id: UUID, user: ActiveUser, store: Store) -> None:
+async def remove_conversation(conversation_id: UUID, user: ActiveUser, store: Store) -> None:
     """Remove a conversation with its messages."""
     if not await store.database.run(lambda connection: store.of(connection, user.id).remove(conversation_id)):
         raise _no_conversation()

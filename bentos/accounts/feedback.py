@@ -22,7 +22,7 @@ _HOUR_SECONDS = 3600
 
 
 @router.post("", status_code=201, responses=TOO_MANY)
-async def add(body: FeedbackBody, user: ActiveUser, store: Store) -> dict[str, int]:
+async def add_feedback(body: FeedbackBody, user: ActiveUser, store: Store) -> dict[str, int]:
     """Say what an answer was worth. It is kept in any case, and learnt from when the account allows it (`PUT /consent`)."""
     said = body.model_dump(mode="json")
     per_day = store.settings.feedback_per_day
@@ -51,7 +51,7 @@ async def list_feedback(
 
 
 @router.delete("/{feedback_id:int}", status_code=204, response_class=Response, responses=NOT_FOUND)
-async def remove(feedback_id: int, user: ActiveUser, store: Store) -> None:
+async def remove_feedback(feedback_id: int, user: ActiveUser, store: Store) -> None:
     """Take back what you have said; what a night has learnt from it stays in the models of that night."""
     known = 0 < feedback_id <= _MAX_ID
     if not known or not await store.database.run(

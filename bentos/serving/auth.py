@@ -59,17 +59,23 @@ def read_auth(environ: Mapping[str, str] | None = None) -> AuthRules:
         SettingsError: they contradict each other, or the secret is too short.
     """
     environ = os.environ if environ is None else environ
-    mode = environ.get(AUTH) or "off"
-    if mode not in ("on", "off"):
-        raise SettingsError(f"{AUTH} is {mode!r}", hint=f"set {AUTH} to on or off")
+    required = _required(environ)
     secret, url = shared_secret(environ), environ.get(JWKS_URL)
     keys: Keys | None = SharedSecret(secret) if secret else PublishedKeys(url) if url else None
-    if mode == "on" and keys is None:
+    if required and keys is None:
         raise SettingsError(
             f"{AUTH} is on, and there is nothing to check tokens with",
             hint=f"set {JWKS_URL} to the address of the accounts service's keys (.../api/v1/accounts/jwks)",
         )
-    return AuthRules(required=mode == "on", keys=keys)
+    return AuthRules(required=required, keys=keys)
+
+
+def _required(environ: Mapping[str, str]) -> bool:
+    """Raises SettingsError when `AURA_AUTH` is neither on nor off."""
+    mode = environ.get(AUTH) or "off"
+    if mode not in ("on", "off"):
+        raise SettingsError(f"{AUTH} is {mode!r}", hint=f"set {AUTH} to on or off")
+    return mode == "on"
 
 
 def shared_secret(environ: Mapping[str, str]) -> str:
@@ -187,7 +193,8 @@ def refuse_open_door(host: str, environ: Mapping[str, str] | None = None, *, set
     Raises:
         SettingsError: the address is not a loopback one, and `AURA_AUTH` is off.
     """
-    if not read_auth(environ).required and not is_this_machine(host):
+    # Which keys check the tokens is not asked here: the process that starts the services says it to them.
+    if not _required(os.environ if environ is None else environ) and not is_this_machine(host):
         raise SettingsError(
             f"{setting} is {host}, and {AUTH} is off: everybody who reaches this machine would be answered",
             hint=f"set {AUTH}=on, so that every request needs a token, or {setting}=127.0.0.1",
