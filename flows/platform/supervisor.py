@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from supervisor import supervisord
 
 from aura.artifact import write_text
 from aura.errors import BusyError, StartError
@@ -159,9 +160,7 @@ def _socket_folder(folder: Path) -> Path:
 def main() -> None:
     # What has lost its parent becomes a child of this process, so that `stop` finds it.
     prctl(SET_CHILD_SUBREAPER, 1)
-    from supervisor.supervisord import main as supervisord
-
-    supervisord(["-n", "-c", sys.argv[1]])
+    supervisord.main(["-n", "-c", sys.argv[1]])
 
 
 if __name__ == "__main__":

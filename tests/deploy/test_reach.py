@@ -8,7 +8,7 @@ import subprocess
 from aura.paths import repo_root
 
 _EVERY_INTERFACE = re.compile(r"\b0\.0\.0\.0\b|--host[= ]+(?!127\.0\.0\.1|localhost|::1|\$|\")\S+|\[?::\]?:\d+")
-_ASKS_WHO = ("--app-name basic-auth", "PREFECT_SERVER_API_AUTH_STRING")
+_ASKS_WHO = ("--app-name basic-auth", "PREFECT_SERVER_API_AUTH_STRING", "AURA_AUTH=on")
 
 
 def _commands() -> dict[str, str]:

@@ -64,7 +64,7 @@ class Processes:
             assert process.poll() is None, self._log.read_text()
             assert time.monotonic() < limit, self._log.read_text()
             try:
-                httpx.get(url, timeout=5, trust_env=False, verify=False)
+                httpx.get(url, timeout=60, trust_env=False, verify=False)
             except httpx.HTTPError:
                 time.sleep(0.05)
             else:

@@ -54,7 +54,7 @@ class Machine:
 
     def health(self) -> dict[str, object]:
         found: dict[str, object] = httpx.get(
-            f"http://127.0.0.1:{self.ports['gateway.http_port']}/health", timeout=30, trust_env=False
+            f"http://127.0.0.1:{self.ports['gateway.http_port']}/health", timeout=60, trust_env=False
         ).json()
         return found
 
