@@ -42,7 +42,7 @@ _SETTLE_SECONDS = 20.0
 """After the last switch, before memory is read: what served before is kept for a while."""
 _SEEN_SECONDS = 300.0
 """Time limit for a switch to be seen."""
-_ANSWER_SECONDS = 240
+_ANSWER_SECONDS = 110  # the clients wait a little longer
 _START_SECONDS = 300.0
 
 

@@ -13,7 +13,7 @@ SHORTEST_SECONDS = 60
 SHORTER = {
     "tests/aura/test_supervision.py": "what it waits for would end by itself after a minute",
     "tests/bentos/conversational_ai/test_chat_runner.py": "a stand-in looks again and again whether it may go on",
-    "tests/bentos/conversational_ai/test_chat_service.py": "a connection that is idle",
+    "tests/bentos/conversational_ai/test_chat_socket.py": "a connection that is idle",
     "tests/dataprep/importers/test_import_interrupted.py": "what it waits for would end by itself",
     "tests/e2e/conftest.py": "a training that was left running would end by itself; nothing listens any more",
     "tests/e2e/test_killed_in_each_stage.py": "a stage that was left running would end by itself",

@@ -47,8 +47,10 @@ def up(
     health = _wait_for_health(health_url(settings), wait_seconds)
     for name, part in health["parts"].items():
         typer.echo(f"{name}: {part['state']}{''.join(f' ({reason})' for reason in part['reasons'])}")
-    suffix = "" if settings.gateway.https_port == 443 else f":{settings.gateway.https_port}"
-    typer.echo(f"https://{settings.gateway.names[0]}{suffix}/health; logs: {supervisor.logs}; `aura down` stops it")
+    gateway = settings.gateway
+    typer.echo(
+        f"https://{gateway.names[0]}{gateway.https_suffix}/health; logs: {supervisor.logs}; `aura down` stops it"
+    )
     if health["state"] == "down":
         raise typer.Exit(1)
 

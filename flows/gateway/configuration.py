@@ -163,7 +163,6 @@ def _rendered(profile: Profile, folder: Path, scratch: Path, certificate: Path, 
         "certificate_key": key,
         "is_given_certificate": bool(gateway.certificate),
         "listen_host": _in_url(gateway.host),
-        "https_suffix": "" if gateway.https_port == 443 else f":{gateway.https_port}",  # HTTPS' own port is left out
         "drain_seconds": round(serving.drain_seconds),
         "read_seconds": round(serving.answer_seconds) + _READ_MARGIN_SECONDS,
         "streaming_seconds": round(max(serving.chat_timeout_seconds, serving.idle_timeout_seconds))

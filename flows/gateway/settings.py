@@ -74,6 +74,11 @@ class GatewaySettings(Section):
     """Failures of a replica within `retry_seconds` after which it gets no requests for as long."""
     retry_seconds: int = Field(default=5, ge=1)
 
+    @property
+    def https_suffix(self) -> str:
+        """`:PORT` behind a host in an address; nothing for HTTPS' own port."""
+        return "" if self.https_port == 443 else f":{self.https_port}"
+
     @model_validator(mode="after")
     def _a_certificate_has_a_key(self) -> Self:
         if bool(self.certificate) != bool(self.certificate_key):

@@ -187,7 +187,7 @@ class Platform:
                 environment=prefect
                 | {
                     "PREFECT_SERVER_UI_SERVE_BASE": "/prefect",
-                    "PREFECT_SERVER_UI_API_URL": f"https://{gateway.names[0]}{self._https_suffix}/prefect/api",
+                    "PREFECT_SERVER_UI_API_URL": f"https://{gateway.names[0]}{gateway.https_suffix}/prefect/api",
                     # A night holds a slot by a lease. In memory, a restart of the server in mid-night would end the night.
                     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
                 },
@@ -254,11 +254,6 @@ class Platform:
     def prefect_api(self) -> str:
         """Address of the API that the worker asks."""
         return os.environ.get("PREFECT_API_URL") or api_url(_split(self.profile.gateway.prefect)[1])
-
-    @property
-    def _https_suffix(self) -> str:
-        port = self.profile.gateway.https_port
-        return "" if port == 443 else f":{port}"
 
 
 def _split(address: str) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aura.errors import InvalidRequestError
 from aura.taxonomy import Category
@@ -92,7 +92,7 @@ class CatalogWords:
                 )
         if wishes.budget is not None and not self.values.get(PRICE):
             notes.append("the catalog has no prices: budget was not used")
-            used = Wishes(**{**vars(wishes), "budget": None})
+            used = replace(wishes, budget=None)
         return used, notes
 
 

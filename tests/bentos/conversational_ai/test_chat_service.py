@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-import time
-from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from itertools import count
 from typing import Any
 
 import aiohttp
@@ -20,175 +15,25 @@ from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
 from bentos.conversational_ai import schemas
-from bentos.conversational_ai.messages import (
-    Finished,
-    FoundPassages,
-    GenerateRequest,
-    Passage,
-    RetrieveRequest,
-    RunnerStatus,
-    Sentence,
-    Started,
-    Stopped,
-    StopRequest,
-    Usage,
-    event_line,
-)
-from bentos.conversational_ai.service import ConversationalAI, app
+from bentos.conversational_ai.service import app
 from bentos.serving.errors import Failure
-from bentos.serving.messages import ModelVersion
-from bentos.serving.settings import ServingSettings
 from inference.chat.answer import DECLINED
 from inference.chat.passages import DEFAULT_PASSAGES
 from inference.retrieval.filters import MAX_QUERY_CHARS
-from tests.bentos.stub_assets import StubAssets, made_by
-
-MOST = 3
-
-
-VERSION = ModelVersion(name="chat", version="1")
-RELEASE = made_by("chat")
-PLAIN_NO = Sentence(text=DECLINED.text, source=None, status="declined")
-
-
-def quoted(text: str, source: int) -> Sentence:
-    return Sentence(text=text, source=source, status="quoted")
-
-
-class Runner:
-    """What BentoML's client of the runner offers; `answer` holds the sentences of the next answers."""
-
-    def __init__(self) -> None:
-        self.answer = ["Brown ones.", "Not black."]
-        self.declines = False
-        self.failure: Exception | None = None
-        self.refusal: Failure | None = None
-        self.gone_afterwards = False
-        self.whole = True
-        self.endless = False
-        self.room = 5
-        self.conversations: list[list[dict[str, str]]] = []
-        self.stopped: list[str] = []
-        self.request_ids: list[str] = []
-        self.generating = 0
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
-
-    async def status(self) -> RunnerStatus:
-        if self.gone_afterwards and self.request_ids:
-            raise aiohttp.ServerDisconnectedError
-        return RunnerStatus(model=VERSION, index_version="1", question_tokens=256, release=RELEASE)
-
-    async def retrieve(self, request: RetrieveRequest) -> FoundPassages:
-        self.request_ids.append(request.request_id)
-        passage = Passage(slug="a", title="A", heading="A", text=request.query, score=1.0, similarity=0.5)
-        return FoundPassages(passages=[passage] * request.k, index_version="1", model=VERSION, release=RELEASE)
-
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
-        self.request_ids.append(request.request_id)
-        self.conversations.append([message.model_dump() for message in request.messages])
-        self.generating += 1
-        try:
-            if self.refusal:
-                yield event_line(self.refusal)
-                return
-            yield event_line(Started(sources=request.passages[: self.room], dropped_messages=4))
-            while not self.may_go_on.is_set():
-                await asyncio.sleep(0.001)
-            for line in map(event_line, [PLAIN_NO] if self.declines else map(quoted, self.answer, count())):
-                yield line[:5]
-                yield line[5:]
-            while self.endless:
-                await asyncio.sleep(0.001)
-            if self.failure:
-                raise self.failure
-            if self.whole:
-                usage = Usage(prompt_tokens=70, completion_tokens=6)
-                yield event_line(
-                    Finished(finish_reason="stop", declined=self.declines, model=VERSION, release=RELEASE, usage=usage)
-                )
-        finally:
-            self.generating -= 1
-
-    async def stop(self, request: StopRequest) -> Stopped:
-        self.stopped.append(request.answer_id)
-        return Stopped(was_running=True, model=VERSION)
-
-
-@pytest.fixture
-def runner() -> Runner:
-    return Runner()
-
-
-def service_with(runner: Runner, **limits: float) -> Any:
-    serving = ServingSettings(**({"max_waiting_answers": MOST} | limits))
-    return ConversationalAI.inner(StubAssets(serving=serving), runner)
-
-
-@pytest.fixture
-def service(runner: Runner) -> Any:
-    return service_with(runner)
-
-
-@pytest.fixture
-def client(service: Any) -> Iterator[TestClient]:
-    set_current_service(service)
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield client
-    set_current_service(None)
-
-
-def user(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
-
-
-def assistant(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": text}
-
-
-def done(*, declined: bool) -> dict[str, Any]:
-    """The last frame of a whole answer."""
-    return {
-        "type": "done",
-        "finish_reason": "stop",
-        "declined": declined,
-        "model": VERSION.model_dump(),
-        "usage": {"prompt_tokens": 70, "completion_tokens": 6},
-        "writer": None,
-        "release": RELEASE.model_dump(),
-    }
-
-
-def frames(socket: Any) -> list[dict[str, Any]]:
-    """The frames of an answer, without the conversation that they name."""
-    received = [socket.receive_json()]
-    while received[-1]["type"] not in ("done", "error", "cancelled"):
-        received.append(socket.receive_json())
-    named = {frame.pop("conversation") for frame in received if frame["type"] in ("sources", "done")}
-    assert len(named) <= 1
-    return received
-
-
-def conversation_of(socket: Any) -> str:
-    """Asks, and returns the id of the conversation."""
-    socket.send_json({"content": "Which shoes?"})
-    received = [socket.receive_json()]
-    while received[-1]["type"] != "done":
-        received.append(socket.receive_json())
-    return str(received[-1]["conversation"])
-
-
-def closing_code(socket: Any) -> int:
-    with pytest.raises(WebSocketDisconnect) as closed:
-        socket.receive_json()
-    return closed.value.code
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+from tests.bentos.conversational_ai.stub_runner import (
+    MOST,
+    PLAIN_NO,
+    RELEASE,
+    Runner,
+    assistant,
+    closing_code,
+    done,
+    frames,
+    quoted,
+    service_with,
+    until,
+    user,
+)
 
 
 def test_an_answer_over_http_and_over_a_websocket(client: TestClient, runner: Runner) -> None:
@@ -464,107 +309,6 @@ def test_an_answer_is_stopped_when_the_reader_of_its_events_goes(runner: Runner,
 
     asyncio.run(leave(app))
     assert (runner.generating, len(runner.stopped)) == (0, 1)
-
-
-def test_an_answer_that_is_cancelled_frees_its_place(client: TestClient, runner: Runner) -> None:
-    set_current_service(service_with(runner, max_waiting_answers=1))
-    runner.may_go_on.clear()
-    with client.websocket_connect("/ws/chat") as socket:
-        socket.send_json({"content": "Which shoes?"})
-        assert socket.receive_json()["type"] == "sources"
-        socket.send_json({"type": "cancel"})
-        assert frames(socket) == [{"type": "cancelled"}]
-        assert len(runner.stopped) == 1
-        runner.may_go_on.set()
-        socket.send_json({"type": "cancel"})  # nothing is being made: nothing is answered
-        socket.send_json({"type": "question", "content": "And which bag?"})
-        assert frames(socket)[-1] == done(declined=False)
-    assert runner.conversations[-1] == [user("And which bag?")], "nothing of the first answer had been told"
-
-
-def test_a_question_before_the_last_answer_is_done_is_refused_and_disturbs_nothing(
-    client: TestClient, runner: Runner
-) -> None:
-    runner.may_go_on.clear()
-    with client.websocket_connect("/ws/chat") as socket:
-        socket.send_json({"content": "Which shoes?"})
-        assert socket.receive_json()["type"] == "sources"
-        socket.send_json({"content": "And which bag?"})
-        assert frames(socket)[-1]["error"]["code"] == "busy"
-        runner.may_go_on.set()
-        assert [frame["type"] for frame in frames(socket)] == ["token", "token", "done"]
-
-
-def test_a_dropped_conversation_goes_on_over_another_connection(client: TestClient, runner: Runner) -> None:
-    with client.websocket_connect("/ws/chat") as socket:
-        conversation = conversation_of(socket)
-    with client.websocket_connect(f"/ws/chat?conversation={conversation}") as socket:
-        assert conversation_of(socket) == conversation
-    assert runner.conversations[-1] == [user("Which shoes?"), assistant("Brown ones. Not black."), user("Which shoes?")]
-
-
-def test_a_conversation_is_at_one_connection_at_a_time(client: TestClient, runner: Runner) -> None:
-    with client.websocket_connect("/ws/chat") as first:
-        conversation = conversation_of(first)
-        runner.may_go_on.clear()
-        first.send_json({"content": "And which bag?"})
-        assert first.receive_json()["type"] == "sources"
-        with client.websocket_connect(f"/ws/chat?conversation={conversation}") as second:
-            assert closing_code(first) == 1008
-            until(lambda: runner.generating == 0)
-            runner.may_go_on.set()
-            assert conversation_of(second) == conversation
-    assert len(runner.conversations[-1]) == 3, "what the first connection had not been told is not part of it"
-
-
-def test_a_conversation_that_is_not_remembered_is_refused_in_words(client: TestClient) -> None:
-    with client.websocket_connect("/ws/chat?conversation=made-up") as socket:
-        assert "no such conversation" in frames(socket)[-1]["error"]["message"]
-        assert closing_code(socket) == 1008
-
-
-def test_an_idle_connection_is_closed_but_none_that_waits_for_its_answer(client: TestClient, runner: Runner) -> None:
-    set_current_service(service_with(runner, idle_timeout_seconds=0.05))
-    runner.may_go_on.clear()
-    with client.websocket_connect("/ws/chat") as socket:
-        socket.send_json({"content": "Which shoes?"})
-        time.sleep(0.2)
-        runner.may_go_on.set()
-        assert frames(socket)[-1]["type"] == "done"
-        assert closing_code(socket) == 1001
-
-
-def test_idle_connections_take_no_place_of_an_answer(client: TestClient, runner: Runner) -> None:
-    set_current_service(service_with(runner, max_waiting_answers=1))
-    with ExitStack() as sockets:
-        for _ in range(50):
-            sockets.enter_context(client.websocket_connect("/ws/chat"))
-        assert client.post("/chat", json={"messages": [user("Which shoes?")]}).status_code == 200
-
-
-def test_a_process_that_ends_finishes_its_answers_and_sends_its_callers_elsewhere(
-    service: Any, client: TestClient, runner: Runner
-) -> None:
-    runner.may_go_on.clear()
-    question = {"messages": [user("Which shoes?")]}
-    assert client.portal is not None
-    with (
-        ThreadPoolExecutor() as pool, client.websocket_connect("/ws/chat") as idle, client.websocket_connect("/ws/chat") as busy,
-    ):  # fmt: skip
-        over_http = pool.submit(client.post, "/chat", json=question)
-        busy.send_json({"content": "Which shoes?"})
-        until(lambda: runner.generating == 2)
-        ending = client.portal.start_task_soon(service._answers.drain)
-        assert closing_code(idle) == 1012
-        refused = client.post("/chat", json=question)
-        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy")
-        assert client.get("/health").status_code == 503
-        assert not ending.done()
-        runner.may_go_on.set()
-        assert over_http.result().status_code == 200
-        assert frames(busy)[-1]["type"] == "done"
-        assert closing_code(busy) == 1012
-        ending.result(timeout=60)
 
 
 def test_an_empty_answer_does_not_spoil_the_conversation(client: TestClient, runner: Runner) -> None:

@@ -17,7 +17,7 @@ from starlette.routing import Mount
 
 from bentos.conversational_ai.openai_api import openai_app
 from inference.chat.answer import DECLINED
-from tests.bentos.conversational_ai.test_chat_service import Runner, service_with
+from tests.bentos.conversational_ai.stub_runner import Runner, service_with
 
 ASK: Any = [{"role": "user", "content": "Which shoes?"}]
 
