@@ -28,9 +28,15 @@ supported = version=$$($(1) -c 'import sys; print("%d.%d" % sys.version_info[:2]
   || { echo "Aura runs on Python $(PYTHONS); $(1) is $${version:-not there}. Name one, and a new folder if $(AURA_VENV) has another:" \
   "make setup PYTHON=python3.12 AURA_VENV=.venv-3.12" >&2; exit 2; }
 
+# GB that an environment takes (README.md has the exact figures): pip itself finds a full disk after minutes, in the middle.
+NEEDS_GB := $(if $(filter cpu,$(AURA_LOCK)),4,9)
+
 # Made again where an environment was left without pip, as by a Python without ensurepip.
 $(BIN)/pip:
 	@$(call supported,$(PYTHON))
+	@mkdir -p $(AURA_VENV) && free=$$(df -Pk $(AURA_VENV) | awk 'NR == 2 {print int($$4 / 1048576)}') && [ $$free -ge $(NEEDS_GB) ] \
+	|| { echo "An environment takes $(NEEDS_GB) GB, and the disk of $(AURA_VENV) has $$free GB free: make room, or name another \
+	folder: make setup AURA_VENV=FOLDER" >&2; exit 2; }
 	@$(PYTHON) -m venv $(AURA_VENV) || { echo "$(PYTHON) cannot make an environment with pip: install its venv package \
 	(Debian: python3-venv) and run make again" >&2; exit 2; }
 

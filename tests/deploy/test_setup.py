@@ -51,9 +51,16 @@ def test_an_environment_that_was_left_without_pip_is_made_whole(tmp_path: Path) 
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True, timeout=600)
     pip = [venv / "bin" / "python", "-m", "pip", "--version"]
     assert subprocess.run(pip, capture_output=True, timeout=600).returncode != 0
-    done = make(f"{venv}/bin/pip", f"AURA_VENV={venv}")
+    done = make(f"{venv}/bin/pip", f"AURA_VENV={venv}", "NEEDS_GB=0")
     assert done.returncode == 0, done.stderr
     assert subprocess.run(pip, capture_output=True, timeout=600).returncode == 0
+
+
+def test_a_disk_without_room_for_an_environment_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+    done = make("setup", "NEEDS_GB=1000000", f"AURA_VENV={tmp_path / 'venv'}")
+    assert done.returncode == 2
+    assert re.search(rf"takes 1000000 GB, and the disk of {tmp_path / 'venv'} has \d+ GB free: make room", done.stderr)
+    assert not list((tmp_path / "venv").iterdir())
 
 
 def test_a_lock_that_does_not_exist_is_named_with_those_that_do() -> None:
