@@ -15,7 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from aura.errors import BusyError, InvalidRequestError
 from bentos.conversational_ai.answers import Answers, RunningAnswer
 from bentos.conversational_ai.conversations import Conversation, Conversations
-from bentos.conversational_ai.frames import CANCELLED, FrameWriter, error_frame
+from bentos.conversational_ai.frames import CANCELLED, Frame, FrameWriter, error_frame
+from bentos.conversational_ai.messages import ChatMessage
 from bentos.conversational_ai.schemas import CancelRequest, SocketFrame, SocketRequest
 from bentos.serving.error_text import validation_text
 from bentos.serving.errors import BodyTooLargeError
@@ -52,6 +53,7 @@ class ChatSocket:
         reading = asyncio.ensure_future(_text_frame(self._websocket))
         taken = asyncio.ensure_future(self._conversation.taken_over.wait())
         ending = asyncio.ensure_future(self._answers.ending.wait())
+        taken_over = self._conversation.taken_over
         try:
             while True:
                 waited = {reading, taken} | ({self._telling} if self._telling else {ending})
@@ -77,6 +79,8 @@ class ChatSocket:
             for task in waiting:
                 task.add_done_callback(_seen)
                 task.cancel()
+            if not taken_over.is_set():
+                self._conversations.leave(self._conversation)
             await asyncio.wait(waiting)  # not gather, which would hide by whom this task itself was cancelled
 
     async def _take(self, text: str) -> None:
@@ -91,7 +95,7 @@ class ChatSocket:
                     "the answer before is not done", hint='wait for "done", or send {"type": "cancel"} to end it'
                 )
             await self._told()  # it may not be back yet from sending the end of the answer before
-            question = self._conversation.with_question(frame.content)
+            question = self._conversation.followed_by([ChatMessage(role="user", content=frame.content)])
             self._answer = self._answers.begin(question, frame.passages)
         except (InvalidRequestError, BodyTooLargeError, BusyError) as error:
             await self._websocket.send_json(error_frame(error))
@@ -110,28 +114,28 @@ class ChatSocket:
         try:
             async for part in answer:
                 frame = writer.frame(part)
-                if frame["type"] != "token":
-                    frame["conversation"] = self._conversation.id
                 if frame["type"] == "done":
-                    self._end(question, writer.text)
+                    frame |= await self._record(question, writer.text)
+                if frame["type"] != "token":
+                    frame["conversation"] = str(self._conversation.id)
                 await self._websocket.send_json(frame)
             if answer.cancelled:
-                self._end(question, writer.text)
-                await self._websocket.send_json(CANCELLED)
+                await self._websocket.send_json(CANCELLED | await self._record(question, writer.text))
         except WebSocketDisconnect:
             raise
         except Exception as error:  # a failed answer must not end the conversation; the frame carries the error
-            self._end(question, "")
+            self._answer = None
             await self._websocket.send_json(error_frame(error))
         finally:
             await answer.aclose()
 
-    def _end(self, question: SocketRequest, answer: str) -> None:
+    async def _record(self, question: SocketRequest, answer: str) -> Frame:
         """Called before the client is told of the end: its next question may be here before this side goes on."""
+        said = [ChatMessage(role="user", content=question.content), ChatMessage(role="assistant", content=answer)]
+        recorded = await self._conversations.record(self._conversation, said)
+        self._conversations.keep(self._conversation)
         self._answer = None
-        if answer:
-            self._conversation.add(question.content, answer)
-            self._conversations.keep(self._conversation)
+        return recorded.model_dump(exclude={"conversation"})
 
 
 def _seen(task: asyncio.Future[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
+from uuid import UUID
 
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
@@ -50,6 +51,10 @@ class ChatRequest(RequestBody):
     """A conversation that ends with the user's question; clients may echo answers as they got them."""
 
     messages: list[Message] = Field(min_length=1, max_length=40)
+    conversation: UUID | None = Field(
+        default=None,
+        description="a stored conversation of yours that goes on with this question, which is sent alone then; needs your token",
+    )
     passages: int = Field(
         default=DEFAULT_PASSAGES, ge=0, le=5, description="knowledge passages that the answer may use"
     )
@@ -64,9 +69,11 @@ class ChatRequest(RequestBody):
     def _ends_with_a_question(self) -> Self:
         if self.messages[-1].role != "user":
             raise ValueError("the last message must be the user's question")
+        if self.conversation and len(self.messages) > 1:
+            raise ValueError("with a conversation send the question alone: what was said before is stored")
         return self
 
-    def conversation(self) -> list[ChatMessage]:
+    def said(self) -> list[ChatMessage]:
         """The messages for the model; an empty answer is left out together with its question."""
         kept: list[ChatMessage] = []
         for message in self.messages:
@@ -84,7 +91,17 @@ class AssistantMessage(BaseModel):
     content: str
 
 
-class ChatAnswer(BaseModel):
+class Recorded(BaseModel):
+    """What became of a question and its answer: those of people who have signed in are stored."""
+
+    conversation: UUID | None = Field(
+        default=None, description="where it is stored, and goes on; also an id of `accounts/conversations`"
+    )
+    stored: bool = Field(default=False, description="the question and this answer are in the database")
+    notes: list[str] = Field(default_factory=list, description="what could not be read or stored, in sentences")
+
+
+class ChatAnswer(Recorded):
     """An answer and what it is grounded in."""
 
     message: AssistantMessage

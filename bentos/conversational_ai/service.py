@@ -7,36 +7,43 @@ its own: conversations at once, idle time, answers at once, seconds per answer.
 from __future__ import annotations
 
 import time
+from functools import partial
+from uuid import UUID
 
 import bentoml
 from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDisconnect
+from starlette.requests import HTTPConnection
 
-from aura.errors import BusyError, InvalidRequestError
+from aura.errors import BusyError, InvalidRequestError, NotFoundError
 from bentos.conversational_ai.answers import Answers
 from bentos.conversational_ai.chat_socket import POLICY_VIOLATION, TRY_AGAIN_LATER, ChatSocket, refuse
-from bentos.conversational_ai.conversations import Conversations
+from bentos.conversational_ai.conversations import Conversation, Conversations
 from bentos.conversational_ai.frames import server_sent_events
 from bentos.conversational_ai.limits import ConcurrencyLimit
-from bentos.conversational_ai.messages import RetrieveRequest, Runner
+from bentos.conversational_ai.messages import ChatMessage, RetrieveRequest, Runner
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
 from bentos.conversational_ai.openai_api import NO_SUCH_MODEL, Completion, openai_app
 from bentos.conversational_ai.openai_schemas import MODEL_NAME, ChatCompletion, CompletionRequest, Model, ModelList
 from bentos.conversational_ai.responses import event_stream, whole_answer
-from bentos.conversational_ai.schemas import ChatAnswer, ChatRequest, Health, RagAnswer, RagRequest
+from bentos.conversational_ai.schemas import ChatAnswer, ChatRequest, Health, RagAnswer, RagRequest, Recorded
+from bentos.conversational_ai.stored_conversations import StoredConversations
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets
+from bentos.serving.auth import caller_if_any, caller_of
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.cache import AnswerCache
 from bentos.serving.disconnect import while_connected
 from bentos.serving.docs_page import root_page
 from bentos.serving.draining import drain_on_sigterm
 from bentos.serving.error_text import shortened
-from bentos.serving.errors import NotReadyBody, NotReadyError, raise_failure
+from bentos.serving.errors import NOT_FOUND, NotReadyBody, NotReadyError, raise_failure
 from bentos.serving.health import Readiness
 from bentos.serving.metrics import metrics_app
 from bentos.serving.process import HttpPart, start_process
 from bentos.serving.request_log import logger
 from bentos.serving.runner_metrics import sent_to_runner
+from stores.address import given_url
+from stores.database import Database
 
 PATH = "/api/v1/conversational-ai"
 app = make_app("Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.")
@@ -53,8 +60,10 @@ class ConversationalAI(HttpPart):
 
     runner = bentoml.depends(ChatRunner)
 
-    def __init__(self, assets: Assets | None = None, runner: Runner | None = None) -> None:
-        """BentoML passes nothing: then the assets and the runner are those of this process."""
+    def __init__(
+        self, assets: Assets | None = None, runner: Runner | None = None, database_url: str | None = None
+    ) -> None:
+        """BentoML passes nothing: then the assets, the runner and the database are those of this process."""
         self._assets = assets or start_process()
         self._runner: Runner = runner or self.runner.to_async
         self._readiness = Readiness(lambda: self._runner.status())
@@ -64,7 +73,9 @@ class ConversationalAI(HttpPart):
         apply_settings(openai_app, serving)
         self._began = int(time.time())
         self._open_sockets = ConcurrencyLimit(serving.max_conversations, "conversations are open")
-        self._conversations = Conversations(serving.kept_conversations, serving.resume_seconds)
+        url = given_url() if database_url is None else database_url
+        self._stored = StoredConversations(Database(url, serving.database) if url else None, serving.accounts)
+        self._conversations = Conversations(serving.kept_conversations, serving.resume_seconds, self._stored)
         self._answers = Answers(self._runner, serving)
 
     @bentoml.on_startup
@@ -72,16 +83,31 @@ class ConversationalAI(HttpPart):
         """Called by BentoML when the process has started."""
         drain_on_sigterm(self._answers.drain, self._assets.serving.drain_seconds)
 
-    @app.post("/chat", responses={200: {"content": {"text/event-stream": {}}}}, response_model=ChatAnswer)
+    @bentoml.on_shutdown
+    async def close_database(self) -> None:
+        """Close the connections."""
+        await self._stored.close()
+
+    @app.post("/chat", response_model=ChatAnswer, responses={200: {"content": {"text/event-stream": {}}}, **NOT_FOUND})
     async def chat(self, request: ChatRequest, connection: Request) -> ChatAnswer | Response:
         """One answer, with the passages that the model had before it; stopped when the caller disconnects.
 
-        With `stream`, server-sent events: `sources`, `token` per sentence, and `done` or `error`.
+        With `stream`, server-sent events: `sources`, `token` per sentence, and `done` or `error`. What people say who have signed
+        in is stored with the answer.
         """
-        answer = self._answers.begin(request.conversation(), request.passages, request.max_new_tokens)
+        if request.conversation:
+            conversation = await self._conversations.stored(request.conversation, caller_of(connection).user_id)
+        else:
+            conversation = Conversation(owner=_person(connection))
+        said = request.said()
+
+        async def record(text: str) -> Recorded:
+            return await self._conversations.record(conversation, [*said, ChatMessage(role="assistant", content=text)])
+
+        answer = self._answers.begin(conversation.followed_by(said), request.passages, request.max_new_tokens)
         if not request.stream:
-            return await while_connected(connection, whole_answer(answer))
-        return await event_stream(connection, answer, server_sent_events)
+            return await while_connected(connection, whole_answer(answer, record))
+        return await event_stream(connection, answer, partial(server_sent_events, record))
 
     @app.post("/rag/query")
     async def rag_query(self, request: RagRequest) -> RagAnswer:
@@ -108,7 +134,7 @@ class ConversationalAI(HttpPart):
         completion = Completion(
             request.ignored(), include_usage=bool(request.stream_options and request.stream_options.include_usage)
         )
-        answer = self._answers.begin(asked.conversation(), asked.passages, asked.max_new_tokens)
+        answer = self._answers.begin(asked.said(), asked.passages, asked.max_new_tokens)
         if request.stream:
             return await event_stream(connection, answer, completion.events)
         return completion.whole(await while_connected(connection, whole_answer(answer)))
@@ -131,7 +157,7 @@ class ConversationalAI(HttpPart):
         status = await self._readiness.status()
         return Health(
             profile=self._assets.profile, model=status.model, release=status.release,
-            reasons=[*status.degraded, *await self._cache.problems()],
+            reasons=[*status.degraded, *await self._cache.problems(), *await self._stored.problems()],
             index_version=status.index_version, question_tokens=status.question_tokens,
         )  # fmt: skip
 
@@ -145,15 +171,21 @@ class ConversationalAI(HttpPart):
         await websocket.accept()
         try:
             with self._open_sockets.slot():
-                found = self._conversations.open(conversation)
+                found = await self._conversations.open(conversation, _person(websocket))
                 socket = ChatSocket(websocket, self._answers, self._conversations, found, self._assets.serving)
                 await socket.converse()
         except BusyError as full:
             await refuse(websocket, full, TRY_AGAIN_LATER)
-        except InvalidRequestError as forgotten:
-            await refuse(websocket, forgotten, POLICY_VIOLATION)
+        except NotFoundError as unknown:
+            await refuse(websocket, unknown, POLICY_VIOLATION)
         except WebSocketDisconnect:
             logger.info("a client left its conversation")
+
+
+def _person(connection: HTTPConnection) -> UUID | None:
+    """Whose conversation it is; None: of somebody who has not signed in."""
+    caller = caller_if_any(connection)
+    return caller.user_id if caller else None
 
 
 def _require_model(name: str) -> None:

@@ -148,9 +148,14 @@ def caller_of(connection: HTTPConnection) -> Caller:
     Raises:
         UnauthenticatedError: it has none.
     """
-    caller: Caller | None = connection.scope.get(_CALLER)
-    if caller is None:
+    if (caller := caller_if_any(connection)) is None:
         raise missing()
+    return caller
+
+
+def caller_if_any(connection: HTTPConnection) -> Caller | None:
+    """Whom the request's token speaks for; None where it has none."""
+    caller: Caller | None = connection.scope.get(_CALLER)
     return caller
 
 
