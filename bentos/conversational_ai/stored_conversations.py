@@ -6,25 +6,18 @@ stored.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 from uuid import UUID
 
 from aura.errors import AuraError, DatabaseUnavailableError, NotFoundError
 from bentos.accounts.settings import AccountsSettings
 from bentos.conversational_ai.messages import ChatMessage
 from bentos.serving.errors import NoDatabaseError
-from bentos.serving.health import HEALTH_SECONDS
+from bentos.serving.optional_database import AWAY, OptionalDatabase
 from bentos.serving.request_log import logger
 from stores.conversations import Conversations
 from stores.database import Connection, Database
 from stores.encryption import TextCipher, keys_folder
-
-T = TypeVar("T")
-_SECONDS = 3.0
-"""Time limit for reading and for storing: a frozen database holds back no answer for longer."""
-_AWAY = "the database does not answer"
 
 
 def no_such_conversation() -> NotFoundError:
@@ -42,9 +35,8 @@ class StoredConversations:
     """
 
     def __init__(self, database: Database | None, settings: AccountsSettings) -> None:
-        self._database, self._settings = database, settings
+        self._database, self._settings = OptionalDatabase(database, "stores no conversations"), settings
         self._cipher = TextCipher(keys_folder()) if database else None
-        self._working: set[asyncio.Future[Any]] = set()
 
     async def latest(self, owner: UUID, conversation_id: UUID, limit: int) -> list[ChatMessage]:
         """The last messages of a conversation, oldest first.
@@ -54,7 +46,7 @@ class StoredConversations:
             NoDatabaseError: this service has no database.
             DatabaseUnavailableError: the database is away.
         """
-        found = await self._run(lambda connection: self._of(connection, owner).latest(conversation_id, limit))
+        found = await self._database.run(lambda connection: self._of(connection, owner).latest(conversation_id, limit))
         if found is None:
             raise no_such_conversation()
         return [ChatMessage(role=message.role, content=message.content) for message in found]
@@ -76,10 +68,10 @@ class StoredConversations:
             return await conversations.add(conversation_id, said, settings.max_messages)
 
         try:
-            first = await self._run(store)
+            first = await self._database.run(store)
         except DatabaseUnavailableError as error:
             logger.warning("not stored: %r", error)
-            return _AWAY
+            return AWAY
         except AuraError as error:
             logger.info("not stored: %s", error.code)
             return (
@@ -92,50 +84,11 @@ class StoredConversations:
 
     async def problems(self) -> list[str]:
         """Why nothing is stored, in words for callers; nothing where there is no database to store it in."""
-        if self._database is None:
-            return []
-        try:
-            await self._run(_nothing, HEALTH_SECONDS * 0.4)
-        except DatabaseUnavailableError:
-            return [f"conversations are not stored: {_AWAY}"]
-        return []
+        return await self._database.problems("conversations are not stored")
 
     async def close(self) -> None:
-        if self._database is not None:
-            await self._database.close()
+        await self._database.close()
 
     def _of(self, connection: Connection, owner: UUID) -> Conversations:
         assert self._cipher is not None, "there is one wherever there is a database"
         return Conversations(connection, owner, self._cipher)
-
-    async def _run(self, work: Callable[[Connection], Awaitable[T]], seconds: float = _SECONDS) -> T:
-        """What the work returns; after `seconds` it is given up, without waiting until a frozen server has noticed.
-
-        Raises:
-            NoDatabaseError: this service has no database.
-            DatabaseUnavailableError: the database is away or too slow.
-        """
-        if self._database is None:
-            raise NoDatabaseError(
-                "this service stores no conversations: it has no database", hint="its operator sets AURA_DATABASE_URL"
-            )
-        await self._database.open()  # does nothing when it is open
-        working = asyncio.ensure_future(self._database.run(work))
-        self._working.add(working)
-        working.add_done_callback(self._ended)
-        try:
-            await asyncio.wait({working}, timeout=seconds)
-            if not working.done():
-                raise DatabaseUnavailableError(_AWAY)
-            return working.result()
-        finally:
-            working.cancel()
-
-    def _ended(self, working: asyncio.Future[Any]) -> None:
-        self._working.discard(working)
-        if not working.cancelled():
-            working.exception()  # of work that was given up nobody reads it
-
-
-async def _nothing(connection: Connection) -> None:
-    await connection.execute("SELECT 1")
