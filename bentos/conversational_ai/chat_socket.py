@@ -7,21 +7,25 @@ idle one holds no answer slot.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter, ValidationError
 
-from aura.errors import BusyError, InvalidRequestError
+from aura.errors import BusyError, InvalidRequestError, UnauthenticatedError
 from bentos.conversational_ai.answers import Answers, RunningAnswer
 from bentos.conversational_ai.conversations import Conversation, Conversations
 from bentos.conversational_ai.frames import CANCELLED, Frame, FrameWriter, error_frame
 from bentos.conversational_ai.messages import ChatMessage
+from bentos.conversational_ai.outfit_tool import OutfitTool
+from bentos.conversational_ai.person import Person
 from bentos.conversational_ai.schemas import CancelRequest, SocketFrame, SocketRequest
 from bentos.serving.error_text import validation_text
 from bentos.serving.errors import BodyTooLargeError
 from bentos.serving.request_log import logger
 from bentos.serving.settings import ServingSettings
+from bentos.serving.tokens import missing
 
 GOING_AWAY, POLICY_VIOLATION, SERVICE_RESTART, TRY_AGAIN_LATER = 1001, 1008, 1012, 1013
 """Codes that a WebSocket is closed with (RFC 6455, section 7.4; the last two: the IANA registry)."""
@@ -38,9 +42,12 @@ class ChatSocket:
         conversations: Conversations,
         conversation: Conversation,
         serving: ServingSettings,
+        outfits: OutfitTool,
+        person: Person | None,
     ) -> None:
         self._websocket, self._answers, self._serving = websocket, answers, serving
         self._conversations, self._conversation = conversations, conversation
+        self._outfits, self._person = outfits, person
         self._answer: RunningAnswer | None = None
         self._telling: asyncio.Task[None] | None = None
 
@@ -96,8 +103,11 @@ class ChatSocket:
                 )
             await self._told()  # it may not be back yet from sending the end of the answer before
             question = self._conversation.followed_by([ChatMessage(role="user", content=frame.content)])
-            self._answer = self._answers.begin(question, frame.passages)
-        except (InvalidRequestError, BodyTooLargeError, BusyError) as error:
+            if frame.wardrobe and self._person is None:
+                raise missing()
+            ask_tool = partial(self._outfits.answer, frame.content, frame, self._person)
+            self._answer = self._answers.begin(question, frame.passages, ask_tool=ask_tool)
+        except (InvalidRequestError, UnauthenticatedError, BodyTooLargeError, BusyError) as error:
             await self._websocket.send_json(error_frame(error))
             return
         self._telling = asyncio.create_task(self._tell(frame, self._answer))

@@ -51,9 +51,10 @@ async def whole_answer(
     recorded = await record(text)
     return ChatAnswer(
         message=AssistantMessage(content=text), sentences=sentences,
-        declined=finished.declined, sources=started.sources, dropped_messages=started.dropped_messages,
+        declined=finished.declined, tools=started.tools, sources=started.sources, dropped_messages=started.dropped_messages,
         finish_reason=finished.finish_reason, model=finished.model, writer=finished.writer,
-        release=finished.release, usage=finished.usage, **dict(recorded),
+        release=finished.release, usage=finished.usage, stored=recorded.stored,
+        conversation=recorded.conversation, notes=[*started.notes, *recorded.notes],
     )  # fmt: skip
 
 

@@ -7,12 +7,11 @@ its own: conversations at once, idle time, answers at once, seconds per answer.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
-from uuid import UUID
 
 import bentoml
 from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDisconnect
-from starlette.requests import HTTPConnection
 
 from aura.errors import BusyError, InvalidRequestError, NotFoundError
 from bentos.conversational_ai.answers import Answers
@@ -24,12 +23,13 @@ from bentos.conversational_ai.messages import ChatMessage, RetrieveRequest, Runn
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
 from bentos.conversational_ai.openai_api import NO_SUCH_MODEL, Completion, openai_app
 from bentos.conversational_ai.openai_schemas import MODEL_NAME, ChatCompletion, CompletionRequest, Model, ModelList
+from bentos.conversational_ai.outfit_tool import OutfitTool
+from bentos.conversational_ai.person import Person
 from bentos.conversational_ai.responses import event_stream, whole_answer
 from bentos.conversational_ai.schemas import ChatAnswer, ChatRequest, Health, RagAnswer, RagRequest, Recorded
 from bentos.conversational_ai.stored_conversations import StoredConversations
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets
-from bentos.serving.auth import caller_if_any, caller_of
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.cache import AnswerCache
 from bentos.serving.disconnect import while_connected
@@ -39,9 +39,11 @@ from bentos.serving.error_text import shortened
 from bentos.serving.errors import NOT_FOUND, NotReadyBody, NotReadyError, raise_failure
 from bentos.serving.health import Readiness
 from bentos.serving.metrics import metrics_app
+from bentos.serving.optional_database import OptionalDatabase
 from bentos.serving.process import HttpPart, start_process
 from bentos.serving.request_log import logger
 from bentos.serving.runner_metrics import sent_to_runner
+from bentos.serving.tokens import missing
 from stores.address import given_url
 from stores.database import Database
 
@@ -61,9 +63,13 @@ class ConversationalAI(HttpPart):
     runner = bentoml.depends(ChatRunner)
 
     def __init__(
-        self, assets: Assets | None = None, runner: Runner | None = None, database_url: str | None = None
+        self,
+        assets: Assets | None = None,
+        runner: Runner | None = None,
+        database_url: str | None = None,
+        outfits: Callable[[OptionalDatabase], OutfitTool] = OutfitTool,
     ) -> None:
-        """BentoML passes nothing: then the assets, the runner and the database are those of this process."""
+        """BentoML passes nothing: then the assets, the runner, the database and the tool are those of this process."""
         self._assets = assets or start_process()
         self._runner: Runner = runner or self.runner.to_async
         self._readiness = Readiness(lambda: self._runner.status())
@@ -74,7 +80,9 @@ class ConversationalAI(HttpPart):
         self._began = int(time.time())
         self._open_sockets = ConcurrencyLimit(serving.max_conversations, "conversations are open")
         url = given_url() if database_url is None else database_url
-        self._stored = StoredConversations(Database(url, serving.database) if url else None, serving.accounts)
+        self._database = OptionalDatabase(Database(url, serving.database) if url else None, "stores no conversations")
+        self._stored = StoredConversations(self._database, serving.accounts)
+        self._outfits = outfits(self._database)
         self._conversations = Conversations(serving.kept_conversations, serving.resume_seconds, self._stored)
         self._answers = Answers(self._runner, serving)
 
@@ -86,7 +94,7 @@ class ConversationalAI(HttpPart):
     @bentoml.on_shutdown
     async def close_database(self) -> None:
         """Close the connections."""
-        await self._stored.close()
+        await self._database.close()
 
     @app.post("/chat", response_model=ChatAnswer, responses={200: {"content": {"text/event-stream": {}}}, **NOT_FOUND})
     async def chat(self, request: ChatRequest, connection: Request) -> ChatAnswer | Response:
@@ -95,16 +103,20 @@ class ConversationalAI(HttpPart):
         With `stream`, server-sent events: `sources`, `token` per sentence, and `done` or `error`. What people say who have signed
         in is stored with the answer.
         """
-        if request.conversation:
-            conversation = await self._conversations.stored(request.conversation, caller_of(connection).user_id)
+        person = Person.of(connection)
+        if person is None and (request.conversation or request.wardrobe):
+            raise missing()
+        if person and request.conversation:
+            conversation = await self._conversations.stored(request.conversation, person.id)
         else:
-            conversation = Conversation(owner=_person(connection))
+            conversation = Conversation(owner=person.id if person else None)
         said = request.said()
 
         async def record(text: str) -> Recorded:
             return await self._conversations.record(conversation, [*said, ChatMessage(role="assistant", content=text)])
 
-        answer = self._answers.begin(conversation.followed_by(said), request.passages, request.max_new_tokens)
+        ask_tool = partial(self._outfits.answer, said[-1].content, request, person)
+        answer = self._answers.begin(conversation.followed_by(said), request.passages, request.max_new_tokens, ask_tool)
         if not request.stream:
             return await while_connected(connection, whole_answer(answer, record))
         return await event_stream(connection, answer, partial(server_sent_events, record))
@@ -171,8 +183,11 @@ class ConversationalAI(HttpPart):
         await websocket.accept()
         try:
             with self._open_sockets.slot():
-                found = await self._conversations.open(conversation, _person(websocket))
-                socket = ChatSocket(websocket, self._answers, self._conversations, found, self._assets.serving)
+                person = Person.of(websocket)
+                found = await self._conversations.open(conversation, person.id if person else None)
+                socket = ChatSocket(
+                    websocket, self._answers, self._conversations, found, self._assets.serving, self._outfits, person
+                )
                 await socket.converse()
         except BusyError as full:
             await refuse(websocket, full, TRY_AGAIN_LATER)
@@ -180,12 +195,6 @@ class ConversationalAI(HttpPart):
             await refuse(websocket, unknown, POLICY_VIOLATION)
         except WebSocketDisconnect:
             logger.info("a client left its conversation")
-
-
-def _person(connection: HTTPConnection) -> UUID | None:
-    """Whose conversation it is; None: of somebody who has not signed in."""
-    caller = caller_if_any(connection)
-    return caller.user_id if caller else None
 
 
 def _require_model(name: str) -> None:

@@ -16,7 +16,7 @@ from bentos.serving.errors import NoDatabaseError
 from bentos.serving.optional_database import AWAY, OptionalDatabase
 from bentos.serving.request_log import logger
 from stores.conversations import Conversations
-from stores.database import Connection, Database
+from stores.database import Connection
 from stores.encryption import TextCipher, keys_folder
 
 
@@ -34,9 +34,9 @@ class StoredConversations:
         settings: how many conversations and messages there may be.
     """
 
-    def __init__(self, database: Database | None, settings: AccountsSettings) -> None:
-        self._database, self._settings = OptionalDatabase(database, "stores no conversations"), settings
-        self._cipher = TextCipher(keys_folder()) if database else None
+    def __init__(self, database: OptionalDatabase, settings: AccountsSettings) -> None:
+        self._database, self._settings = database, settings
+        self._cipher = TextCipher(keys_folder()) if database.is_there else None
 
     async def latest(self, owner: UUID, conversation_id: UUID, limit: int) -> list[ChatMessage]:
         """The last messages of a conversation, oldest first.
@@ -85,9 +85,6 @@ class StoredConversations:
     async def problems(self) -> list[str]:
         """Why nothing is stored, in words for callers; nothing where there is no database to store it in."""
         return await self._database.problems("conversations are not stored")
-
-    async def close(self) -> None:
-        await self._database.close()
 
     def _of(self, connection: Connection, owner: UUID) -> Conversations:
         assert self._cipher is not None, "there is one wherever there is a database"

@@ -9,7 +9,7 @@ from bentos.serving.optional_database import OptionalDatabase
 from bentos.serving.request_log import logger
 from bentos.serving.tokens import Caller
 from stores.database import Connection
-from stores.encryption import TextCipher
+from stores.encryption import TextCipher, keys_folder
 from stores.feedback import FeedbackOf
 from stores.users import Users
 from stores.wardrobe import Wardrobe
@@ -20,14 +20,11 @@ _UNREAD = "your saved and rejected outfits could not be read: this is nobody's o
 
 
 class OwnRatings:
-    """Reads ratings; where it cannot, the ranking is everybody's.
+    """Reads ratings; where it cannot, the ranking is everybody's."""
 
-    Args:
-        cipher: of feedback; None where there is no database.
-    """
-
-    def __init__(self, database: OptionalDatabase, cipher: TextCipher | None) -> None:
-        self._database, self._cipher = database, cipher
+    def __init__(self, database: OptionalDatabase) -> None:
+        self._database = database
+        self._cipher = TextCipher(keys_folder()) if database.is_there else None
 
     async def of(self, caller: Caller | None) -> tuple[Ratings | None, list[str]]:
         """The ratings and the wardrobe of a caller who has rated an outfit and allows it, and what could not be read."""

@@ -45,7 +45,6 @@ from bentos.serving.optional_database import OptionalDatabase
 from bentos.serving.runner_metrics import sent_to_runner
 from stores.address import given_url
 from stores.database import Database
-from stores.encryption import TextCipher, keys_folder
 
 PATH = "/api/v1/outfit-recommendation"
 MAX_OUTFITS = 16
@@ -79,7 +78,7 @@ class OutfitRecommendation(ImagePart[Runner]):
             hint="its operator sets AURA_DATABASE_URL; or send the garment by category with a title or an image_base64",
         )  # fmt: skip
         self._wardrobes = OwnGarments(self._database)
-        self._ratings = OwnRatings(self._database, TextCipher(keys_folder()) if url else None)
+        self._ratings = OwnRatings(self._database)
         seconds = self._assets.serving.answer_seconds
         self._judgements: Batcher[JudgeOutfit, Judgement] = Batcher(
             lambda requests: self._runner.evaluate(outfits=requests), max_batch=MAX_OUTFITS, seconds=seconds

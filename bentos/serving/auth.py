@@ -159,6 +159,11 @@ def caller_if_any(connection: HTTPConnection) -> Caller | None:
     return caller
 
 
+def token_of(connection: HTTPConnection) -> str | None:
+    """The token of a request that has been checked, to call another service in its caller's name; None where it has none."""
+    return _token(connection.scope) if caller_if_any(connection) else None
+
+
 SignedIn = Annotated[Caller, Depends(caller_of)]
 """Parameter of an endpoint that answers nobody without a token, also where `AURA_AUTH` is off."""
 

@@ -13,6 +13,7 @@ from bentos.conversational_ai.conversations import Conversation, Conversations
 from bentos.conversational_ai.limits import ConcurrencyLimit
 from bentos.conversational_ai.messages import ChatMessage
 from bentos.conversational_ai.stored_conversations import StoredConversations
+from bentos.serving.optional_database import OptionalDatabase
 
 
 def test_slots_are_limited_and_come_back_however_an_answer_ends() -> None:
@@ -31,7 +32,7 @@ def test_slots_are_limited_and_come_back_however_an_answer_ends() -> None:
 
 def test_conversations_are_kept_for_a_while_and_the_one_unused_longest_goes_first() -> None:
     now = 0.0
-    stored = StoredConversations(None, AccountsSettings())
+    stored = StoredConversations(OptionalDatabase(None, ""), AccountsSettings())
     conversations = Conversations(limit=2, seconds=10, stored=stored, clock=lambda: now)
 
     def opened(conversation: Conversation | None = None) -> Conversation:
