@@ -51,7 +51,7 @@ async def me(user: ActiveUser) -> Account:
 
 @router.put("/consent")
 async def consent(body: Consent, user: ActiveUser, store: Store) -> Account:
-    """Say whether nights may learn from your feedback; at first they may not."""
+    """Say whether your feedback may be learnt from, by nights and for your own recommendations; at first it may not."""
     changed = await store.database.run(lambda connection: Users(connection).set_consent(user.id, body.may_learn))
     return account_of(changed or user)
 

@@ -77,7 +77,7 @@ class Deleted(BaseModel):
 class Consent(RequestBody):
     """What the account allows."""
 
-    may_learn: StrictBool = Field(description="whether nights may learn from its feedback")
+    may_learn: StrictBool = Field(description="whether nights may learn from its feedback, and recommendations be put into its own order")
 
 
 class Account(BaseModel):

@@ -33,7 +33,7 @@ from tests.bentos.outfit_recommendation.test_wishes_and_wardrobes import ITEMS, 
 from tests.bentos.small_index import SmallIndex
 from tests.bentos.stub_assets import StubAssets
 
-URL = "http://outfits.example/api"
+URL = "http://127.0.0.1:1/api"
 PHOTO = [
     {
         "category": "shoes",
@@ -119,12 +119,13 @@ def test_a_question_about_a_garment_of_the_wardrobe_is_answered_with_outfits(
 ) -> None:
     blazer = own(database_url, ada, Category.OUTERWEAR, "Navy blazer")
     boots = own(database_url, ada, Category.SHOES, "Brown boots")
-    answer = chat.ask(ada, "What goes with my navy blazer?", wardrobe=True).json()
+    headers, asked = signed(ada), [user("What goes with my navy blazer?")]
+    answer = chat.client.post("/chat", json={"messages": asked, "wardrobe": True}, headers=headers).json()
     [use] = answer["tools"]
     assert use["name"] == "outfits"
     assert use["arguments"] == {"items": [{"wardrobe_id": blazer, "title": ""}], "source": "both", "count": 2}
     assert [garment["wardrobe_id"] for garment in use["asked_about"]] == [blazer]
-    assert outfits.calls[0].headers["authorization"] == signed(ada)["authorization"]
+    assert outfits.calls[0].headers["authorization"] == headers["authorization"]
     named = {
         (piece["title"], piece["wardrobe_id"] or piece["item_id"]) for outfit in use["outfits"] for piece in outfit
     }
