@@ -77,7 +77,7 @@ class Deleted(BaseModel):
 class Consent(RequestBody):
     """What the account allows."""
 
-    may_learn: StrictBool = Field(description="whether nights may learn from its feedback, and recommendations be put into its own order")
+    may_learn: StrictBool = Field(description="whether its feedback may be learnt from, by nights and for its own recommendations")
 
 
 class Account(BaseModel):

@@ -13,12 +13,12 @@ from bentos.serving.following import Loaded
 from inference.colours import DominantColour, colour_in_words
 from inference.garment_colours import measured_colours
 from inference.outfits import reasons as reasons_module
+from inference.outfits.items import Item
 from inference.outfits.preferences import Preferences
 from inference.outfits.reasons import Seen, reasons_within
 
 if TYPE_CHECKING:  # the service never needs torch
     from inference.outfits.catalog_search import CatalogSearch
-    from inference.outfits.items import Item
     from inference.outfits.model import OutfitModel
 
 
@@ -46,8 +46,6 @@ class LoadedOutfits(Loaded):
 
     def preferences(self, ratings: Ratings) -> Preferences:
         """What the caller likes; items that this catalog lacks are left out."""
-        from inference.outfits.items import Item
-
         owned = {
             garment.wardrobe_id or "": Item(
                 garment.wardrobe_id or "", garment.category, garment.title,
