@@ -25,7 +25,7 @@ from bentos.serving.request_log import logger
 from inference.chat.garment_question import GarmentQuestion, KnownGarment, garment_question
 from stores.wardrobe import Wardrobe
 
-OUTFITS_URL = "AURA_OUTFITS_URL"
+OUTFITS_URL = "AURA_OUTFIT_SERVICE_URL"
 """Environment variable with the address of the outfit service, for example `http://host:8001/api/v1/outfit-recommendation`."""
 _READ_GARMENTS = 200
 _OUTFITS = 2

@@ -88,10 +88,10 @@ def test_services_are_told_where_the_keys_of_tokens_and_the_outfit_service_are(
     ports = settings.serving.ports
     outfits = f"http://127.0.0.1:{ports['outfit_recommendation']}/api/v1/outfit-recommendation"
     keys = f"http://127.0.0.1:{ports['accounts']}/api/v1/accounts/jwks"
-    assert service_addresses(settings) == {"AURA_OUTFITS_URL": outfits, "AURA_JWKS_URL": keys}
+    assert service_addresses(settings) == {"AURA_OUTFIT_SERVICE_URL": outfits, "AURA_JWKS_URL": keys}
     monkeypatch.setenv("JWT_SECRET_KEY", "x" * 32)
-    monkeypatch.setenv("AURA_OUTFITS_URL", "http://elsewhere")
-    assert service_addresses(settings) == {"AURA_OUTFITS_URL": "http://elsewhere"}
+    monkeypatch.setenv("AURA_OUTFIT_SERVICE_URL", "http://elsewhere")
+    assert service_addresses(settings) == {"AURA_OUTFIT_SERVICE_URL": "http://elsewhere"}
 
 
 @pytest.mark.parametrize(
