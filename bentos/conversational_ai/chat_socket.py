@@ -141,8 +141,8 @@ class ChatSocket:
 
     async def _record(self, question: SocketRequest, answer: str) -> Frame:
         """Called before the client is told of the end: its next question may be here before this side goes on."""
-        said = [ChatMessage(role="user", content=question.content), ChatMessage(role="assistant", content=answer)]
-        recorded = await self._conversations.record(self._conversation, said)
+        said = [ChatMessage(role="user", content=question.content)]
+        recorded = await self._conversations.record(self._conversation, said, answer)
         self._conversations.keep(self._conversation)
         self._answer = None
         return recorded.model_dump(exclude={"conversation"})

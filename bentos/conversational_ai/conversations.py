@@ -93,13 +93,15 @@ class Conversations:
         self.keep(remembered)
         return remembered
 
-    async def stored(self, conversation_id: UUID, owner: UUID) -> Conversation:
-        """A conversation of this person as the database has it; without its messages where the database is away.
+    async def stored(self, conversation_id: UUID | None, owner: UUID | None) -> Conversation:
+        """For one request: a new conversation, or one as the database has it; without its messages where the database is away.
 
         Raises:
             NotFoundError: this person has no such conversation.
             NoDatabaseError: this service has no database.
         """
+        if conversation_id is None or owner is None:
+            return Conversation(owner=owner)
         conversation = Conversation(id=conversation_id, owner=owner, is_stored=True)
         try:
             conversation.messages = await self._stored.latest(owner, conversation_id, _CONTEXT_MESSAGES)
@@ -107,11 +109,12 @@ class Conversations:
             conversation.is_unread = True
         return conversation
 
-    async def record(self, conversation: Conversation, messages: Sequence[ChatMessage]) -> Recorded:
-        """Remember what was said, and store it where it is a person's; an answer without a word is left out with its question."""
+    async def record(self, conversation: Conversation, said: Sequence[ChatMessage], answer: str) -> Recorded:
+        """Remember what was said and its answer, and store both where they are a person's; without a word, neither is."""
+        messages = [*said, ChatMessage(role="assistant", content=answer)]
         notes = [_UNREAD] if conversation.is_unread else []
         why_not = "nothing was said"
-        if messages[-1].content:
+        if answer:
             conversation.add(messages)
             why_not = await self._store(conversation, messages) if conversation.owner else ""
         if conversation.owner and why_not:

@@ -135,6 +135,10 @@ class OutfitTool:
         headers = {"authorization": f"Bearer {person.token}"} if person else {}
         async with httpx.AsyncClient(timeout=_SECONDS, transport=self._transport, **direct(self._url)) as client:
             response = await client.post(f"{self._url}/outfits", json=body, headers=headers)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            return ToolAnswer(
+                notes=["no outfits were put together: your token is no longer good; connect with a new one"]
+            )
         response.raise_for_status()
         found = OutfitAnswer.model_validate(response.json()).outfits
         use = ToolUse(

@@ -16,17 +16,17 @@ from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDiscon
 from aura.errors import BusyError, InvalidRequestError, NotFoundError
 from bentos.conversational_ai.answers import Answers
 from bentos.conversational_ai.chat_socket import POLICY_VIOLATION, TRY_AGAIN_LATER, ChatSocket, refuse
-from bentos.conversational_ai.conversations import Conversation, Conversations
+from bentos.conversational_ai.conversations import Conversations
 from bentos.conversational_ai.frames import server_sent_events
 from bentos.conversational_ai.limits import ConcurrencyLimit
-from bentos.conversational_ai.messages import ChatMessage, RetrieveRequest, Runner
+from bentos.conversational_ai.messages import RetrieveRequest, Runner
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
 from bentos.conversational_ai.openai_api import NO_SUCH_MODEL, Completion, openai_app
 from bentos.conversational_ai.openai_schemas import MODEL_NAME, ChatCompletion, CompletionRequest, Model, ModelList
 from bentos.conversational_ai.outfit_tool import OutfitTool
 from bentos.conversational_ai.person import Person
 from bentos.conversational_ai.responses import event_stream, whole_answer
-from bentos.conversational_ai.schemas import ChatAnswer, ChatRequest, Health, RagAnswer, RagRequest, Recorded
+from bentos.conversational_ai.schemas import ChatAnswer, ChatRequest, Health, RagAnswer, RagRequest
 from bentos.conversational_ai.stored_conversations import StoredConversations
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets
@@ -106,15 +106,9 @@ class ConversationalAI(HttpPart):
         person = Person.of(connection)
         if person is None and (request.conversation or request.wardrobe):
             raise missing()
-        if person and request.conversation:
-            conversation = await self._conversations.stored(request.conversation, person.id)
-        else:
-            conversation = Conversation(owner=person.id if person else None)
+        conversation = await self._conversations.stored(request.conversation, person.id if person else None)
         said = request.said()
-
-        async def record(text: str) -> Recorded:
-            return await self._conversations.record(conversation, [*said, ChatMessage(role="assistant", content=text)])
-
+        record = partial(self._conversations.record, conversation, said)
         ask_tool = partial(self._outfits.answer, said[-1].content, request, person)
         answer = self._answers.begin(conversation.followed_by(said), request.passages, request.max_new_tokens, ask_tool)
         if not request.stream:

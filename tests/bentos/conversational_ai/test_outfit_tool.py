@@ -15,6 +15,7 @@ from _bentoml_sdk.service import set_current_service
 from fastapi.testclient import TestClient
 
 from aura.taxonomy import Category
+from bentos.accounts.access_tokens import AccessTokens
 from bentos.conversational_ai.outfit_tool import OutfitArguments, OutfitTool
 from bentos.conversational_ai.service import ConversationalAI
 from bentos.conversational_ai.service import app as chat_app
@@ -33,6 +34,7 @@ from tests.bentos.outfit_recommendation.test_wishes_and_wardrobes import ITEMS, 
 from tests.bentos.small_index import SmallIndex
 from tests.bentos.stub_assets import StubAssets
 
+OTHER_TOKENS = AccessTokens("another secret of more than 32 characters", 600)
 URL = "http://127.0.0.1:1/api"
 PHOTO = [
     {
@@ -203,6 +205,21 @@ def test_a_tool_that_does_not_answer_leaves_the_passages(
     answer = chat.ask(ada, "What goes with my blazer?", wardrobe=True).json()
     assert answer["message"]["content"] == "Brown ones. Not black."
     assert answer["notes"] == ["no outfits were put together: the outfit service did not answer as it must"]
+
+
+def test_a_token_that_expires_while_a_connection_is_open_is_named(
+    chat: Chat, outfits: OutfitService, database_url: str, ada: Caller
+) -> None:
+    own(database_url, ada, Category.OUTERWEAR, "Navy blazer")
+    with chat.socket(ada) as socket:
+        apply_settings(outfit_app, ServingSettings(), AuthRules(required=True, keys=OTHER_TOKENS))
+        socket.send_json({"content": "What goes with my blazer?", "wardrobe": True})
+        told = frames(socket)
+        assert (told[0]["tools"], told[-1]["type"]) == ([], "done")
+        assert told[0]["notes"] == [
+            "no outfits were put together: your token is no longer good; connect with a new one"
+        ]
+    assert len(outfits.calls) == 1
 
 
 def test_a_wardrobe_needs_its_owner(database_url: str, outfits: OutfitService) -> None:

@@ -104,6 +104,12 @@ def rows(url: str, table: str) -> list[Any]:
         return connection.execute(f"SELECT * FROM {table}").fetchall()
 
 
+def family(server: LocalServer) -> list[psutil.Process]:
+    """The server's processes, its first one first."""
+    main = psutil.Process(int((server.folder / "data" / "postmaster.pid").read_text().splitlines()[0]))
+    return [main, *main.children(recursive=True)]
+
+
 ANSWER = assistant("Brown ones. Not black.")
 
 
@@ -276,7 +282,7 @@ def test_without_a_database_or_with_one_that_is_away_every_question_is_answered(
 
 
 @pytest.mark.slow
-def test_what_was_acknowledged_as_stored_is_there_after_the_database_was_killed(tmp_path: Path) -> None:
+def test_what_was_acknowledged_as_stored_is_there_after_the_database_was_killed_and_frozen(tmp_path: Path) -> None:
     server = LocalServer(tmp_path / "postgres")
     acknowledged: dict[str, str] = {}
     refused = 0
@@ -296,11 +302,22 @@ def test_what_was_acknowledged_as_stored_is_there_after_the_database_was_killed(
 
             for number in range(20):
                 ask(number)
-            psutil.Process(int((server.folder / "data" / "postmaster.pid").read_text().splitlines()[0])).kill()
+            family(server)[0].kill()
             ask(20)
             until(lambda: not chat.client.get("/health").json()["reasons"])
             for number in range(21, 40):
                 ask(number)
+            frozen = family(server)
+            for process in frozen:
+                process.suspend()
+            refused_before = refused
+            ask(40)  # is answered before the database goes on
+            assert refused == refused_before + 1
+            assert chat.client.get("/health").json()["reasons"]
+            for process in frozen:
+                process.resume()
+            until(lambda: not chat.client.get("/health").json()["reasons"])
+            ask(41)
             for conversation, question in acknowledged.items():
                 assert chat.stored(ada, conversation) == [user(question), ANSWER]
             assert len(acknowledged) >= 20, f"{refused} were told that they are not"
