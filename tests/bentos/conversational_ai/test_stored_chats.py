@@ -14,7 +14,9 @@ import psycopg
 import pytest
 from _bentoml_sdk.service import set_current_service
 from fastapi.testclient import TestClient
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
+from aura.errors import DatabaseUnavailableError
 from bentos.accounts.access_tokens import AccessTokens
 from bentos.accounts.settings import AccountsSettings
 from bentos.conversational_ai.service import ConversationalAI, app
@@ -51,7 +53,9 @@ class Chat:
     def stored(self, who: Caller, conversation: str) -> list[dict[str, str]]:
         assert self.client.portal is not None
         latest = self.service._stored.latest
-        found = self.client.portal.call(latest, who.user_id, uuid.UUID(conversation), 1000)
+        for attempt in Retrying(retry=retry_if_exception_type(DatabaseUnavailableError), stop=stop_after_delay(120)):
+            with attempt:
+                found = self.client.portal.call(latest, who.user_id, uuid.UUID(conversation), 1000)
         return [message.model_dump() for message in found]
 
 
