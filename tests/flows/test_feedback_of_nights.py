@@ -107,7 +107,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from flows import feedback
-from tests.flows.test_feedback import taken
+from tests.flows.test_feedback_of_nights import taken
 from stores.encryption import TextCipher
 
 url, keys, file, moment = sys.argv[1:]
