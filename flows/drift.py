@@ -124,22 +124,29 @@ def _categories(new: Sequence[Any], old: Sequence[Any]) -> tuple[tuple[np.ndarra
     return (new_counts, old_counts), f"{names[most]} {old_shares[most]:.0%}, now {new_shares[most]:.0%}"
 
 
-def drift_lines(found: Sequence[Drift]) -> list[str]:
-    """The table in Markdown; what rests on too few answers is one line."""
-    told = [drift for drift in found if drift.index is not None]
-    lines = []
-    if told:
-        lines += ["| service | figure | answers | before | index | | |", "|---|---|---|---|---|---|---|"]
-        lines += [
-            f"| {drift.service} {drift.endpoint} | {drift.figure} | {drift.now} | {drift.before} | {drift.index:.3f} "
-            f"| {drift.finding} | {drift.values} |"
-            for drift in sorted(told, key=lambda drift: -(drift.index or 0.0))
-        ]  # fmt: skip
-    few: dict[str, tuple[int, int]] = {}
+def told(found: Sequence[Drift]) -> list[Drift]:
+    """Those that rest on enough, the largest index first."""
+    return sorted((drift for drift in found if drift.index is not None), key=lambda drift: -(drift.index or 0.0))
+
+
+def too_few(found: Sequence[Drift]) -> list[str]:
+    """A line per endpoint of which a figure rests on too little."""
+    most: dict[str, tuple[int, int]] = {}
     for drift in found:
         if drift.index is None:
-            most = few.get(f"{drift.service} {drift.endpoint}", (0, 0))
-            few[f"{drift.service} {drift.endpoint}"] = max(most[0], drift.now), max(most[1], drift.before)
-    lines += [""] if told and few else []
-    lines += [f"{name}: too few to tell ({now} answers, {before} before)" for name, (now, before) in few.items()]
-    return lines or ["no predictions are recorded"]
+            name = f"{drift.service} {drift.endpoint}"
+            now, before = most.get(name, (0, 0))
+            most[name] = max(now, drift.now), max(before, drift.before)
+    return [f"{name}: too few to tell ({now} answers, {before} before)" for name, (now, before) in most.items()]
+
+
+def drift_lines(found: Sequence[Drift]) -> list[str]:
+    """All of it in Markdown."""
+    rows = [
+        f"| {drift.service} {drift.endpoint} | {drift.figure} | {drift.now} | {drift.before} | {drift.index:.3f} "
+        f"| {drift.finding} | {drift.values} |"
+        for drift in told(found)
+    ]
+    head = ["| service | figure | answers | before | index | finding | values |", "|---|---|---|---|---|---|---|"]
+    table = [*head, *rows, ""] if rows else []
+    return [*table, *(f"- {line}" for line in too_few(found))] or ["no predictions are recorded"]

@@ -52,7 +52,8 @@ def test_darker_photos_are_found() -> None:
     now, before = ([[float(value)] for value in rng.normal(mean, 0.1, size=400)] for mean in (0.4, 0.5))
     drift = of("brightness", drifts(predictions("brightness", now), predictions("brightness", before), 200))
     assert (drift.now, drift.before, drift.finding) == (400, 400, "moved far")
-    assert drift.values.startswith("median 0.5")
+    assert drift.index is not None
+    assert drift.index > 0.25
     assert of("seconds", drifts(predictions("b", now), predictions("b", before), 200)).finding == "steady"
 
 
@@ -84,5 +85,5 @@ def test_the_table_names_what_it_rests_on() -> None:
     assert lines[2].startswith("| visual_analysis analyze | category | 300 | 400 |")
     assert "moved far" in lines[2]
     few = drift_lines(drifts(now[:5], before, 200))
-    assert few == ["visual_analysis analyze: too few to tell (5 answers, 400 before)"]
+    assert few == ["- visual_analysis analyze: too few to tell (5 answers, 400 before)"]
     assert drift_lines([]) == ["no predictions are recorded"]
