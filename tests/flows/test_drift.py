@@ -41,10 +41,10 @@ def test_the_index_is_that_of_its_definition() -> None:
 def test_chance_moves_nothing(rows: int) -> None:
     rng = np.random.default_rng(rows)
     found = []
-    for _ in range(300):
+    for _ in range(100):
         now, before = ([[float(value)] for value in rng.normal(size=rows)] for _ in range(2))
         found.append(of("score", drifts(predictions("score", now), predictions("score", before), 20)).finding)
-    assert found.count("steady") >= 295, "one in a thousand may move"
+    assert found.count("steady") >= 98, "one in a thousand may move"
 
 
 def test_darker_photos_are_found() -> None:
