@@ -31,6 +31,8 @@ _GATHER_SECONDS = 1.0
 """Seconds from a prediction to its writing, in which others join it."""
 _CHECK_SECONDS = 5.0
 """Seconds without a prediction after which the database is asked whether it would take one: health says so."""
+_AGAIN_SECONDS = 1.0
+"""The same, while it would not."""
 _CLOSE_SECONDS = 2.0
 
 
@@ -116,7 +118,7 @@ class PredictionLog:
         while True:
             await self._write_batch(database)
             with suppress(TimeoutError):
-                async with asyncio.timeout(_CHECK_SECONDS):
+                async with asyncio.timeout(_AGAIN_SECONDS if self._problem else _CHECK_SECONDS):
                     await self._noted.wait()
                 await asyncio.sleep(_GATHER_SECONDS)
 

@@ -135,6 +135,7 @@ def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tupl
     """A server of this test alone, and what ends it."""
     monkeypatch.setattr(prediction_log, "_GATHER_SECONDS", 0.05)
     monkeypatch.setattr(prediction_log, "_CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(prediction_log, "_AGAIN_SECONDS", 0.2)
     server = LocalServer(tmp_path / "postgres")
     with ExitStack() as running:
         url = running.enter_context(server.running(HANG_SECONDS, tmp_path / "postgres.log"))
@@ -189,6 +190,7 @@ def test_a_database_that_goes_away_costs_no_answer(
 
 def test_health_says_that_the_schema_is_older(named_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prediction_log, "_CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(prediction_log, "_AGAIN_SECONDS", 0.2)
     with psycopg.connect(named_database, autocommit=True) as connection, recording("visual_analysis") as client:
         connection.execute("ALTER TABLE predictions RENAME TO gone")
         until(lambda: "the schema of the database is older than this code" in str(reasons(client)))
