@@ -10,14 +10,17 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, aclosing
+from functools import partial
 from typing import Self
 
 from aura.errors import BusyError
+from bentos.conversational_ai.figures import answer_figures
 from bentos.conversational_ai.limits import ConcurrencyLimit
-from bentos.conversational_ai.messages import ChatMessage, Finished, Runner, Sentence
+from bentos.conversational_ai.messages import ChatMessage, Finished, Passage, Runner, Sentence
 from bentos.conversational_ai.stream import find_passages, generated
 from bentos.conversational_ai.tool_answers import AnswerPart, ToolAnswer, no_tool
 from bentos.serving.metrics import FIRST_TOKEN_SECONDS
+from bentos.serving.prediction_log import PredictionLog
 from bentos.serving.release_header import note_release
 from bentos.serving.runner_metrics import sent_to_runner
 from bentos.serving.settings import ServingSettings
@@ -93,8 +96,8 @@ class Answers:
         ending: set when no answer is begun any more.
     """
 
-    def __init__(self, runner: Runner, serving: ServingSettings) -> None:
-        self._runner, self._serving = runner, serving
+    def __init__(self, runner: Runner, serving: ServingSettings, predictions: PredictionLog) -> None:
+        self._runner, self._serving, self._predictions = runner, serving, predictions
         self._limit = ConcurrencyLimit(serving.max_waiting_answers, "answers are being generated or wait")
         self._running: set[asyncio.Task[Finished | None]] = set()
         self.ending = asyncio.Event()
@@ -146,9 +149,20 @@ class Answers:
         note_release(release)
         answer = generated(self._runner, messages, found, max_new_tokens, self._serving.chat_timeout_seconds, release)
         with sent_to_runner("generate"):
-            async with aclosing(tool.followed_by(answer)) as parts:
+            async with aclosing(tool.followed_by(self._noted(answer, found, arrived))) as parts:
                 async for part in parts:
                     if isinstance(part, Sentence) and not told:
                         told = True
                         FIRST_TOKEN_SECONDS.observe(time.perf_counter() - arrived)
                     yield part
+
+    async def _noted(
+        self, answer: AsyncGenerator[AnswerPart, None], found: Sequence[Passage], arrived: float
+    ) -> AsyncGenerator[AnswerPart, None]:
+        """The model's answer, noted as the model ends it, whatever a tool says before."""
+        async with aclosing(answer) as parts:
+            async for part in parts:
+                if isinstance(part, Finished):
+                    figures = partial(answer_figures, found, part)
+                    self._predictions.note("chat", part, time.perf_counter() - arrived, figures)
+                yield part

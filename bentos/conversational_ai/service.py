@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 import bentoml
-from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import Request, Response, WebSocket, WebSocketDisconnect
 
 from aura.errors import BusyError, InvalidRequestError, NotFoundError
 from bentos.conversational_ai.answers import Answers
@@ -21,8 +21,8 @@ from bentos.conversational_ai.frames import server_sent_events
 from bentos.conversational_ai.limits import ConcurrencyLimit
 from bentos.conversational_ai.messages import RetrieveRequest, Runner
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
-from bentos.conversational_ai.openai_api import NO_SUCH_MODEL, Completion, openai_app
-from bentos.conversational_ai.openai_schemas import MODEL_NAME, ChatCompletion, CompletionRequest, Model, ModelList
+from bentos.conversational_ai.openai_api import NO_SUCH_MODEL, Completion, openai_app, require_model
+from bentos.conversational_ai.openai_schemas import ChatCompletion, CompletionRequest, Model, ModelList
 from bentos.conversational_ai.outfit_tool import OutfitTool
 from bentos.conversational_ai.person import Person
 from bentos.conversational_ai.responses import event_stream, whole_answer
@@ -35,11 +35,11 @@ from bentos.serving.cache import AnswerCache
 from bentos.serving.disconnect import while_connected
 from bentos.serving.docs_page import root_page
 from bentos.serving.draining import drain_on_sigterm
-from bentos.serving.error_text import shortened
 from bentos.serving.errors import NOT_FOUND, NotReadyBody, NotReadyError, raise_failure
 from bentos.serving.health import Readiness
 from bentos.serving.metrics import metrics_app
 from bentos.serving.optional_database import OptionalDatabase
+from bentos.serving.prediction_log import PredictionLog
 from bentos.serving.process import HttpPart, start_process
 from bentos.serving.request_log import logger
 from bentos.serving.runner_metrics import sent_to_runner
@@ -84,7 +84,8 @@ class ConversationalAI(HttpPart):
         self._stored = StoredConversations(self._database, serving.accounts)
         self._outfits = outfits(self._database)
         self._conversations = Conversations(serving.kept_conversations, serving.resume_seconds, self._stored)
-        self._answers = Answers(self._runner, serving)
+        self._predictions = PredictionLog.of("conversational_ai", serving)
+        self._answers = Answers(self._runner, serving, self._predictions)
 
     @bentoml.on_startup
     async def finish_answers_at_the_end(self) -> None:
@@ -95,6 +96,11 @@ class ConversationalAI(HttpPart):
     async def close_database(self) -> None:
         """Close the connections."""
         await self._database.close()
+
+    @bentoml.on_shutdown
+    async def close_predictions(self) -> None:
+        """Write what the prediction log still holds."""
+        await self._predictions.close()
 
     @app.post("/chat", response_model=ChatAnswer, responses={200: {"content": {"text/event-stream": {}}}, **NOT_FOUND})
     async def chat(self, request: ChatRequest, connection: Request) -> ChatAnswer | Response:
@@ -135,7 +141,7 @@ class ConversationalAI(HttpPart):
     )  # fmt: skip
     async def chat_completions(self, request: CompletionRequest, connection: Request) -> ChatCompletion | Response:
         """One answer in OpenAI's format, with `stream` in chunks; what it is grounded in is in `annotations` and in `aura`."""
-        _require_model(request.model)
+        require_model(request.model)
         asked = request.chat_request()
         completion = Completion(
             request.ignored(), include_usage=bool(request.stream_options and request.stream_options.include_usage)
@@ -152,7 +158,7 @@ class ConversationalAI(HttpPart):
 
     @openai_app.get("/models/{model}", responses=NO_SUCH_MODEL)
     async def model(self, model: str) -> Model:
-        _require_model(model)
+        require_model(model)
         return Model(created=self._began)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
@@ -163,7 +169,10 @@ class ConversationalAI(HttpPart):
         status = await self._readiness.status()
         return Health(
             profile=self._assets.profile, model=status.model, release=status.release,
-            reasons=[*status.degraded, *await self._cache.problems(), *await self._stored.problems()],
+            reasons=[
+                *status.degraded, *await self._cache.problems(), *await self._stored.problems(),
+                *await self._predictions.problems(),
+            ],
             index_version=status.index_version, question_tokens=status.question_tokens,
         )  # fmt: skip
 
@@ -189,11 +198,6 @@ class ConversationalAI(HttpPart):
             await refuse(websocket, unknown, POLICY_VIOLATION)
         except WebSocketDisconnect:
             logger.info("a client left its conversation")
-
-
-def _require_model(name: str) -> None:
-    if name != MODEL_NAME:
-        raise HTTPException(404, f"there is no model {shortened(name)!r}, but {MODEL_NAME}")
 
 
 answer_unknown_paths(app)

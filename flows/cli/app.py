@@ -19,7 +19,22 @@ from aura.heavy_imports import heavy_imports
 from aura.paths import check_temporary_folder, home
 from aura.private_home import keep_private
 from aura.proxies import exempt_loopback
-from flows.cli import accounts, data, db, gateway, index, mcp, models, plan_memory, releases, serve, status, ui, up
+from flows.cli import (
+    accounts,
+    data,
+    db,
+    drift,
+    gateway,
+    index,
+    mcp,
+    models,
+    plan_memory,
+    releases,
+    serve,
+    status,
+    ui,
+    up,
+)
 from flows.cli.options import ProfileOption, SetOption
 from flows.prefect_errors import wait_for_server
 from flows.profile import load_profile
@@ -46,6 +61,7 @@ app.command("gateway")(gateway.gateway)
 for command in (up.up, up.down, up.parts, up.logs):
     app.command(command.__name__)(command)
 app.command("status")(status.status)
+app.command("drift")(drift.drift)
 app.command("ui")(ui.ui)
 
 
