@@ -167,7 +167,7 @@ def _arguments(asked: GarmentQuestion, belongings: Belongings) -> OutfitArgument
 def _sentences(asked: GarmentQuestion, outfits: Sequence[_Outfit]) -> list[str]:
     """The outfits in words: each garment by its title and where it comes from, and the first reason of an outfit."""
     what = _listed([garment.title for garment in asked.garments])
-    sentences = []
+    sentences: list[str] = []
     for outfit in outfits:
         added = [piece for piece in outfit.pieces if piece.source != "request"]
         if not added:
