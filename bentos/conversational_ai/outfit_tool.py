@@ -165,16 +165,14 @@ def _arguments(asked: GarmentQuestion, belongings: Belongings) -> OutfitArgument
 
 
 def _sentences(asked: GarmentQuestion, outfits: Sequence[_Outfit]) -> list[str]:
-    """The outfits in words: each garment by its title and where it comes from, and the first reason of an outfit."""
+    """The outfits in words: each garment by its title, those of the wardrobe marked, and the first reason of an outfit."""
     what = _listed([garment.title for garment in asked.garments])
     sentences: list[str] = []
     for outfit in outfits:
         added = [piece for piece in outfit.pieces if piece.source != "request"]
         if not added:
             continue
-        named = _listed(
-            [f"{piece.title} ({'yours' if piece.source == 'wardrobe' else 'from the catalog'})" for piece in added]
-        )
+        named = _listed([piece.title + " (yours)" * (piece.source == "wardrobe") for piece in added])
         sentences.append(f"Or with {named}." if sentences else f"With {what}, wear {named}.")
         if reason := next((reason.text for piece in added for reason in piece.reasons), None):
             sentences[-1] += f" Why: {reason}."
