@@ -59,7 +59,8 @@ async def consent(body: Consent, user: ActiveUser, store: Store) -> Account:
             await FeedbackOf(connection, user.id, store.cipher).withdraw()
         return await Users(connection).set_consent(user.id, body.may_learn)
 
-    return account_of(await store.database.run(change) or user)
+    changed = await store.database.run(change)
+    return account_of(changed or user)
 
 
 @router.post("/sign-out", status_code=204, response_class=Response)
