@@ -52,7 +52,10 @@ async def me(user: ActiveUser) -> Account:
 
 @router.put("/consent")
 async def consent(body: Consent, user: ActiveUser, store: Store) -> Account:
-    """Say whether nights may learn from your feedback; at first they may not. What they have taken, the next one drops."""
+    """Say whether your feedback may be learnt from, by nights and for your own recommendations; at first it may not.
+
+    What nights have taken, the next one drops when it may no longer.
+    """
 
     async def change(connection: Connection) -> User | None:
         if not body.may_learn:
