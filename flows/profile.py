@@ -16,6 +16,7 @@ from bentos.serving.settings import ServingSettings
 from dataprep.settings import DataSettings
 from flows.gate import GateSettings, gate_settings
 from flows.gateway.settings import GatewaySettings
+from flows.platform.settings import MonitoringSettings
 from flows.services import SERVICES
 from inference.retrieval.settings import RetrievalSettings
 from training.models import MODELS
@@ -72,6 +73,7 @@ class Profile(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     serving: ServingSettings = ServingSettings()
     gateway: GatewaySettings = GatewaySettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     tracking: TrackingSettings = TrackingSettings()
     night: NightSettings = NightSettings()
 
