@@ -14,6 +14,7 @@ from aura.settings import Place, Section, read_profile, validate
 from aura.tracking import TrackingSettings
 from bentos.serving.settings import ServingSettings
 from dataprep.settings import DataSettings
+from flows.backup.settings import BackupSettings
 from flows.gate import GateSettings, gate_settings
 from flows.gateway.settings import GatewaySettings
 from flows.platform.settings import MonitoringSettings
@@ -74,6 +75,7 @@ class Profile(Section):
     serving: ServingSettings = ServingSettings()
     gateway: GatewaySettings = GatewaySettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    backup: BackupSettings = BackupSettings()
     tracking: TrackingSettings = TrackingSettings()
     night: NightSettings = NightSettings()
 
