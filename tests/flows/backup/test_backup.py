@@ -91,11 +91,11 @@ def test_a_night_that_runs_is_waited_for_in_words(system: System, backup: str) -
 
 
 def test_a_backup_that_is_killed_is_none(system: System, backup: str) -> None:
-    """Killed while the repository writes, which is slowed by so many files."""
+    """Killed when the first of many files have reached the repository."""
     many = system.home / "raw" / "many"
     many.mkdir()
-    for number in range(4000):
-        (many / str(number)).write_bytes(os.urandom(5000))
+    for number in range(800):
+        (many / str(number)).write_bytes(os.urandom(200_000))
     try:
         before = _bytes(system.repository)
         process = subprocess.Popen(
@@ -105,17 +105,17 @@ def test_a_backup_that_is_killed_is_none(system: System, backup: str) -> None:
         while _bytes(system.repository) < before + 1_000_000:
             assert process.poll() is None, "it ended before it could be killed"
             time.sleep(0.01)
-        for each in psutil.Process(process.pid).children(recursive=True):
-            if each.name() == "restic":
-                each.kill()
+        family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
+        for each in family:
+            if each.name() == "restic":
+                each.kill()
         assert listed(system) == [backup]
     finally:
         shutil.rmtree(many)
     second = system.done("create").partition(":")[0]
     assert listed(system) == [second, backup]
-    )
     assert [path for path in (system.home / "backups").iterdir() if path.name.startswith(".collecting-")] == []
 
 
