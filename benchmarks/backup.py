@@ -35,7 +35,7 @@ from training.models import MODELS
 
 CONVERSATIONS, GARMENTS, PEOPLE = 10_000, 1_000, 1_000
 _MESSAGES_PER_CONVERSATION = 20
-_COPIED = ("mlflow", "index", "dvc", "pipelines", "prefect", "reports")
+_COPIED = ("mlflow", "index", "dvc", "prefect", "raw", "reports")
 _TABLES = ("users", "garments", "conversations", "messages")
 _QUESTIONS = ("how do I wash a wool jumper", "what fits a navy suit", "shoes for a wedding in summer")
 _START_SECONDS = 120
@@ -46,6 +46,8 @@ def prepare(source: Path, target: Path) -> None:
     for name in _COPIED:
         if (source / name).is_dir():
             shutil.copytree(source / name, target / name, symlinks=True)
+    for repository in source.glob("pipelines/*/.git"):
+        shutil.copytree(repository, target / repository.relative_to(source))
     cipher = TextCipher(target / "secrets" / "text-keys")
     with LocalServer(target / "postgres").running(_START_SECONDS, target / "logs" / "drill.log") as url:
         schema.upgrade(url)
@@ -114,7 +116,7 @@ def main() -> None:
             work()
             taken = time.perf_counter() - began
             print(f"{what}: {taken:.1f} s; repository {size_mb(folder / 'repository'):.0f} MB")
-        held = sum(size_mb(second / name) for name in (*_COPIED, "secrets"))
+        held = sum(size_mb(second / name) for name in (*_COPIED, "pipelines", "secrets"))
         print(f"restored: {held:.0f} MB and the database")
         first.rename(folder / "gone")
         after = compared(second, profile, folder / "copies")
