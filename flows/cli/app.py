@@ -19,7 +19,22 @@ from aura.heavy_imports import heavy_imports
 from aura.paths import check_temporary_folder, home
 from aura.private_home import keep_private
 from aura.proxies import exempt_loopback
-from flows.cli import accounts, data, db, gateway, index, mcp, models, plan_memory, releases, serve, status, ui, up
+from flows.cli import (
+    accounts,
+    backup,
+    data,
+    db,
+    gateway,
+    index,
+    mcp,
+    models,
+    plan_memory,
+    releases,
+    serve,
+    status,
+    ui,
+    up,
+)
 from flows.cli.options import ProfileOption, SetOption
 from flows.prefect_errors import wait_for_server
 from flows.profile import load_profile
@@ -39,6 +54,7 @@ app.add_typer(index.app, name="index")
 app.command("mcp")(mcp.mcp)
 app.add_typer(releases.app, name="releases")
 app.add_typer(db.app, name="db")
+app.add_typer(backup.app, name="backup")
 app.add_typer(accounts.app, name="accounts")
 app.command("serve")(serve.serve)
 app.command("plan-memory")(plan_memory.plan_memory)

@@ -32,6 +32,7 @@ class Machine:
         self.home = home
         named = [*(f"serving.ports.{name}" for name in SERVICES), "gateway.http_port", "gateway.https_port"]
         tools = ["gateway.mlflow", "gateway.prefect", "gateway.prometheus", "gateway.platform_health"]
+        tools.append("monitoring.alertmanager")
         self.ports = {name: free_port() for name in [*named, *tools, "redis"]}
         self.settings = [f"{name}={self.ports[name]}" for name in named]
         self.settings += [f"{name}=127.0.0.1:{self.ports[name]}" for name in tools]
@@ -139,6 +140,7 @@ def test_what_is_missing_and_taken_is_said_at_once_before_anything_starts(monkey
     assert all(hint in refused.value.hint for hint in hints)
     assert any("apt-get install redis-server" in text for text in said)
     assert any("apt-get install prometheus" in text for text in said)
+    assert any("AURA_MONITORING__WEBHOOK_URL is not set" in text for text in said)
 
 
 def test_every_replica_of_this_machine_is_a_part_and_those_elsewhere_are_not() -> None:
