@@ -8,21 +8,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from aura.errors import StartError
 from aura.paths import home, repo_root
 from flows.prefect_errors import wait_for_server
 
-_POOL = "nights"
+POOL = "nights"
 """As prefect.yaml and flows/worker.py name it; importing the worker would import Prefect."""
 _SERVER_SECONDS = 120
 
 
-def make_schedule(api: str, profile: str) -> None:
+def make_schedule(api: str, profile: str, pool: Sequence[str] = ("--type", "process")) -> None:
     """Give the nightly flow of a profile its work pool and its schedule.
 
     Args:
         api: address of the Prefect server's API.
+        pool: what `prefect work-pool create` is told of the pool.
 
     Raises:
         StartError: the server does not answer, or refuses it; carries its words.
@@ -33,7 +35,7 @@ def make_schedule(api: str, profile: str) -> None:
     }  # fmt: skip
     wait_for_server(api, _SERVER_SECONDS)
     for command in (
-        ["work-pool", "create", _POOL, "--type", "process", "--overwrite"],
+        ["work-pool", "create", POOL, *pool, "--overwrite"],
         ["--no-prompt", "deploy", "--name", "nightly", "--param", f"profile={profile}"],
     ):
         done = subprocess.run(
@@ -48,7 +50,11 @@ def make_schedule(api: str, profile: str) -> None:
 
 def main() -> None:
     profile = os.environ.get("AURA_PROFILE") or "sample"
-    make_schedule(os.environ["PREFECT_API_URL"], profile)
+    pool: Sequence[str] = ("--type", "process")
+    if len(sys.argv) > 1:
+        kind, template = sys.argv[1:]
+        pool = ("--type", kind, "--base-job-template", template)
+    make_schedule(os.environ["PREFECT_API_URL"], profile, pool)
     print(f"the night of {profile} has its schedule")
 
 
