@@ -89,21 +89,33 @@ def test_stores_are_out_of_the_gateways_reach() -> None:
     assert [name for name, service in services().items() if "edge" in networks_of(service)] == ["gateway"]
 
 
+def ports_of(service: dict[str, Any]) -> list[tuple[str, int, int]]:
+    """Address on this machine, port there and port inside, however this docker-compose writes them."""
+    found = []
+    for port in service.get("ports", []):
+        if isinstance(port, dict):
+            found.append((port.get("host_ip", ""), int(port["published"]), int(port["target"])))
+        else:
+            *host, published, target = port.removesuffix("/tcp").split(":")
+            found.append((":".join(host), int(published), int(target)))
+    return found
+
+
 def test_the_gateway_alone_is_open_to_the_network() -> None:
-    published = {name: service["ports"] for name, service in services().items() if "ports" in service}
-    assert published.keys() == {"gateway", "grafana", "prometheus"}
-    assert [port for port in published["gateway"] if not str(port).startswith("127.")] == ["80:80/tcp", "443:443/tcp"]
+    published = {name: ports for name, service in services().items() if (ports := ports_of(service))}
+    assert published == {
+        "gateway": [("", 80, 80), ("", 443, 443)],
+        "grafana": [("127.0.0.1", 3000, 3000)],
+        "prometheus": [("127.0.0.1", 9090, 9090)],
+    }
     in_development = services(*PRODUCTION, "docker-compose.dev.yml")
     for service in SERVICES.values():
-        assert in_development[f"{service.name}_service"]["ports"] == [
-            f"127.0.0.1:{service.default_port}:{service.default_port}/tcp"
-        ]
-    for name, service in in_development.items():
-        if "ports" in service:
-            assert networks_of(service) & {"edge", "outside"}, (
-                f"{name} is on internal networks alone: no port of it opens"
-            )
-            assert name == "gateway" or all(str(port).startswith("127.0.0.1:") for port in service["ports"]), name
+        port = service.default_port
+        assert ports_of(in_development[f"{service.name}_service"]) == [("127.0.0.1", port, port)]
+    for name, container in in_development.items():
+        for host, _, _ in ports_of(container):
+            assert networks_of(container) & {"edge", "outside"}, f"{name} is on internal networks alone: no port opens"
+            assert name == "gateway" or host == "127.0.0.1", name
 
 
 @pytest.mark.parametrize("name", services(*PRODUCTION, "docker-compose.gpu.yml"))
@@ -115,7 +127,8 @@ def test_every_container_is_bounded_and_watched(name: str) -> None:
     assert service["restart"] == ("no" if name in ONCE else "unless-stopped")
     assert service["logging"]["driver"] == "json-file"
     assert service["logging"]["options"] == {"max-size": "10m", "max-file": "5", "tag": "{{.Name}}"}
-    assert service["healthcheck"].get("disable", False) == (name in ONCE)
+    has_check = service["healthcheck"].get("test", ["NONE"]) != ["NONE"]
+    assert has_check == (name not in ONCE)
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["read_only"] is True
     if name != "postgres":  # its entry point changes the owner of its folder, and gives root up
