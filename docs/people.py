@@ -59,7 +59,7 @@ def main() -> None:
         print(f"outfit {whole.score:.2f}:", ", ".join(piece.title for piece in whole.pieces))
     if not options.again:
         socket = f"{url('chat').replace('http', 'ws', 1)}/api/v1/conversational-ai/ws/chat"
-        with connect(socket, additional_headers={"authorization": f"Bearer {tokens.access_token}"}) as talk:
+        with connect(socket, proxy=None, additional_headers={"authorization": f"Bearer {tokens.access_token}"}) as talk:
             talk.send(json.dumps({"content": QUESTION}))
             frames = [frame := json.loads(talk.recv())]
             while frame["type"] not in ("done", "error"):

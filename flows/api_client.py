@@ -9,7 +9,6 @@ needed and kept nowhere: so it is never older than the endpoints. The WebSocket 
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import subprocess
@@ -23,7 +22,11 @@ from typing import Any
 import yaml
 
 from aura.errors import DataError
-from flows.services import SERVICES, Service
+from bentos.accounts.service import app as accounts
+from bentos.conversational_ai.service import app as conversational_ai
+from bentos.outfit_recommendation.service import app as outfit_recommendation
+from bentos.visual_analysis.service import app as visual_analysis
+from flows.services import SERVICES
 
 PACKAGE = "aura_client"
 _CONFIG = {
@@ -33,6 +36,13 @@ _CONFIG = {
     "content_type_overrides": {"image/jpeg": "application/octet-stream"},
 }
 _TIMEOUT_SECONDS = 300
+APPS = {
+    "visual_analysis": visual_analysis,
+    "outfit_recommendation": outfit_recommendation,
+    "conversational_ai": conversational_ai,
+    "accounts": accounts,
+}
+"""By name of the service, as in `flows.services.SERVICES`."""
 
 
 def merged(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -78,7 +88,7 @@ def generate(folder: Path) -> Path:
     Raises:
         DataError: the generator refused the document, or is not installed.
     """
-    document = merged({name: _document(service) for name, service in SERVICES.items()})
+    document = merged({name: app.openapi() for name, app in APPS.items()})
     with tempfile.TemporaryDirectory(prefix="aura-client-") as scratch:
         source, config = Path(scratch) / "openapi.json", Path(scratch) / "config.yaml"
         source.write_text(json.dumps(document), encoding="utf-8")
@@ -120,11 +130,6 @@ def _renamed(document: dict[str, Any], clashing: set[str], prefix: str) -> dict[
     for schema in clashing:
         schemas[prefix + schema] = schemas.pop(schema) | {"title": prefix + schema}
     return copy
-
-
-def _document(service: Service) -> dict[str, Any]:
-    document: dict[str, Any] = importlib.import_module(f"bentos.{service.name}.service").app.openapi()
-    return document
 
 
 def main() -> None:

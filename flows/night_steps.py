@@ -24,8 +24,11 @@ from aura.artifact import read_json
 from aura.errors import AuraError, DeadlineError, DiskFullError, told_storage_error
 from aura.registry import Registry
 from aura.releases import Release
+from flows.drift import Drift
+from flows.feedback import FeedbackCounts
 from flows.fingerprints import WEIGHTS
 from flows.package import bentos_current, note_release
+from flows.people_tasks import feedback_task, predictions_task
 from flows.prefect_errors import prefect_error
 from flows.promotion import Champions, Outcome, failed, fetch_champions, judge_candidate, judged_against_another
 from flows.releases import make_release
@@ -254,6 +257,16 @@ def _set_up(night: Night) -> None:
         get_run_logger().warning("%s: its weights change when the hub's do; name its commit: NAME@COMMIT", reference)
 
 
+def _feedback(night: Night) -> FeedbackCounts | None:
+    counts: FeedbackCounts | None = night.store(feedback_task, night.workspace)
+    return counts
+
+
+def _predictions(night: Night) -> list[Drift] | None:
+    found: list[Drift] | None = night.store(predictions_task, night.workspace)
+    return found
+
+
 def _champions(night: Night) -> None:
     """A champion that is damaged in the registry is a problem in the report; a challenger can still replace it."""
     champions: Champions = night.store(champions_task, night.workspace, night.registry)
@@ -314,6 +327,9 @@ _LONGEST_FIRST = sorted(MODELS, key=lambda model: model != "chat")
 STEPS: dict[str, Step] = {
     "free space": Step(_free_space),
     "working copy": Step(_set_up, needs=("free space",)),
+    "feedback": Step(_feedback, needs=("working copy",)),
+    # Behind each other: each holds a server of this home while it runs, where no other is named.
+    "predictions": Step(_predictions, needs=("working copy",), after=("feedback",)),
     "champions": Step(_champions, needs=("working copy",)),
     "prepare": Step(_prepare, needs=("champions",)),
     **{model: Step(partial(_model, model), needs=("prepare",)) for model in _LONGEST_FIRST},

@@ -123,6 +123,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
             links=_links(workspace, registry, moment, night), problems=night.problems,
             notices=night.guarded("notices", lambda: _notices(workspace)) or {},
             removed=night.results.get("retention") or [],
+            feedback=night.results.get("feedback"), drift=night.results.get("predictions"),
             pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, night.tag)) or [],
         )  # fmt: skip
         _reports.append(report)

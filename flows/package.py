@@ -156,10 +156,10 @@ def prove(service: Service, tag: str, profile: str, champions: Path, start_secon
 
 
 def _proof_environment(own_home: Path) -> dict[str, str]:
-    """What keeps a proof from the metrics, keys and people of whatever else runs here."""
+    """What keeps a proof from the metrics, keys, people and prediction log of whatever else runs here."""
     folders = {"AURA_TOKEN_KEYS": "token-keys", "AURA_TEXT_KEYS": "text-keys", "AURA_PICTURES": "pictures"}
     return {name: str(own_home / folder) for name, folder in folders.items()} | {
-        "BENTOML_HOME": str(own_home), "AURA_AUTH": "off",
+        "BENTOML_HOME": str(own_home), "AURA_AUTH": "off", DATABASE_URL: "",
     }  # fmt: skip
 
 

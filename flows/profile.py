@@ -57,11 +57,26 @@ class NightSettings(Section):
     """Newest versions per model that were once promoted and keep their files, besides those with an alias or the tag `keep`."""
     keep_bentos: int = Field(default=3, ge=1)
     """Newest Bentos per service that stay in the store, besides those that are being served."""
+    keep_predictions_days: int = Field(default=30, ge=2)
+    """Days that a row of the prediction log stays."""
+    drift_days: int = Field(default=7, ge=1)
+    """Newest days of the prediction log, which are compared with all days before them."""
+    drift_least_answers: int = Field(default=200, ge=20)
+    """Answers on each side of that comparison, below which it says nothing."""
     free_space_gb: float = Field(default=2.0, ge=0)
     """Gigabytes (10^9 bytes) that the disk of the home folder must have free before a night begins."""
     heartbeat_url: SecretStr = Field(default=SecretStr(""), exclude=True)
     """Address that is called at the end of a good night: a dead-man's switch there raises the alarm when no call comes.
     Give it as `AURA_NIGHT__HEARTBEAT_URL`; it is left out of everything that is written down."""
+
+    @model_validator(mode="after")
+    def _days_are_left_to_compare_with(self) -> Self:
+        if self.drift_days >= self.keep_predictions_days:
+            raise ValueError(
+                f"drift_days is {self.drift_days} and keep_predictions_days {self.keep_predictions_days}: no days are left "
+                "to compare with"
+            )
+        return self
 
 
 class Profile(Section):

@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from aura.artifact import write_json, write_text
+from flows.drift import Drift, drift_lines
+from flows.feedback import FeedbackCounts
 from flows.gate import interval
 from flows.promotion import Outcome
 from flows.stages import StageResult
@@ -33,6 +35,8 @@ class NightReport:
         links: name to where a person finds it.
         notices: model to what must be known of the training of its champion, for example that it has seen drawn pictures only.
         removed: what the retention removed, one line per kind.
+        feedback: what people said of answers; None without a database, or when it could not be read.
+        drift: of the prediction log; None likewise.
         problems: step to what went wrong.
     """
 
@@ -50,6 +54,8 @@ class NightReport:
     notices: Mapping[str, str] = field(default_factory=dict)
     removed: Sequence[str] = ()
     pictures: Sequence[Path] = ()
+    feedback: FeedbackCounts | None = None
+    drift: Sequence[Drift] | None = None
     problems: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -76,6 +82,10 @@ def _index_line(index: dict[str, Any]) -> str:
         return "not built"
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in index["candidate"].items() if isinstance(value, float))
     return f"release {index['version'] or '-'}, {index['verdict']}; {metrics}"
+
+
+def _not_read(report: NightReport, step: str) -> str:
+    return "not read: see the problems" if step in report.problems else "there is no database here"
 
 
 def _judging_lines(outcomes: Sequence[Outcome]) -> list[str]:
@@ -148,6 +158,13 @@ def to_markdown(report: NightReport, folder: Path) -> str:
     lines += [
         f"| {stage.stage} | {stage.seconds:.0f} | {'' if stage.ran else 'nothing to do'} |" for stage in report.stages
     ]
+    lines += ["", "## Feedback", "", str(report.feedback or _not_read(report, "feedback"))]
+    lines += [
+        "",
+        "## Drift",
+        "",
+        *(drift_lines(report.drift) if report.drift is not None else [_not_read(report, "predictions")]),
+    ]
     if report.removed:
         lines += ["", "## Removed", "", *(f"- {line}" for line in report.removed)]
     lines += ["", "## Where to look", "", *(f"- {name}: {target}" for name, target in report.links.items())]
@@ -174,6 +191,8 @@ def to_json(report: NightReport) -> dict[str, Any]:
         "bentos": report.bentos,
         "notices": dict(report.notices),
         "removed": list(report.removed),
+        "feedback": report.feedback.as_dict() if report.feedback else None,
+        "drift": None if report.drift is None else [drift.as_dict() for drift in report.drift],
         "problems": report.problems,
     }
 
@@ -214,6 +233,11 @@ def print_report(report: NightReport, console: Console) -> None:
     for model, notice in report.notices.items():
         console.print(f"[bold yellow]Notice[/]   {model}: {escape(notice)}", highlight=False, soft_wrap=True)
     console.print(f"[bold]Index[/]    {escape(_index_line(report.index))}", highlight=False, soft_wrap=True)
+    feedback = str(report.feedback or _not_read(report, "feedback"))
+    console.print(f"[bold]Feedback[/] {feedback}", highlight=False, soft_wrap=True)
+    if moved := [drift for drift in report.drift or () if drift.finding.startswith("moved")]:
+        told = "; ".join(f"{drift.endpoint} {drift.figure} {drift.finding} ({drift.values})" for drift in moved)
+        console.print(f"[bold yellow]Drift[/]    {escape(told)}", highlight=False, soft_wrap=True)
     for service, tag in report.bentos.items():
         console.print(f"[bold]Bento[/]    {tag} ({service} answered)", highlight=False, soft_wrap=True)
     if report.idle:

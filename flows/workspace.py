@@ -29,8 +29,13 @@ from flows.fingerprints import inputs
 from flows.profile import Profile
 from flows.run_lock import HOLDER, LOCK, RunLock
 
-# Written by every run, useless to later runs.
-_GITIGNORE = f"/champions/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/{LOCK}\n/{HOLDER}\n/.removing.json\n"
+FEEDBACK = "feedback/feedback.jsonl"
+"""What people said of answers, as nights have taken it; in no commit and no snapshot, so that what is deleted is gone."""
+
+# Written by every run, useless to later runs; and what people said.
+_GITIGNORE = (
+    f"/champions/\n/feedback/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/{LOCK}\n/{HOLDER}\n/.removing.json\n"
+)
 
 _DVC_CONFIG = "[core]\n    remote = store\n    analytics = false\n    check_update = false\n"
 

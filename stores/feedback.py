@@ -7,7 +7,7 @@ withdraws. What was said may quote a conversation, so it is encrypted as that is
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -73,6 +73,19 @@ class FeedbackOf:
             "DELETE FROM feedback WHERE user_id = %s AND id = %s", (self._user_id, feedback_id)
         )
         return cursor.rowcount > 0
+
+    async def withdraw(self) -> None:
+        """Let what nights have taken wait again: the next night drops it, as its lines name another moment."""
+        # Rows that wait are touched too: one that a night is just taking is waited for, and not overlooked.
+        await self._connection.execute("UPDATE feedback SET taken_at = NULL WHERE user_id = %s", (self._user_id,))
+
+
+async def taken_times(connection: Connection, ids: Sequence[int]) -> Mapping[int, datetime]:
+    """When each of these was taken; what waits, or is gone, is left out."""
+    cursor = await connection.execute(
+        "SELECT id, taken_at FROM feedback WHERE id = ANY (%s) AND taken_at IS NOT NULL", ([*ids],)
+    )
+    return dict(await cursor.fetchall())
 
 
 async def take(connection: Connection, cipher: TextCipher, limit: int) -> Sequence[Feedback]:

@@ -52,7 +52,7 @@ async def list_feedback(
 
 @router.delete("/{feedback_id:int}", status_code=204, response_class=Response, responses=NOT_FOUND)
 async def remove_feedback(feedback_id: int, user: ActiveUser, store: Store) -> None:
-    """Take back what you have said; what a night has learnt from it stays in the models of that night."""
+    """Take back what you have said; what a night has taken of it, the next one drops."""
     known = 0 < feedback_id <= _MAX_ID
     if not known or not await store.database.run(
         lambda connection: _of(store, connection, user.id).remove(feedback_id)

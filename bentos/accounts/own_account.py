@@ -29,6 +29,7 @@ from bentos.serving.auth import SignedIn
 from bentos.serving.errors import TOO_MANY
 from bentos.serving.media_types import TypedRoute
 from stores.database import Connection
+from stores.feedback import FeedbackOf
 from stores.users import User, Users
 
 router = APIRouter(route_class=TypedRoute, tags=["account"])
@@ -51,9 +52,14 @@ async def me(user: ActiveUser) -> Account:
 
 @router.put("/consent")
 async def consent(body: Consent, user: ActiveUser, store: Store) -> Account:
-    """Say whether nights may learn from your feedback; at first they may not."""
-    changed = await store.database.run(lambda connection: Users(connection).set_consent(user.id, body.may_learn))
-    return account_of(changed or user)
+    """Say whether nights may learn from your feedback; at first they may not. What they have taken, the next one drops."""
+
+    async def change(connection: Connection) -> User | None:
+        if not body.may_learn:
+            await FeedbackOf(connection, user.id, store.cipher).withdraw()
+        return await Users(connection).set_consent(user.id, body.may_learn)
+
+    return account_of(await store.database.run(change) or user)
 
 
 @router.post("/sign-out", status_code=204, response_class=Response)
@@ -82,7 +88,7 @@ async def delete(body: Deletion, caller: SignedIn, accounts: Service, own: Own) 
     return Deleted(
         removed=_REMOVED,
         remains=[
-            Remaining(what="backups, and snapshots of nights that have taken your feedback", until=copies),
+            Remaining(what="backups; and feedback that nights have taken, until the next night", until=copies),
             Remaining(what="your access tokens, which services that check them alone take", until=tokens),
         ],
     )

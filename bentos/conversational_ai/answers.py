@@ -13,10 +13,12 @@ from contextlib import ExitStack, aclosing
 from typing import Self
 
 from aura.errors import BusyError
+from bentos.conversational_ai.figures import answer_figures
 from bentos.conversational_ai.limits import ConcurrencyLimit
-from bentos.conversational_ai.messages import ChatMessage, Finished, Runner, Sentence, Started
+from bentos.conversational_ai.messages import ChatMessage, Finished, Passage, Runner, Sentence, Started
 from bentos.conversational_ai.stream import find_passages, generated
 from bentos.serving.metrics import FIRST_TOKEN_SECONDS
+from bentos.serving.prediction_log import PredictionLog
 from bentos.serving.release_header import note_release
 from bentos.serving.runner_metrics import sent_to_runner
 from bentos.serving.settings import ServingSettings
@@ -94,8 +96,8 @@ class Answers:
         ending: set when no answer is begun any more.
     """
 
-    def __init__(self, runner: Runner, serving: ServingSettings) -> None:
-        self._runner, self._serving = runner, serving
+    def __init__(self, runner: Runner, serving: ServingSettings, predictions: PredictionLog) -> None:
+        self._runner, self._serving, self._predictions = runner, serving, predictions
         self._limit = ConcurrencyLimit(serving.max_waiting_answers, "answers are being generated or wait")
         self._running: set[asyncio.Task[Finished | None]] = set()
         self.ending = asyncio.Event()
@@ -140,4 +142,9 @@ class Answers:
                     if isinstance(part, Sentence) and not told:
                         told = True
                         FIRST_TOKEN_SECONDS.observe(time.perf_counter() - arrived)
+                    if isinstance(part, Finished):
+                        self._note(found, part, time.perf_counter() - arrived)
                     yield part
+
+    def _note(self, found: Sequence[Passage], end: Finished, seconds: float) -> None:
+        self._predictions.note("chat", end, seconds, lambda: answer_figures(found, end))

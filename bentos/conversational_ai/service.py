@@ -34,6 +34,7 @@ from bentos.serving.error_text import shortened
 from bentos.serving.errors import NotReadyBody, NotReadyError, raise_failure
 from bentos.serving.health import Readiness
 from bentos.serving.metrics import metrics_app
+from bentos.serving.prediction_log import PredictionLog
 from bentos.serving.process import HttpPart, start_process
 from bentos.serving.request_log import logger
 from bentos.serving.runner_metrics import sent_to_runner
@@ -65,12 +66,18 @@ class ConversationalAI(HttpPart):
         self._began = int(time.time())
         self._open_sockets = ConcurrencyLimit(serving.max_conversations, "conversations are open")
         self._conversations = Conversations(serving.kept_conversations, serving.resume_seconds)
-        self._answers = Answers(self._runner, serving)
+        self._predictions = PredictionLog.of("conversational_ai", serving)
+        self._answers = Answers(self._runner, serving, self._predictions)
 
     @bentoml.on_startup
     async def finish_answers_at_the_end(self) -> None:
         """Called by BentoML when the process has started."""
         drain_on_sigterm(self._answers.drain, self._assets.serving.drain_seconds)
+
+    @bentoml.on_shutdown
+    async def close_predictions(self) -> None:
+        """Write what the prediction log still holds."""
+        await self._predictions.close()
 
     @app.post("/chat", responses={200: {"content": {"text/event-stream": {}}}}, response_model=ChatAnswer)
     async def chat(self, request: ChatRequest, connection: Request) -> ChatAnswer | Response:
@@ -131,7 +138,7 @@ class ConversationalAI(HttpPart):
         status = await self._readiness.status()
         return Health(
             profile=self._assets.profile, model=status.model, release=status.release,
-            reasons=[*status.degraded, *await self._cache.problems()],
+            reasons=[*status.degraded, *await self._cache.problems(), *await self._predictions.problems()],
             index_version=status.index_version, question_tokens=status.question_tokens,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import bentoml
 from fastapi import Request
 
+from bentos.outfit_recommendation.figures import completion_figures, judgement_figures, outfits_figures
 from bentos.outfit_recommendation.messages import (
     CompleteOutfit,
     Completions,
@@ -68,7 +69,7 @@ class OutfitRecommendation(ImagePart[Runner]):
         self, assets: Assets | None = None, runner: Runner | None = None, database_url: str | None = None
     ) -> None:
         """BentoML passes nothing: then the assets, the runner and the database are those of this process."""
-        super().__init__(app, assets, runner or self.runner.to_async)
+        super().__init__(app, "outfit_recommendation", assets, runner or self.runner.to_async)
         url = given_url() if database_url is None else database_url
         self._wardrobes = OwnGarments(Database(url, self._assets.serving.database) if url else None)
         seconds = self._assets.serving.answer_seconds
@@ -102,6 +103,7 @@ class OutfitRecommendation(ImagePart[Runner]):
         wanted = CompleteOutfit(items=items, targets=request.targets, k=request.k, wishes=request.wishes())
         with sent_to_runner("recommend"):
             found = await self._completions.answer(wanted)
+        self._predictions.note("recommend", found, wanted.age_seconds, lambda: completion_figures(found))
         return Recommendation(targets=found.targets, notes=found.notes, model=found.model, release=found.release)
 
     @app.post("/evaluate")
@@ -113,6 +115,7 @@ class OutfitRecommendation(ImagePart[Runner]):
         outfit = JudgeOutfit(items=await self._garments(request.items, http), wishes=request.wishes())
         with sent_to_runner("evaluate"):
             answer = await self._judgements.answer(outfit)
+        self._predictions.note("evaluate", answer, outfit.age_seconds, lambda: judgement_figures(answer))
         return OutfitEvaluation(
             score=answer.score, items=answer.items, reasons=answer.reasons, notes=answer.notes, model=answer.model,
             release=answer.release,
@@ -137,6 +140,7 @@ class OutfitRecommendation(ImagePart[Runner]):
         )  # fmt: skip
         with sent_to_runner("outfits"):
             made = await self._outfit_searches.answer(wanted)
+        self._predictions.note("outfits", made, wanted.age_seconds, lambda: outfits_figures(made))
         return Outfits(outfits=made.outfits, notes=made.notes + notes, model=made.model, release=made.release)
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
@@ -145,7 +149,10 @@ class OutfitRecommendation(ImagePart[Runner]):
         status = await self._readiness.status()
         return Health(
             profile=self._assets.profile, model=status.model, release=status.release,
-            reasons=[*status.degraded, *await self._cache.problems(), *await self._wardrobes.problems()],
+            reasons=[
+                *status.degraded, *await self._cache.problems(), *await self._wardrobes.problems(),
+                *await self._predictions.problems(),
+            ],
             catalog_items=status.catalog_items, index_version=status.index_version,
         )  # fmt: skip
 

@@ -61,6 +61,11 @@ class RunnerRequest(Message):
     _arrived: float = PrivateAttr(default_factory=time.monotonic)
 
     @property
+    def age_seconds(self) -> float:
+        """Seconds since it was made; in the process that has made it."""
+        return max(0.0, time.time() - self.sent_at)
+
+    @property
     def is_overdue(self) -> bool:
         """Whether the time is over; true in the process that has received the message."""
         return time.monotonic() - self._arrived > self.seconds_left

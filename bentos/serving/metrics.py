@@ -53,6 +53,11 @@ CACHE_LOOKUPS = Counter(
     "Answers by where they came from: hit, the cache; shared, an equal request under way; miss, the runner",
     ("endpoint", "result"),
 )
+PREDICTIONS = Counter(
+    "aura_predictions",
+    "Predictions of the sample by what became of them: recorded; or dropped, as database_away, queue_full or failed",
+    ("result",),
+)
 
 QUEUE_DEPTH = Gauge(
     "aura_queue_depth", "Requests that a runner was sent and has not begun", ("method",), multiprocess_mode="livesum"

@@ -88,6 +88,10 @@ class ServingSettings(Section):
     cache_bytes: int = Field(default=32_000_000, gt=0)
     """Bytes of kept answers per worker, where they are not kept in Redis."""
 
+    predictions_share: float = Field(default=0.1, ge=0, le=1)
+    """Share of the answers that the prediction log keeps figures of, where there is a database; 0: none
+    (docs/watching.md)."""
+
     @property
     def redis_url(self) -> str:
         """Redis that keeps answers and counts requests, for all replicas together; empty: each worker does so for itself.

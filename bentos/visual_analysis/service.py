@@ -27,6 +27,7 @@ from bentos.serving.metrics import metrics_app
 from bentos.serving.runner_metrics import sent_to_runner
 from bentos.serving.uploads import SentFile, upload_schema, uploaded, uploaded_files
 from bentos.visual_analysis.annotated import annotated_jpeg
+from bentos.visual_analysis.figures import photo_figures
 from bentos.visual_analysis.messages import (
     AnalyzeRequest,
     CanvasSize,
@@ -67,7 +68,7 @@ class VisualAnalysis(ImagePart[Runner]):
 
     def __init__(self, assets: Assets | None = None, runner: Runner | None = None) -> None:
         """BentoML passes nothing: then the assets and the runner are those of this process."""
-        super().__init__(app, assets, runner or self.runner.to_async)
+        super().__init__(app, "visual_analysis", assets, runner or self.runner.to_async)
         self._batcher: Batcher[AnalyzeRequest, FoundGarments] = Batcher(
             lambda requests: self._runner.analyze(requests=requests),
             max_batch=MAX_PHOTOS, seconds=self._assets.serving.answer_seconds,
@@ -156,7 +157,9 @@ class VisualAnalysis(ImagePart[Runner]):
         photo = await self._decoder.decode(content, box=canvas)
         request = AnalyzeRequest(photo=photo.pixels, threshold=threshold, similar=similar)
         with sent_to_runner("analyze"):
-            return photo, await self._batcher.answer(request)
+            found = await self._batcher.answer(request)
+        self._predictions.note("analyze", found, request.age_seconds, lambda: photo_figures(photo, found))
+        return photo, found
 
     @app.get("/health", responses={503: {"model": NotReadyBody}})
     async def health(self) -> Health:
@@ -164,7 +167,7 @@ class VisualAnalysis(ImagePart[Runner]):
         status = await self._readiness.status()
         return Health(
             profile=self._assets.profile, model=status.model, release=status.release,
-            reasons=[*status.degraded, *await self._cache.problems()],
+            reasons=[*status.degraded, *await self._cache.problems(), *await self._predictions.problems()],
         )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from flows.cli import (
     backup,
     data,
     db,
+    drift,
     gateway,
     index,
     mcp,
@@ -62,6 +63,7 @@ app.command("gateway")(gateway.gateway)
 for command in (up.up, up.down, up.parts, up.logs):
     app.command(command.__name__)(command)
 app.command("status")(status.status)
+app.command("drift")(drift.drift)
 app.command("ui")(ui.ui)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from flows.drift import Drift
+from flows.feedback import FeedbackCounts
 from flows.promotion import Outcome
 from flows.report import NightReport, to_markdown
 from tests.training.paired_cases import mean_of
@@ -14,18 +17,21 @@ from training.evaluate import judging
 AVERAGE = {"alpha": 0.25, "metric": "ap50", "validation": {"0.25": 0.44, "0.5": 0.43, "1": 0.4}}
 
 
-def report(average: dict[str, Any] | None, notices: dict[str, str] | None = None) -> list[str]:
+def night(average: dict[str, Any] | None = None, notices: dict[str, str] | None = None) -> NightReport:
     new, old = mean_of([0.5] * 20, metric="ap50", unit="photos"), mean_of([0.4] * 20, metric="ap50", unit="photos")
     outcome = Outcome(
         model="detection", metric="ap50", champion=0.4, challenger=0.5, verdict="promoted", reasons=["better"], version="2",
         seconds=1.0, finding="better", judging=judging(new, old, {"typical boxes": old}, seed=7), average=average,
     )  # fmt: skip
-    night = NightReport(
+    return NightReport(
         profile="sample", started=datetime(2026, 1, 1, tzinfo=UTC), seconds=1.0, flow_run_id="", outcomes=[outcome],
         stages=[], index={}, bentos={}, snapshot="", git_commit="", links={},
         notices=notices or {},
     )  # fmt: skip
-    return to_markdown(night, Path()).splitlines()
+
+
+def report(average: dict[str, Any] | None, notices: dict[str, str] | None = None) -> list[str]:
+    return to_markdown(night(average, notices), Path()).splitlines()
 
 
 def test_each_difference_has_its_interval_and_its_cases() -> None:
@@ -49,3 +55,19 @@ def test_what_must_be_known_of_a_model_comes_before_its_figures() -> None:
     assert lines[at + 2] == "- detection: seen drawn pictures only"
     assert at < lines.index("## Models")
     assert "## Notice" not in report(None)
+
+
+def test_what_people_said_and_what_has_moved_stand_in_the_report() -> None:
+    counts = FeedbackCounts(new=2, up=12, down=3, corrected=5, photos=2, saved=4, rejected=1)
+    moved = Drift(
+        service="visual_analysis", endpoint="analyze", figure="brightness", now=300, before=900, index=0.31, finding="moved far",
+        values="median 0.5, now 0.3",
+    )  # fmt: skip
+    text = to_markdown(replace(night(), feedback=counts, drift=[moved]), Path())
+    assert (
+        "## Feedback\n\n12 answers up, 3 down; 5 corrected boxes in 2 photos; 4 outfits saved, 1 rejected; 2 of all new"
+        in text
+    )
+    assert "| visual_analysis analyze | brightness | 300 | 900 | 0.310 | moved far | median 0.5, now 0.3 |" in text
+    away = to_markdown(replace(night(), problems={"feedback": "the database is away"}), Path())
+    assert "## Feedback\n\nnot read: see the problems\n\n## Drift\n\nthere is no database here" in away

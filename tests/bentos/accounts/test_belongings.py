@@ -280,3 +280,17 @@ def test_consent_is_asked_for_and_told(api: Api, ada: Tokens) -> None:
     changed = api.client.put("/consent", json={"may_learn": True}, headers=ada.headers)
     assert (changed.status_code, changed.json()["may_learn"]) == (200, True)
     assert api.me(ada).json()["may_learn"] is True
+
+
+def test_what_a_night_has_taken_waits_again_when_the_consent_is_withdrawn(
+    api: Api, ada: Tokens, eve: Tokens, database_url: str
+) -> None:
+    for who in (ada, eve):
+        assert api.client.put("/consent", json={"may_learn": True}, headers=who.headers).status_code == 200
+        assert api.client.post("/feedback", json=FEEDBACK[0], headers=who.headers).status_code == 201
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE feedback SET taken_at = now()")
+    assert api.client.put("/consent", json={"may_learn": False}, headers=ada.headers).status_code == 200
+    taken = {who: get(api, who, "/feedback").json()["feedback"][0]["taken_at"] for who in (ada, eve)}
+    assert taken[ada] is None
+    assert taken[eve]
