@@ -44,7 +44,7 @@ class Manifest(BaseModel):
     Attributes:
         release: what served, in words; empty: nothing did.
         folders: first folders of the home that it holds.
-        elsewhere: stores that it does not hold, because they lie on a server.
+        elsewhere: stores that it does not hold, because they do not lie in the home.
     """
 
     created: datetime

@@ -110,7 +110,6 @@ class Restic:
     def create(self, folder: Path) -> str:
         if not self._exists():
             self._run("init")
-        self._run("unlock")  # a killed run's locks; a run that goes on keeps its own
         known = self.list()
         # So that unchanged files are not read again: the folder has another name each time, and a second name changes a ctime.
         parent = ("--parent", known[0].id) if known else ()
@@ -132,14 +131,18 @@ class Restic:
         return sorted(made, key=lambda backup: backup.created, reverse=True)
 
     def verify(self) -> None:
-        self._run("check", "--read-data")
+        if self._exists():
+            self._run("check", "--read-data")
 
     def fetch(self, backup: Backup, folder: Path) -> None:
         self._run("restore", backup.id, "--target", str(folder), "--verify")
 
     def _exists(self) -> bool:
-        done = self._call("cat", "config")
-        if done.returncode != 0 and "Is there a repository at the following location?" not in done.stderr:
+        """Whether there is a repository; the locks of killed runs are taken off it, not those of runs that go on."""
+        done = self._call("cat", "config", "--no-lock")
+        if done.returncode == 0:
+            self._run("unlock")
+        elif "Is there a repository at the following location?" not in done.stderr:
             raise self._failed("cat", done)
         return done.returncode == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,7 +39,7 @@ def create(profile: ProfileOption = "sample", overrides: SetOption = None) -> No
         made = repository.create(folder)
     typer.echo(f"{made}: {', '.join(['database', *manifest.folders])}; {manifest.release or 'nothing serves yet'}")
     for store in manifest.elsewhere:
-        typer.echo(f"not in it, as it lies on a server: {store}")
+        typer.echo(f"not in it, as it lies elsewhere: {store}")
     typer.echo("the keys that sign tokens and decrypt texts are in it, under secrets/")
 
 
@@ -96,7 +97,7 @@ def restore(
         f"{home()} is as it was at {manifest.created:%Y-%m-%d %H:%M:%S} UTC; {manifest.release or 'nothing serves'}"
     )
     for store in manifest.elsewhere:
-        typer.echo(f"not in the backup, as it lay on a server: {store}")
+        typer.echo(f"not in the backup, as it lay elsewhere: {store}")
 
 
 def _repository(settings: Profile) -> Repository:
@@ -117,6 +118,10 @@ def _serving(settings: Profile) -> str:
 
 
 def _elsewhere(settings: Profile) -> list[str]:
-    """Stores that lie on a server of their own."""
+    """Stores that do not lie in the home."""
+    from bentos.accounts.signing_keys import FOLDER as TOKEN_KEYS
+    from stores.encryption import FOLDER as TEXT_KEYS
+
     named = {"MLflow": settings.tracking.uri, "DVC's remote": settings.night.remote}
+    named |= {name: os.environ.get(name, "") for name in (TOKEN_KEYS, TEXT_KEYS)}
     return [f"{store} ({uri})" for store, uri in named.items() if uri]

@@ -88,7 +88,7 @@ def test_panels_ask_the_data_source_that_is_provisioned() -> None:
 
 
 def test_every_metric_in_a_rule_or_a_panel_is_one_that_something_exports(tmp_path: Path) -> None:
-    """Names alone; `tests/e2e/test_monitoring.py` asks running services."""
+    """Names alone; `tests/e2e/test_exported_metrics.py` asks running services."""
     assert metrics.metrics_app, "their metrics are registered"
     served = {sample for family in REGISTRY.collect() for sample in _names(family.name, family.type)}
     exported = served | sample_names(platform_text(tmp_path))
