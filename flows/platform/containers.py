@@ -34,6 +34,7 @@ HAS_GPU = "AURA_CONTAINERS_HAVE_GPU"
 """Set by docker-compose.gpu.yml."""
 _RULES = "/etc/prometheus/rules/*.yml"
 """Where the compose file puts `deploy/monitoring/rules`."""
+_GATED = "meta-llama/"
 _EXPORTERS = {"node": ("node_exporter", 9100), "gpu": ("gpu_exporter", 9835)}
 
 
