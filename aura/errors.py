@@ -160,6 +160,12 @@ class StorageError(AuraError):
     code = "storage"
 
 
+class BackupError(AuraError):
+    """A backup cannot be made or read, or is not what was written."""
+
+    code = "backup"
+
+
 class IndexNotReadyError(AuraError):
     """No judged index is being served yet."""
 

@@ -149,6 +149,10 @@ class Night:
             return
         self.results[name] = self.guarded(name, partial(step.work, self))
 
+    def ended_well(self) -> dict[str, bool]:
+        """Step to whether it was tried and has no problem."""
+        return {name: name in self.results and name not in self.problems for name in STEPS}
+
     def outcome(self, model: str) -> Outcome:
         """Row of the night's table; a model whose step failed keeps its champion."""
         if model in self.blocked:

@@ -25,10 +25,11 @@ from aura.errors import AuraError
 from aura.lineage import git_commit
 from aura.paths import check_temporary_folder, profile_paths
 from aura.private_home import keep_private
-from aura.registry import Registry
+from aura.registry import CHAMPION, Registry
 from aura.training_sources import notice_of
 from flows.example_photo import keep_example
 from flows.heartbeat import beat
+from flows.night_metrics import Serves, write_night_metrics
 from flows.night_steps import STEPS, Night
 from flows.prefect_errors import prefect_error
 from flows.profile import load_profile
@@ -36,6 +37,7 @@ from flows.report import REPORT, NightReport, to_markdown, write_report
 from flows.snapshots import night_tag
 from flows.worker import mark_crashed
 from flows.workspace import Workspace
+from inference.retrieval.releases import readable_release
 from training.models import MODELS
 
 
@@ -127,6 +129,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
         _reports.append(report)
         # On a full disk the terminal still shows the whole table, with this problem in it.
         night.guarded("report", lambda: _publish(report, workspace))
+        night.guarded("metrics", lambda: _tell_prometheus(report, night))
     if report.problems:
         raise NightError(report)
     beat(settings.night.heartbeat_url.get_secret_value(), get_run_logger())
@@ -175,6 +178,21 @@ def _keep_pictures(workspace: Workspace, name: str) -> list[Path]:
         shutil.copyfile(picture, target)
         kept.append(target)
     return kept
+
+
+def _tell_prometheus(report: NightReport, night: Night) -> None:
+    home = night.workspace.paths.home
+    champions = {model: night.registry.at(model, CHAMPION) for model in MODELS}
+    release = readable_release(night.workspace.paths.index)
+    serves = Serves(
+        champions={
+            model: (version.version, datetime.fromisoformat(version.created))
+            for model, version in champions.items()
+            if version
+        },
+        index=(release.number, datetime.fromisoformat(release.built_at)) if release else None,
+    )
+    write_night_metrics(report, night.ended_well(), serves, home)
 
 
 def _publish(report: NightReport, workspace: Workspace) -> None:

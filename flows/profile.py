@@ -14,8 +14,10 @@ from aura.settings import Place, Section, read_profile, validate
 from aura.tracking import TrackingSettings
 from bentos.serving.settings import ServingSettings
 from dataprep.settings import DataSettings
+from flows.backup.settings import BackupSettings
 from flows.gate import GateSettings, gate_settings
 from flows.gateway.settings import GatewaySettings
+from flows.platform.settings import MonitoringSettings
 from flows.services import SERVICES
 from inference.retrieval.settings import RetrievalSettings
 from training.models import MODELS
@@ -87,6 +89,8 @@ class Profile(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     serving: ServingSettings = ServingSettings()
     gateway: GatewaySettings = GatewaySettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    backup: BackupSettings = BackupSettings()
     tracking: TrackingSettings = TrackingSettings()
     night: NightSettings = NightSettings()
 

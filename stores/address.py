@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -59,3 +61,13 @@ def shown(url: str) -> str:
     """What of an address may stand in a log: host and database."""
     parts = conninfo_to_dict(url)
     return f"{parts.get('dbname', '')} at {parts.get('host', 'localhost')}:{parts.get('port', '5432')}"
+
+
+def without_password(url: str) -> tuple[str, dict[str, str]]:
+    """An address that may stand in the list of processes, and its password as a variable of PostgreSQL's programs."""
+    parts = urlsplit(url)
+    if not parts.password:
+        return url, {}
+    user, _, place = parts.netloc.rpartition("@")
+    bare: Any = parts._replace(netloc=f"{user.partition(':')[0]}@{place}")
+    return bare.geturl(), {"PGPASSWORD": unquote(parts.password)}

@@ -68,7 +68,7 @@ CallerAddress = Annotated[str, Depends(_address)]
 @bentoml.service(name="accounts", **service_options(_REQUEST_SECONDS))
 @bentoml.asgi_app(app, path=PATH)
 @bentoml.asgi_app(metrics_app, path="/")
-@bentoml.asgi_app(root_page(PATH), path="/")
+@bentoml.asgi_app(root_page(app, PATH), path="/")
 class AccountsService(HttpPart):
     """Endpoints under `/api/v1/accounts`."""
 

@@ -56,7 +56,7 @@ app = make_app("Aura conversational AI", "Answers questions about clothes, groun
 @bentoml.asgi_app(openai_app, path=f"{PATH}/v1")
 @bentoml.asgi_app(openai_app, path="/v1")
 @bentoml.asgi_app(metrics_app, path="/")
-@bentoml.asgi_app(root_page(PATH), path="/")
+@bentoml.asgi_app(root_page(app, PATH), path="/")
 class ConversationalAI(HttpPart):
     """Endpoints under `/api/v1/conversational-ai`."""
 

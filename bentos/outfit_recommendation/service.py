@@ -62,7 +62,7 @@ app = make_app(
 @bentoml.service(name="outfit_recommendation", **service_options(RUNNER_SECONDS))
 @bentoml.asgi_app(app, path=PATH)
 @bentoml.asgi_app(metrics_app, path="/")
-@bentoml.asgi_app(root_page(PATH), path="/")
+@bentoml.asgi_app(root_page(app, PATH), path="/")
 class OutfitRecommendation(ImagePart[Runner]):
     """Endpoints under `/api/v1/outfit-recommendation`."""
 

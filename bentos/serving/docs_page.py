@@ -16,6 +16,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, RedirectResponse
 from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 _FOLDER = Path(server.__file__).parent / "static_content"
 _SCRIPT, _STYLE, _ICON = "swagger-ui-bundle.js", "swagger-ui.css", "favicon-light-32x32.png"
@@ -39,14 +40,27 @@ def add_docs_page(app: FastAPI) -> None:
         app.add_api_route(f"/docs/{name}", _file(name), include_in_schema=False)
 
 
-def root_page(path: str) -> Starlette:
-    """Application for the root of the service at `path`: it leads to the docs, in place of BentoML's page, which loads
-    Google's tag manager."""
+def root_page(app: FastAPI, path: str) -> Starlette:
+    """Application for the root of a service's port, whose own application is at `path`.
+
+    `/health` is answered as below `path`. `/` leads to the docs, in place of BentoML's page, which loads Google's tag manager.
+    """
 
     async def to_docs(_request: Request) -> Response:
         return RedirectResponse(f"{path}/docs")
 
-    return Starlette(routes=[Route("/", to_docs)])
+    return Starlette(routes=[Route("/", to_docs), Route("/health", _Moved(app, path))])
+
+
+class _Moved:
+    """Endpoint that answers as an application does below another path. An object: Starlette hands it the bare request."""
+
+    def __init__(self, app: FastAPI, path: str) -> None:
+        self._app, self._path = app, path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = f"{self._path}{scope['path']}"
+        await self._app({**scope, "path": path, "raw_path": path.encode(), "root_path": self._path}, receive, send)
 
 
 def _file(name: str) -> Callable[[], Coroutine[Any, Any, Response]]:

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import os
+from collections.abc import Mapping
 from typing import Any
 
 from asgi_correlation_id import CorrelationIdFilter
 from pythonjsonlogger.json import JsonFormatter
 
+from aura.errors import SettingsError
+
 logger = logging.getLogger("aura.services")
+LEVEL = "LOG_LEVEL"
+"""Environment variable with the level from which on the services log."""
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 _FIELDS = ("levelname", "name", "process", "correlation_id", "message")
 _NAMES = {"levelname": "level", "name": "logger", "correlation_id": "request_id"}
@@ -25,8 +32,25 @@ def json_formatter() -> logging.Formatter:
     return JsonFormatter(_FIELDS, rename_fields=_NAMES, timestamp=True, json_ensure_ascii=False)
 
 
+def read_level(environ: Mapping[str, str]) -> str:
+    """The level that the environment names; without one INFO.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    level = environ.get(LEVEL) or "INFO"
+    if level.upper() not in _LEVELS:
+        raise SettingsError(f"{LEVEL} is {level!r}", hint=f"set {LEVEL} to one of {', '.join(_LEVELS)}")
+    return level.upper()
+
+
 def log_json_lines() -> None:
-    """Write the log of this process to its standard output as JSON lines, from INFO on for the services and BentoML."""
+    """Write the log of this process to its standard output as JSON lines, from `LOG_LEVEL` on for the services and BentoML.
+
+    Raises:
+        SettingsError: `LOG_LEVEL` is none.
+    """
+    level = read_level(os.environ)
     through_root: dict[str, Any] = {"handlers": [], "propagate": True}
     logging.config.dictConfig(
         {
@@ -42,8 +66,8 @@ def log_json_lines() -> None:
             },
             "root": {"level": "WARNING", "handlers": ["output"]},
             "loggers": {
-                "aura": {"level": "INFO"},
-                "bentoml": through_root | {"level": "INFO"},
+                "aura": {"level": level},
+                "bentoml": through_root | {"level": level},
                 "circus": through_root | {"level": "WARNING"},
                 "uvicorn.error": through_root | {"level": "WARNING"},
             },

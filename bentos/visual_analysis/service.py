@@ -60,7 +60,7 @@ app = make_app("Aura visual analysis", "Finds garments in photos.", image_paths=
 @bentoml.service(name="visual_analysis", **service_options(RUNNER_SECONDS))
 @bentoml.asgi_app(app, path=PATH)
 @bentoml.asgi_app(metrics_app, path="/")
-@bentoml.asgi_app(root_page(PATH), path="/")
+@bentoml.asgi_app(root_page(app, PATH), path="/")
 class VisualAnalysis(ImagePart[Runner]):
     """Endpoints under `/api/v1/visual-analysis`."""
 

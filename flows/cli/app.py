@@ -21,6 +21,7 @@ from aura.private_home import keep_private
 from aura.proxies import exempt_loopback
 from flows.cli import (
     accounts,
+    backup,
     data,
     db,
     drift,
@@ -54,6 +55,7 @@ app.add_typer(index.app, name="index")
 app.command("mcp")(mcp.mcp)
 app.add_typer(releases.app, name="releases")
 app.add_typer(db.app, name="db")
+app.add_typer(backup.app, name="backup")
 app.add_typer(accounts.app, name="accounts")
 app.command("serve")(serve.serve)
 app.command("plan-memory")(plan_memory.plan_memory)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -53,19 +51,10 @@ def status(as_json: JsonOption = False) -> None:
 def shell() -> None:
     """Open psql."""
     from flows.database import database
+    from stores.address import without_password
     from stores.postgres_programs import program
 
     with database(_SECONDS) as url:
         address, environment = without_password(url)
         code = subprocess.run([program("psql"), address], env=os.environ | environment, check=False).returncode
     raise typer.Exit(code)
-
-
-def without_password(url: str) -> tuple[str, dict[str, str]]:
-    """An address that may stand in the list of processes, and the password as psql takes it from the environment."""
-    parts = urlsplit(url)
-    if not parts.password:
-        return url, {}
-    user, _, place = parts.netloc.rpartition("@")
-    bare: Any = parts._replace(netloc=f"{user.partition(':')[0]}@{place}")
-    return bare.geturl(), {"PGPASSWORD": unquote(parts.password)}

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from typing import Annotated, Any
 
 import typer
 
-from aura.errors import NotFoundError, StartError
-from aura.paths import check_temporary_folder, home, repo_root
+from aura.errors import NotFoundError
+from aura.paths import check_temporary_folder
 from flows.cli.options import ProfileOption, SetOption
 from flows.profile import load_profile
 
@@ -29,6 +27,7 @@ def up(
     from aura.registry import CHAMPION, Registry
     from flows.database import database
     from flows.platform.parts import Platform, health_url, supervisor_folders
+    from flows.platform.schedule import make_schedule
     from flows.platform.supervisor import Supervisor
 
     settings = load_profile(profile, overrides or ())
@@ -43,7 +42,7 @@ def up(
     with database(settings.serving.database.start_seconds):
         pass  # made once, before anything needs it
     supervisor.start(platform.parts())
-    _schedule(platform.prefect_api, profile)
+    make_schedule(platform.prefect_api, profile)
     health = _wait_for_health(health_url(settings), wait_seconds)
     for name, part in health["parts"].items():
         typer.echo(f"{name}: {part['state']}{''.join(f' ({reason})' for reason in part['reasons'])}")
@@ -83,26 +82,6 @@ def logs(part: Annotated[str, typer.Argument(help="one part's alone, for example
     if not files:
         raise NotFoundError(f"there is no log of {part}", hint="`aura parts` names them")
     os.execvp("tail", ["tail", "-n", "20", "-F", *map(str, files)])
-
-
-def _schedule(api: str, profile: str) -> None:
-    """Give the nightly flow its schedule on the Prefect server."""
-    from flows.prefect_errors import wait_for_server
-
-    environment = os.environ | {
-        "PREFECT_API_URL": api, "AURA_REPOSITORY": str(repo_root()), "PREFECT_HOME": str(home() / "prefect"),
-    }  # fmt: skip
-    wait_for_server(api, 120)
-    for command in (
-        ["work-pool", "create", "nights", "--type", "process", "--overwrite"],
-        ["--no-prompt", "deploy", "--name", "nightly", "--param", f"profile={profile}"],
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "prefect", *command],
-            env=environment, cwd=repo_root(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode != 0:
-            raise StartError(f"the schedule cannot be made:\n{done.stdout}{done.stderr}", hint="`aura logs prefect`")
 
 
 def _wait_for_health(url: str, seconds: float) -> dict[str, Any]:

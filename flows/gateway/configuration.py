@@ -92,7 +92,7 @@ def write_configuration(profile: Profile, folder: Path | None = None) -> Path:
     folder = folder or home() / "gateway"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = folder / "nginx.conf"
-    write_text(file, _rendered(profile, folder, _scratch(folder), *_certificate(gateway, folder)))
+    write_text(file, _rendered(profile, folder, _scratch(folder), *certificate_files(gateway, folder)))
     return file
 
 
@@ -171,8 +171,8 @@ def _rendered(profile: Profile, folder: Path, scratch: Path, certificate: Path, 
     return environment.get_template(TEMPLATE).render(values)
 
 
-def _certificate(gateway: GatewaySettings, folder: Path) -> tuple[Path, Path]:
-    """The given certificate and key, or ones made here.
+def certificate_files(gateway: GatewaySettings, folder: Path) -> tuple[Path, Path]:
+    """The given certificate and key, or ones made in a folder.
 
     Raises:
         SettingsError: a file that was named cannot be read.

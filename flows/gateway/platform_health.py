@@ -4,11 +4,13 @@
 
 `FILE` is a `HealthPlan` as JSON. The states are those of a service (`bentos/serving/health.py`): `ready`, all parts are;
 `degraded`, the services answer, and `reasons` says what they lack; with status 503 `down`, a service has no replica that answers.
+Prometheus asks the same process for `/metrics` (`flows/gateway/platform_metrics.py`); nginx passes that to nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,9 +18,12 @@ from typing import Literal
 
 import aiohttp
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from aura.supervision import die_with_parent
+from flows.gateway.platform_metrics import PlatformCollector
+from stores.address import DATABASE_URL
 
 _SECONDS = 3.0
 """A service answers within two."""
@@ -41,11 +46,20 @@ class Part(BaseModel):
 
 
 class HealthPlan(BaseModel):
-    """Where the platform's health is told, and what it is made of."""
+    """Where the platform's health is told, and what it is made of.
+
+    Attributes:
+        home: home folder, whose disk is watched.
+        textfiles: folder with the metrics of nights.
+        certificate: PEM file of the gateway.
+    """
 
     host: str
     port: int
     parts: list[Part]
+    home: Path
+    textfiles: Path
+    certificate: Path
 
 
 class PartHealth(BaseModel):
@@ -100,18 +114,33 @@ async def look_at(session: aiohttp.ClientSession, part: Part) -> PartHealth:
         return PartHealth(state="down", reasons=["does not answer"])
 
 
-async def _health(request: web.Request) -> web.Response:
-    plan, session = request.app[_PLAN], request.app[_SESSION]
+async def _look_at_all(app: web.Application) -> dict[str, PartHealth]:
+    plan, session = app[_PLAN], app[_SESSION]
     found = await asyncio.gather(*(look_at(session, part) for part in plan.parts))
-    health = joined(plan, {part.name: each for part, each in zip(plan.parts, found, strict=True)})
+    return {part.name: each for part, each in zip(plan.parts, found, strict=True)}
+
+
+async def _health(request: web.Request) -> web.Response:
+    health = joined(request.app[_PLAN], await _look_at_all(request.app))
     return web.Response(
         text=health.model_dump_json(indent=2), status=503 if health.state == "down" else 200,
         content_type="application/json", headers={"cache-control": "no-store"},
     )  # fmt: skip
 
 
+async def _metrics(request: web.Request) -> web.Response:
+    plan, health = request.app[_PLAN], await _look_at_all(request.app)
+    collector = PlatformCollector(
+        home=plan.home, textfiles=plan.textfiles, certificate=plan.certificate,
+        database_url=os.environ.get(DATABASE_URL, ""),
+        parts={(part.name, part.group, part.is_service): health[part.name].state != "down" for part in plan.parts},
+    )  # fmt: skip
+    text = await asyncio.to_thread(generate_latest, collector)
+    return web.Response(body=text, headers={"content-type": CONTENT_TYPE_LATEST})
+
+
 def make_app(plan: HealthPlan) -> web.Application:
-    """Application that answers `/health`."""
+    """Application that answers `/health` and `/metrics`."""
     app = web.Application()
     app[_PLAN] = plan
 
@@ -126,6 +155,7 @@ def make_app(plan: HealthPlan) -> web.Application:
 
     app.cleanup_ctx.append(session)
     app.router.add_get("/health", _health)
+    app.router.add_get("/metrics", _metrics)
     return app
 
 

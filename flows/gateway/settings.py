@@ -48,6 +48,9 @@ class GatewaySettings(Section):
     upstreams: dict[str, tuple[Address, ...]] = Field(default_factory=dict)
     """Replicas of a service by its name, for example `{visual_analysis: ["127.0.0.1:8000", "127.0.0.1:8010"]}`; one that is
     not named has one, where `aura serve` starts it. `aura up` starts those of this machine."""
+    resolver: str = Field(default="", pattern=r"^([0-9.]+(:\d{1,5})?)?$")
+    """IPv4 address of a name server, for example Docker's `127.0.0.11`: nginx then asks for the addresses of its upstreams while
+    it runs, and all that one name has are its replicas. Empty: names are looked up once, when nginx starts."""
     mlflow: Address = "127.0.0.1:5000"
     """MLflow's server, whose page is at `/mlflow/` for the role admin."""
     prefect: Address = "127.0.0.1:4200"
@@ -78,6 +81,15 @@ class GatewaySettings(Section):
     def https_suffix(self) -> str:
         """`:PORT` behind a host in an address; nothing for HTTPS' own port."""
         return "" if self.https_port == 443 else f":{self.https_port}"
+
+    @model_validator(mode="after")
+    def _a_resolver_finds_the_replicas(self) -> Self:
+        several = [name for name, replicas in self.upstreams.items() if len(replicas) != 1]
+        if self.resolver and several:
+            raise ValueError(
+                f"with a resolver the replicas are what one name stands for; upstreams has not one for {', '.join(several)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _a_certificate_has_a_key(self) -> Self:

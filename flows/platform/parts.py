@@ -20,10 +20,19 @@ from aura.supervision import watched
 from aura.tracking import tracking_uri
 from bentos.serving.auth import refuse_open_door
 from flows.cli.serve import service_addresses
-from flows.gateway.configuration import addresses, check_configuration, command, program, write_configuration
+from flows.gateway.configuration import (
+    addresses,
+    certificate_files,
+    check_configuration,
+    command,
+    program,
+    write_configuration,
+)
 from flows.gateway.platform_health import HealthPlan
 from flows.gateway.platform_health import Part as HealthPart
+from flows.night_metrics import FOLDER as NIGHT_METRICS
 from flows.package import bento_environment
+from flows.platform.monitoring import alertmanager_program, write_alertmanager, write_prometheus
 from flows.platform.part import Part
 from flows.prefect_server import api_url, server_command, server_environment
 from flows.processes import require_free
@@ -89,6 +98,8 @@ class Platform:
             wanted.append(("127.0.0.1", self._redis_port, "Redis", "--redis-port"))
         if shutil.which("prometheus"):
             wanted.append((*_split(gateway.prometheus), "Prometheus", "gateway.prometheus"))
+        if self._runs_alertmanager:
+            wanted.append((*_split(self.profile.monitoring.alertmanager), "Alertmanager", "monitoring.alertmanager"))
         for host, port, what, setting in wanted:
             try:
                 require_free(host, port, what, setting)
@@ -100,6 +111,14 @@ class Platform:
         ):
             if not shutil.which(name):
                 self._say(f"{name} is not installed, so {without}: sudo apt-get install {package}")
+        if not self._alert_url:
+            self._say(
+                "AURA_MONITORING__WEBHOOK_URL is not set, so nobody is told of alerts; Prometheus' page shows them"
+            )
+        elif alertmanager_program() is None:
+            self._say(
+                "Alertmanager is not installed, so nobody is told of alerts: sudo apt-get install prometheus-alertmanager"
+            )
         if problems:
             raise ServiceError(
                 "\n".join(problem.message for problem in problems),
@@ -109,21 +128,22 @@ class Platform:
     def parts(self) -> list[Part]:
         """All parts; writes the files that they read."""
         found = [*self._stores(), *self._tools(), *self._service_parts()]
+        host, port = _split(self.profile.gateway.platform_health)
         health = HealthPlan(
-            host=_split(self.profile.gateway.platform_health)[0],
-            port=_split(self.profile.gateway.platform_health)[1],
+            host=host, port=port, home=home(), textfiles=home() / NIGHT_METRICS,
+            certificate=certificate_files(self.profile.gateway, home() / "gateway")[0],
             parts=[
                 HealthPart(name=part.name, group=part.group, url=part.health_url, is_service=part.is_service)
                 for part in found
                 if part.health_url
             ],
-        )
+        )  # fmt: skip
         plan = self.folder / "health" / "plan.json"
         write_text(plan, health.model_dump_json())
         found.append(
             Part(
                 name="platform_health", group="platform_health", priority=_SERVICES,
-                command=watched("flows.gateway.platform_health", str(plan)),
+                command=watched("flows.gateway.platform_health", str(plan)), environment=self._environment,
             )
         )  # fmt: skip
         configuration = write_configuration(self.profile)
@@ -142,6 +162,14 @@ class Platform:
     @property
     def _runs_mlflow(self) -> bool:
         return not tracking_uri(self.profile.tracking).startswith(("http://", "https://"))
+
+    @property
+    def _alert_url(self) -> str:
+        return self.profile.monitoring.webhook_url.get_secret_value()
+
+    @property
+    def _runs_alertmanager(self) -> bool:
+        return bool(self._alert_url) and alertmanager_program() is not None
 
     def _stores(self) -> Iterator[Part]:
         self._environment: dict[str, str] = {}
@@ -198,14 +226,24 @@ class Platform:
             environment=prefect | {"PREFECT_API_URL": self.prefect_api, "AURA_REPOSITORY": str(repo_root())},
         )  # fmt: skip
         if shutil.which("prometheus"):
-            file, data = self.folder / "prometheus" / "prometheus.yml", home() / "prometheus"
-            write_text(file, yaml.safe_dump(self._scraped()))
+            file = write_prometheus(self.profile, self._scraped(), self.folder / "prometheus")
             yield Part(
                 name="prometheus", group="prometheus", priority=_SERVERS, stop_seconds=30,
                 health_url=f"http://{gateway.prometheus}/-/ready",
                 command=[
-                    "prometheus", f"--config.file={file}", f"--storage.tsdb.path={data}",
-                    f"--web.listen-address={gateway.prometheus}", "--storage.tsdb.retention.time=15d",
+                    "prometheus", f"--config.file={file}", f"--storage.tsdb.path={home() / 'prometheus'}",
+                    f"--web.listen-address={gateway.prometheus}",
+                    f"--storage.tsdb.retention.time={self.profile.monitoring.keep_days}d",
+                ],
+            )  # fmt: skip
+        if (alertmanager := alertmanager_program()) and self._runs_alertmanager:
+            address = self.profile.monitoring.alertmanager
+            file = write_alertmanager(self.profile, self.folder / "alertmanager")
+            yield Part(
+                name="alertmanager", group="alertmanager", priority=_SERVERS, health_url=f"http://{address}/-/ready",
+                command=[
+                    alertmanager, f"--config.file={file}", f"--storage.path={home() / 'alertmanager'}",
+                    f"--web.listen-address={address}", "--cluster.listen-address=",
                 ],
             )  # fmt: skip
 
@@ -239,16 +277,12 @@ class Platform:
             if host == self.profile.serving.host or is_loopback(f"http://{address}"):
                 yield (service.name if number == 1 else f"{service.name}_{number}", host, port)
 
-    def _scraped(self) -> dict[str, object]:
+    def _scraped(self) -> dict[str, list[str]]:
+        """Service to HOST:PORT of its replicas here."""
         targets: dict[str, list[str]] = {}
         for service, _, host, port in self._services:
             targets.setdefault(service.name, []).append(f"{host}:{port}")
-        return {
-            "global": {"scrape_interval": "15s"},
-            "scrape_configs": [
-                {"job_name": name, "static_configs": [{"targets": found}]} for name, found in targets.items()
-            ],
-        }
+        return targets
 
     @property
     def prefect_api(self) -> str:

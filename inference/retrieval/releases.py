@@ -204,12 +204,18 @@ def kept_release(connection: lancedb.DBConnection, wanted: IndexVersion) -> Rele
 
 def served_release(uri: str | Path) -> int | None:
     """Number of the release that readers find at `uri`; None when they find none, or one that is damaged."""
+    release = readable_release(uri)
+    return None if release is None else release.number
+
+
+def readable_release(uri: str | Path) -> Release | None:
+    """The release that readers find at `uri`; None when they find none, or one that is damaged."""
     try:
         connection = connect_existing(str(uri))
         release = serving_release(connection)
     except IndexNotReadyError:
         return None
-    return None if damaged(connection, release) else release.number
+    return None if damaged(connection, release) else release
 
 
 def damaged(connection: lancedb.DBConnection, release: Release) -> str:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from aura.errors import InvalidRequestError, NotFoundError
 from bentos.accounts.signing_keys import SigningKeys
 from flows.cli.app import app
-from flows.cli.db import without_password
+from stores.address import without_password
 
 
 def run(*arguments: str, code: int = 0) -> str:

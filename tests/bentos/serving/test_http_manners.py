@@ -38,12 +38,16 @@ class Body(RequestBody):
 
 @bentoml.service(name="test_manners")
 @bentoml.asgi_app(app, path=PATH)
-@bentoml.asgi_app(root_page(PATH), path="/")
+@bentoml.asgi_app(root_page(app, PATH), path="/")
 class Manners:
     """Its endpoints are methods, as those of our services are: BentoML moves them into a router of their own."""
 
     def __init__(self) -> None:
         apply_settings(app, LIMITS)
+
+    @app.get("/health")
+    async def health(self) -> dict[str, str]:
+        return {"state": "ready"}
 
     @app.get("/thing")
     async def get_thing(self) -> dict[str, int]:
@@ -226,6 +230,11 @@ def test_the_docs_page_needs_nobody_else(client: httpx.Client) -> None:
 def test_the_root_leads_to_the_docs(url: str) -> None:
     root = httpx.get(url.removesuffix(PATH), follow_redirects=True, trust_env=False, timeout=60)
     assert (root.status_code, root.url.path) == (200, f"{PATH}/docs")
+
+
+def test_health_is_told_at_the_root_too(url: str) -> None:
+    root = httpx.get(url.removesuffix(PATH) + "/health", trust_env=False, timeout=60)
+    assert (root.status_code, root.json()) == (200, {"state": "ready"})
 
 
 def test_the_docs_page_shows_the_endpoints_in_a_browser_that_reaches_nothing_else(url: str, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ async def health(_: web.Request) -> web.Response:
 
 
 def main() -> None:
-    name, port = sys.argv[1], int(sys.argv[2])
+    name, port, host = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     app = web.Application(client_max_size=10**8)
     app["name"], app["go"] = name, asyncio.Event()
     app.router.add_get("/api/v1/conversational-ai/ws/chat", talk)
@@ -66,7 +66,7 @@ def main() -> None:
     app.router.add_get("/api/v1/accounts/pages/admission", admission)
     app.router.add_get("/{path:.*health}", health)
     app.router.add_route("*", "/{path:.*}", answer)
-    web.run_app(app, host="127.0.0.1", port=port, print=lambda text: print(json.dumps(text), flush=True))
+    web.run_app(app, host=host, port=port, print=lambda text: print(json.dumps(text), flush=True))
 
 
 if __name__ == "__main__":

@@ -52,10 +52,10 @@ class Processes:
         self._running.append(process)
         return process
 
-    def backend(self, name: str, port: int) -> subprocess.Popen[bytes]:
+    def backend(self, name: str, port: int, host: str = "127.0.0.1") -> subprocess.Popen[bytes]:
         """Start a small server and wait for it."""
-        process = self.start(sys.executable, "-m", "tests.flows.gateway.backends", name, str(port))
-        self.wait_for(f"http://127.0.0.1:{port}/health", process)
+        process = self.start(sys.executable, "-m", "tests.flows.gateway.backends", name, str(port), host)
+        self.wait_for(f"http://{host}:{port}/health", process)
         return process
 
     def wait_for(self, url: str, process: subprocess.Popen[bytes]) -> None:

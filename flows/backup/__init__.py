@@ -1,0 +1,1 @@
+"""Backups of a home: what cannot be made again, as it was at one moment, while everything serves."""
