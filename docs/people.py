@@ -13,10 +13,10 @@ from pathlib import Path
 
 from aura_client import AuthenticatedClient, Client
 from aura_client import models as bodies
-from aura_client.api.accounts import add_feedback, add_from_photo, add_messages, begin_conversation, register
+from aura_client.api.accounts import add_feedback, add_from_photo, list_conversations, list_feedback
 
 # isort: split
-from aura_client.api.accounts import list_conversations, list_feedback, list_garments, list_messages, sign_out, token
+from aura_client.api.accounts import list_garments, list_messages, register, sign_out, token
 from aura_client.api.outfit_recommendation import outfits
 from aura_client.api.visual_analysis import analyze
 from aura_client.types import File
@@ -65,9 +65,7 @@ def main() -> None:
             while frame["type"] not in ("done", "error"):
                 frames.append(frame := json.loads(talk.recv()))
         answer = "".join(frame["text"] for frame in frames if frame["type"] == "token")
-        said = [bodies.MessageBody.from_dict({"role": "user", "content": QUESTION})]
-        said.append(bodies.MessageBody.from_dict({"role": "assistant", "content": answer}))
-        add_messages.sync(begin_conversation.sync(client=me).id, client=me, body=bodies.MessagesBody(said))
+        print("stored by the chat:", frames[-1]["stored"], *frames[-1]["notes"])
         add_feedback.sync(client=me, body=bodies.AnswerRating("answer", bodies.AnswerRatingThumbs.UP, QUESTION, answer))
     for conversation in list_conversations.sync(client=me).conversations:
         for message in list_messages.sync(conversation.id, client=me).messages:

@@ -94,7 +94,13 @@ def _figures(predictions: Iterable[Prediction]) -> Mapping[Name, list[Values]]:
 
 def _drift(name: Name, now: Sequence[Values], before: Sequence[Values], least_rows: int) -> Drift:
     service, endpoint, figure = name
-    sizes = {"service": service, "endpoint": endpoint, "figure": figure, "now": len(now), "before": len(before)}
+    sizes: dict[str, Any] = {
+        "service": service,
+        "endpoint": endpoint,
+        "figure": figure,
+        "now": len(now),
+        "before": len(before),
+    }
     if min(len(now), len(before)) < least_rows:
         return Drift(**sizes, index=None, finding="too few to tell", values="")
     new, old = ([value for values in side for value in values] for side in (now, before))

@@ -82,6 +82,14 @@ def write_night_metrics(report: NightReport, steps: Mapping[str, bool], serves: 
         for role, value in (("champion", outcome.champion), ("challenger", outcome.challenger)):
             if value is not None:
                 score(outcome.model, outcome.metric, role).set(value)
+    psi = gauge(
+        "aura_drift_psi",
+        "Population stability index of a figure of answers",
+        ("service", "endpoint", "figure", "finding"),
+    )
+    for drift in report.drift or ():
+        if drift.index is not None:
+            psi(drift.service, drift.endpoint, drift.figure, drift.finding).set(drift.index)
     champion = gauge(
         "aura_champion_created_timestamp_seconds", "When the champion was registered", ("model", "version")
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 from psycopg.rows import class_row, dict_row
@@ -40,14 +40,19 @@ class Conversations:
     def __init__(self, connection: Connection, user_id: UUID, cipher: TextCipher) -> None:
         self._connection, self._user_id, self._cipher = connection, user_id, cipher
 
-    async def begin(self, at_most: int) -> Conversation | None:
-        """A new conversation; None when there would be more than `at_most` then."""
+    async def begin(self, at_most: int, conversation_id: UUID | None = None) -> Conversation | None:
+        """A new conversation; None when there would be more than `at_most` then, or when there is one of this id.
+
+        Args:
+            conversation_id: made by the caller, who begins it together with its first messages; default: the database makes one.
+        """
         await self._connection.execute("SELECT 1 FROM users WHERE id = %s FOR UPDATE", (self._user_id,))
         async with self._connection.cursor(row_factory=class_row(Conversation)) as cursor:
             await cursor.execute(
-                "INSERT INTO conversations (user_id) SELECT %s WHERE "
-                "(SELECT count(*) FROM conversations WHERE user_id = %s) < %s RETURNING id, created_at",
-                (self._user_id, self._user_id, at_most),
+                "INSERT INTO conversations (id, user_id) SELECT coalesce(%s, gen_random_uuid()), %s WHERE "
+                "(SELECT count(*) FROM conversations WHERE user_id = %s) < %s "
+                "ON CONFLICT (id) DO NOTHING RETURNING id, created_at",
+                (conversation_id, self._user_id, self._user_id, at_most),
             )
             return await cursor.fetchone()
 
@@ -94,18 +99,12 @@ class Conversations:
         self, conversation_id: UUID, first: int = 0, limit: int = 1000
     ) -> Sequence[StoredMessage] | None:
         """Messages in their order, from a position on; None when there is no such conversation of this person."""
-        cursor = await self._connection.execute(
-            "SELECT 1 FROM conversations WHERE id = %s AND user_id = %s", (conversation_id, self._user_id)
-        )
-        if await cursor.fetchone() is None:
-            return None
-        async with self._connection.cursor(row_factory=dict_row) as reading:
-            await reading.execute(
-                "SELECT position, role, content, key_id, created_at FROM messages "
-                "WHERE conversation_id = %s AND position >= %s ORDER BY position LIMIT %s",
-                (conversation_id, first, limit),
-            )
-            return [self._message(row) for row in await reading.fetchall()]
+        return await self._read(conversation_id, "AND position >= %s ORDER BY position LIMIT %s", (first, limit))
+
+    async def latest(self, conversation_id: UUID, limit: int) -> Sequence[StoredMessage] | None:
+        """The last messages in their order; None when there is no such conversation of this person."""
+        found = await self._read(conversation_id, "ORDER BY position DESC LIMIT %s", (limit,))
+        return None if found is None else [*reversed(found)]
 
     async def remove(self, conversation_id: UUID) -> bool:
         """Remove a conversation with its messages; False when there is no such conversation of this person."""
@@ -113,6 +112,21 @@ class Conversations:
             "DELETE FROM conversations WHERE id = %s AND user_id = %s", (conversation_id, self._user_id)
         )
         return cursor.rowcount > 0
+
+    async def _read(
+        self, conversation_id: UUID, which: LiteralString, values: Sequence[int]
+    ) -> Sequence[StoredMessage] | None:
+        cursor = await self._connection.execute(
+            "SELECT 1 FROM conversations WHERE id = %s AND user_id = %s", (conversation_id, self._user_id)
+        )
+        if await cursor.fetchone() is None:
+            return None
+        async with self._connection.cursor(row_factory=dict_row) as reading:
+            await reading.execute(
+                f"SELECT position, role, content, key_id, created_at FROM messages WHERE conversation_id = %s {which}",
+                (conversation_id, *values),
+            )
+            return [self._message(row) for row in await reading.fetchall()]
 
     def _message(self, row: dict[str, Any]) -> StoredMessage:
         return StoredMessage(

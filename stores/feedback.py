@@ -57,13 +57,13 @@ class FeedbackOf:
         row = await cursor.fetchone()
         return int(row[0]) if row else None
 
-    async def page(self, before: int | None, limit: int) -> Sequence[Feedback]:
-        """Feedback, newest first, from below a number on."""
+    async def page(self, before: int | None, limit: int, kind: FeedbackKind | None = None) -> Sequence[Feedback]:
+        """Feedback, of one kind or of all, newest first, from below a number on."""
         async with self._connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(
                 f"SELECT {_COLUMNS} FROM feedback WHERE user_id = %s "
-                "AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s",
-                (self._user_id, before, before, limit),
+                "AND (%s::bigint IS NULL OR id < %s) AND (%s::text IS NULL OR kind = %s) ORDER BY id DESC LIMIT %s",
+                (self._user_id, before, before, kind, kind, limit),
             )
             return [_feedback(row, self._cipher) for row in await cursor.fetchall()]
 

@@ -52,14 +52,18 @@ async def me(user: ActiveUser) -> Account:
 
 @router.put("/consent")
 async def consent(body: Consent, user: ActiveUser, store: Store) -> Account:
-    """Say whether nights may learn from your feedback; at first they may not. What they have taken, the next one drops."""
+    """Say whether your feedback may be learnt from, by nights and for your own recommendations; at first it may not.
+
+    What nights have taken, the next one drops when it may no longer.
+    """
 
     async def change(connection: Connection) -> User | None:
         if not body.may_learn:
             await FeedbackOf(connection, user.id, store.cipher).withdraw()
         return await Users(connection).set_consent(user.id, body.may_learn)
 
-    return account_of(await store.database.run(change) or user)
+    changed = await store.database.run(change)
+    return account_of(changed or user)
 
 
 @router.post("/sign-out", status_code=204, response_class=Response)

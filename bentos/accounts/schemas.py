@@ -77,7 +77,9 @@ class Deleted(BaseModel):
 class Consent(RequestBody):
     """What the account allows."""
 
-    may_learn: StrictBool = Field(description="whether nights may learn from its feedback")
+    may_learn: StrictBool = Field(
+        description="whether its feedback may be learnt from, by nights and for its own recommendations"
+    )
 
 
 class Account(BaseModel):

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, aclosing
+from functools import partial
 from typing import Self
 
 from aura.errors import BusyError
 from bentos.conversational_ai.figures import answer_figures
 from bentos.conversational_ai.limits import ConcurrencyLimit
-from bentos.conversational_ai.messages import ChatMessage, Finished, Passage, Runner, Sentence, Started
+from bentos.conversational_ai.messages import ChatMessage, Finished, Passage, Runner, Sentence
 from bentos.conversational_ai.stream import find_passages, generated
+from bentos.conversational_ai.tool_answers import AnswerPart, ToolAnswer, no_tool
 from bentos.serving.metrics import FIRST_TOKEN_SECONDS
 from bentos.serving.prediction_log import PredictionLog
 from bentos.serving.release_header import note_release
@@ -25,8 +27,6 @@ from bentos.serving.settings import ServingSettings
 
 _TELLING_SECONDS = 0.5
 """Time for callers to be sent the end of an answer that has been made, and for WebSockets to be closed in order."""
-
-AnswerPart = Started | Sentence | Finished
 
 
 class RunningAnswer:
@@ -102,12 +102,19 @@ class Answers:
         self._running: set[asyncio.Task[Finished | None]] = set()
         self.ending = asyncio.Event()
 
-    def begin(self, messages: Sequence[ChatMessage], passages: int, max_new_tokens: int | None = None) -> RunningAnswer:
+    def begin(
+        self,
+        messages: Sequence[ChatMessage],
+        passages: int,
+        max_new_tokens: int | None = None,
+        ask_tool: Callable[[], Awaitable[ToolAnswer]] = no_tool,
+    ) -> RunningAnswer:
         """An answer to a conversation that ends with a question, from the passages that are found for it.
 
         Args:
             passages: passages at most.
             max_new_tokens: default: the service's.
+            ask_tool: what is asked before the model is; the answer begins with what it says.
 
         Raises:
             BusyError: too many answers wait already, or the process is about to end.
@@ -116,7 +123,7 @@ class Answers:
             raise BusyError("this process is about to end", hint="try again in a moment: another one takes its place")
         with ExitStack() as slot:
             slot.enter_context(self._limit.slot())
-            parts = self._parts(messages, passages, max_new_tokens or self._serving.max_new_tokens)
+            parts = self._parts(messages, passages, max_new_tokens or self._serving.max_new_tokens, ask_tool)
             answer = RunningAnswer(parts, slot.pop_all())
         self._running.add(answer.task)
         answer.task.add_done_callback(self._running.discard)
@@ -130,21 +137,32 @@ class Answers:
         await asyncio.sleep(_TELLING_SECONDS)
 
     async def _parts(
-        self, messages: Sequence[ChatMessage], passages: int, max_new_tokens: int
+        self,
+        messages: Sequence[ChatMessage],
+        passages: int,
+        max_new_tokens: int,
+        ask_tool: Callable[[], Awaitable[ToolAnswer]],
     ) -> AsyncGenerator[AnswerPart, None]:
         arrived, told = time.perf_counter(), False
+        tool = await ask_tool()
         found, release = await find_passages(self._runner, messages, passages)
         note_release(release)
         answer = generated(self._runner, messages, found, max_new_tokens, self._serving.chat_timeout_seconds, release)
         with sent_to_runner("generate"):
-            async with aclosing(answer) as parts:
+            async with aclosing(tool.followed_by(self._noted(answer, found, arrived))) as parts:
                 async for part in parts:
                     if isinstance(part, Sentence) and not told:
                         told = True
                         FIRST_TOKEN_SECONDS.observe(time.perf_counter() - arrived)
-                    if isinstance(part, Finished):
-                        self._note(found, part, time.perf_counter() - arrived)
                     yield part
 
-    def _note(self, found: Sequence[Passage], end: Finished, seconds: float) -> None:
-        self._predictions.note("chat", end, seconds, lambda: answer_figures(found, end))
+    async def _noted(
+        self, answer: AsyncGenerator[AnswerPart, None], found: Sequence[Passage], arrived: float
+    ) -> AsyncGenerator[AnswerPart, None]:
+        """The model's answer, noted as the model ends it, whatever a tool says before."""
+        async with aclosing(answer) as parts:
+            async for part in parts:
+                if isinstance(part, Finished):
+                    figures = partial(answer_figures, found, part)
+                    self._predictions.note("chat", part, time.perf_counter() - arrived, figures)
+                yield part

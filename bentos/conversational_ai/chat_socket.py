@@ -7,20 +7,25 @@ idle one holds no answer slot.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter, ValidationError
 
-from aura.errors import BusyError, InvalidRequestError
+from aura.errors import BusyError, InvalidRequestError, UnauthenticatedError
 from bentos.conversational_ai.answers import Answers, RunningAnswer
 from bentos.conversational_ai.conversations import Conversation, Conversations
-from bentos.conversational_ai.frames import CANCELLED, FrameWriter, error_frame
+from bentos.conversational_ai.frames import CANCELLED, Frame, FrameWriter, error_frame
+from bentos.conversational_ai.messages import ChatMessage
+from bentos.conversational_ai.outfit_tool import OutfitTool
+from bentos.conversational_ai.person import Person
 from bentos.conversational_ai.schemas import CancelRequest, SocketFrame, SocketRequest
 from bentos.serving.error_text import validation_text
 from bentos.serving.errors import BodyTooLargeError
 from bentos.serving.request_log import logger
 from bentos.serving.settings import ServingSettings
+from bentos.serving.tokens import missing
 
 GOING_AWAY, POLICY_VIOLATION, SERVICE_RESTART, TRY_AGAIN_LATER = 1001, 1008, 1012, 1013
 """Codes that a WebSocket is closed with (RFC 6455, section 7.4; the last two: the IANA registry)."""
@@ -37,9 +42,12 @@ class ChatSocket:
         conversations: Conversations,
         conversation: Conversation,
         serving: ServingSettings,
+        outfits: OutfitTool,
+        person: Person | None,
     ) -> None:
         self._websocket, self._answers, self._serving = websocket, answers, serving
         self._conversations, self._conversation = conversations, conversation
+        self._outfits, self._person = outfits, person
         self._answer: RunningAnswer | None = None
         self._telling: asyncio.Task[None] | None = None
 
@@ -52,6 +60,7 @@ class ChatSocket:
         reading = asyncio.ensure_future(_text_frame(self._websocket))
         taken = asyncio.ensure_future(self._conversation.taken_over.wait())
         ending = asyncio.ensure_future(self._answers.ending.wait())
+        taken_over = self._conversation.taken_over
         try:
             while True:
                 waited = {reading, taken} | ({self._telling} if self._telling else {ending})
@@ -77,6 +86,8 @@ class ChatSocket:
             for task in waiting:
                 task.add_done_callback(_seen)
                 task.cancel()
+            if not taken_over.is_set():
+                self._conversations.leave(self._conversation)
             await asyncio.wait(waiting)  # not gather, which would hide by whom this task itself was cancelled
 
     async def _take(self, text: str) -> None:
@@ -91,9 +102,12 @@ class ChatSocket:
                     "the answer before is not done", hint='wait for "done", or send {"type": "cancel"} to end it'
                 )
             await self._told()  # it may not be back yet from sending the end of the answer before
-            question = self._conversation.with_question(frame.content)
-            self._answer = self._answers.begin(question, frame.passages)
-        except (InvalidRequestError, BodyTooLargeError, BusyError) as error:
+            question = self._conversation.followed_by([ChatMessage(role="user", content=frame.content)])
+            if frame.wardrobe and self._person is None:
+                raise missing()
+            ask_tool = partial(self._outfits.answer, frame.content, frame, self._person)
+            self._answer = self._answers.begin(question, frame.passages, ask_tool=ask_tool)
+        except (InvalidRequestError, UnauthenticatedError, BodyTooLargeError, BusyError) as error:
             await self._websocket.send_json(error_frame(error))
             return
         self._telling = asyncio.create_task(self._tell(frame, self._answer))
@@ -110,28 +124,28 @@ class ChatSocket:
         try:
             async for part in answer:
                 frame = writer.frame(part)
-                if frame["type"] != "token":
-                    frame["conversation"] = self._conversation.id
                 if frame["type"] == "done":
-                    self._end(question, writer.text)
+                    frame |= await self._record(question, writer.text)
+                if frame["type"] != "token":
+                    frame["conversation"] = str(self._conversation.id)
                 await self._websocket.send_json(frame)
             if answer.cancelled:
-                self._end(question, writer.text)
-                await self._websocket.send_json(CANCELLED)
+                await self._websocket.send_json(CANCELLED | await self._record(question, writer.text))
         except WebSocketDisconnect:
             raise
         except Exception as error:  # a failed answer must not end the conversation; the frame carries the error
-            self._end(question, "")
+            self._answer = None
             await self._websocket.send_json(error_frame(error))
         finally:
             await answer.aclose()
 
-    def _end(self, question: SocketRequest, answer: str) -> None:
+    async def _record(self, question: SocketRequest, answer: str) -> Frame:
         """Called before the client is told of the end: its next question may be here before this side goes on."""
+        said = [ChatMessage(role="user", content=question.content)]
+        recorded = await self._conversations.record(self._conversation, said, answer)
+        self._conversations.keep(self._conversation)
         self._answer = None
-        if answer:
-            self._conversation.add(question.content, answer)
-            self._conversations.keep(self._conversation)
+        return recorded.model_dump(exclude={"conversation"})
 
 
 def _seen(task: asyncio.Future[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from aura.errors import AuraError
 from bentos.conversational_ai.answers import AnswerPart, RunningAnswer
 from bentos.conversational_ai.messages import Finished, Sentence
+from bentos.conversational_ai.schemas import Recorded
 from bentos.serving.error_text import bounded
 from bentos.serving.errors import error_detail
 from bentos.serving.request_log import logger
@@ -53,10 +54,15 @@ def error_frame(error: Exception) -> Frame:
     return {"type": "error", "error": error_detail(error).model_dump()}
 
 
-async def server_sent_events(first: AnswerPart, rest: RunningAnswer) -> AsyncGenerator[bytes, None]:
+async def server_sent_events(
+    record: Callable[[str], Awaitable[Recorded]], first: AnswerPart, rest: RunningAnswer
+) -> AsyncGenerator[bytes, None]:
     """The frames of an answer as server-sent events, each named by its type (HTML standard, section 9.2).
 
     An error is the last event: the status of the response has been sent before it.
+
+    Args:
+        record: called with the text of the answer before its end is told.
     """
     writer = FrameWriter()
     yield _event(writer.frame(first))
@@ -64,8 +70,11 @@ async def server_sent_events(first: AnswerPart, rest: RunningAnswer) -> AsyncGen
         async for part in parts:
             if part is None:
                 yield KEEP_ALIVE
+            elif isinstance(part, Exception):
+                yield _event(error_frame(part))
             else:
-                yield _event(error_frame(part) if isinstance(part, Exception) else writer.frame(part))
+                recorded = await record(writer.text) if isinstance(part, Finished) else None
+                yield _event(writer.frame(part) | (recorded.model_dump(mode="json") if recorded else {}))
 
 
 async def with_silences(

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Literal, Protocol
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter
 
+from aura.taxonomy import Category
 from bentos.serving.errors import Failure
 from bentos.serving.messages import Message, RunnerAnswer, RunnerRequest, Status
 from inference.chat.answer import SentenceStatus
@@ -62,8 +63,34 @@ class GenerateRequest(RunnerRequest):
     """Seconds from the runner's side until the answer is cut."""
 
 
+class ToolGarment(Message):
+    """A garment that a tool was asked about, or that it answered."""
+
+    source: Literal["wardrobe", "photo", "catalog"]
+    wardrobe_id: str | None = None
+    item_id: str | None = Field(default=None, description="of the catalog")
+    category: Category
+    title: str
+
+
+class ToolUse(Message):
+    """A tool that was asked for an answer, by rule."""
+
+    name: Literal["outfits"] = Field(description="outfits: `outfit-recommendation/outfits`")
+    arguments: dict[str, JsonValue] = Field(description="what it was asked")
+    asked_about: list[ToolGarment]
+    outfits: list[list[ToolGarment]] = Field(
+        description="what it answered: whole outfits with these garments, best first"
+    )
+
+
 class Started(Message):
     """The first event of an answer: its prompt is built, which has limits of its own."""
+
+    tools: list[ToolUse] = Field(default_factory=list)
+    """What was asked before the model was; the runner knows none."""
+    notes: list[str] = Field(default_factory=list)
+    """What of the request could not be used, in sentences."""
 
     sources: list[Passage]
     """Passages of the request of which the model had at least a part."""
@@ -76,8 +103,9 @@ class Sentence(Message):
 
     text: str = Field(pattern=r"\S")
     source: int | None = Field(description="which of the sources it cites, from 0; null where it declines")
-    status: SentenceStatus = Field(
-        description="quoted: a sentence of the source. supported: the source says so. replaced: the source's words instead of "
+    status: SentenceStatus | Literal["tool"] = Field(
+        description="tool: what a tool answered, in words. quoted: a sentence of the source. supported: the source says so. "
+        "replaced: the source's words instead of "
         "generated ones that no source says. declined: no source answers"
     )
 

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fastapi import HTTPException
 from fastapi.sse import format_sse_event
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import MutableHeaders
@@ -38,6 +39,7 @@ from bentos.conversational_ai.openai_schemas import (
 )
 from bentos.conversational_ai.schemas import ChatAnswer
 from bentos.serving.app import make_app
+from bentos.serving.error_text import shortened
 from bentos.serving.errors import ErrorBody, ErrorDetail, error_status
 from bentos.serving.messages import ModelVersion
 from inference.chat.passages import source_of
@@ -148,6 +150,12 @@ class Completion:
 
     def _piece(self, choices: list[ChunkChoice], **more: Any) -> ChatCompletionChunk:
         return ChatCompletionChunk(id=self.id, created=self.created, model=MODEL_NAME, choices=choices, **more)
+
+
+def require_model(name: str) -> None:
+    """Raises HTTPException (404): there is no model of this name."""
+    if name != MODEL_NAME:
+        raise HTTPException(404, f"there is no model {shortened(name)!r}, but {MODEL_NAME}")
 
 
 def openai_error(detail: ErrorDetail, status: int) -> OpenAIError:

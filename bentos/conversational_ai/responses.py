@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from fastapi import Request
@@ -11,15 +11,25 @@ from starlette.types import Receive, Scope, Send
 
 from bentos.conversational_ai.answers import AnswerPart, RunningAnswer
 from bentos.conversational_ai.messages import Finished, Sentence, Started
-from bentos.conversational_ai.schemas import AssistantMessage, ChatAnswer
+from bentos.conversational_ai.schemas import AssistantMessage, ChatAnswer, Recorded
 from bentos.serving.disconnect import while_connected
 
 _STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """The second tells nginx to pass each event on at once."""
 
 
-async def whole_answer(answer: RunningAnswer) -> ChatAnswer:
+async def not_recorded(_text: str) -> Recorded:
+    """What becomes of an answer that nobody wants to go on with."""
+    return Recorded()
+
+
+async def whole_answer(
+    answer: RunningAnswer, record: Callable[[str], Awaitable[Recorded]] = not_recorded
+) -> ChatAnswer:
     """All of an answer; it is ended when this is cancelled.
+
+    Args:
+        record: called with its text.
 
     Raises:
         AuraError: what the runner answers.
@@ -37,11 +47,14 @@ async def whole_answer(answer: RunningAnswer) -> ChatAnswer:
                 started = part
     assert started is not None, "an answer begins with Started or an error"
     assert finished is not None, "an answer ends with Finished or an error"
+    text = " ".join(sentence.text for sentence in sentences)
+    recorded = await record(text)
     return ChatAnswer(
-        message=AssistantMessage(content=" ".join(sentence.text for sentence in sentences)), sentences=sentences,
-        declined=finished.declined, sources=started.sources, dropped_messages=started.dropped_messages,
+        message=AssistantMessage(content=text), sentences=sentences,
+        declined=finished.declined, tools=started.tools, sources=started.sources, dropped_messages=started.dropped_messages,
         finish_reason=finished.finish_reason, model=finished.model, writer=finished.writer,
-        release=finished.release, usage=finished.usage,
+        release=finished.release, usage=finished.usage, stored=recorded.stored,
+        conversation=recorded.conversation, notes=[*started.notes, *recorded.notes],
     )  # fmt: skip
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
+from uuid import UUID
 
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
-from bentos.conversational_ai.messages import ChatMessage, Passage, Sentence, Usage
+from aura.taxonomy import Category
+from bentos.conversational_ai.messages import ChatMessage, Passage, Sentence, ToolUse, Usage
 from bentos.serving import health
 from bentos.serving.messages import ModelVersion, ReleasedBody, ReleaseVersions
 from bentos.serving.request_body import RequestBody, Text
@@ -46,10 +48,44 @@ class Message(RequestBody):
         return self
 
 
-class ChatRequest(RequestBody):
+class PhotoColour(BaseModel):
+    """A colour as `visual-analysis/analyze` names it."""
+
+    name: Text = Field(min_length=1, max_length=40)
+
+
+class PhotoGarment(BaseModel):
+    """A garment of a photo as `visual-analysis/analyze` answers it; what else the answer says of it is not needed here."""
+
+    category: Category
+    colours: list[PhotoColour] = Field(default_factory=list, max_length=10, description="largest first")
+
+    @property
+    def title(self) -> str:
+        """For example `Navy tops`, and without a colour `Tops`."""
+        colour = self.colours[0].name if self.colours else ""
+        return f"{colour} {self.category.value.replace('-', ' ')}".strip().capitalize()
+
+
+class Belongings(RequestBody):
+    """Garments that a question may be about: `what goes with my navy blazer?`, `what can I wear with this?`."""
+
+    wardrobe: bool = Field(default=False, description="look into your wardrobe; needs your token")
+    garments: list[PhotoGarment] = Field(
+        default_factory=list,
+        max_length=20,
+        description="garments of a photo, as `visual-analysis/analyze` answers them",
+    )
+
+
+class ChatRequest(Belongings):
     """A conversation that ends with the user's question; clients may echo answers as they got them."""
 
     messages: list[Message] = Field(min_length=1, max_length=40)
+    conversation: UUID | None = Field(
+        default=None,
+        description="a stored conversation of yours that goes on with this question, which is sent alone then; needs your token",
+    )
     passages: int = Field(
         default=DEFAULT_PASSAGES, ge=0, le=5, description="knowledge passages that the answer may use"
     )
@@ -64,9 +100,11 @@ class ChatRequest(RequestBody):
     def _ends_with_a_question(self) -> Self:
         if self.messages[-1].role != "user":
             raise ValueError("the last message must be the user's question")
+        if self.conversation and len(self.messages) > 1:
+            raise ValueError("with a conversation send the question alone: what was said before is stored")
         return self
 
-    def conversation(self) -> list[ChatMessage]:
+    def said(self) -> list[ChatMessage]:
         """The messages for the model; an empty answer is left out together with its question."""
         kept: list[ChatMessage] = []
         for message in self.messages:
@@ -84,7 +122,17 @@ class AssistantMessage(BaseModel):
     content: str
 
 
-class ChatAnswer(BaseModel):
+class Recorded(BaseModel):
+    """What became of a question and its answer: those of people who have signed in are stored."""
+
+    conversation: UUID | None = Field(
+        default=None, description="where it is stored, and goes on; also an id of `accounts/conversations`"
+    )
+    stored: bool = Field(default=False, description="the question and this answer are in the database")
+    notes: list[str] = Field(default_factory=list, description="what could not be used, read or stored, in sentences")
+
+
+class ChatAnswer(Recorded):
     """An answer and what it is grounded in."""
 
     message: AssistantMessage
@@ -92,6 +140,9 @@ class ChatAnswer(BaseModel):
         description="the message sentence by sentence, each with the source that it cites"
     )
     declined: bool = Field(description="nothing that was found answers the question")
+    tools: list[ToolUse] = Field(
+        description="what was asked before the model; sentences of the status `tool` say it in words"
+    )
     sources: list[Passage] = Field(description="passages that the model had before it, whole or in part; best first")
     dropped_messages: int = Field(
         description="earlier messages that the model did not have: its prompt had no room for them"
@@ -117,7 +168,7 @@ class RagAnswer(ReleasedBody):
     index_version: str
 
 
-class SocketRequest(RequestBody):
+class SocketRequest(Belongings):
     """A frame from the client: the next question.
 
     The connection remembers the conversation, without questions that got an empty answer.

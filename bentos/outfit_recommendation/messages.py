@@ -35,6 +35,21 @@ class JudgeOutfit(RunnerRequest):
     wishes: Wishes = Wishes()
 
 
+class RatedOutfit(Message):
+    """An outfit that the caller saved or rejected."""
+
+    saved: bool
+    item_ids: list[str]
+    """Ids of the catalog, or of the caller's wardrobe."""
+
+
+class Ratings(Message):
+    """What the caller's own ranking rests on."""
+
+    outfits: list[RatedOutfit]
+    wardrobe: list[Garment]
+
+
 class CompleteOutfit(RunnerRequest):
     """What the caller wears, and what is wanted."""
 
@@ -44,6 +59,8 @@ class CompleteOutfit(RunnerRequest):
     k: int
     """Items per category."""
     wishes: Wishes = Wishes()
+    ratings: Ratings | None = None
+    """None: everybody's ranking."""
 
 
 class MakeOutfits(RunnerRequest):
@@ -84,6 +101,11 @@ class RecommendedItem(Message):
     title: str
     similarity: float = Field(description="cosine similarity to what the model asks for, -1 to 1")
     outfit_score: float = Field(description="probability that the outfit with this item goes together, 0 to 1")
+    shift: float = Field(
+        default=0.0,
+        description="what your saved and rejected outfits and your wardrobe move it by, at most 0.05, where you allow that "
+        "(`PUT consent`); a reason of the kind `preference` says why. Items stand in the order of similarity + shift",
+    )
     price: float | None = Field(default=None, description="null where the catalog has none")
     reasons: list[Reason] = Field(
         default_factory=list, description="why it goes with the outfit; empty when nothing is known of these garments"

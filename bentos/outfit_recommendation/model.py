@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,10 +13,12 @@ import bentoml
 from aura.artifact import content_hash
 from aura.errors import IndexNotReadyError
 from aura.heavy_imports import heavy_imports
-from aura.pictures import PictureError, read_picture, upright_rgb
+from aura.pictures import PictureError, read_picture
 from aura.releases import Release
 from aura.taxonomy import Category
 from bentos.outfit_recommendation.catalog import NO_CATALOG, KnownItems
+from bentos.outfit_recommendation.completing import Wish, completed
+from bentos.outfit_recommendation.loaded_outfits import LoadedOutfits, encoded, reason_messages
 from bentos.outfit_recommendation.messages import (
     CompleteOutfit,
     Completions,
@@ -28,7 +29,6 @@ from bentos.outfit_recommendation.messages import (
     MadeOutfits,
     MakeOutfits,
     OutfitPiece,
-    Reason,
     RecommendedItem,
     RunnerStatus,
     WholeOutfit,
@@ -37,61 +37,23 @@ from bentos.serving.assets import Assets
 from bentos.serving.batch_answers import answer_together
 from bentos.serving.bentoml_options import named_media_types, runner_options
 from bentos.serving.errors import Failure
-from bentos.serving.following import Following, Loaded
+from bentos.serving.following import Following
 from bentos.serving.process import start_process
 from bentos.serving.runner_metrics import inference
-from inference.colours import DominantColour, colour_in_words
-from inference.garment_colours import measured_colours
-from inference.outfits import reasons as reasons_module
 from inference.outfits.missing_categories import missing_categories
-from inference.outfits.reasons import Seen, reasons_for, reasons_within
+from inference.outfits.reasons import reasons_for
 from inference.outfits.smoke_test import SMOKE_TEST
-from inference.outfits.wishes import CatalogWords, Wishes, price
+from inference.outfits.wishes import CatalogWords, price
 from inference.smoke_test import check_loaded
 
 if TYPE_CHECKING:  # the service never needs torch
-    import numpy as np
     from PIL import Image
 
-    from inference.outfits.catalog_search import CatalogSearch
     from inference.outfits.items import Item
     from inference.outfits.model import OutfitModel
 
 MODEL = "outfits"
 RUNNER_SECONDS = 60
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LoadedOutfits(Loaded):
-    """What outfits are judged and completed with.
-
-    Attributes:
-        model_hash: content hash of the model's artifact.
-        search: the catalog of the index, as the model sees it; None without an index.
-    """
-
-    model: OutfitModel
-    model_hash: str
-    search: CatalogSearch | None
-
-    def seen(self, items: Sequence[Item]) -> list[Seen]:
-        """The items with their colours: of the catalog's, and of pictures, measured; else as the title says."""
-        search = self.search
-        of_catalog = [item for item in items if search is not None and search.item(item.item_id) is not None]
-        known = dict(
-            zip([item.item_id for item in of_catalog], search.colours(of_catalog) if search else [], strict=True)
-        )
-        return [Seen(item, known.get(item.item_id) or _own_colour(item)) for item in items]
-
-    def reasons_within(self, outfit: Sequence[Item]) -> list[reasons_module.Reason]:
-        """What the garments of an outfit have to do with each other."""
-        return reasons_within(self.seen(outfit), self.model.strongest_words)
-
-
-def _own_colour(item: Item) -> DominantColour | None:
-    if item.image is not None:
-        return measured_colours(upright_rgb(item.image))[0]
-    return colour_in_words(f"{item.attributes.get('colour', '')} {item.title}")
 
 
 @named_media_types
@@ -161,7 +123,7 @@ class OutfitRunner:
             return answer_together(
                 requests,
                 lambda request: self._wish(request, served),
-                lambda _, wishes: _completed(served.model, wishes),
+                lambda _, wishes: completed(served.model, wishes),
                 partial(self._completions, served),
             )
 
@@ -191,7 +153,7 @@ class OutfitRunner:
             f"{item.title or item.category.value} {why}" for item in judged.outfit if (why := wishes.misfit(item))
         ]
         return Judgement(
-            score=judged.score, items=items, reasons=_messages(served.reasons_within(judged.outfit)),
+            score=judged.score, items=items, reasons=reason_messages(served.reasons_within(judged.outfit)),
             notes=notes + misfits, model=served.version, release=served.versions,
         )  # fmt: skip
 
@@ -199,12 +161,12 @@ class OutfitRunner:
         self,
         served: LoadedOutfits,
         _request: CompleteOutfit,
-        wish: _Wish,
+        wish: Wish,
         targets: dict[Category, list[RecommendedItem]],
     ) -> Completions:
         return Completions(targets=targets, notes=wish.notes, model=served.version, release=served.versions)
 
-    def _wish(self, request: CompleteOutfit, served: LoadedOutfits) -> _Wish:
+    def _wish(self, request: CompleteOutfit, served: LoadedOutfits) -> Wish:
         if served.search is None:
             raise IndexNotReadyError("no index is served yet")
         wishes, notes = served.search.words.understood(request.wishes)
@@ -214,7 +176,8 @@ class OutfitRunner:
             for category in missing_categories({item.category for item in outfit})
             if category not in wishes.without_categories
         ]
-        return _Wish(outfit, targets, request.k, served, wishes, notes)
+        preferences = served.preferences(request.ratings) if request.ratings else None
+        return Wish(outfit, targets, request.k, served, wishes, notes, preferences)
 
     def _items(self, garments: Sequence[Garment], served: LoadedOutfits) -> list[Item]:
         return [self._item(position, garment, served) for position, garment in enumerate(garments)]
@@ -243,50 +206,9 @@ class _Judged:
     contributions: list[float]
 
 
-@dataclass(frozen=True)
-class _Wish:
-    """What completes an outfit, and where it is looked for."""
-
-    outfit: list[Item]
-    targets: Sequence[Category]
-    k: int
-    served: LoadedOutfits
-    wishes: Wishes
-    notes: list[str]
-
-    def nearest(self, query: np.ndarray, target: Category, outfit: Sequence[Item]) -> list[tuple[Item, float]]:
-        """The k best items of a category that the caller wants and does not wear."""
-        assert self.served.search is not None
-        worn = {item.item_id for item in outfit}
-        return self.served.search.nearest(
-            query, target, self.k,
-            lambda item: item.item_id not in worn and not self.wishes.misfit(item) and self.wishes.affordable(item),
-        )  # fmt: skip
-
-
 def _judged(model: OutfitModel, outfits: Sequence[list[Item]]) -> list[_Judged]:
-    encoded = _encoded(model, outfits)
-    return [_Judged(outfit, *answer) for outfit, answer in zip(encoded, model.judge(encoded), strict=True)]
-
-
-def _completed(model: OutfitModel, wishes: Sequence[_Wish]) -> list[dict[Category, list[RecommendedItem]]]:
-    """Of each wish the best items per target: one question to the model for all targets, one for all candidates."""
-    outfits = _encoded(model, [wish.outfit for wish in wishes])
-    asked = [(wish, outfit, target) for wish, outfit in zip(wishes, outfits, strict=True) for target in wish.targets]
-    queries = model.queries([outfit for _, outfit, _ in asked], [target for _, _, target in asked])
-    hits = [wish.nearest(query, target, outfit) for (wish, outfit, target), query in zip(asked, queries, strict=True)]
-    completed = [[*outfit, item] for (_, outfit, _), found in zip(asked, hits, strict=True) for item, _ in found]
-    scores = iter(model.score(completed))
-    best = iter(
-        [
-            [
-                _recommended(*hit, next(scores), reasons)
-                for hit, reasons in zip(found, _reasons(*question, found), strict=True)
-            ]
-            for question, found in zip(asked, hits, strict=True)
-        ]
-    )
-    return [{target: next(best) for target in wish.targets} for wish in wishes]
+    titled = encoded(model, outfits)
+    return [_Judged(outfit, *answer) for outfit, answer in zip(titled, model.judge(titled), strict=True)]
 
 
 def _made(served: LoadedOutfits, request: MakeOutfits, read: tuple[list[Item], list[Item]]) -> MadeOutfits:
@@ -297,7 +219,7 @@ def _made(served: LoadedOutfits, request: MakeOutfits, read: tuple[list[Item], l
     if request.from_catalog and search is None:
         raise IndexNotReadyError("no index is served yet")
     wishes, notes = (search.words if search and request.from_catalog else CatalogWords()).understood(request.wishes)
-    worn, owned = _encoded(served.model, read)
+    worn, owned = encoded(served.model, read)
     sources: list[Candidates] = [OwnItems(owned, served.model)] if owned else []
     if search is not None and request.from_catalog:
         sources.append(search)
@@ -337,36 +259,12 @@ def _pieces(
                 category=item.category,
                 title=item.title,
                 price=price(item),
-                reasons=[] if sent else _messages(reasons_for(seen[place], seen[:place], served.model.strongest_words)),
+                reasons=[]
+                if sent
+                else reason_messages(reasons_for(seen[place], seen[:place], served.model.strongest_words)),
             )
         )
     return pieces
-
-
-def _encoded(model: OutfitModel, outfits: Sequence[list[Item]]) -> list[list[Item]]:
-    """The outfits, whose items are read by the encoders all at once."""
-    items = iter(model.with_vectors([item for outfit in outfits for item in outfit]))
-    return [list(islice(items, len(outfit))) for outfit in outfits]
-
-
-def _reasons(
-    wish: _Wish, outfit: Sequence[Item], _target: Category, found: Sequence[tuple[Item, float]]
-) -> list[list[Reason]]:
-    """Why each item that was found goes with the outfit."""
-    worn = wish.served.seen(outfit)
-    candidates = wish.served.seen([item for item, _ in found])
-    return [_messages(reasons_for(item, worn, wish.served.model.strongest_words)) for item in candidates]
-
-
-def _recommended(item: Item, similarity: float, score: float, reasons: list[Reason]) -> RecommendedItem:
-    return RecommendedItem(
-        item_id=item.item_id, category=item.category, title=item.title, similarity=similarity, outfit_score=score,
-        price=price(item), reasons=reasons,
-    )  # fmt: skip
-
-
-def _messages(reasons: Sequence[reasons_module.Reason]) -> list[Reason]:
-    return [Reason(kind=reason.kind, text=reason.text, relation=reason.relation) for reason in reasons]
 
 
 def _picture(file: str | None) -> Image.Image | None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from aura.errors import DatabaseUnavailableError, InvalidRequestError
+from aura.errors import InvalidRequestError
 from bentos.accounts.pictures import Pictures, pictures_folder
 from bentos.outfit_recommendation.messages import Garment
-from bentos.serving.errors import NoDatabaseError
-from bentos.serving.health import HEALTH_SECONDS
+from bentos.serving.optional_database import OptionalDatabase
 from bentos.serving.tokens import Caller
-from stores.database import Connection, Database
+from stores.database import Connection
 from stores.wardrobe import OwnedGarment, Wardrobe
 
 READ_GARMENTS = 60
@@ -22,7 +20,7 @@ READ_GARMENTS = 60
 class OwnGarments:
     """Reads wardrobes; without a database it says so."""
 
-    def __init__(self, database: Database | None, pictures: Pictures | None = None) -> None:
+    def __init__(self, database: OptionalDatabase, pictures: Pictures | None = None) -> None:
         self._database, self._pictures = database, pictures or Pictures(pictures_folder())
 
     async def garments(self, caller: Caller, ids: Sequence[UUID]) -> Mapping[UUID, Garment]:
@@ -38,7 +36,7 @@ class OwnGarments:
             wardrobe = Wardrobe(connection, caller.user_id)
             return [await wardrobe.get(garment_id) for garment_id in ids]
 
-        found = dict(zip(ids, await (await self._opened()).run(read), strict=True))
+        found = dict(zip(ids, await self._database.run(read), strict=True))
         if missing := [str(garment_id) for garment_id, garment in found.items() if garment is None]:
             raise InvalidRequestError(
                 f"your wardrobe has no garment {', '.join(missing)}", hint="GET accounts/wardrobe lists them"
@@ -52,35 +50,14 @@ class OwnGarments:
             NoDatabaseError: this service has no database.
             DatabaseUnavailableError: the database is away.
         """
-        database = await self._opened()
-        found = await database.run(
+        found = await self._database.run(
             lambda connection: Wardrobe(connection, caller.user_id).page(None, READ_GARMENTS + 1)
         )
         return [self._garment(caller, garment) for garment in found[:READ_GARMENTS]], len(found) > READ_GARMENTS
 
     async def problems(self) -> list[str]:
         """Why wardrobes cannot be read, in words for callers; nothing where there is no database to read."""
-        if self._database is None:
-            return []
-        try:
-            async with asyncio.timeout(HEALTH_SECONDS * 0.4):
-                await (await self._opened()).ping()
-        except (DatabaseUnavailableError, TimeoutError):
-            return ["garments of wardrobes are not known: the database does not answer"]
-        return []
-
-    async def close(self) -> None:
-        if self._database is not None:
-            await self._database.close()
-
-    async def _opened(self) -> Database:
-        if self._database is None:
-            raise NoDatabaseError(
-                "this service knows no wardrobes: it has no database",
-                hint="its operator sets AURA_DATABASE_URL; or send the garment by category with a title or an image_base64",
-            )
-        await self._database.open()  # does nothing when it is open
-        return self._database
+        return await self._database.problems("garments of wardrobes are not known")
 
     def _garment(self, caller: Caller, owned: OwnedGarment) -> Garment:
         file = self._pictures.path(caller.user_id, owned.picture_hash) if owned.picture_hash else None

@@ -142,7 +142,9 @@ class Recommendation(ReleasedBody):
 
     targets: dict[Category, list[RecommendedItem]]
     model: ModelVersion
-    notes: list[str] = Field(default_factory=list, description="which wishes could not be used, in sentences")
+    notes: list[str] = Field(
+        default_factory=list, description="what could not be used, in sentences: wishes, your ratings"
+    )
 
 
 class OutfitEvaluation(BaseModel):

@@ -16,10 +16,12 @@ from bentos.outfit_recommendation.messages import (
     JudgeOutfit,
     MadeOutfits,
     MakeOutfits,
+    Ratings,
     Runner,
 )
 from bentos.outfit_recommendation.model import RUNNER_SECONDS, OutfitRunner
 from bentos.outfit_recommendation.own_garments import OwnGarments
+from bentos.outfit_recommendation.ratings import OwnRatings
 from bentos.outfit_recommendation.schemas import (
     EvaluateRequest,
     Health,
@@ -32,7 +34,7 @@ from bentos.outfit_recommendation.schemas import (
 )
 from bentos.serving.app import answer_unknown_paths, make_app
 from bentos.serving.assets import Assets
-from bentos.serving.auth import caller_of
+from bentos.serving.auth import caller_if_any, caller_of
 from bentos.serving.batching import Batcher
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.disconnect import while_connected
@@ -40,6 +42,7 @@ from bentos.serving.docs_page import root_page
 from bentos.serving.errors import NotReadyBody
 from bentos.serving.image_part import ImagePart
 from bentos.serving.metrics import metrics_app
+from bentos.serving.optional_database import OptionalDatabase
 from bentos.serving.runner_metrics import sent_to_runner
 from stores.address import given_url
 from stores.database import Database
@@ -71,7 +74,12 @@ class OutfitRecommendation(ImagePart[Runner]):
         """BentoML passes nothing: then the assets, the runner and the database are those of this process."""
         super().__init__(app, "outfit_recommendation", assets, runner or self.runner.to_async)
         url = given_url() if database_url is None else database_url
-        self._wardrobes = OwnGarments(Database(url, self._assets.serving.database) if url else None)
+        self._database = OptionalDatabase(
+            Database(url, self._assets.serving.database) if url else None, "knows no wardrobes",
+            hint="its operator sets AURA_DATABASE_URL; or send the garment by category with a title or an image_base64",
+        )  # fmt: skip
+        self._wardrobes = OwnGarments(self._database)
+        self._ratings = OwnRatings(self._database)
         seconds = self._assets.serving.answer_seconds
         self._judgements: Batcher[JudgeOutfit, Judgement] = Batcher(
             lambda requests: self._runner.evaluate(outfits=requests), max_batch=MAX_OUTFITS, seconds=seconds
@@ -87,24 +95,35 @@ class OutfitRecommendation(ImagePart[Runner]):
     @bentoml.on_shutdown
     async def close_database(self) -> None:
         """Close the connections."""
-        await self._wardrobes.close()
+        await self._database.close()
 
     @app.post("/recommend")
     async def recommend(self, request: RecommendRequest, http: Request) -> Recommendation:
-        """Catalog items that complete the outfit, per wanted category, with reasons."""
-        if any(item.wardrobe_id for item in request.items):  # what is somebody's own is not kept for others
-            return await while_connected(http, self._recommendation(request, http))
+        """Catalog items that complete the outfit, per wanted category, with reasons.
+
+        Whoever has saved or rejected outfits, and allows it, gets a ranking of their own.
+        """
+        ratings, unread = await self._ratings.of(caller_if_any(http))
+        # What is somebody's own is not kept for others.
+        if ratings or unread or any(item.wardrobe_id for item in request.items):
+            return await while_connected(http, self._recommendation(request, http, ratings, unread))
         question = request.model_dump_json().encode()
         work = self._cache.answer("recommend", question, Recommendation, lambda: self._recommendation(request, http))
         return await while_connected(http, work)
 
-    async def _recommendation(self, request: RecommendRequest, http: Request) -> Recommendation:
-        items = await self._garments(request.items, http)
-        wanted = CompleteOutfit(items=items, targets=request.targets, k=request.k, wishes=request.wishes())
+    async def _recommendation(
+        self, request: RecommendRequest, http: Request, ratings: Ratings | None = None, unread: Sequence[str] = ()
+    ) -> Recommendation:
+        wanted = CompleteOutfit(
+            items=await self._garments(request.items, http), targets=request.targets, k=request.k,
+            wishes=request.wishes(), ratings=ratings,
+        )  # fmt: skip
         with sent_to_runner("recommend"):
             found = await self._completions.answer(wanted)
         self._predictions.note("recommend", found, wanted.age_seconds, lambda: completion_figures(found))
-        return Recommendation(targets=found.targets, notes=found.notes, model=found.model, release=found.release)
+        return Recommendation(
+            targets=found.targets, notes=[*found.notes, *unread], model=found.model, release=found.release
+        )
 
     @app.post("/evaluate")
     async def evaluate(self, request: EvaluateRequest, http: Request) -> OutfitEvaluation:

@@ -148,10 +148,20 @@ def caller_of(connection: HTTPConnection) -> Caller:
     Raises:
         UnauthenticatedError: it has none.
     """
-    caller: Caller | None = connection.scope.get(_CALLER)
-    if caller is None:
+    if (caller := caller_if_any(connection)) is None:
         raise missing()
     return caller
+
+
+def caller_if_any(connection: HTTPConnection) -> Caller | None:
+    """Whom the request's token speaks for; None where it has none."""
+    caller: Caller | None = connection.scope.get(_CALLER)
+    return caller
+
+
+def token_of(connection: HTTPConnection) -> str | None:
+    """The token of a request that has been checked, to call another service in its caller's name; None where it has none."""
+    return _token(connection.scope) if caller_if_any(connection) else None
 
 
 SignedIn = Annotated[Caller, Depends(caller_of)]

@@ -66,7 +66,7 @@ def serve(
     # Resolved here, so that every setting reaches the services as this command understood it.
     params = home() / "serving" / settings.profile / "params.yaml"
     write_text(params, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=True, allow_unicode=True))
-    environment = bento_environment() | {"AURA_PARAMS": str(params)} | keys_address(settings)
+    environment = bento_environment() | {"AURA_PARAMS": str(params)} | service_addresses(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it as Ctrl+C does
     with ExitStack() as stack:
         homes = stack.enter_context(tempfile.TemporaryDirectory(prefix="aura-serve-"))
@@ -127,13 +127,15 @@ def _with_database(names: Sequence[str]) -> list[str]:
     return [name for name in names if SERVICES[name].needs_database]
 
 
-def keys_address(settings: Profile) -> dict[str, str]:
-    """Where the services find the keys of tokens, unless the environment says so."""
+def service_addresses(settings: Profile) -> dict[str, str]:
+    """Where the services find the keys of tokens, and the chat the outfit service, unless the environment says so."""
+    from bentos.conversational_ai.outfit_tool import OUTFITS_URL
     from bentos.serving.auth import JWKS_URL, SECRET
 
-    if os.environ.get(JWKS_URL) or os.environ.get(SECRET):
-        return {}
-    return {JWKS_URL: f"{SERVICES['accounts'].url(settings.serving)}/jwks"}
+    found = {OUTFITS_URL: os.environ.get(OUTFITS_URL) or SERVICES["outfit_recommendation"].url(settings.serving)}
+    if not (os.environ.get(JWKS_URL) or os.environ.get(SECRET)):
+        found[JWKS_URL] = f"{SERVICES['accounts'].url(settings.serving)}/jwks"
+    return found
 
 
 def _startable(

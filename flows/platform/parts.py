@@ -19,7 +19,7 @@ from aura.secret_files import write_secret
 from aura.supervision import watched
 from aura.tracking import tracking_uri
 from bentos.serving.auth import refuse_open_door
-from flows.cli.serve import keys_address
+from flows.cli.serve import service_addresses
 from flows.gateway.configuration import (
     addresses,
     certificate_files,
@@ -252,7 +252,7 @@ class Platform:
         settings = self.profile.model_dump(mode="json")
         write_text(params, yaml.safe_dump(settings, sort_keys=True, allow_unicode=True))
         known = {key: value for key, value in bento_environment().items() if key.startswith("BENTOML_")}
-        environment = known | {"AURA_PARAMS": str(params)} | keys_address(self.profile) | self._environment
+        environment = known | {"AURA_PARAMS": str(params)} | service_addresses(self.profile) | self._environment
         for service, name, host, port in self._services:
             metrics = self.folder / "bentoml" / name  # BentoML empties the metrics there when it starts
             metrics.mkdir(parents=True, exist_ok=True)

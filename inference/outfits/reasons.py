@@ -14,7 +14,7 @@ from inference.colours import DominantColour
 from inference.outfits.colour_relations import Relation, is_neutral, relation
 from inference.outfits.items import Item, category_text
 
-ReasonKind = Literal["colour", "style", "season", "occasion", "worn_together"]
+ReasonKind = Literal["colour", "style", "season", "occasion", "worn_together", "preference"]
 _SHARED: dict[ReasonKind, str] = {"style": "style", "season": "season", "occasion": "occasion"}
 _SAYS_NOTHING = ("all-season",)
 _LEAST_FACTOR = 1.5

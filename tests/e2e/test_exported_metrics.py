@@ -16,6 +16,8 @@ pytestmark = pytest.mark.slow
 # Of a machine with a GPU, and of the platform's health (tests/flows/test_night_metrics.py), which none of these tests starts.
 ELSEWHERE = {"aura_gpu_memory_bytes", "aura_part_up", "aura_database_up", "aura_disk_bytes"}
 ELSEWHERE |= {"aura_certificate_end_timestamp_seconds"}
+# Of hundreds of answers in a prediction log.
+ELSEWHERE.add("aura_drift_psi")
 
 
 def test_every_metric_that_is_asked_for_is_there(nights: Nights, urls: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
+from flows.drift import Drift
 from flows.gateway.certificate import own_certificate
 from flows.gateway.platform_health import HealthPlan, Part, make_app
 from flows.night_metrics import FOLDER, Serves, metrics_file, write_night_metrics
@@ -23,6 +24,11 @@ from stores.address import DATABASE_URL
 from stores.local_server import LocalServer
 
 FIRST = datetime(2026, 1, 1, 2, tzinfo=UTC)
+_FIGURE = {"service": "visual_analysis", "endpoint": "analyze", "now": 300, "before": 900, "values": ""}
+DRIFT = [
+    Drift(**_FIGURE, figure="brightness", index=0.4, finding="moved far"),
+    Drift(**_FIGURE, figure="scores", index=None, finding="too few to tell"),
+]
 SERVES = Serves(champions={"detection": ("3", FIRST)}, index=(7, FIRST + timedelta(hours=1)))
 
 
@@ -40,7 +46,7 @@ def report(started: datetime, profile: str = "sample", **problems: str) -> Night
     return NightReport(
         profile=profile, started=started, seconds=600.0, flow_run_id="", outcomes=[outcome],
         stages=[StageResult(stage="prepare", ran=True, seconds=12.0)], index={}, bentos={}, snapshot="", git_commit="", links={},
-        problems=problems,
+        problems=problems, drift=DRIFT,
     )  # fmt: skip
 
 
@@ -70,6 +76,8 @@ def test_a_good_night_tells_what_it_did_and_what_serves(own_home: Path) -> None:
     assert found["aura_night_score", "ap50", "detection", "challenger"] == 0.5
     assert ("aura_night_score", "ap50", "detection", "champion") not in found, "there was none"
     assert found["aura_champion_created_timestamp_seconds", "detection", "3"] == FIRST.timestamp()
+    drift = {key[1:]: value for key, value in found.items() if key[0] == "aura_drift_psi"}
+    assert drift == {("analyze", "brightness", "moved far", "visual_analysis"): 0.4}, "the other rests on too little"
     assert found["aura_index_created_timestamp_seconds", "7"] == FIRST.timestamp() + 3600
     assert 100_000 <= found["aura_home_bytes", "mlflow"] < 200_000, "a file with two names counts once"
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aura.errors import ServiceError, SettingsError
-from flows.cli.serve import _startable, keys_address, serve
+from flows.cli.serve import _startable, serve, service_addresses
 from flows.cli.status import _missing, _services, _state, collect
 from flows.processes import free_port
 from flows.profile import Profile, load_profile
@@ -82,11 +82,16 @@ def test_a_network_is_not_answered_without_asking_who_calls() -> None:
         serve(overrides=["serving.host=0.0.0.0"])
 
 
-def test_services_are_told_where_the_keys_of_tokens_are(settings: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
-    port = settings.serving.ports["accounts"]
-    assert keys_address(settings) == {"AURA_JWKS_URL": f"http://127.0.0.1:{port}/api/v1/accounts/jwks"}
+def test_services_are_told_where_the_keys_of_tokens_and_the_outfit_service_are(
+    settings: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = settings.serving.ports
+    outfits = f"http://127.0.0.1:{ports['outfit_recommendation']}/api/v1/outfit-recommendation"
+    keys = f"http://127.0.0.1:{ports['accounts']}/api/v1/accounts/jwks"
+    assert service_addresses(settings) == {"AURA_OUTFIT_SERVICE_URL": outfits, "AURA_JWKS_URL": keys}
     monkeypatch.setenv("JWT_SECRET_KEY", "x" * 32)
-    assert keys_address(settings) == {}
+    monkeypatch.setenv("AURA_OUTFIT_SERVICE_URL", "http://elsewhere")
+    assert service_addresses(settings) == {"AURA_OUTFIT_SERVICE_URL": "http://elsewhere"}
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,10 @@ RELEASE = made_by("chat")
 PLAIN_NO = Sentence(text=DECLINED.text, source=None, status="declined")
 
 
+NOT_STORED = {"stored": False, "notes": []}
+"""What the last frame says to somebody who has not signed in."""
+
+
 def quoted(text: str, source: int) -> Sentence:
     return Sentence(text=text, source=source, status="quoted")
 
@@ -129,6 +133,7 @@ def done(*, declined: bool) -> dict[str, Any]:
         "usage": {"prompt_tokens": 70, "completion_tokens": 6},
         "writer": None,
         "release": RELEASE.model_dump(),
+        **NOT_STORED,
     }
 
 
@@ -137,7 +142,7 @@ def frames(socket: Any) -> list[dict[str, Any]]:
     received = [socket.receive_json()]
     while received[-1]["type"] not in ("done", "error", "cancelled"):
         received.append(socket.receive_json())
-    named = {frame.pop("conversation") for frame in received if frame["type"] in ("sources", "done")}
+    named = {frame.pop("conversation", None) for frame in received if frame["type"] in ("sources", "done")}
     assert len(named) <= 1
     return received
 

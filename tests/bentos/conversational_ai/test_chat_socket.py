@@ -11,6 +11,7 @@ from _bentoml_sdk.service import set_current_service
 from fastapi.testclient import TestClient
 
 from tests.bentos.conversational_ai.stub_runner import (
+    NOT_STORED,
     Runner,
     assistant,
     closing_code,
@@ -30,7 +31,7 @@ def test_an_answer_that_is_cancelled_frees_its_place(client: TestClient, runner:
         socket.send_json({"content": "Which shoes?"})
         assert socket.receive_json()["type"] == "sources"
         socket.send_json({"type": "cancel"})
-        assert frames(socket) == [{"type": "cancelled"}]
+        assert frames(socket) == [{"type": "cancelled", **NOT_STORED}]
         assert len(runner.stopped) == 1
         runner.may_go_on.set()
         socket.send_json({"type": "cancel"})  # nothing is being made: nothing is answered

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
 
 import pytest
 
-from aura.errors import BusyError, InvalidRequestError
+from aura.errors import BusyError, NotFoundError
+from bentos.accounts.settings import AccountsSettings
 from bentos.conversational_ai.conversations import Conversation, Conversations
 from bentos.conversational_ai.limits import ConcurrencyLimit
+from bentos.conversational_ai.messages import ChatMessage
+from bentos.conversational_ai.stored_conversations import StoredConversations
+from bentos.serving.optional_database import OptionalDatabase
 
 
 def test_slots_are_limited_and_come_back_however_an_answer_ends() -> None:
@@ -27,26 +32,36 @@ def test_slots_are_limited_and_come_back_however_an_answer_ends() -> None:
 
 def test_conversations_are_kept_for_a_while_and_the_one_unused_longest_goes_first() -> None:
     now = 0.0
-    conversations = Conversations(limit=2, seconds=10, clock=lambda: now)
-    first, second, third = (conversations.open(None) for _ in range(3))
+    stored = StoredConversations(OptionalDatabase(None, ""), AccountsSettings())
+    conversations = Conversations(limit=2, seconds=10, stored=stored, clock=lambda: now)
+
+    def opened(conversation: Conversation | None = None) -> Conversation:
+        return asyncio.run(conversations.open(str(conversation.id) if conversation else None, None))
+
+    first, second, third = (opened() for _ in range(3))
     conversations.keep(first)
     conversations.keep(second)
-    assert conversations.open(first.id) is first
+    assert opened(first) is first
     conversations.keep(third)
-    with pytest.raises(InvalidRequestError):
-        conversations.open(second.id)
+    with pytest.raises(NotFoundError):
+        opened(second)
     now = 9.0
-    assert conversations.open(first.id) is first
+    assert opened(first) is first
     now = 12.0
-    with pytest.raises(InvalidRequestError):
-        conversations.open(third.id)
-    assert conversations.open(first.id) is first
+    with pytest.raises(NotFoundError):
+        opened(third)
+    assert opened(first) is first
 
 
 def test_a_conversation_forgets_its_oldest_questions_with_their_answers() -> None:
     conversation = Conversation()
     for number in range(30):
-        conversation.add(f"Question {number}?", f"Answer {number}.")
+        conversation.add(
+            [
+                ChatMessage(role="user", content=f"Question {number}?"),
+                ChatMessage(role="assistant", content=f"Answer {number}."),
+            ]
+        )
     assert len(conversation.messages) == 20
     assert [message.role for message in conversation.messages[:2]] == ["user", "assistant"]
     assert conversation.messages[-1].content == "Answer 29."

@@ -38,7 +38,10 @@ class Machine:
         self.settings += [f"{name}=127.0.0.1:{self.ports[name]}" for name in tools]
 
     def aura(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"AURA_HOME": str(self.home), "PYTHONPATH": str(repo_root())}
+        environment = os.environ | {
+            "AURA_HOME": str(self.home), "PYTHONPATH": str(repo_root()),
+            "AURA_MONITORING__WEBHOOK_URL": "http://127.0.0.1:9/nobody-listens",
+        }  # fmt: skip
         return subprocess.run(
             [sys.executable, "-m", "flows.cli.app", *arguments],
             env=environment, cwd=repo_root(), capture_output=True, text=True, timeout=HANG_SECONDS,
@@ -71,12 +74,12 @@ def test_everything_starts_comes_back_and_goes(tmp_path: Path) -> None:
         assert machine.health()["state"] == "ready"
         before = machine.running()
         expected = {"postgres", "mlflow", "prefect", "worker", "accounts", "platform_health", "gateway"}
-        expected |= {
-            name for name in ("redis", "prometheus") if shutil.which({"redis": "redis-server"}.get(name, name))
-        }
+        programs = {"redis": "redis-server", "prometheus": "prometheus", "alertmanager": "prometheus-alertmanager"}
+        expected |= {name for name, program in programs.items() if shutil.which(program)}
         assert before.keys() == expected
         assert None not in before.values()
         assert machine.up().returncode == 2, "a second one is refused"
+        _wait_until_prometheus_knows(machine, "aura_database_up", "1")
         schedule = httpx.post(
             f"http://127.0.0.1:{machine.ports['gateway.prefect']}/api/deployments/filter", json={}, trust_env=False
         ).json()
@@ -96,6 +99,15 @@ def test_everything_starts_comes_back_and_goes(tmp_path: Path) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
     assert machine.aura("down").stdout == "nothing was up\n"
+
+
+def _wait_until_prometheus_knows(machine: Machine, metric: str, value: str) -> None:
+    url = f"http://127.0.0.1:{machine.ports['gateway.prometheus']}/api/v1/query"
+    limit, found = time.monotonic() + HANG_SECONDS, []
+    while [sample["value"][1] for sample in found] != [value]:
+        assert time.monotonic() < limit, found
+        time.sleep(0.5)
+        found = httpx.get(url, params={"query": metric}, trust_env=False).json()["data"]["result"]
 
 
 def _wait_until_back(machine: Machine, before: dict[str, int | None]) -> None:
