@@ -18,7 +18,8 @@ _ASKS = re.compile(
     r"\b(?:goe?s?(?: well| nicely)? with|wear|match(?:es)?|pairs?|combine|style|outfits?|looks? (?:good|nice|well) with)\b",
     re.IGNORECASE,
 )
-_POINTS = re.compile(r"\b(my|this|these|that|those)\b((?:\s+[\w'-]+){0,5})", re.IGNORECASE)
+_POINTS = re.compile(r"\b(my|this|these|that|those|the)\b((?:\s+[\w'-]+){0,5})", re.IGNORECASE)
+_OWN = frozenset(["my", "the"])
 _OWN_ALONE = re.compile(r"\b(?:only )?(?:from|in|of|with) my (?:own )?(?:wardrobe|closet|clothes)\b", re.IGNORECASE)
 _SAYS_NOTHING = frozenset(
     ["old", "new", "own", "other", "favourite", "favorite", "best", "nice", "good", "one", "pair", "of", "and"]
@@ -72,12 +73,15 @@ def garment_question(question: str, known: Sequence[KnownGarment]) -> GarmentQue
     own_alone = bool(_OWN_ALONE.search(question))
     first: GarmentQuestion | None = None
     for pointer, following in _POINTS.findall(_OWN_ALONE.sub("", question)):
+        if pointer.lower() == "the" and not own_alone:
+            continue  # of shoes in general, or of the person's own? It is not told.
         of_photo = [garment for garment in known if garment.wardrobe_id is None]
         of_wardrobe = [garment for garment in known if garment.wardrobe_id is not None]
-        candidates = [*of_wardrobe, *of_photo] if pointer.lower() == "my" else [*of_photo, *of_wardrobe]
+        own = pointer.lower() in _OWN
+        candidates = [*of_wardrobe, *of_photo] if own else [*of_photo, *of_wardrobe]
         words = [_stem(word) for word in re.findall(r"\w+", following.lower())]
         noun = _noun(words, candidates)
-        if noun is None and pointer.lower() != "my" and of_photo:
+        if noun is None and not own and of_photo:
             found, said = _one_per_category(of_photo), pointer
         elif noun is None:
             continue

@@ -45,6 +45,13 @@ def test_a_garment_of_the_wardrobe_is_found_by_its_noun_and_what_stands_before(
     assert asked.garments == expected
 
 
+def test_the_garment_is_ones_own_where_the_wardrobe_is_named() -> None:
+    asked = garment_question("what from my wardrobe goes with the red coat?", WARDROBE)
+    assert asked is not None
+    assert (asked.garments, asked.said, asked.own_alone) == ([COAT], "the red coat", True)
+    assert garment_question("which shoes go with the red coat of a uniform?", WARDROBE) is None
+
+
 @pytest.mark.parametrize(
     ("question", "said"),
     [
