@@ -80,7 +80,7 @@ ui: setup ## Start the MLflow and Prefect pages
 	@$(BIN)/aura ui
 
 client: setup ## Generate the typed Python client of all services (aura_client) into $(VAR)/client
-	@$(BIN)/python -m flows.api_client "$(VAR)/client"
+	@AURA_AUTH=off $(BIN)/python -m flows.api_client "$(VAR)/client"
 
 test: setup ## Run the tests: offline, CPU, minutes
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/e2e

@@ -66,10 +66,9 @@ def check_environment(environ: Mapping[str, str], profile: Profile) -> list[str]
             "OPENAI_API_KEY is set, and the chat's champion answers: AURA_SERVING__OPENAI_MODEL names a model that is to answer "
             "in its place"
         )
-    if not environ.get("HF_TOKEN") and "meta-llama/" in profile.chat.base:
-        notices.append(
-            f"HF_TOKEN is not set, and {profile.chat.base} is given to accounts that have accepted its licence"
-        )
+    base = str(profile.model_dump()["chat"]["base"])
+    if not environ.get("HF_TOKEN") and _GATED in base:
+        notices.append(f"HF_TOKEN is not set, and {base} is given to accounts that have accepted its licence")
     return notices
 
 
@@ -135,13 +134,16 @@ def health_plan(profile: Profile, folder: Path) -> HealthPlan:
 def prometheus(profile: Profile, *, has_gpu: bool) -> dict[str, Any]:
     """As `aura up` has it, but that a name stands for all replicas of a service, however many there are at the moment."""
     values = prometheus_configuration(profile, {})
-    jobs = {name: tuple(found[0].rsplit(":", 1)) for name, found in addresses(profile).items()}
+    jobs = {
+        name: (found[0].rpartition(":")[0], int(found[0].rpartition(":")[2]))
+        for name, found in addresses(profile).items()
+    }
     jobs |= {name: at for name, at in _EXPORTERS.items() if has_gpu or name != "gpu"}
     values["rule_files"] = [_RULES]
     values["scrape_configs"] += [
         {
             "job_name": name,
-            "dns_sd_configs": [{"names": [host], "type": "A", "port": int(port), "refresh_interval": "15s"}],
+            "dns_sd_configs": [{"names": [host], "type": "A", "port": port, "refresh_interval": "15s"}],
         }
         for name, (host, port) in jobs.items()
     ]

@@ -8,6 +8,8 @@ import subprocess
 from aura.paths import repo_root
 
 _EVERY_INTERFACE = re.compile(r"\b0\.0\.0\.0\b|--host[= ]+(?!127\.0\.0\.1|localhost|::1|\$|\")\S+|\[?::\]?:\d+")
+_CONTAINERS = re.compile(r"docker-compose[\w.]*\.yml|deploy/kubernetes/")
+"""Every address of a container is one of its own networks; what is published is held by `test_compose` and `test_kubernetes`."""
 _ASKS_WHO = ("--app-name basic-auth", "PREFECT_SERVER_API_AUTH_STRING", "AURA_AUTH=on")
 
 
@@ -18,7 +20,7 @@ def _commands() -> dict[str, str]:
         cwd=repo_root(), capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     found = {}
-    for file in files:
+    for file in (file for file in files if not _CONTAINERS.match(file)):
         text = (repo_root() / file).read_text(encoding="utf-8")
         blocks = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL) if file.endswith(".md") else [text]
         found |= {f"{file} #{number}": block for number, block in enumerate(blocks, 1)}
