@@ -103,7 +103,8 @@ def read_lines(file: Path) -> list[FeedbackLine]:
                 lines.append(FeedbackLine.model_validate_json(text))
             except ValidationError as error:
                 raise DataError(
-                    f"line {number} of {file} is damaged", hint="bring the file back from a backup, or remove that line"
+                    f"line {number} of {file} is damaged",
+                    hint="remove that line; the database has what it said",
                 ) from error
     return lines
 

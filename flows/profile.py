@@ -105,6 +105,15 @@ class Profile(Section):
         return {**values, **{name: section for name, section in sections.items() if section is not None}}
 
     @model_validator(mode="after")
+    def _backups_end_when_a_deletion_says(self) -> Self:
+        if self.backup.days > (promised := self.serving.accounts.copies_days):
+            raise ValueError(
+                f"backup.keep_* keeps backups for {self.backup.days} days, and who deletes an account is told that "
+                f"no copy is left after {promised}: keep fewer, or raise serving.accounts.copies_days"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _ports_are_of_services(self) -> Self:
         for key, named in (("serving.ports", self.serving.ports), ("gateway.upstreams", self.gateway.upstreams)):
             if unknown := sorted(named.keys() - SERVICES.keys()):

@@ -18,6 +18,8 @@ from aura.supervision import ENDED_AFTER_SECONDS
 LOCK, HOLDER = "run.lock", ".holder.json"
 _PROBE_SECONDS = 1.0
 """Seconds that a run waits for the lock, because `RunLock.holder` takes it for a moment to see whether it is free."""
+_COMMAND_SECONDS = 900.0
+"""Seconds that a run waits for a command, such as a backup, which would cost it the night otherwise."""
 
 
 class Holder(BaseModel):
@@ -42,7 +44,7 @@ class RunLock:
 
         Args:
             run_id: id of this run, for the next run if this one is killed; empty for a command, which keeps the trace of a
-                killed run for the next run that has an id.
+                killed run for the next run that has an id. A run waits for a command, and for nothing else.
 
         Yields:
             `run_id` of the last run if it was killed; empty when it ended in order.
@@ -52,13 +54,7 @@ class RunLock:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self._folder / LOCK)
-        try:
-            lock.acquire(timeout=_PROBE_SECONDS)
-        except filelock.Timeout:
-            raise BusyError(
-                f"another run of profile {self._profile!r} is under way (process {self._read().pid or 'unknown'})",
-                hint="wait for it (`aura status`), or use another profile or AURA_HOME",
-            ) from None
+        self._acquire(lock, may_wait=bool(run_id))
         holder = self._folder / HOLDER
         try:
             died = ""
@@ -75,6 +71,21 @@ class RunLock:
             else:
                 holder.unlink(missing_ok=True)
             lock.release()
+
+    def _acquire(self, lock: filelock.BaseFileLock, *, may_wait: bool) -> None:
+        until = time.monotonic() + _COMMAND_SECONDS
+        while True:
+            try:
+                lock.acquire(timeout=_PROBE_SECONDS)
+                return
+            except filelock.Timeout:
+                holder = self._read()
+                is_command = holder.pid is not None and not holder.run_id
+                if not (may_wait and is_command and time.monotonic() < until):
+                    raise BusyError(
+                        f"another run of profile {self._profile!r} is under way (process {holder.pid or 'unknown'})",
+                        hint="wait for it (`aura status`), or use another profile or AURA_HOME",
+                    ) from None
 
     def holder(self) -> int | None:
         """Process id of the run under way on this machine, or None."""

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+import psycopg
 from psycopg.rows import dict_row
 
 from stores.database import Connection
@@ -108,3 +109,9 @@ async def take(connection: Connection, cipher: TextCipher, limit: int) -> Sequen
 def _feedback(row: dict[str, Any], cipher: TextCipher) -> Feedback:
     body = json.loads(cipher.decrypted(row.pop("body"), row.pop("key_id")))
     return Feedback(body=body, **row)
+
+
+def wait_again(url: str) -> None:
+    """Let all feedback wait for the next night, as after a restore: what nights have written down is in no backup."""
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE feedback SET taken_at = NULL WHERE taken_at IS NOT NULL")

@@ -87,7 +87,7 @@ class Conversations:
                 raise no_such_conversation()
             remembered = found
         elif found is not None and not found.is_unread:
-            remembered.messages = found.messages
+            remembered.messages, remembered.is_unread = found.messages, False
         remembered.taken_over.set()
         remembered.taken_over = asyncio.Event()
         self.keep(remembered)

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from aura.errors import BackupError, NotFoundError, SettingsError
 from aura.scratch import scratch_folder
 from flows.backup.contents import MANIFEST
-from flows.backup.settings import BackupSettings
+from flows.backup.settings import BackupSettings, is_address
 
 _TAG = "aura"
 _SUMS = "SHA256SUMS"
@@ -65,7 +65,7 @@ def open_repository(settings: BackupSettings, home: Path) -> Repository:
         SettingsError: restic has no password.
     """
     if settings.plain or shutil.which("restic") is None:
-        if "://" in settings.repository:
+        if is_address(settings.repository):
             raise SettingsError(
                 f"backup.repository is an address, {settings.repository!r}, which needs restic",
                 hint="sudo apt-get install restic, or name a folder",

@@ -77,6 +77,7 @@ def restore(
     from flows.database import database
     from stores.address import given_url
     from stores.dump import load
+    from stores.feedback import wait_again
 
     settings = load_profile(profile, overrides or ())
     there = occupied(home()) + (["postgres"] if not given_url() and (home() / "postgres").exists() else [])
@@ -92,6 +93,7 @@ def restore(
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
         with database(settings.serving.database.start_seconds) as url:
             load(folder / DATABASE, url)
+            wait_again(url)
         place(folder, home())
     typer.echo(
         f"{home()} is as it was at {manifest.created:%Y-%m-%d %H:%M:%S} UTC; {manifest.release or 'nothing serves'}"
@@ -119,9 +121,10 @@ def _serving(settings: Profile) -> str:
 
 def _elsewhere(settings: Profile) -> list[str]:
     """Stores that do not lie in the home."""
+    from bentos.accounts.pictures import FOLDER as PICTURES
     from bentos.accounts.signing_keys import FOLDER as TOKEN_KEYS
     from stores.encryption import FOLDER as TEXT_KEYS
 
     named = {"MLflow": settings.tracking.uri, "DVC's remote": settings.night.remote}
-    named |= {name: os.environ.get(name, "") for name in (TOKEN_KEYS, TEXT_KEYS)}
+    named |= {name: os.environ.get(name, "") for name in (TOKEN_KEYS, TEXT_KEYS, PICTURES)}
     return [f"{store} ({uri})" for store, uri in named.items() if uri]

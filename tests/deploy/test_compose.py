@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from aura.paths import repo_root
 from flows.bento_contents import SOURCES
+from flows.cli.serve import service_addresses
 from flows.platform.parts import Platform
 from flows.profile import load_profile
 from flows.services import SERVICES
@@ -51,6 +53,17 @@ def test_every_part_of_aura_up_has_a_container(tmp_path: Path, monkeypatch: pyte
     parts = Platform(load_profile("sample"), "sample", lambda _: True, print, 6379).parts()
     assert {NAMES_OF_PARTS.get(part.name, part.name) for part in parts} <= services().keys()
     assert len(parts) == 13  # none was left out for want of a program
+
+
+def test_services_find_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_SECRET_KEY", "x" * 32)  # then nobody needs the keys' address
+    natively = service_addresses(load_profile("sample"))
+    assert natively
+    for service in SERVICES.values():
+        environment = services()[f"{service.name}_service"]["environment"]
+        for name, address in natively.items():
+            found, known = urlsplit(environment[name]), urlsplit(address)
+            assert (found.port, found.path, found.hostname in services()) == (known.port, known.path, True)
 
 
 def test_services_listen_where_they_do_natively() -> None:

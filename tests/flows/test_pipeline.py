@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -283,6 +284,24 @@ def test_a_second_run_is_refused_and_says_which_process_is_at_work(workspace: Wo
     )
     assert done.returncode != 0
     assert f"BusyError: another run of profile 'sample' is under way (process {os.getpid()})" in done.stderr
+
+
+def test_a_night_waits_for_a_command(toy: Path) -> None:
+    """A backup at the hour of the night would cost it otherwise."""
+    workspace = open_toy(toy)
+    held, may_end = threading.Event(), threading.Event()
+
+    def command() -> None:
+        with open_toy(toy).lock.held():
+            held.set()
+            may_end.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(command)
+        assert held.wait(60)
+        threading.Timer(3, may_end.set).start()  # longer than a run waits for a lock that is only looked at
+        with workspace.lock.held("night"):
+            assert may_end.is_set()
 
 
 def test_a_command_keeps_the_trace_of_a_dead_run_for_the_night_that_can_act_on_it(toy: Path) -> None:
