@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -118,7 +119,10 @@ def test_an_answer_of_the_cache_is_no_prediction_and_a_share_of_0_records_none(
     with recording("visual_analysis", share=0.0) as client:
         assert ask(client, "visual_analysis") == 200
     assert rows(named_database) == []
-    monkeypatch.setattr("bentos.serving.prediction_log.random.random", iter([0.3, 0.7, 0.49]).__next__)
+    draws = SimpleNamespace(
+        random=iter([0.3, 0.7, 0.49]).__next__
+    )  # for the log alone: others draw from the module too
+    monkeypatch.setattr(prediction_log, "random", draws)
     with recording("visual_analysis", share=0.5) as client:
         assert [ask(client, "visual_analysis") for _ in range(3)] == [200] * 3
     assert len(rows(named_database)) == 2

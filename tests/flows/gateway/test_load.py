@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 import threading
+from pathlib import Path
 
 import httpx
 
@@ -129,7 +130,7 @@ def test_a_service_that_is_away_is_said_in_the_common_body(start: Start, gateway
 
 
 PLAN = HealthPlan(
-    host="127.0.0.1", port=1,
+    host="127.0.0.1", port=1, home=Path("home"), textfiles=Path("home/metrics"), certificate=Path("none.pem"),
     parts=[
         Part(name="a 1", group="a", url="", is_service=True), Part(name="a 2", group="a", url="", is_service=True),
         Part(name="tool", group="tool", url="", is_service=False),
@@ -155,7 +156,7 @@ def test_one_answer_tells_the_health_of_all_parts(
     port, part = free_port(), free_port()
     backend = processes.backend("part", part)
     plan = HealthPlan(
-        host="127.0.0.1", port=port,
+        host="127.0.0.1", port=port, home=tmp_path, textfiles=tmp_path / "metrics", certificate=tmp_path / "none.pem",
         parts=[Part(name="a", group="a", url=f"http://127.0.0.1:{part}/health", is_service=True)],
     )  # fmt: skip
     file = tmp_path / "plan.json"
