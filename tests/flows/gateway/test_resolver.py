@@ -32,7 +32,8 @@ def _until_all_answer(gateway: Gateway, names: set[str]) -> None:
     limit, seen = time.monotonic() + HANG_SECONDS, set[object]()
     while seen != names:
         assert time.monotonic() < limit, seen
-        seen = {gateway.seen(READ)["name"] for _ in range(6)}
+        answers = [gateway.client.get(READ) for _ in range(6)]  # a busy machine's name server may answer too late
+        seen = {answer.json().get("name", answer.text) for answer in answers}
 
 
 def test_replicas_come_and_go_under_one_name(start: Start, processes: Processes) -> None:
@@ -41,7 +42,7 @@ def test_replicas_come_and_go_under_one_name(start: Start, processes: Processes)
     addresses = {f"{name}.test": ["127.0.0.2"] for name in (*SERVICES, *TOOLS)}
     with NameServer(addresses) as names:
         gateway = _started(start, names, port)
-        assert gateway.seen(READ)["name"] == "first"
+        _until_all_answer(gateway, {"first"})
         processes.backend("second", port, "127.0.0.3")
         processes.backend("third", port, "127.0.0.4")
         addresses["visual_analysis.test"] = ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
