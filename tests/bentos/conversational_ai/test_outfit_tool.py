@@ -29,8 +29,9 @@ from bentos.serving.settings import ServingSettings
 from bentos.serving.tokens import Caller
 from tests.bentos.conversational_ai.stub_runner import PLAIN_NO, Runner, frames, user
 from tests.bentos.conversational_ai.test_chat_service import events
-from tests.bentos.conversational_ai.test_stored_chats import TOKENS, Chat, person, signed
+from tests.bentos.conversational_ai.test_stored_chats import TOKENS, Chat, signed
 from tests.bentos.outfit_recommendation.test_wishes_and_wardrobes import ITEMS, Rating, WholeClient, own
+from tests.bentos.people import person
 from tests.bentos.small_index import SmallIndex
 from tests.bentos.stub_assets import StubAssets
 

@@ -28,6 +28,7 @@ from stores.local_server import LocalServer
 from stores.schema import upgrade
 from tests.bentos.conversational_ai.stub_runner import Runner, assistant, closing_code, frames, until, user
 from tests.bentos.conversational_ai.test_chat_service import events
+from tests.bentos.people import person
 from tests.bentos.stub_assets import StubAssets
 
 TOKENS = AccessTokens("0123456789abcdef0123456789abcdef", 600)
@@ -82,15 +83,6 @@ def serving(database_url: str, *, required: bool = True, **limits: int) -> Itera
 def chat(database_url: str) -> Iterator[Chat]:
     with serving(database_url) as chat:
         yield chat
-
-
-def person(url: str, email: str) -> Caller:
-    with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute(
-            "INSERT INTO users (email, password_hash) VALUES (%s, 'x') RETURNING id", (email,)
-        ).fetchone()
-    assert row is not None
-    return Caller(user_id=row[0], session_id=uuid.uuid4(), role="user")
 
 
 @pytest.fixture

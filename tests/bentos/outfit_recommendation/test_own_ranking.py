@@ -17,7 +17,8 @@ from stores.database import Database
 from stores.encryption import TextCipher, keys_folder
 from stores.feedback import FeedbackOf
 from stores.settings import DatabaseSettings
-from tests.bentos.outfit_recommendation.test_wishes_and_wardrobes import Service, own, person, serving
+from tests.bentos.outfit_recommendation.test_wishes_and_wardrobes import Service, own, serving
+from tests.bentos.people import person
 
 SHIRT = {"category": "tops", "title": "Mustard shirt"}
 

@@ -27,6 +27,7 @@ from bentos.serving.settings import ServingSettings
 from bentos.serving.tokens import Caller
 from inference.outfits.items import Item
 from tests.bentos.outfit_recommendation.test_outfit_service import Client, Network
+from tests.bentos.people import person
 from tests.bentos.small_index import SmallIndex
 from tests.bentos.stub_assets import StubAssets
 
@@ -107,15 +108,6 @@ def wardrobes(tmp_path: Path, database_url: str) -> Iterator[Service]:
 @pytest.fixture
 def ada(database_url: str) -> Caller:
     return person(database_url, "ada@example.org")
-
-
-def person(url: str, email: str) -> Caller:
-    with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute(
-            "INSERT INTO users (email, password_hash) VALUES (%s, 'x') RETURNING id", (email,)
-        ).fetchone()
-    assert row is not None
-    return Caller(user_id=row[0], session_id=uuid.uuid4(), role="user")
 
 
 def own(url: str, who: Caller, category: Category, title: str, colour: str = "") -> str:
