@@ -172,6 +172,13 @@ class IndexNotReadyError(AuraError):
     code = "index_not_ready"
 
 
+class IndexUnavailableError(AuraError):
+    """The object store of the index does not answer, or refuses. Not an index that is missing or damaged: none is made anew."""
+
+    code = "index_unavailable"
+    transient = True
+
+
 class BusyError(AuraError):
     """Another run holds the resource."""
 

@@ -81,7 +81,7 @@ def follow_move(database: Path) -> None:
         moved = {}
         for name, old in experiments:
             new = artifact_location(database.parent / "artifacts", name)
-            if old != new and str(old).split("/")[-2:] == new.split("/")[-2:]:
+            if old != new and str(old).startswith("file:") and str(old).split("/")[-2:] == new.split("/")[-2:]:
                 moved[old] = new
         if not moved:
             return

@@ -31,6 +31,8 @@ _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SEE_SERVER = "check that the server runs and that tracking.uri is right"
 _TRANSIENT_CODES = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
 """What MLflow's client says of a server that is restarted or overloaded, and of a locked database, after its own retries."""
+_OBJECT_STORE = {"boto3", "botocore", "s3transfer"}
+"""Libraries whose errors are told, of which an installation without an object store has none."""
 _STORAGE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -120,6 +122,10 @@ def told(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, RequestException) as error:
         raise _error(error, uri) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _OBJECT_STORE:
+            raise
+        raise _object_store_error(error, uri) from error
 
 
 @contextmanager
@@ -199,6 +205,14 @@ def _require_answer(uri: str) -> None:
         raise RegistryUnavailableError(f"no MLflow server answers at {uri}: {error}", hint=_SEE_SERVER) from error
     except httpx.TransportError:
         pass  # a server is there, and refuses this request
+
+
+def _object_store_error(error: Exception, uri: str) -> RegistryError:
+    refused = type(error).__name__ in {"ClientError", "NoCredentialsError", "S3UploadFailedError"}
+    return (RegistryError if refused else RegistryUnavailableError)(
+        f"the object store with the files of the MLflow store at {uri} {'refuses' if refused else 'does not answer'}: {error}",
+        hint="check that it runs and has the bucket, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    )
 
 
 def _error(error: Exception, uri: str) -> RegistryError:

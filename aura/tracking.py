@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from pydantic import model_validator
 
 from aura.artifact import read_json, write_json
-from aura.errors import ArtifactError
+from aura.errors import ArtifactError, RegistryError
 from aura.heavy_imports import heavy_imports
 from aura.local_mlflow import artifact_location, artifact_root, database_file, follow_move, is_database, make_ready
 from aura.paths import home
 from aura.proxies import exempt_loopback
-from aura.settings import Place, Section
+from aura.settings import Place, Section, Uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,8 +39,20 @@ class TrackingSettings(Section):
     enabled: bool = True
     uri: Place = ""
     """MLflow tracking and registry URI; empty: SQLite under the home folder. `MLFLOW_TRACKING_URI` is not read."""
+    artifacts: Uri = ""
+    """`s3://BUCKET/PATH` for the files of runs and models, where `uri` names no server (a server decides itself); empty:
+    beside an SQLite database, else in the home folder. Keys, region and endpoint come from the environment
+    (docs/operations.md)."""
     namespace: str = ""
     """Prefix of experiment and model names, so that profiles do not compete; empty: the profile's name."""
+
+    @model_validator(mode="after")
+    def _artifacts_have_a_place(self) -> Self:
+        if self.uri.startswith(("http://", "https://")):
+            self.refuse_ignored(["artifacts"], "an MLflow server decides with --artifacts-destination where files go")
+        if self.artifacts and not self.artifacts.startswith("s3://"):
+            raise ValueError(f"tracking.artifacts is {self.artifacts}, and must be s3://BUCKET/PATH")
+        return self
 
     def prefix(self, profile: str) -> str:
         return self.namespace or profile
@@ -94,15 +108,26 @@ def store_exists(settings: TrackingSettings) -> bool:
 
 
 def experiment_id(client: MlflowClient, settings: TrackingSettings, name: str) -> str:
-    """Id of the experiment, made when missing and marked as model training; local stores keep artifacts under the home folder."""
+    """Id of the experiment, made when missing and marked as model training; local stores keep artifacts under the home folder.
+
+    Raises:
+        RegistryError: it keeps its artifacts elsewhere than `settings.artifacts` says.
+    """
+    stored = f"{settings.artifacts.rstrip('/')}/{name.replace('/', '-')}" if settings.artifacts else None
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
+        if stored and experiment.artifact_location != stored:
+            raise RegistryError(
+                f"the experiment {name} has its files at {experiment.artifact_location}, and MLflow moves none: "
+                f"tracking.artifacts={settings.artifacts} would be ignored",
+                hint="set tracking.namespace to another name, for new experiments and models, or leave tracking.artifacts empty",
+            )
         if not experiment.tags.get(_KIND):  # made by an older version; what a person chose on the page stays
             client.set_experiment_tag(experiment.experiment_id, _KIND, _MODEL_TRAINING)
         return str(experiment.experiment_id)
     # A server decides where artifacts go; behind a bare database MLflow would take the working directory of each process.
     uri = tracking_uri(settings)
-    location = artifact_location(artifact_root(uri), name) if is_database(uri) else None
+    location = stored or (artifact_location(artifact_root(uri), name) if is_database(uri) else None)
     return str(client.create_experiment(name, artifact_location=location, tags={_KIND: _MODEL_TRAINING}))
 
 

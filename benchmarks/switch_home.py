@@ -19,8 +19,9 @@ from flows.profile import Profile
 from flows.releases import make_release
 from flows.services import SERVICES
 from inference.chat.artifact import WEIGHTS as ADAPTER
-from inference.retrieval.releases import connect, now, publish, read_releases, serving_release, writer_lock
+from inference.retrieval.releases import connect, now, publish, read_releases, serving_release
 from inference.retrieval.tables import CATALOG
+from inference.retrieval.writer_lock import writer_lock
 from inference.smoke_test import record
 from training.models import MODELS
 

@@ -25,11 +25,11 @@ _SECONDS = 3600.0
 logger = logging.getLogger(__name__)
 
 
-def embed_catalog(registry: Registry, index: Path, device: str) -> None:
+def embed_catalog(registry: Registry, index: Path | str, device: str) -> None:
     """Keep the vectors of the served catalog by the champion, unless they are kept.
 
     Args:
-        index: folder of the index.
+        index: folder or URI of the index.
         device: device that computes them, as torch names it.
     """
     champion, served = registry.at(MODEL, CHAMPION), served_index(index)

@@ -84,7 +84,7 @@ def champions_task(workspace: Workspace, registry: Registry) -> Champions:
 @task(name="release", cache_policy=NO_CACHE, persist_result=False)
 def release_task(workspace: Workspace, registry: Registry, reason: str) -> Release:
     """Serve what the night promoted."""
-    release = make_release(registry, workspace.paths.index, reason, workspace.profile.serving.device)
+    release = make_release(registry, workspace.index, reason, workspace.profile.serving.device)
     get_run_logger().info("services answer from %s", release)
     return release
 
@@ -290,7 +290,7 @@ def _model(name: str, night: Night) -> Outcome:
 
 def _index(night: Night) -> dict[str, Any]:
     # The tables lie outside the working copy, so DVC does not notice when they are deleted.
-    night.stage("index", force=served_release(night.workspace.paths.index) is None)
+    night.stage("index", force=served_release(night.workspace.index) is None)
     metrics: dict[str, Any] = read_json(night.workspace.folder / "metrics" / "index.json", "the index metrics")
     return metrics
 

@@ -183,7 +183,7 @@ def _keep_pictures(workspace: Workspace, name: str) -> list[Path]:
 def _tell_prometheus(report: NightReport, night: Night) -> None:
     home = night.workspace.paths.home
     champions = {model: night.registry.at(model, CHAMPION) for model in MODELS}
-    release = readable_release(night.workspace.paths.index)
+    release = readable_release(night.workspace.index)
     serves = Serves(
         champions={
             model: (version.version, datetime.fromisoformat(version.created))

@@ -36,7 +36,11 @@ from flows.processes import free_port, stop, wait_until_healthy
 from flows.recorded_answers import check_recorded_answers
 from flows.services import SERVICES, Service
 from flows.workspace import Workspace
-from inference.retrieval.releases import served_index, served_release, writer_lock
+from inference.retrieval.integrity import KEYS, RELEASES
+from inference.retrieval.object_store import local_copy
+from inference.retrieval.releases import served_index, served_release
+from inference.retrieval.settings import IndexSettings
+from inference.retrieval.writer_lock import writer_lock
 from stores.address import DATABASE_URL
 from stores.local_server import LocalServer
 
@@ -72,7 +76,7 @@ def bentos_current(workspace: Workspace) -> bool:
     if not record.is_file():
         return False
     packed = read_json(record, "the package record")
-    if packed.get("index_release") != served_release(workspace.paths.index):  # `aura index rollback` moved it
+    if packed.get("index_release") != served_release(workspace.index):  # `aura index rollback` moved it
         return False
     if packed.get("release") != _noted_release(workspace.folder / "champions").number:
         return False
@@ -220,11 +224,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     values = read_resolved(options.params)
     profile = str(values["profile"])
     serving = validate(ServingSettings, values.get("serving"), "serving")
-    index = profile_paths(profile).index
+    index = validate(IndexSettings, values.get("index"), "index").address(profile_paths(profile))
     # Without the lock, a build or rollback in between would leave Bentos with another release than the recorded one.
-    with writer_lock(str(index), _INDEX_WAIT_SECONDS):
-        release = served_release(index)
-        tags, problems = _pack_all(options, index)
+    with writer_lock(index, _INDEX_WAIT_SECONDS), local_copy(index, (*KEYS, RELEASES)) as folder:
+        release = served_release(folder)
+        tags, problems = _pack_all(options, Path(folder))
     bentos, failed = _prove_all(tags, profile, options.champions, serving.start_timeout_seconds)
     problems += failed
     if problems:

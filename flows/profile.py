@@ -6,9 +6,10 @@ The sections of the models and their gate rules are made from `training.models`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Self
 
-from pydantic import Field, SecretStr, create_model, model_validator
+from pydantic import Field, SecretStr, create_model, field_validator, model_validator
 
 from aura.settings import Place, Section, read_profile, validate
 from aura.tracking import TrackingSettings
@@ -19,7 +20,7 @@ from flows.gate import GateSettings, gate_settings
 from flows.gateway.settings import GatewaySettings
 from flows.platform.settings import MonitoringSettings
 from flows.services import SERVICES
-from inference.retrieval.settings import RetrievalSettings
+from inference.retrieval.settings import IndexSettings, RetrievalSettings
 from training.models import MODELS
 from training.spec import ModelSpec
 
@@ -69,6 +70,16 @@ class NightSettings(Section):
     """Address that is called at the end of a good night: a dead-man's switch there raises the alarm when no call comes.
     Give it as `AURA_NIGHT__HEARTBEAT_URL`; it is left out of everything that is written down."""
 
+    @field_validator("remote")
+    @classmethod
+    def _dvc_can_reach_it(cls, remote: str) -> str:
+        if remote.startswith("s3://") and find_spec("dvc_s3") is None:
+            raise ValueError(
+                "DVC reaches s3:// with the package dvc-s3, whose requirements contradict those of the lock files; name a "
+                "folder, for example of a mounted bucket, or install dvc-s3 into an environment of your own"
+            )
+        return remote
+
     @model_validator(mode="after")
     def _days_are_left_to_compare_with(self) -> Self:
         if self.drift_days >= self.keep_predictions_days:
@@ -86,6 +97,7 @@ class Profile(Section):
     seed: int = 7
     data: DataSettings = DataSettings()
     gate: GateSettings = GateSettings()
+    index: IndexSettings = IndexSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     serving: ServingSettings = ServingSettings()
     gateway: GatewaySettings = GatewaySettings()

@@ -14,7 +14,7 @@ from flows.embedded_catalog import embed_catalog
 from inference.retrieval.releases import connect_existing, kept_release, rollback, served_index
 
 
-def make_release(registry: Registry, index: Path, reason: str, device: str = "cpu") -> Release:
+def make_release(registry: Registry, index: Path | str, reason: str, device: str = "cpu") -> Release:
     """Serve what the aliases and the index at `index` name now, unless it serves already; returns what serves.
 
     Args:
@@ -24,7 +24,7 @@ def make_release(registry: Registry, index: Path, reason: str, device: str = "cp
     return Releases(registry).make(lambda: served_index(index), reason)
 
 
-def go_back(registry: Registry, index: Path, number: int | None = None, device: str = "cpu") -> Release:
+def go_back(registry: Registry, index: Path | str, number: int | None = None, device: str = "cpu") -> Release:
     """Serve what an earlier release named, under a new number; the aliases and the index move first.
 
     Everything is checked before anything moves: the files of each version, and that the index keeps its release.

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from aura.artifact import read_json
-from aura.errors import AuraError, DataError
+from aura.errors import AuraError, DataError, IndexNotReadyError
 from aura.registry import ARTIFACT_HASH, CHAMPION, FILES_REMOVED, PREVIOUS, ModelVersion
 from aura.settings import read_resolved
 from flows.bento_contents import PINNED
@@ -80,7 +80,7 @@ def removable_nights(workspace: Workspace, kept: Collection[ModelVersion], keep:
         return []
     needed = set(recorded[:keep]) | _named_by_reports(workspace.paths.reports, keep)
     wanted: set[object] = {(version.model, version.tags.get("candidate_id")) for version in kept}
-    wanted |= {("index", number) for number in _releases(workspace.paths.index)}
+    wanted |= {("index", number) for number in _releases(workspace.index)}
     for tag in reversed(recorded):  # the oldest first: it made them, and holds the data that they were made from
         made = {
             (model, _recorded(workspace, tag, f"metrics/test/{model}.json").get("candidate_id")) for model in MODELS
@@ -99,11 +99,13 @@ def _named_by_reports(reports: Path, keep: int) -> set[str]:
     return named
 
 
-def _releases(index: Path) -> list[int]:
+def _releases(index: str) -> list[int]:
     """Numbers of the served release of the index and of the one before."""
-    if not index.is_dir():
+    try:
+        connection = connect_existing(index)
+    except IndexNotReadyError:
         return []
-    return [release.number for release in read_releases(connect_existing(str(index))).values()]
+    return [release.number for release in read_releases(connection).values()]
 
 
 def _recorded(workspace: Workspace, tag: str, file: str) -> dict[str, Any]:

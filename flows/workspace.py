@@ -52,6 +52,11 @@ class Workspace:
         self._code = repo_root()
 
     @property
+    def index(self) -> str:
+        """Folder or URI of the index."""
+        return self.profile.index.address(self.paths)
+
+    @property
     def lock(self) -> RunLock:
         """Hold it for everything but reading."""
         return RunLock(self.folder, self.profile.profile)

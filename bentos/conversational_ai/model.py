@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import bentoml
 from asgi_correlation_id import correlation_id
 
-from aura.errors import AuraError, IndexNotReadyError
+from aura.errors import AuraError, IndexNotReadyError, IndexUnavailableError
 from aura.heavy_imports import heavy_imports
 from aura.releases import Release
 from bentos.conversational_ai.making import Stop, sentences_of
@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # the service never needs torch
     from inference.chat.answering import AnswerStream
     from inference.chat.model import ChatModel
     from inference.chat.openai_backend import OpenAIBackend
+    from inference.retrieval.search import Index
 
 MODEL = "chat"
 RUNNER_SECONDS = 600
@@ -83,14 +84,24 @@ class ChatRunner:
         self._backend = _backend(serving.openai_model)
 
     def _load(self, release: Release, before: LoadedChat | None) -> LoadedChat:
-        index = before.index if before and before.has_index_of(release) else self._assets.index(release, texts=True)
+        index, away = (before.index, False) if before and before.has_index_of(release) else self._index(release, before)
         if before and before.has_model_of(release):
-            return replace(before, release=release, index=index)
+            return replace(before, release=release, index=index, index_away=away)
         with self._assets.champion(MODEL, release) as champion:
             # The base stays where it is; another adapter is put on it.
             model = self._load_model(champion.folder, self._assets.serving.device, before.model if before else None)
             check_loaded(SMOKE_TEST, model, champion.folder)
-        return LoadedChat(release=release, model_name=MODEL, index=index, model=model)
+        return LoadedChat(release=release, model_name=MODEL, index=index, index_away=away, model=model)
+
+    def _index(self, release: Release, before: LoadedChat | None) -> tuple[Index | None, bool]:
+        """The index, and whether it is away: at the start there is nothing better than to wait for it."""
+        try:
+            return self._assets.index(release, texts=True), False
+        except IndexUnavailableError as error:
+            if before is not None:
+                raise
+            logger.warning("questions are not answered until the index is back: %s", error)
+            return None, True
 
     @bentoml.api
     async def status(self) -> RunnerStatus:

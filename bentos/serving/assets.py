@@ -27,6 +27,7 @@ from aura.tracking import TrackingSettings
 from bentos.serving.last_served import LastServed, read_last_served
 from bentos.serving.messages import ModelVersion
 from bentos.serving.settings import ServingSettings
+from inference.retrieval.settings import IndexSettings
 
 if TYPE_CHECKING:  # a service never needs torch or MLflow
     from aura.registry import Registry
@@ -98,6 +99,7 @@ class Assets(Protocol):
 
         Raises:
             IndexNotReadyError: it is damaged, or no longer kept.
+            IndexUnavailableError: the object store that holds it does not answer.
         """
         ...
 
@@ -124,6 +126,7 @@ def open_assets() -> Assets:
         profile=values["profile"],
         serving=validate(ServingSettings, values.get("serving"), "serving"),
         tracking=validate(TrackingSettings, values.get("tracking"), "tracking"),
+        index=validate(IndexSettings, values.get("index"), "index"),
     )
 
 
@@ -167,14 +170,19 @@ class RegistryAssets:
 
     follows = True
 
-    def __init__(self, profile: str, serving: ServingSettings, tracking: TrackingSettings) -> None:
+    def __init__(
+        self, profile: str, serving: ServingSettings, tracking: TrackingSettings, index: IndexSettings | None = None
+    ) -> None:
+        """Args:
+        index: where the index lies; None: in the home folder.
+        """
         self.profile = profile
         self.serving = serving
         self._tracking = tracking
         self._copies = home() / "serving" / profile
         self._loaded_copies: dict[str, tuple[str, str]] = {}
         """Model to the name of the copy that was loaded last, and its hash."""
-        self._index = profile_paths(profile).index
+        self._index = (index or IndexSettings()).address(profile_paths(profile))
 
     def release(self) -> Release:
         found = self._releases.serving()
@@ -253,13 +261,13 @@ def _version(model: str, release: Release) -> ModelVersion:
     return ModelVersion(name=model, version=release.models[model])
 
 
-def _open_index(folder: Path, release: Release, *, texts: bool, pictures: bool) -> Index | None:
+def _open_index(uri: Path | str, release: Release, *, texts: bool, pictures: bool) -> Index | None:
     if release.index is None:
         return None
     with heavy_imports():
         from inference.retrieval.search import Index, image_embedder_for, no_embedder, text_embedder_for
 
     return Index.at(
-        folder, release.index,
+        uri, release.index,
         text_embedder_for if texts else no_embedder, image_embedder_for if pictures else no_embedder,
     )  # fmt: skip

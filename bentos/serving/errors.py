@@ -25,6 +25,7 @@ from aura.errors import (
     DatabaseUnavailableError,
     ForbiddenError,
     IndexNotReadyError,
+    IndexUnavailableError,
     InvalidRequestError,
     NotFoundError,
     RegistryError,
@@ -133,6 +134,7 @@ STATUS: dict[type[Exception], int] = {
     RequestValidationError: 422,
     ClientDisconnect: 499,  # nginx's status; it appears in the access log only
     IndexNotReadyError: 503,
+    IndexUnavailableError: 503,
     RegistryError: 503,
     BusyError: 503,
     OverloadedError: 503,
@@ -160,6 +162,10 @@ FOR_CALLERS: dict[type[AuraError], tuple[str, str] | None] = {
     RateLimitError: None,
     BusyError: None,
     IndexNotReadyError: ("what this service searches in is not ready yet", _ABSENT),
+    IndexUnavailableError: (
+        "what this service searches in does not answer at the moment",
+        f"try again in {RETRY_SECONDS} seconds",
+    ),
     RegistryError: ("there is no model to answer with yet", _ABSENT),
     ServiceUnavailableError: ("a part of this service is too busy to answer", f"try again in {RETRY_SECONDS} seconds"),
     ServiceError: ("a part of this service did not answer as it must", "try again; if it goes on, tell the operator"),

@@ -40,6 +40,9 @@ KEEP_SECONDS = 10.0
 """Time for which what served before still answers a request that names its release: the next part of a chat answer."""
 RETRY_SECONDS = 30.0
 """Pause before a release is tried again that may be mended."""
+INDEX_SECONDS = 10.0
+"""Between two questions to an object store that holds the index."""
+_NO_STORE = "passages and items may not be found: the object store of the index does not answer"
 _NICE = 5
 """By how much the priority of the thread that loads is lower than its process's. Not the lowest: while it holds Python's lock,
 those that answer wait for it."""
@@ -51,11 +54,13 @@ class Loaded:
 
     Attributes:
         model_name: name of its model in the release.
+        index_away: whether the object store of the index did not answer at the start; the release is then loaded again.
     """
 
     release: Release
     model_name: str
     index: Index | None
+    index_away: bool = False
 
     @property
     def version(self) -> ModelVersion:
@@ -108,6 +113,8 @@ class Following(Generic[LoadedType]):
         self._seen_at = time.monotonic()
         self._away = False
         self._loading = False
+        self._index_asked_at = -INDEX_SECONDS
+        self._index_away = False
         self._now = self._first(model_name)
         if assets.follows:
             threading.Thread(target=self._follow, name="following", daemon=True).start()
@@ -128,17 +135,20 @@ class Following(Generic[LoadedType]):
         """Why newer releases do not serve, in words for callers."""
         reasons = []
         serving = self._now.release.number
-        if self._not_served is not None:
+        if self._not_served is not None and self._not_served[0] != self._now.release:
             broken = self._not_served[0].number
             reasons.append(f"answers stay with release {serving}: release {broken} cannot serve; the log says why")
         away = time.monotonic() - self._seen_at
         if self._assets.follows and not self._loading and away > AWAY_SECONDS:
             reasons.append(f"answers stay with release {serving}: the registry has not answered for {away:.0f} seconds")
+        if self._index_away:
+            reasons.append(_NO_STORE)
         return reasons
 
     def look(self) -> None:
         """Look once which release serves, and load it if it is another one."""
         self._let_go()
+        self._ask_index()
         try:
             release = self._assets.release()
         except AuraError as error:
@@ -148,10 +158,24 @@ class Following(Generic[LoadedType]):
             return
         self._away = False
         self._seen_at = time.monotonic()
-        if release == self._now.release:
+        if release == self._now.release and not self._now.index_away:
             self._not_served = None
         elif self._not_served is None or self._not_served[0] != release or time.monotonic() >= self._not_served[1]:
             self._switch(release)
+
+    def _ask_index(self) -> None:
+        """Note whether an object store that holds the index answers: a search may be the first to find out otherwise."""
+        index = self._now.index
+        if index is None or not index.is_remote or time.monotonic() < self._index_asked_at + INDEX_SECONDS:
+            return
+        try:
+            index.probe()
+            away = False
+        except AuraError as error:
+            away = True
+            if not self._index_away:
+                logger.warning("the index is away: %s", error)
+        self._index_away, self._index_asked_at = away, time.monotonic()
 
     def _let_go(self) -> None:
         """Keep what served before no longer than `KEEP_SECONDS`, and give its memory back when its last request has ended."""

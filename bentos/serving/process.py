@@ -10,7 +10,8 @@ import bentoml
 from aura.supervision import die_with_parent
 from bentos.serving.assets import Assets, open_assets
 from bentos.serving.errors import NotReadyError
-from bentos.serving.request_log import log_json_lines
+from bentos.serving.request_log import log_json_lines, logger
+from inference.retrieval.settings import pinecone_notice
 
 
 def start_process() -> Assets:
@@ -55,6 +56,8 @@ class HttpPart:
         # 27 ms of processor time to embed takes 240 ms then, as soon as another process works (2 threads, 2 cores).
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         log_json_lines()
+        if notice := pinecone_notice(os.environ):
+            logger.warning(notice)
 
     async def __is_ready__(self) -> bool:
         """Answer of `/readyz`."""

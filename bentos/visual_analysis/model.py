@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import bentoml
 
-from aura.errors import AuraError, IndexNotReadyError
+from aura.errors import AuraError, IndexNotReadyError, IndexUnavailableError
 from aura.heavy_imports import heavy_imports
 from aura.releases import Release
 from aura.training_sources import notice_of
@@ -76,24 +76,27 @@ class DetectorRunner:
         self._served = Following(self._assets, MODEL, self._load)
 
     def _load(self, release: Release, before: LoadedDetector | None) -> LoadedDetector:
-        index = before.index if before and before.has_index_of(release) else self._index(release, before)
+        index, away = (before.index, False) if before and before.has_index_of(release) else self._index(release, before)
         if before and before.has_model_of(release):
-            return replace(before, release=release, index=index)
+            return replace(before, release=release, index=index, index_away=away)
         with self._assets.champion(MODEL, release) as champion:
             detector = self._load_detector(champion.folder, self._assets.serving.device)
             check_loaded(SMOKE_TEST, detector, champion.folder)
             notice = notice_of(champion.folder)
-        return LoadedDetector(release=release, model_name=MODEL, index=index, detector=detector, notice=notice)
+        return LoadedDetector(
+            release=release, model_name=MODEL, index=index, index_away=away, detector=detector, notice=notice
+        )
 
-    def _index(self, release: Release, before: LoadedDetector | None) -> Index | None:
+    def _index(self, release: Release, before: LoadedDetector | None) -> tuple[Index | None, bool]:
+        """The index, and whether it is away."""
         try:
-            return self._assets.index(release, pictures=True)
+            return self._assets.index(release, pictures=True), False
         except AuraError as error:
             if before is not None:
                 raise
             # At the start there is nothing better than to find garments without it.
             logger.warning("photos are analysed without similar items: %s", error)
-            return None
+            return None, isinstance(error, IndexUnavailableError)
 
     @bentoml.api
     async def status(self) -> RunnerStatus:

@@ -26,7 +26,7 @@ from aura.errors import BusyError
 from aura.git import git
 from aura.lineage import git_commit
 from flows.run_lock import RunLock
-from inference.retrieval.releases import writer_lock
+from inference.retrieval.writer_lock import writer_lock
 from stores.dump import dump
 
 MANIFEST, DATABASE = "manifest.json", "postgres.dump"

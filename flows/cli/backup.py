@@ -125,6 +125,9 @@ def _elsewhere(settings: Profile) -> list[str]:
     from bentos.accounts.signing_keys import FOLDER as TOKEN_KEYS
     from stores.encryption import FOLDER as TEXT_KEYS
 
-    named = {"MLflow": settings.tracking.uri, "DVC's remote": settings.night.remote}
+    named = {
+        "MLflow": settings.tracking.uri, "MLflow's artifacts": settings.tracking.artifacts,
+        "the index": settings.index.uri, "DVC's remote": settings.night.remote,
+    }  # fmt: skip
     named |= {name: os.environ.get(name, "") for name in (TOKEN_KEYS, TEXT_KEYS, PICTURES)}
     return [f"{store} ({uri})" for store, uri in named.items() if uri]

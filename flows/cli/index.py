@@ -49,7 +49,7 @@ def search(
     """Search what is served now."""
     from inference.retrieval.search import Index
 
-    index = Index.open(profile_paths(load_profile(profile).profile).index)
+    index = Index.open(_address(load_profile(profile)))
     if catalog:
         found = [
             {"item_id": hit.item_id, "title": hit.title, "category": hit.category, "score": round(hit.relevance, 4)}
@@ -108,8 +108,12 @@ def rollback(profile: ProfileOption = "sample", overrides: SetOption = None) -> 
     from inference.retrieval.releases import rollback as roll_back
 
     settings = load_profile(profile, overrides or ())
-    release = roll_back(profile_paths(settings.profile).index)
+    release = roll_back(_address(settings))
     typer.echo(f"index release {release.number} is served again; {_release(settings, 'the index was rolled back')}")
+
+
+def _address(settings: Profile) -> str:
+    return settings.index.address(profile_paths(settings.profile))
 
 
 def _release(settings: Profile, reason: str) -> str:
@@ -120,5 +124,5 @@ def _release(settings: Profile, reason: str) -> str:
     from flows.releases import make_release
 
     registry = Registry(settings.tracking, settings.profile)
-    release = make_release(registry, profile_paths(settings.profile).index, reason, settings.serving.device)
+    release = make_release(registry, _address(settings), reason, settings.serving.device)
     return f"services answer from {release}"

@@ -114,5 +114,7 @@ def _release(registry: Registry, profile: str, overrides: list[str] | None, reas
     from flows.releases import make_release
 
     settings = load_profile(profile, overrides or ())
-    release = make_release(registry, profile_paths(settings.profile).index, reason, settings.serving.device)
+    release = make_release(
+        registry, settings.index.address(profile_paths(settings.profile)), reason, settings.serving.device
+    )
     typer.echo(f"{reason}: {release}; services that run follow within seconds")

@@ -57,7 +57,9 @@ def rollback(
     from flows.releases import go_back
 
     settings = load_profile(profile, overrides or ())
-    release = go_back(_registry(settings), profile_paths(settings.profile).index, number, settings.serving.device)
+    release = go_back(
+        _registry(settings), settings.index.address(profile_paths(settings.profile)), number, settings.serving.device
+    )
     typer.echo(f"{release.reason}: {release}; services that run follow within seconds")
 
 

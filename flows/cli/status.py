@@ -77,7 +77,7 @@ def collect(profile: str, overrides: list[str] | None) -> dict[str, Any]:
 
     # LanceDB and MLflow take two seconds each to import; side by side they are one wait.
     with ProcessPoolExecutor(max_workers=1) as beside:
-        looking = beside.submit(_index, str(workspace.paths.index))
+        looking = beside.submit(_index, workspace.index)
         models = part(lambda: _models(settings.tracking, settings.profile), dict.fromkeys(MODELS, _NO_VERSIONS))
         recorded: list[Night] = part(lambda: nights(workspace), [])
         index = part(looking.result, _NO_INDEX)
@@ -111,7 +111,7 @@ def _models(tracking: TrackingSettings, profile: str) -> dict[str, Any]:
 
 
 def _index(uri: str) -> dict[str, Any]:
-    if not Path(uri).is_dir():
+    if "://" not in uri and not Path(uri).is_dir():  # without the seconds of the import
         return _NO_INDEX
     from inference.retrieval.releases import served_release
 

@@ -29,6 +29,7 @@ from flows.night_metrics import FOLDER as NIGHT_METRICS
 from flows.platform.monitoring import alertmanager_configuration, prometheus_configuration
 from flows.profile import Profile, load_profile
 from flows.services import SERVICES
+from inference.retrieval.settings import pinecone_notice
 
 HAS_GPU = "AURA_CONTAINERS_HAVE_GPU"
 """Set by docker-compose.gpu.yml."""
@@ -56,11 +57,8 @@ def check_environment(environ: Mapping[str, str], profile: Profile) -> list[str]
             hint="; ".join(filter(None, (problem.hint for problem in problems))),
         )
     notices = []
-    if environ.get("PINECONE_API_KEY"):
-        notices.append(
-            "PINECONE_API_KEY is set, and nothing here asks Pinecone: the index is LanceDB, in the volume "
-            "conversational_ai_vector_store"
-        )
+    if notice := pinecone_notice(environ):
+        notices.append(notice)
     if environ.get("OPENAI_API_KEY") and profile.serving.openai_model is None:
         notices.append(
             "OPENAI_API_KEY is set, and the chat's champion answers: AURA_SERVING__OPENAI_MODEL names a model that is to answer "

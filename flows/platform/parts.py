@@ -38,6 +38,7 @@ from flows.prefect_server import api_url, server_command, server_environment
 from flows.processes import require_free
 from flows.profile import Profile
 from flows.services import SERVICES, Service
+from inference.retrieval.settings import pinecone_notice
 from stores.address import DATABASE_URL, given_url
 from stores.local_server import LocalServer
 
@@ -119,6 +120,8 @@ class Platform:
             self._say(
                 "Alertmanager is not installed, so nobody is told of alerts: sudo apt-get install prometheus-alertmanager"
             )
+        if notice := pinecone_notice(os.environ):
+            self._say(notice)
         if problems:
             raise ServiceError(
                 "\n".join(problem.message for problem in problems),

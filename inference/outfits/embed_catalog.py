@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="inference.outfits.embed_catalog", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("artifact", type=Path)
-    parser.add_argument("index", type=Path)
+    parser.add_argument("index", help="folder or URI of the index")
     parser.add_argument("--number", type=int, required=True, help="of the release of the index")
     parser.add_argument("--digest", default="", help="of its rows")
     parser.add_argument("--device", default="cpu")

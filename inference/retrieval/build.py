@@ -1,6 +1,6 @@
 """Build the index, judge it, and serve it when it is good enough. Stage entry of `dvc.yaml`.
 
-    python -m inference.retrieval.build --params params.yaml --data DATA --uri URI --out metrics/index.json
+    python -m inference.retrieval.build --params params.yaml --data DATA --out metrics/index.json
 
 Both tables are brought up to date on their newest versions, which no reader looks at. Then candidate and served index
 answer the same labelled queries in the same run, and only a candidate without objections is published. A rejected
@@ -26,6 +26,7 @@ from aura.error_file import reporting_errors
 from aura.errors import IndexNotReadyError
 from aura.fingerprints import libraries_behind
 from aura.lineage import value_hash
+from aura.paths import profile_paths
 from aura.settings import add_settings_options, chosen_settings, validate
 from aura.supervision import die_with_parent
 from inference.image_encoder import ImageEncoder
@@ -34,6 +35,7 @@ from inference.retrieval.catalog import read_catalog
 from inference.retrieval.chunks import read_pages
 from inference.retrieval.integrity import KEYS, mend, set_aside
 from inference.retrieval.judge import Judgement, judge, objections, read_queries
+from inference.retrieval.object_store import reaching_store
 from inference.retrieval.releases import (
     PREVIOUS,
     SERVING,
@@ -44,12 +46,12 @@ from inference.retrieval.releases import (
     publish,
     read_releases,
     repair_tags,
-    writer_lock,
 )
 from inference.retrieval.search import Index, image_embedder_for, open_release
-from inference.retrieval.settings import RetrievalSettings
+from inference.retrieval.settings import IndexSettings, RetrievalSettings
 from inference.retrieval.sync import TableChange, sync_table
 from inference.retrieval.tables import TextEmbedderLike, catalog_source, knowledge_source
+from inference.retrieval.writer_lock import writer_lock
 from inference.text_embedding import text_embedder_for
 
 
@@ -117,6 +119,7 @@ def build_index(
     Raises:
         DataError: broken pages, queries or catalog; the served index stays as it is.
         BusyError: another build is running.
+        IndexUnavailableError: the object store of the index does not answer; what serves there stays.
     """
     started = time.monotonic()
     pages = read_pages(pages_dir)
@@ -125,7 +128,7 @@ def build_index(
     images = image_embedder or image_embedder_for(settings.image_embedder)
     # Vectors of two versions of a model or of its libraries must not meet in one table.
     made_with = value_hash([libraries_behind(["inference.retrieval.build"]), weights_behind(settings.model_dump())])
-    with writer_lock(str(uri), settings.writer_wait_s):
+    with writer_lock(str(uri), settings.writer_wait_s) as lock, reaching_store():
         connection = _whole_tables(str(uri))
         repair_tags(connection)
         knowledge = sync_table(
@@ -156,6 +159,7 @@ def build_index(
         served = None if serving is None else judged if same else judge_release(serving)
         verdict, reasons = _decide(candidate, releases, objections(judged, served, settings.judge))
         if verdict == "promoted":
+            lock.check()
             publish(connection, replace(candidate, metrics=judged.metrics))
             serving = candidate
     return IndexReport(
@@ -229,14 +233,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build, judge and serve the retrieval index.")
     add_settings_options(parser)
     parser.add_argument("--data", type=Path, required=True, help="prepared data: knowledge/ and catalog/")
-    parser.add_argument("--uri", required=True, help="folder or object store URI of the LanceDB database")
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the metrics")
     options = parser.parse_args(arguments)
     die_with_parent()
-    settings = validate(RetrievalSettings, chosen_settings(options).get("retrieval"), "retrieval")
+    values = chosen_settings(options)
+    settings = validate(RetrievalSettings, values.get("retrieval"), "retrieval")
+    index = validate(IndexSettings, values.get("index"), "index")
     report = build_index(
         settings,
-        options.uri,
+        index.address(profile_paths(str(values["profile"]))),
         options.data / "knowledge" / "pages",
         options.data / "knowledge" / "queries.jsonl",
         options.data / "catalog",

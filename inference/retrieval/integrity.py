@@ -19,6 +19,7 @@ from lancedb.query import LanceQueryBuilder
 from lancedb.table import Table
 
 from aura.errors import IndexNotReadyError
+from inference.retrieval.object_store import is_remote, refuse_away
 from inference.retrieval.tables import CATALOG, KNOWLEDGE, PICTURE
 
 LANCE_ERRORS = (OSError, RuntimeError, ValueError)
@@ -40,6 +41,7 @@ def damage(table: Table, key: str) -> str:
         for index in table.list_indices():
             table.prewarm_index(index.name)
     except LANCE_ERRORS as error:
+        refuse_away(error)
         return _short(error)
     return ""
 
@@ -49,10 +51,12 @@ def rows_of(search: LanceQueryBuilder) -> pa.Table:
 
     Raises:
         IndexNotReadyError: a file that the search needs has gone or been damaged since the release was opened.
+        IndexUnavailableError: the object store of the index does not answer.
     """
     try:
         return search.to_arrow()
     except (OSError, RuntimeError) as error:
+        refuse_away(error)
         logger.warning("a search failed: %s", _short(error))
         raise IndexNotReadyError(
             "the index cannot be read: one of its files is missing or damaged", hint="run `aura index build`"
@@ -121,7 +125,7 @@ def mend(connection: lancedb.DBConnection, uri: str, served: Mapping[str, Mappin
 def set_aside(connection: lancedb.DBConnection, uri: str) -> None:
     """Take Aura's tables away, so that the next build begins with nothing. On an object store they are dropped."""
     ours = {*KEYS, RELEASES}
-    if "://" in uri:
+    if is_remote(uri):
         for name in ours & _existing(connection):
             connection.drop_table(name)
         logger.warning("the tables of the index at %s were dropped; they are built again", uri)
@@ -152,6 +156,7 @@ def _newest_damage(connection: lancedb.DBConnection, name: str, key: str) -> str
         table.list_versions()
         table.tags.list()
     except LANCE_ERRORS as error:
+        refuse_away(error)
         return _short(error)
     return ""
 
@@ -164,7 +169,8 @@ def _go_back(connection: lancedb.DBConnection, name: str, key: str, versions: Ma
             table.checkout(version)
             table.to_arrow()
             table.restore()
-        except LANCE_ERRORS:
+        except LANCE_ERRORS as error:
+            refuse_away(error)
             continue
         if not _newest_damage(connection, name, key):
             logger.warning(

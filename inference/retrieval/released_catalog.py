@@ -21,6 +21,7 @@ from aura.prepared_rows import CatalogRow
 from aura.releases import IndexVersion
 from inference.retrieval.catalog import decode_picture
 from inference.retrieval.integrity import LANCE_ERRORS, rows_of
+from inference.retrieval.object_store import refuse_away
 from inference.retrieval.releases import (
     BUILD_HINT,
     PREVIOUS,
@@ -41,6 +42,9 @@ def kept_catalogs(uri: str | Path, opened: Sequence[ReleasedCatalog] = ()) -> li
 
     Args:
         opened: catalogs that were opened before; they are not read again.
+
+    Raises:
+        IndexUnavailableError: the object store of the index does not answer.
     """
     try:
         connection = connect_existing(str(uri))
@@ -55,6 +59,7 @@ def kept_catalogs(uri: str | Path, opened: Sequence[ReleasedCatalog] = ()) -> li
         try:
             catalogs.append(known or _open(connection, release))
         except (IndexNotReadyError, *LANCE_ERRORS) as error:
+            refuse_away(error)
             logger.warning("items of release %d of the index are not known: %s", release.number, error)
     return catalogs
 

@@ -1,4 +1,4 @@
-"""Which versions of the two tables are served: releases, tags, the writer's lock, rollback.
+"""Which versions of the two tables are served: releases, tags, rollback.
 
 A release names one version of `knowledge` and one of `catalog`, the models that embedded them and the search settings
 that they were judged with. The table `releases` has a row `serving` and a row `previous`, rewritten together in one
@@ -17,23 +17,23 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import lancedb
 import pyarrow as pa
-from filelock import FileLock, Timeout
 from lancedb.table import Table
 
-from aura.errors import BusyError, ForeignFolderError, IndexNotReadyError
-from aura.paths import held, home
+from aura.errors import ForeignFolderError, IndexNotReadyError
+from aura.paths import held
 from aura.releases import IndexVersion
 from inference.retrieval.integrity import KEYS, LANCE_ERRORS, RELEASES, content_digest, damage
+from inference.retrieval.object_store import connect_remote, is_remote, reaching_store, refuse_away
 from inference.retrieval.settings import SearchSettings
 from inference.retrieval.tables import CATALOG, KNOWLEDGE, PICTURE
+from inference.retrieval.writer_lock import writer_lock
 
 SERVING, PREVIOUS, CANDIDATE = "serving", "previous", "candidate"
 BUILD_HINT = "run `aura index build`"
@@ -103,8 +103,8 @@ def now() -> str:
 
 def connect(uri: str) -> lancedb.DBConnection:
     """Connection for a writer; makes a local folder."""
-    if _is_remote(uri):
-        return lancedb.connect(uri)
+    if is_remote(uri):
+        return connect_remote(uri)
     Path(uri).mkdir(parents=True, exist_ok=True)
     return lancedb.connect(str(held(Path(uri))))
 
@@ -115,7 +115,7 @@ def connect_existing(uri: str) -> lancedb.DBConnection:
     Raises:
         IndexNotReadyError: a local folder that does not exist.
     """
-    if not _is_remote(uri) and not Path(uri).is_dir():
+    if not is_remote(uri) and not Path(uri).is_dir():
         raise IndexNotReadyError(f"no index at {uri}", hint=BUILD_HINT)
     return connect(uri)
 
@@ -125,14 +125,14 @@ def present(connection: lancedb.DBConnection, uri: str) -> lancedb.DBConnection:
 
     When there is no folder at `uri`, it was moved, and is still the connection's.
     """
-    if not uri or _is_remote(uri) or not Path(uri).is_dir() or str(held(Path(uri))) == str(connection.uri):
+    if not uri or is_remote(uri) or not Path(uri).is_dir() or str(held(Path(uri))) == str(connection.uri):
         return connection
     return connect(uri)
 
 
 def place(connection: lancedb.DBConnection) -> str:
     """Where the index lies now, for people."""
-    return str(connection.uri) if _is_remote(str(connection.uri)) else str(Path(str(connection.uri)).resolve())
+    return str(connection.uri) if is_remote(str(connection.uri)) else str(Path(str(connection.uri)).resolve())
 
 
 def read_releases(connection: lancedb.DBConnection) -> dict[str, Release]:
@@ -140,13 +140,15 @@ def read_releases(connection: lancedb.DBConnection) -> dict[str, Release]:
 
     Raises:
         IndexNotReadyError: the list of releases is damaged.
+        IndexUnavailableError: the object store of the index does not answer.
         ForeignFolderError: somebody else has a table of that name there.
     """
     try:
         table = connection.open_table(RELEASES)
-    except ValueError:
-        return {}
     except LANCE_ERRORS as error:
+        refuse_away(error)
+        if isinstance(error, ValueError):
+            return {}
         raise _damaged_list(connection, error) from error
     if "knowledge_version" not in table.schema.names:
         raise ForeignFolderError(
@@ -156,6 +158,7 @@ def read_releases(connection: lancedb.DBConnection) -> dict[str, Release]:
     try:
         return {row.pop("name"): _from_row(row) for row in table.to_arrow().to_pylist()}
     except LANCE_ERRORS as error:
+        refuse_away(error)
         raise _damaged_list(connection, error) from error
 
 
@@ -225,6 +228,7 @@ def damaged(connection: lancedb.DBConnection, release: Release) -> str:
             table = connection.open_table(name)
             table.checkout(version)
         except LANCE_ERRORS as error:
+            refuse_away(error)
             return f"{name}: {error}"
         if problem := damage(table, KEYS[name]):
             return f"{name}: {problem}"
@@ -271,9 +275,10 @@ def rollback(uri: str | Path, writer_wait_s: float = 10.0) -> Release:
     Raises:
         IndexNotReadyError: nothing is served, or there is no release before it, or that one is not what was published.
         BusyError: a build is running.
+        IndexUnavailableError: the object store of the index does not answer.
     """
     connection = connect_existing(str(uri))
-    with writer_lock(str(uri), writer_wait_s):
+    with writer_lock(str(uri), writer_wait_s) as lock, reaching_store():
         served = serving_release(connection)
         previous = read_releases(connection).get(PREVIOUS)
         if previous is None:
@@ -284,6 +289,7 @@ def rollback(uri: str | Path, writer_wait_s: float = 10.0) -> Release:
         releases = {SERVING: replace(previous, rolled_back=False)}
         if not damaged(connection, served):
             releases[PREVIOUS] = replace(served, rolled_back=True)
+        lock.check()
         _commit(connection, releases)
     return releases[SERVING]
 
@@ -317,6 +323,7 @@ def _digest(connection: lancedb.DBConnection, release: Release) -> str:
             table.checkout(version)
             digests.append(content_digest(table, KEYS[table.name]))
         except LANCE_ERRORS as error:
+            refuse_away(error)
             logger.warning(
                 "release %d of the index has no digest, %s cannot be read: %s", release.number, table.name, error
             )
@@ -335,32 +342,6 @@ def repair_tags(connection: lancedb.DBConnection) -> None:
         for table, _ in _tables(connection, releases[SERVING]):
             if CANDIDATE in table.tags.list():
                 table.tags.delete(CANDIDATE)
-
-
-@contextmanager
-def writer_lock(uri: str, wait_s: float) -> Iterator[None]:
-    """Lock of the single writer of an index. The system drops it when the holder dies.
-
-    The lock file lies beside a local database. For an object store it lies under the home folder and covers this
-    machine only; there, let one scheduler run the builds.
-
-    Raises:
-        BusyError: another writer held it for longer than `wait_s` seconds.
-    """
-    if _is_remote(uri):
-        path = home() / "locks" / f"index-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
-    else:
-        path = Path(uri).with_name(f"{Path(uri).name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path, timeout=wait_s):
-            yield
-    except Timeout as error:
-        raise BusyError(f"another build is writing to the index at {uri}", hint="wait until it has ended") from error
-
-
-def _is_remote(uri: str) -> bool:
-    return "://" in uri
 
 
 def _tables(connection: lancedb.DBConnection, release: Release) -> list[tuple[Table, int]]:

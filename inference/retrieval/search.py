@@ -30,6 +30,7 @@ from inference.retrieval.filters import Filters, category_condition, check_count
 from inference.retrieval.hybrid import hybrid_rows
 from inference.retrieval.integrity import rows_of
 from inference.retrieval.loaded_rows import LoadedRows
+from inference.retrieval.object_store import is_remote
 from inference.retrieval.released_catalog import ReleasedCatalog
 from inference.retrieval.releases import (
     BUILD_HINT,
@@ -208,6 +209,19 @@ class Index:
     @property
     def release(self) -> Release:
         return self._snapshot.release
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it lies in an object store, which may be away while the process lives."""
+        return is_remote(self._uri)
+
+    def probe(self) -> None:
+        """Ask the store of the index for something small.
+
+        Raises:
+            IndexUnavailableError: it does not answer, or refuses.
+        """
+        read_releases(self._connection)
 
     def refresh(self) -> bool:
         """Move to the release that is served now; takes a millisecond or two when it is still the same.

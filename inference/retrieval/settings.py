@@ -1,4 +1,4 @@
-"""Settings of the index: the `retrieval:` section of a profile.
+"""Settings of the index: the sections `index:` (where it lies) and `retrieval:` (what it holds) of a profile.
 
 `search` travels with every release of the index: an index is judged with the search settings that it is then served
 with, and a rollback brings the old ones back.
@@ -6,12 +6,56 @@ with, and a rollback brings the old ones back.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from aura.settings import ModelReference, Section
+from aura.paths import ProfilePaths
+from aura.settings import ModelReference, Place, Section
 from inference.references import IMAGE_ENCODER_REFERENCE, TEXT_EMBEDDER_REFERENCE
+
+_OBJECT_STORE = "s3"
+_CLOUD = "db"
+
+
+class IndexSettings(Section):
+    """Where the index lies. Apart from `retrieval`, on which the training of the chat depends: a move trains nothing anew."""
+
+    uri: Place = ""
+    """Folder, or `s3://BUCKET/PATH`, in which the index of each profile lies under the profile's name; empty: `index` in the home
+    folder. Keys, region and endpoint of the object store come from the environment (docs/operations.md)."""
+
+    @field_validator("uri")
+    @classmethod
+    def _can_hold_an_index(cls, uri: str) -> str:
+        scheme, separator, place = uri.partition("://")
+        if not separator:
+            return uri
+        if scheme == _CLOUD:
+            raise ValueError(
+                "LanceDB Cloud cannot hold the index: it builds indices some time after a write and hands out no whole tables, "
+                "so that no build could be judged before it is served; s3://BUCKET/PATH can"
+            )
+        if scheme != _OBJECT_STORE:
+            raise ValueError(f"the index lies in a folder or at s3://BUCKET/PATH; {scheme}:// is tested with nothing")
+        if not place.strip("/"):
+            raise ValueError("names no bucket: s3://BUCKET/PATH")
+        return uri.rstrip("/")
+
+    def address(self, paths: ProfilePaths) -> str:
+        """Folder or URI of the index of one profile."""
+        return f"{self.uri}/{paths.profile}" if self.uri else str(paths.index)
+
+
+def pinecone_notice(environ: Mapping[str, str]) -> str:
+    """What is said where somebody expects the index at Pinecone; empty when nobody does."""
+    if not environ.get("PINECONE_API_KEY"):
+        return ""
+    return (
+        "PINECONE_API_KEY is set, and nothing here asks Pinecone: the index is LanceDB; AURA_INDEX__URI=s3://BUCKET/PATH puts it "
+        "into an object store that somebody else runs (docs/operations.md)"
+    )
 
 
 class SearchSettings(Section):

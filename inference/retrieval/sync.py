@@ -24,6 +24,7 @@ from rich.progress import track
 
 from aura.errors import DataError, ForeignFolderError
 from inference.retrieval.integrity import LANCE_ERRORS
+from inference.retrieval.object_store import refuse_away
 from inference.retrieval.releases import place
 from inference.retrieval.settings import RetrievalSettings
 from inference.retrieval.tables import FULL_TEXT, SEARCH_TEXT, Row, TableSource, embedded
@@ -106,7 +107,8 @@ def retention(table: Table) -> timedelta:
 def _open(connection: lancedb.DBConnection, source: TableSource) -> Table:
     try:
         table = connection.open_table(source.name)
-    except ValueError:
+    except ValueError as error:
+        refuse_away(error)
         # Missing, or a folder that a killed first build left without a manifest; both become an empty table.
         return connection.create_table(source.name, schema=source.schema)
     if table.schema != source.schema:
@@ -162,6 +164,7 @@ def _readable(table: Table, index: str) -> bool:
     try:
         table.prewarm_index(index)
     except LANCE_ERRORS as error:
+        refuse_away(error)
         logger.warning("the index %s of %s is damaged and made again: %s", index, table.name, error)
         return False
     return True

@@ -13,7 +13,8 @@ from PIL import Image
 
 from aura.taxonomy import Category
 from inference.retrieval.catalog import read_catalog
-from inference.retrieval.releases import Release, now, publish, read_releases, served_index
+from inference.retrieval.chunks import Page
+from inference.retrieval.releases import Release, connect, now, publish, read_releases, served_index
 from inference.retrieval.search import Index
 from inference.retrieval.settings import RetrievalSettings, SearchSettings
 from inference.retrieval.sync import sync_table
@@ -30,18 +31,21 @@ class Constant:
 
 
 class SmallIndex:
-    """An index in a folder."""
+    """An index in a folder, or at a URI."""
 
-    def __init__(self, folder: Path) -> None:
-        self.uri = folder / "index"
+    def __init__(self, folder: Path, uri: str = "") -> None:
+        self.uri: Path | str = uri or folder / "index"
         self.catalog_folder = folder / "catalog"
-        self.uri.mkdir(parents=True)
-        self._connection = lancedb.connect(str(self.uri))
+        if uri:
+            self._connection = connect(uri)
+        else:
+            Path(self.uri).mkdir(parents=True)
+            self._connection = lancedb.connect(str(self.uri))
 
     def move(self, uri: Path) -> None:
         """Go on in another folder."""
         uri.parent.mkdir(parents=True)
-        self.uri = self.uri.rename(uri)
+        self.uri = Path(self.uri).rename(uri)
         self._connection = lancedb.connect(str(uri))
 
     def publish(
@@ -52,12 +56,14 @@ class SmallIndex:
         broken: Sequence[str] = (),
         pictures: bool = True,
         attributes: Mapping[str, Mapping[str, str]] | None = None,
+        pages: Sequence[Page] = (),
     ) -> int:
         """Serve a catalog of these items, with the picture `<item_id>.png` in a colour; returns the release's number.
 
         Args:
             broken: items whose pictures are no pictures.
             attributes: of items by id, where they have some.
+            pages: knowledge, which no other release has.
             pictures: False: without the column, as an older Aura built an index.
         """
         (self.catalog_folder / "images").mkdir(parents=True, exist_ok=True)
@@ -75,7 +81,7 @@ class SmallIndex:
         models, settings = Constant(), RetrievalSettings()
         source = catalog_source(read_catalog(self.catalog_folder), self.catalog_folder, models, models)
         sync_table(self._connection, source, settings)
-        knowledge = sync_table(self._connection, knowledge_source([], 100, models), settings)
+        knowledge = sync_table(self._connection, knowledge_source(pages, 100, models), settings)
         table = self._connection.open_table(CATALOG)
         for item_id in broken:
             table.update(where=f"item_id = '{item_id}'", values={PICTURE: b"broken"})

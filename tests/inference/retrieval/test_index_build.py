@@ -16,9 +16,10 @@ import yaml
 
 from aura.errors import BusyError, DataError, ForeignFolderError
 from inference.retrieval.build import IndexReport, build_index, main
-from inference.retrieval.releases import read_releases, writer_lock
+from inference.retrieval.releases import read_releases
 from inference.retrieval.search import Index
 from inference.retrieval.settings import JudgeSettings, RetrievalSettings, SearchSettings
+from inference.retrieval.writer_lock import writer_lock
 
 Build = Callable[..., IndexReport]
 
@@ -234,19 +235,20 @@ def test_the_stage_writes_its_metrics(corpus: Path, tmp_path: Path, capsys: pyte
     shutil.copy(corpus / "queries.jsonl", data / "knowledge" / "queries.jsonl")
     shutil.copytree(corpus / "catalog", data / "catalog")
     params = tmp_path / "params.yaml"
-    params.write_text(yaml.safe_dump({"retrieval": {"judge": {"bootstrap_samples": 100}}, "other": 1}))
+    values = {"profile": "small", "index": {"uri": str(tmp_path)}, "other": 1}
+    params.write_text(yaml.safe_dump(values | {"retrieval": {"judge": {"bootstrap_samples": 100}}}))
     out = tmp_path / "metrics" / "index.json"
-    arguments = ["--params", str(params), "--data", str(data), "--uri", str(tmp_path / "index"), "--out", str(out)]
+    arguments = ["--params", str(params), "--data", str(data), "--out", str(out)]
     assert main(arguments) == 0
     written = json.loads(out.read_text())
     assert (written["verdict"], written["version"], written["queries"]) == ("promoted", 1, 6)
     assert written["candidate"]["recall_at_5"] == 1.0
     assert "serving release 1" in capsys.readouterr().out
     # The default model finds what shares no word with the page.
-    found = Index.open(tmp_path / "index").search_knowledge("my sweater must not shrink in the laundry", 1)
+    found = Index.open(tmp_path / "small").search_knowledge("my sweater must not shrink in the laundry", 1)
     assert found[0].slug == "wool-care"
 
-    params.write_text(yaml.safe_dump({"retrieval": {"chunk_words": 5}}))
+    params.write_text(yaml.safe_dump(values | {"retrieval": {"chunk_words": 5}}))
     assert main(arguments) == 2
     assert "retrieval.chunk_words: unknown key" in capsys.readouterr().err
 

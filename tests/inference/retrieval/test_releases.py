@@ -13,8 +13,9 @@ import pytest
 
 from aura.errors import BusyError, IndexNotReadyError
 from inference.retrieval import sync
-from inference.retrieval.releases import read_releases, rollback, writer_lock
+from inference.retrieval.releases import read_releases, rollback
 from inference.retrieval.search import Index
+from inference.retrieval.writer_lock import writer_lock
 
 
 def open_index(corpus: Path, writer: ModuleType) -> Index:
