@@ -59,7 +59,8 @@ def test_what_is_given_and_not_used_is_said() -> None:
     sample, production = load_profile("sample"), load_profile("production")
     assert check_environment(WORKS | {"DEVICE": "cuda", HAS_GPU: "1", "MAX_WORKERS": "4"}, sample) == []
     (pinecone,) = check_environment(WORKS | {"PINECONE_API_KEY": "x"}, sample)
-    assert "LanceDB" in pinecone
+    assert "the index is LanceDB" in pinecone
+    assert "AURA_INDEX__URI=s3://" in pinecone
     (openai,) = check_environment(WORKS | {"OPENAI_API_KEY": "x"}, sample)
     assert "AURA_SERVING__OPENAI_MODEL" in openai
     answered = load_profile("sample", ["serving.openai_model=a-model"])
