@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -40,6 +41,13 @@ class S3Server:
             "s3", endpoint_url=f"http://127.0.0.1:{self.port}", region_name="us-east-1", aws_access_key_id="test",
             aws_secret_access_key="test",
         )  # fmt: skip
+
+    def upload(self, folder: Path, uri: str) -> None:
+        """What `aws s3 sync FOLDER URI` does."""
+        prefix = uri.removeprefix(f"s3://{BUCKET}/")
+        client = self.client()
+        for file in filter(Path.is_file, folder.rglob("*")):
+            client.upload_file(str(file), BUCKET, f"{prefix}/{file.relative_to(folder).as_posix()}")
 
     def start(self) -> None:
         # One request at a time: moto looks and writes in two steps, and two writers could both pass `If-None-Match`.

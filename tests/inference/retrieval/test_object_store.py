@@ -67,7 +67,9 @@ def found(index: Index) -> str:
     return next(passage.text for passage in passages if passage.chunk_id == "wool-care#first-1")
 
 
-def test_a_release_is_published_searched_copied_and_rolled_back(uri: str, corpus: Path, writer: ModuleType) -> None:
+def test_a_release_is_published_searched_copied_and_rolled_back(
+    uri: str, server: S3Server, corpus: Path, writer: ModuleType
+) -> None:
     assert build(uri, corpus, writer).verdict == "promoted"
     reader = opened(uri, writer)
     change_page(corpus, "mild soap", "special detergent")
@@ -81,6 +83,8 @@ def test_a_release_is_published_searched_copied_and_rolled_back(uri: str, corpus
     with local_copy(uri, (*KEYS, RELEASES)) as folder:
         assert served_index(folder) == served_index(uri)
         assert "special detergent" in found(opened(folder, writer))
+        server.upload(Path(folder), f"{uri}-moved")
+        assert served_index(f"{uri}-moved") == served_index(uri)
     assert not Path(folder).exists()
 
     assert rollback(uri).number == 1
