@@ -25,7 +25,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from lancedb.table import Table
 
-from aura.errors import AuraError, BusyError
+from aura.errors import AuraError, BusyError, ForeignFolderError
 from aura.paths import home
 from inference.retrieval.object_store import connect_remote, is_remote, reaching_store
 
@@ -58,6 +58,7 @@ def writer_lock(uri: str, wait_s: float) -> Iterator[WriterLock]:
     Raises:
         BusyError: another writer held it for longer than `wait_s` seconds.
         IndexUnavailableError: the object store does not answer.
+        ForeignFolderError: somebody else has a table of that name there.
     """
     remote = is_remote(uri)
     if remote:  # the writers of this machine wait here, and ask the store one at a time
@@ -152,4 +153,10 @@ def _open(connection: lancedb.DBConnection) -> Table:
         except (OSError, RuntimeError, ValueError):
             if WRITER not in connection.list_tables().tables:
                 raise  # not because another writer was first
-    return connection.open_table(WRITER)
+    table = connection.open_table(WRITER)
+    if table.schema != _SCHEMA:
+        raise ForeignFolderError(
+            f"Aura did not make the table {WRITER!r} in {connection.uri}, and would write to it",
+            hint="give the index a database of its own",
+        )
+    return table
