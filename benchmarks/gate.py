@@ -55,7 +55,7 @@ def _detection() -> tuple[Recipe, Recipe]:
 
 def _outfits() -> tuple[Recipe, Recipe]:
     changes = {"max_epochs": 6, "num_threads": 1, "accelerator": "cpu"}
-    equal = Recipe(name="equal", model="outfits", rows=300, changes=changes, drawn=True)
+    equal = Recipe(name="equal", model="outfits", rows=60, changes=changes, drawn=True)
     return equal, replace(equal, name="better", rows=900)
 
 

@@ -200,7 +200,7 @@ class ChatModel:
             AnswerStoppedError: it is no longer wanted.
         """
         nats = self._scoring.nats(prompt.examples, wanted)
-        return signs_of(nats, self.similarities(prompt), self._cosines(prompt.question, prompt.headed), prompt.lags)
+        return signs_of(nats, self._cosines(prompt.question, prompt.headed), prompt.lags)
 
     def declined(self, question: str, passages: Sequence[ChatPassage]) -> bool:
         """Whether none of the passages that were found answers a question, as the artifact's rule has it."""

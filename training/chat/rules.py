@@ -53,7 +53,6 @@ def fit_choice(model: ChatModel, questions: Sequence[AskedQuestion]) -> ChoiceRu
         prompt = model.candidates(model.prompts.choice_prompt(question.messages, question.passages))
         if question.in_scope and prompt.sentences:
             signs = model.signs(prompt)
-            # The cosine of the bare sentence tells nothing more beside that of the sentence below its heading.
             inputs.append(np.column_stack((signs.posterior, signs.in_context, signs.lag)))
             held += [_holds(sentence.text, question) for sentence in prompt.sentences]
     if len(set(held)) < 2:

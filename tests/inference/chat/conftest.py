@@ -22,7 +22,7 @@ from tests.inference.chat.tiny_base import LORA, save_tiny_base
 PROMPT = PromptSettings(system="Be brief.", passage_tokens=200, history_tokens=40, question_tokens=60, answer_tokens=60)
 KNOWN = ChatPassage(source="Wool. Washing", text="Wash wool at 30 degrees.")
 """What the tiny adapter was trained on."""
-CHOICE = ChoiceRule(intercept=0.5, posterior=1.5, similarity=2.0)
+CHOICE = ChoiceRule(intercept=0.5, posterior=1.5, in_context=2.0)
 DECLINES = declines_below("mean_similarity", 0.3)
 """Nothing is answered from passages that are farther than 0.3."""
 

@@ -54,7 +54,7 @@ class TestQuoted:
         assert list(tiny_chat.answer(ASK, [WOOL, SHOES])) == told
 
     def test_rules_decide_as_they_are_fitted(self, tiny_chat: ChatModel) -> None:
-        by_embedding = quoting(tiny_chat, choice=ChoiceRule(intercept=-40.0, posterior=0.0, similarity=100.0))
+        by_embedding = quoting(tiny_chat, choice=ChoiceRule(intercept=-40.0, posterior=0.0, in_context=100.0))
         assert [sentence.text for sentence in by_embedding.answer(ASK, [WOOL, SHOES])] == [SHOES.text]
         shoes = replace(SHOES, relevance=0.5)
         by_search = quoting(tiny_chat, choice=ChoiceRule(intercept=1.0, posterior=0.0, lag=-100.0))

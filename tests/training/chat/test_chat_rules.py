@@ -48,7 +48,6 @@ def test_a_choice_is_fitted_to_what_says_a_key_fact(model: ChatModel, prepared: 
     questions = read_questions(prepared, "validation", settings)
     rule = fit_choice(model, questions)
     assert rule.in_context > 0
-    assert rule.similarity == 0
     right, wrong = [], []
     for one in questions:
         if one.in_scope:
