@@ -20,7 +20,7 @@ from flows.profile import Profile, load_profile
 
 if TYPE_CHECKING:
     from flows.backup.repository import Repository
-    from flows.upgrade.run import Look
+    from flows.upgrade.run import Plan
     from flows.upgrade.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="After `make setup` of a newer Aura: bring every store to what it wants.")
@@ -30,9 +30,7 @@ _COLUMNS = 80
 
 BackedUpOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--backed-up", metavar="STORE", help="a store that lies elsewhere, of which you have a copy; repeatable"
-    ),
+    typer.Option("--backed-up", metavar="STORE", help="a store of which you have made a copy yourself; repeatable"),
 ]
 
 
@@ -48,11 +46,11 @@ def check(
     Exit code 0: nothing is to be done. 1: `run` would do it. 3: `run` would refuse, or something is left to you; it is said.
     """
     from flows.backup.repository import open_repository
-    from flows.upgrade.run import look
+    from flows.upgrade.run import plan
 
     settings = load_profile(profile, overrides or ())
     with _stores(settings, profile) as stores:
-        found = look(stores, lambda: open_repository(settings.backup, home()), backed_up or ())
+        found = plan(stores, lambda: open_repository(settings.backup, home()), backed_up or ())
     if as_json:
         typer.echo(json.dumps(_as_dict(found), indent=2))
     else:
@@ -78,7 +76,7 @@ def run(
     from flows.database import database
     from flows.platform.parts import supervisor_folders
     from flows.platform.supervisor import Supervisor
-    from flows.upgrade.run import look
+    from flows.upgrade.run import plan
     from flows.upgrade.run import run as upgrade
 
     if Supervisor(*supervisor_folders()).process():
@@ -86,19 +84,19 @@ def run(
             "nothing was upgraded: everything is up, and a store is changed when nobody uses it",
             hint="`aura down`, then run it again",
         )
-    settings, elsewhere = load_profile(profile, overrides or ()), backed_up or ()
+    settings, copied = load_profile(profile, overrides or ()), backed_up or ()
 
     def repository() -> Repository:
         return open_repository(settings.backup, home())
 
     with _stores(settings, profile) as stores:
         if backup:
-            found = look(stores, repository, elsewhere)
+            found = plan(stores, repository, copied)
             if found.backup and not found.refusals:
                 with database(settings.serving.database.start_seconds) as url:
                     make_backup(settings, url)
         with still(home()):
-            upgrade(stores, repository, elsewhere, typer.echo)
+            upgrade(stores, repository, copied, typer.echo)
 
 
 @contextmanager
@@ -121,7 +119,7 @@ def _stores(settings: Profile, profile: str) -> Iterator[list[Store]]:
         ]  # fmt: skip
 
 
-def _show(found: Look) -> None:
+def _show(found: Plan) -> None:
     table = Table("store", "stands at", "wanted", "`run` would", box=box.SIMPLE_HEAD, pad_edge=False)
     for store, standing in found.stores:
         does = "refuse" if standing.refusal else _counted(standing.steps)
@@ -141,7 +139,7 @@ def _counted(steps: tuple[str, ...]) -> str:
     return "do nothing" if not steps else "take 1 step" if len(steps) == 1 else f"take {len(steps)} steps"
 
 
-def _as_dict(found: Look) -> dict[str, Any]:
+def _as_dict(found: Plan) -> dict[str, Any]:
     return {
         "stores": {store.name: asdict(standing) for store, standing in found.stores},
         "refusals": list(found.refusals),

@@ -112,20 +112,20 @@ class LibraryDatabase(Store):
 
 
 class Elsewhere(Store):
-    """A store of a server that is not ours, which only that server can migrate."""
+    """A store of a server that is not ours, which is migrated there."""
 
-    def __init__(self, name: str, advice: str) -> None:
-        self.name, self._advice = name, advice
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def look(self) -> Standing:
-        return Standing(stands="on its server", wanted="", advice=self._advice)
+        return Standing(stands="on its server", wanted="")
 
 
 def mlflow_database(settings: TrackingSettings) -> Store:
     """The store of runs and models."""
     address = store_address(settings)
     if address.startswith(("http://", "https://")):
-        return Elsewhere("mlflow", "where MLflow's server runs: `aura upgrade run --set tracking.uri=DATABASE`")
+        return Elsewhere("mlflow")
     return LibraryDatabase(
         name="mlflow", library="MLflow", url=make_url(address), kept_as=MLFLOW,
         scripts=_mlflow_scripts, upgrade=_upgrade_mlflow,
@@ -159,7 +159,7 @@ def prefect_database() -> Store:
     if given := os.environ.get(PREFECT_DATABASE_URL):
         url = make_url(given)
     elif os.environ.get("PREFECT_API_URL") and not (home() / PREFECT).is_file():
-        return Elsewhere("prefect", "")  # it migrates itself when it starts
+        return Elsewhere("prefect")
     else:
         url = URL.create("sqlite", database=str(home() / PREFECT))
     dialect = url.get_backend_name()

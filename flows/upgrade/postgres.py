@@ -40,7 +40,9 @@ class PeoplesDatabase(Store):
             raise
         except DatabaseError as error:
             return Standing(stands="unknown", wanted="", refusal=f"{error.message}: {error.hint}")
-        return Standing(stands=found.current or "empty", wanted=found.newest, steps=tuple(found.pending))
+        if found.current is None:  # services make the tables at their first start
+            return Standing(stands="empty", wanted="")
+        return Standing(stands=found.current, wanted=found.newest, steps=tuple(found.pending))
 
     def migrate(self) -> None:
         schema.upgrade(self._opened)

@@ -16,16 +16,18 @@ from flows.upgrade.store import Standing, Store
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class Plan:
     """All stores, in the order in which they are upgraded, and what stands in the way.
 
     Attributes:
         refusals: why `run` does nothing, whatever backups there are.
-        backup: why it does nothing without a new backup; empty: it needs none.
+        needs_backup: whether something ahead cannot be undone but by a backup of ours.
+        backup: why the newest backup does not do; empty: it does, or none is needed.
     """
 
     stores: Sequence[tuple[Store, Standing]]
     refusals: Sequence[str]
+    needs_backup: bool
     backup: str
 
     @property
@@ -39,30 +41,30 @@ class Look:
         return [standing.advice for _, standing in self.stores if standing.advice]
 
 
-def look(stores: Sequence[Store], repository: Callable[[], Repository], elsewhere: Collection[str] = ()) -> Look:
+def plan(stores: Sequence[Store], repository: Callable[[], Repository], copied: Collection[str] = ()) -> Plan:
     """Where all stores stand; changes nothing.
 
     Args:
         repository: opens that of the backups, if one is needed.
-        elsewhere: names of stores that no backup of ours reaches, and of which a person has a copy.
+        copied: names of stores of which a person has made a copy, so that no backup of ours is asked for.
     """
     found = [(store, store.look()) for store in stores]
-    ahead = [store for store, standing in found if standing.steps]
+    changed = [store for store, standing in found if standing.steps and not store.can_be_undone]
     refusals = [standing.refusal for _, standing in found if standing.refusal]
-    for store in ahead:
-        if not store.can_be_undone and (users := store.users()):
+    for store in changed:
+        if users := store.users():
             refusals.append(f"{store.name} is in use by {', '.join(users)}: stop it first (`aura down`)")
-        if not store.can_be_undone and not store.kept_as and store.name not in elsewhere:
+        if not store.kept_as and store.name not in copied:
             refusals.append(
-                f"no backup of ours holds {store.name}, as it lies elsewhere: copy it with its own tools, then say so: "
-                f"`aura upgrade run --backed-up {store.name}`"
+                f"no backup of ours holds {store.name}, as it lies elsewhere: copy it with its own tools, and say so with "
+                f"`--backed-up {store.name}`"
             )
-    return Look(stores=found, refusals=refusals, backup=_lacking(ahead, repository))
+    needed = [store for store in changed if store.kept_as and store.name not in copied]
+    return Plan(stores=found, refusals=refusals, needs_backup=bool(needed), backup=_lacking(needed, repository))
 
 
-def _lacking(ahead: Sequence[Store], repository: Callable[[], Repository]) -> str:
+def _lacking(needed: Sequence[Store], repository: Callable[[], Repository]) -> str:
     """Why the newest backup does not do."""
-    needed = [store for store in ahead if store.kept_as]
     if not needed:
         return ""
     opened = repository()
@@ -77,19 +79,19 @@ def _lacking(ahead: Sequence[Store], repository: Callable[[], Repository]) -> st
 def run(
     stores: Sequence[Store],
     repository: Callable[[], Repository],
-    elsewhere: Collection[str],
+    copied: Collection[str],
     say: Callable[[str], None],
 ) -> None:
     """Bring everything up to date; call it while no night can begin.
 
     Args:
-        repository, elsewhere: as `look` takes them.
+        repository, copied: as `plan` takes them.
         say: takes what was done, for people.
 
     Raises:
         UpgradeError: names all that stands in the way; nothing was changed.
     """
-    found = look(stores, repository, elsewhere)
+    found = plan(stores, repository, copied)
     refusals = [*found.refusals]
     if found.backup:
         refusals.append(
@@ -99,7 +101,7 @@ def run(
         raise UpgradeError(
             "nothing was upgraded:\n- " + "\n- ".join(refusals), hint="`aura upgrade check` shows all stores"
         )
-    if any(store.kept_as for store, _ in found.ahead):
+    if found.needs_backup:
         opened = repository()
         opened.verify()
         say(f"backup {opened.list()[0].id} is what was written")
@@ -111,7 +113,10 @@ def run(
     after = [(store, store.look()) for store in stores]
     if left := [store.name for store, standing in after if standing.steps or standing.refusal]:
         raise UpgradeError(f"still not up to date: {', '.join(left)}", hint="`aura upgrade check` says how they stand")
-    say("everything is up to date")
+    advice = [standing.advice for _, standing in after if standing.advice]
+    for left_over in advice:
+        say(f"left to you: {left_over}")
+    say("everything else is up to date" if advice else "everything is up to date")
 
 
 def _range(standing: Standing) -> str:

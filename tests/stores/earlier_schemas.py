@@ -60,10 +60,20 @@ def fill(url: str, revision: str) -> None:
             connection.execute(DATA[step])
 
 
-def rows(url: str) -> dict[str, list[dict[str, object]]]:
+Rows = dict[str, list[dict[str, object]]]
+
+
+def rows(url: str) -> Rows:
     """Every row of every table, as JSON; what a later step adds to a row is not among it."""
     with psycopg.connect(url) as connection:
         return {
             table: [row[0] for row in connection.execute(f"SELECT to_jsonb({table}) FROM {table}").fetchall()]
             for table in sorted(tables(url) - {"alembic_version"})
         }
+
+
+def require_kept(before: Rows, after: Rows) -> None:
+    """Make sure that nothing of what `rows` read is lost; later steps may have added to it."""
+    for table, kept in before.items():
+        for old, new in zip(kept, after[table], strict=True):
+            assert old == {name: new.get(name) for name in old}

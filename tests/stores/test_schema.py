@@ -11,7 +11,7 @@ import pytest
 
 from aura.errors import DatabaseError
 from stores import schema
-from tests.stores.earlier_schemas import STEPS, fill, rows, tables, upgrade_to
+from tests.stores.earlier_schemas import STEPS, fill, require_kept, rows, tables, upgrade_to
 
 
 def test_an_empty_database_gets_the_schema_and_a_current_one_is_left_alone(empty_database: str) -> None:
@@ -32,10 +32,7 @@ def test_data_of_every_earlier_revision_is_there_after_the_upgrade(empty_databas
     assert all(before.values()), "each table has a row"
     schema.upgrade(empty_database)
     assert schema.status(empty_database).is_current
-    after = rows(empty_database)
-    for table, kept in before.items():
-        for old, new in zip(kept, after[table], strict=True):
-            assert old == {name: new.get(name) for name in old}
+    require_kept(before, rows(empty_database))
 
 
 def test_processes_that_start_at_once_migrate_once(empty_database: str) -> None:

@@ -12,9 +12,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from mlflow import MlflowClient
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 from typer.testing import CliRunner
 
 from aura.errors import AuraError, UpgradeError
@@ -37,7 +38,7 @@ from tests.flows.upgrade.earlier_databases import (
     make_prefect,
     read_prefect,
 )
-from tests.stores.earlier_schemas import STEPS, fill, rows, upgrade_to
+from tests.stores.earlier_schemas import STEPS, fill, require_kept, rows, upgrade_to
 
 pytestmark = pytest.mark.slow
 _HANG_SECONDS = 200
@@ -100,7 +101,7 @@ def test_a_home_of_earlier_releases_is_brought_up_to_date(own_home: Path, empty_
     assert "releases: a release of detection 1" in told
     assert "everything is up to date" in told
     assert not [*own_home.rglob(f"{SCRATCH}*")], "the copy of the killed run is gone"
-    assert {table: kept for table, kept in rows(empty_database).items() if table in people} == people
+    require_kept(people, rows(empty_database))
     assert MlflowClient(f"sqlite:///{mlflow}").get_run(RUN).data.metrics == {"loss": LOSS}
     serving = Releases(Registry(TrackingSettings(), "sample")).serving()
     assert serving is not None
@@ -168,3 +169,21 @@ def test_what_stands_in_the_way_is_said_before_anything_changes(own_home: Path, 
     ):
         aura("run", "--backup")
     assert revision(mlflow) == "9999"
+
+
+def test_mlflow_on_a_server_of_its_own_is_migrated_when_a_person_has_a_copy(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AURA_DATABASE_URL")
+    address = empty_database.replace("postgresql:", "postgresql+psycopg:")
+    make_mlflow(make_url(address))
+    monkeypatch.setenv("AURA_TRACKING__URI", address)
+    with pytest.raises(UpgradeError, match="no backup of ours holds mlflow, as it lies elsewhere"):
+        aura("run", "--backup")
+    with (
+        psycopg.connect(empty_database),
+        pytest.raises(UpgradeError, match="mlflow is in use by a client of PostgreSQL"),
+    ):
+        aura("run", "--backed-up", "mlflow")
+    assert "everything is up to date" in aura("run", "--backed-up", "mlflow")
+    assert MlflowClient(address).get_run(RUN).data.metrics == {"loss": LOSS}
