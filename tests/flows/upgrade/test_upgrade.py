@@ -114,6 +114,17 @@ def test_a_home_of_earlier_releases_is_brought_up_to_date(own_home: Path, empty_
     assert json.loads(aura("check", "--json"))["refusals"] == []
 
 
+def test_a_home_without_anything_stays_without(own_home: Path, empty_database: str) -> None:
+    stores = json.loads(aura("check", "--json"))["stores"]
+    assert {name: store["stands"] for name, store in stores.items()} == {
+        "packages": "as locked", "database": "empty", "mlflow": "none yet", "prefect": "none yet", "index": "none yet",
+        "releases": "none yet",
+    }  # fmt: skip
+    assert aura("run") == "everything is up to date\n"
+    assert not own_home.exists()
+    assert schema.status(empty_database).current is None
+
+
 def kill_in_the_middle(folder: Path) -> None:
     """Kill `aura upgrade run --backup` when it has begun to migrate MLflow's database."""
     process = subprocess.Popen(
