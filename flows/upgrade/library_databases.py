@@ -98,7 +98,13 @@ class LibraryDatabase(Store):
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        engine = create_engine(self._url, poolclass=NullPool)
+        try:
+            engine = create_engine(self._url, poolclass=NullPool)
+        except ImportError as error:
+            raise DatabaseError(
+                f"the driver of {self._library}'s database is not installed: {error}",
+                hint="for PostgreSQL write postgresql+psycopg://",
+            ) from error
         try:
             with engine.connect() as connection:
                 yield connection

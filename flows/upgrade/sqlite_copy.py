@@ -21,6 +21,7 @@ from aura.scratch import scratch_folder
 from flows.backup.contents import copy_sqlite
 
 SCRATCH = ".upgrading-"
+_WAIT_SECONDS = 1.0
 
 
 def replace_migrated(database: Path, migrate: Callable[[Path], None]) -> None:
@@ -47,7 +48,7 @@ def _write_back(database: Path) -> None:
     Raises:
         BusyError: somebody has it open.
     """
-    with closing(sqlite3.connect(database)) as connection:
+    with closing(sqlite3.connect(database, timeout=_WAIT_SECONDS)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if left := [path.name for kind in ("wal", "journal") if (path := _beside(database, kind)).exists()]:
         raise BusyError(

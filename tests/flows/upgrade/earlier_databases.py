@@ -41,8 +41,8 @@ def make_mlflow(url: URL) -> None:
         for statement in (
             "INSERT INTO experiments (experiment_id, name, lifecycle_stage, artifact_location) "
             "VALUES (7, 'sample/detection', 'active', 'file:///nowhere')",
-            "INSERT INTO runs (run_uuid, name, experiment_id, status, lifecycle_stage, artifact_uri, start_time) "
-            f"VALUES ('{RUN}', 'detection', 7, 'FINISHED', 'active', 'file:///nowhere/{RUN}', 1)",
+            "INSERT INTO runs (run_uuid, name, user_id, experiment_id, status, lifecycle_stage, artifact_uri, start_time) "
+            f"VALUES ('{RUN}', 'detection', 'aura', 7, 'FINISHED', 'active', 'file:///nowhere/{RUN}', 1)",
             "INSERT INTO latest_metrics (run_uuid, key, value, timestamp, step, is_nan) "
             f"VALUES ('{RUN}', 'loss', {LOSS}, 1, 3, false)",
             "INSERT INTO registered_models (name, creation_time) VALUES ('sample.detection', 1)",
