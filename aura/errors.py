@@ -166,6 +166,12 @@ class BackupError(AuraError):
     code = "backup"
 
 
+class UpgradeError(AuraError):
+    """A store cannot be brought to what this code wants as things are."""
+
+    code = "upgrade"
+
+
 class IndexNotReadyError(AuraError):
     """No judged index is being served yet."""
 

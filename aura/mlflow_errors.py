@@ -49,7 +49,7 @@ _CAUSES = (
     _Cause(
         "out-of-date database schema",
         "its tables are of another version of MLflow than the one installed",
-        "make a copy of the database, then run `mlflow db upgrade {uri}`; tables of a newer MLflow need that version",
+        "`aura upgrade run --backup` brings them up to date; tables of a newer MLflow need that version",
     ),
     _Cause(
         "file is not a database|image is malformed|no such table|no such column",

@@ -20,6 +20,7 @@ from flows.logs import open_log
 from flows.prefect_errors import wait_for_server
 from flows.processes import free_port, stop, wait_until_healthy
 
+PREFECT_DATABASE_URL = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 _SERVERS_PASSWORD, _CLIENTS_PASSWORD = "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"
 
 
@@ -39,10 +40,11 @@ def server_environment(port: int) -> dict[str, str]:
     Its page must be told where its API is: Prefect reads that from the settings, not from `--port`, and calls 4200 otherwise.
     """
     page = {"PREFECT_SERVER_UI_API_URL": api_url(port), "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false"}
-    return watched_environment() | _quiet() | page
+    return watched_environment() | quiet_environment() | page
 
 
-def _quiet() -> dict[str, str]:
+def quiet_environment() -> dict[str, str]:
+    """Environment of everything of Prefect that runs on the home folder's store."""
     return {
         "PREFECT_HOME": str(home() / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -69,7 +71,7 @@ def prefect_api(start_seconds: float) -> Iterator[str]:
         wait_for_server(configured)
         yield configured
         return
-    os.environ.update(_quiet())
+    os.environ.update(quiet_environment())
     password = f"aura:{secrets.token_urlsafe(32)}"  # other accounts of this machine reach the port too
     log = home() / "logs" / "prefect-server.log"
     port = free_port()

@@ -44,6 +44,19 @@ def load(file: Path, url: str) -> None:
         connection.execute("ANALYZE")  # what the planner knows of tables is in no dump
 
 
+def write_count(url: str) -> str:
+    """What the server has counted of writes to the tables of a database: another text means that something was written since.
+
+    A server that crashed counts anew, which is another text as well.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0), md5(string_agg(relid::text, ' ' ORDER BY relid)) "
+            "FROM pg_stat_user_tables"
+        ).fetchone()
+    return " ".join(map(str, row or ()))
+
+
 def _run(name: str, url: str, *arguments: str) -> None:
     address, environment = without_password(url)
     done = subprocess.run(

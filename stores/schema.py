@@ -117,13 +117,26 @@ def _lock(connection: Connection, url: str) -> None:
 
 
 def _status(connection: Connection, url: str) -> SchemaStatus:
-    steps = {step.revision: step for step in reversed([*ScriptDirectory(str(_FOLDER)).walk_revisions()])}
+    return read_status(connection, ScriptDirectory(str(_FOLDER)), f"the schema of {shown(url)}", "Aura")
+
+
+def read_status(connection: Connection, scripts: ScriptDirectory, what: str, program: str) -> SchemaStatus:
+    """Where a database stands among the steps of whoever migrates it with Alembic, one after the other.
+
+    Args:
+        what: the database, for people.
+        program: whose steps they are.
+
+    Raises:
+        DatabaseError: it is at a step that is not among them.
+    """
+    steps = {step.revision: step for step in reversed([*scripts.walk_revisions()])}
     newest = [*steps][-1]
     current = MigrationContext.configure(connection).get_current_revision()
     if current is not None and current not in steps:
         raise DatabaseError(
-            f"the schema of {shown(url)} is at {current}, which this code does not know: it ends at {newest}",
-            hint="a newer Aura has used this database; start that one, or restore a backup from before its upgrade",
+            f"{what} is at {current}, which this code does not know: it ends at {newest}",
+            hint=f"a newer {program} has used this database; start that one, or restore a backup from before its upgrade",
         )
     numbers = [*steps]
     pending = numbers[numbers.index(current) + 1 :] if current else numbers

@@ -10,6 +10,7 @@ Not in it: what is made again (`cache`, `serving`, `code`, `bentoml`, the gatewa
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -25,15 +26,17 @@ from aura.artifact import write_text
 from aura.errors import BusyError
 from aura.git import git
 from aura.lineage import git_commit
+from aura.scratch import scratch_folder
 from flows.run_lock import RunLock
 from inference.retrieval.writer_lock import writer_lock
-from stores.dump import dump
+from stores.dump import dump, write_count
 
 MANIFEST, DATABASE = "manifest.json", "postgres.dump"
+MLFLOW, PREFECT = "mlflow/mlflow.db", "prefect/prefect.db"
 _AT_ONE_MOMENT = ("index", "dvc", "mlflow/artifacts", "raw", "category-maps", "reports")
 """Folders of the home that nights and promotions write: read under their locks."""
 _PICTURES, _KEYS = "pictures", "secrets"
-_SQLITE = ("mlflow/mlflow.db", "prefect/prefect.db")
+_SQLITE = (MLFLOW, PREFECT)
 _PIPELINES, _BUNDLE = "pipelines", "nights.bundle"
 _LOCK_SECONDS = 60.0
 
@@ -45,6 +48,7 @@ class Manifest(BaseModel):
         release: what served, in words; empty: nothing did.
         folders: first folders of the home that it holds.
         elsewhere: stores that it does not hold, because they do not lie in the home.
+        states: database to its state, as `write_count` or `sqlite_state` tells it: the same later, where nothing was written.
     """
 
     created: datetime
@@ -52,6 +56,7 @@ class Manifest(BaseModel):
     release: str
     folders: list[str]
     elsewhere: list[str]
+    states: dict[str, str] = {}
 
 
 def collect(home: Path, folder: Path, database_url: str, release: str, elsewhere: list[str]) -> Manifest:
@@ -62,15 +67,19 @@ def collect(home: Path, folder: Path, database_url: str, release: str, elsewhere
         DatabaseError: the database cannot be read.
     """
     created = datetime.now(UTC)
-    with _still(home):
+    states = {}
+    with still(home):
         for name in _AT_ONE_MOMENT:
             _link(home / name, folder / name)
         for name in _SQLITE:
-            _copy_database(home / name, folder / name)
+            if (home / name).is_file():
+                copy_sqlite(home / name, folder / name)
+                states[name] = _hash(folder / name)
         for repository in sorted((home / _PIPELINES).glob("*/.git")):
             _bundle(repository.parent, folder / _PIPELINES / repository.parent.name / _BUNDLE)
     keys = _keys(home)
     _link(home / _PICTURES, folder / _PICTURES)
+    states[DATABASE] = write_count(database_url)  # before it is read: what is written meanwhile makes another state
     dump(database_url, folder / DATABASE)
     _link(home / _PICTURES, folder / _PICTURES)
     if _keys(home) != keys:
@@ -80,7 +89,7 @@ def collect(home: Path, folder: Path, database_url: str, release: str, elsewhere
         (folder / name).write_bytes(content)
         (folder / name).chmod(0o600)
     manifest = Manifest(
-        created=created, git_commit=git_commit(), release=release, elsewhere=elsewhere,
+        created=created, git_commit=git_commit(), release=release, elsewhere=elsewhere, states=states,
         folders=sorted(path.name for path in folder.iterdir() if path.is_dir()),
     )  # fmt: skip
     write_text(folder / MANIFEST, manifest.model_dump_json(indent=2))
@@ -88,7 +97,7 @@ def collect(home: Path, folder: Path, database_url: str, release: str, elsewhere
 
 
 @contextmanager
-def _still(home: Path) -> Iterator[None]:
+def still(home: Path) -> Iterator[None]:
     """Hold while no night, promotion or index build goes on.
 
     Raises:
@@ -126,12 +135,23 @@ def _link(source: Path, target: Path) -> None:
                 shutil.copy2(entry.path, there, follow_symlinks=False)
 
 
-def _copy_database(source: Path, target: Path) -> None:
-    if not source.is_file():
-        return
+def copy_sqlite(source: Path, target: Path) -> None:
+    """Copy a SQLite database as it is at one moment, while others write."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(source, timeout=_LOCK_SECONDS)) as read, closing(sqlite3.connect(target)) as written:
         read.backup(written)
+
+
+def sqlite_state(source: Path) -> str:
+    """What a SQLite database holds, as one hash: that of the copy that a backup has of it."""
+    with scratch_folder(source.parent, ".hashing-") as folder:
+        copy_sqlite(source, folder / source.name)
+        return _hash(folder / source.name)
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _bundle(repository: Path, target: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from aura.errors import BackupError, NotFoundError, SettingsError
 from aura.scratch import scratch_folder
-from flows.backup.contents import MANIFEST
+from flows.backup.contents import MANIFEST, Manifest
 from flows.backup.settings import BackupSettings, is_address
 
 _TAG = "aura"
@@ -49,6 +49,9 @@ class Repository(Protocol):
         Raises:
             BackupError: something is not what was written.
         """
+
+    def manifest(self, backup: Backup) -> Manifest:
+        """What a backup says of itself."""
 
     def fetch(self, backup: Backup, folder: Path) -> None:
         """Write a backup to an empty folder, and compare it with its hashes.
@@ -134,6 +137,9 @@ class Restic:
         if self._exists():
             self._run("check", "--read-data")
 
+    def manifest(self, backup: Backup) -> Manifest:
+        return Manifest.model_validate_json(self._run("dump", backup.id, f"/{MANIFEST}"))
+
     def fetch(self, backup: Backup, folder: Path) -> None:
         self._run("restore", backup.id, "--target", str(folder), "--verify")
 
@@ -200,6 +206,9 @@ class PlainFolder:
     def verify(self) -> None:
         for backup in self.list():
             _compare(self._root / backup.id, self._root / backup.id)
+
+    def manifest(self, backup: Backup) -> Manifest:
+        return Manifest.model_validate_json((self._root / backup.id / MANIFEST).read_text(encoding="utf-8"))
 
     def fetch(self, backup: Backup, folder: Path) -> None:
         shutil.copytree(self._root / backup.id, folder, symlinks=True, dirs_exist_ok=True)

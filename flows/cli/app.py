@@ -35,6 +35,7 @@ from flows.cli import (
     status,
     ui,
     up,
+    upgrade,
 )
 from flows.cli.options import ProfileOption, SetOption
 from flows.prefect_errors import wait_for_server
@@ -56,6 +57,7 @@ app.command("mcp")(mcp.mcp)
 app.add_typer(releases.app, name="releases")
 app.add_typer(db.app, name="db")
 app.add_typer(backup.app, name="backup")
+app.add_typer(upgrade.app, name="upgrade")
 app.add_typer(accounts.app, name="accounts")
 app.command("serve")(serve.serve)
 app.command("plan-memory")(plan_memory.plan_memory)

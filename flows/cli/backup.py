@@ -25,17 +25,21 @@ app = typer.Typer(
 @app.command()
 def create(profile: ProfileOption = "sample", overrides: SetOption = None) -> None:
     """Make a backup of the home folder, all profiles, while everything serves; nights and promotions wait for a moment."""
-    from aura.scratch import scratch_folder
-    from flows.backup.contents import collect
     from flows.database import database
 
     settings = load_profile(profile, overrides or ())
+    with database(settings.serving.database.start_seconds) as url:
+        make_backup(settings, url)
+
+
+def make_backup(settings: Profile, database_url: str) -> None:
+    """Make one, and say what is in it."""
+    from aura.scratch import scratch_folder
+    from flows.backup.contents import collect
+
     repository = _repository(settings)
-    with (
-        database(settings.serving.database.start_seconds) as url,
-        scratch_folder(home() / "backups", ".collecting-") as folder,
-    ):
-        manifest = collect(home(), folder, url, _serving(settings), _elsewhere(settings))
+    with scratch_folder(home() / "backups", ".collecting-") as folder:
+        manifest = collect(home(), folder, database_url, _serving(settings), _elsewhere(settings))
         made = repository.create(folder)
     typer.echo(f"{made}: {', '.join(['database', *manifest.folders])}; {manifest.release or 'nothing serves yet'}")
     for store in manifest.elsewhere:
@@ -113,9 +117,12 @@ def _serving(settings: Profile) -> str:
     from aura.registry import Registry
     from aura.releases import Releases
     from aura.tracking import store_exists
+    from flows.upgrade.library_databases import mlflow_database
 
     if not settings.tracking.enabled or not store_exists(settings.tracking):
         return ""
+    if (behind := mlflow_database(settings.tracking).look()).steps:  # to open it would be to change it
+        return f"MLflow's database at {behind.stands}, from before an upgrade"
     return str(Releases(Registry(settings.tracking, settings.profile)).serving() or "")
 
 

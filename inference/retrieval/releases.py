@@ -297,7 +297,7 @@ def rollback(uri: str | Path, writer_wait_s: float = 10.0) -> Release:
 def _refuse_changed(connection: lancedb.DBConnection, release: Release, served: int) -> None:
     if reason := damaged(connection, release):
         problem = f"is damaged: {reason}"
-    elif not _has_pictures(connection, release):
+    elif missing_columns(connection, release):
         problem = "is from an older Aura and holds no pictures"
     elif release.digest and _digest(connection, release) != release.digest:
         problem = "is damaged: its rows are not those that were published"
@@ -309,10 +309,18 @@ def _refuse_changed(connection: lancedb.DBConnection, release: Release, served: 
     )
 
 
-def _has_pictures(connection: lancedb.DBConnection, release: Release) -> bool:
+def missing_columns(connection: lancedb.DBConnection, release: Release) -> list[str]:
+    """What a release of an older Aura lacks of the catalog, and readers need."""
     table = connection.open_table(CATALOG)
     table.checkout(release.catalog_version)
-    return PICTURE in table.schema.names
+    return [] if PICTURE in table.schema.names else [PICTURE]
+
+
+def unknown_columns(connection: lancedb.DBConnection) -> list[str]:
+    """What the list of releases says that this code does not know: a newer Aura has written it."""
+    if RELEASES not in connection.list_tables().tables:
+        return []
+    return sorted(set(connection.open_table(RELEASES).schema.names) - set(_SCHEMA.names))
 
 
 def _digest(connection: lancedb.DBConnection, release: Release) -> str:

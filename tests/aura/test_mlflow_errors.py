@@ -59,7 +59,7 @@ def without_a_table(file: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "said", "hint"),
     [
-        (old, "of another version of MLflow", "mlflow db upgrade sqlite:///"),
+        (old, "of another version of MLflow", "aura upgrade run --backup"),
         (no_database, "its database is damaged", "from a backup"),
         (torn, "its database is damaged", "from a backup"),
         (without_a_table, "its database is damaged", "from a backup"),

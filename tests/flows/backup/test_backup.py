@@ -16,6 +16,9 @@ import psutil
 import pytest
 
 from aura.paths import repo_root
+from flows.backup.contents import DATABASE, MLFLOW, PREFECT, sqlite_state
+from flows.backup.repository import find, open_repository
+from flows.backup.settings import BackupSettings
 from flows.run_lock import RunLock
 from tests.flows.backup.home import SAID, Answers, System, asked, fill
 
@@ -66,6 +69,17 @@ def test_a_home_that_was_lost_answers_at_another_path_as_before(system: System, 
     modes = {path.stat().st_mode & 0o777 for path in (moved.home / "secrets").rglob("*.key")}
     assert modes == {0o600}
     assert [path for path in moved.home.iterdir() if path.name.startswith(".restoring-")] == []
+
+
+def test_a_backup_says_what_it_holds_without_being_restored(
+    system: System, backup: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESTIC_PASSWORD", system.password)
+    repository = open_repository(BackupSettings(repository=str(system.repository), plain=system.plain), system.home)
+    manifest = repository.manifest(find(repository, backup))
+    assert "mlflow" in manifest.folders
+    assert manifest.states.keys() == {DATABASE, MLFLOW, PREFECT}
+    assert manifest.states[PREFECT] == sqlite_state(system.home / PREFECT)
 
 
 def test_a_home_that_holds_something_is_refused(system: System, backup: str) -> None:
