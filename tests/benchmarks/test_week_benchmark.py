@@ -17,6 +17,7 @@ def week_of(*disk_mb: float) -> list[Day]:
     return [
         Day(
             name=f"night-2026010{number}-020000",
+            run=f"sample 2026-01-0{number} 02:00",
             state="COMPLETED",
             reports=1,
             messages=1,
