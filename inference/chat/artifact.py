@@ -1,7 +1,7 @@
 """Files of a chat artifact: the adapter, its config, and how its prompts are built.
 
 `adapter_model.safetensors` and `adapter_config.json` (PEFT's format, readable by vLLM), `config.json` (`ChatConfig`),
-`preprocess.json` (`PromptSettings`), `labels.json` (roles); beside them what `Familiarity` writes.
+`preprocess.json` (`PromptSettings`), `labels.json` (roles); beside them what `Familiarity` and `DeclineRule` write.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from aura.artifact import read_json, write_json
 from aura.errors import ArtifactError
 from aura.settings import Section
 from inference.chat.choosing import ChoiceRule
-from inference.chat.familiarity import DeclineRule
 from inference.chat.prompt import PROMPT_VERSION, ROLES
 from inference.chat.settings import AnswerSettings, GenerationSettings, LoraSettings, PromptSettings
 from inference.references import split_revision
@@ -32,7 +31,7 @@ SectionType = TypeVar("SectionType", bound=Section)
 
 
 class ChatConfig(Section):
-    """The base and prompts that an adapter belongs to, how it answers and when it declines."""
+    """The base and prompts that an adapter belongs to, and how it answers."""
 
     model: Literal["chat"] = "chat"
     base: str
@@ -41,7 +40,6 @@ class ChatConfig(Section):
     generation: GenerationSettings
     answers: AnswerSettings
     choice: ChoiceRule = ChoiceRule()
-    declines: DeclineRule = DeclineRule()
 
     @field_validator("answers")
     @classmethod

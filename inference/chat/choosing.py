@@ -38,13 +38,11 @@ class Signs:
 
     Attributes:
         posterior: log probability of each sentence to be what the question was asked of, all being alike before.
-        similarity: cosine of the question's and the sentence's embeddings.
-        in_context: the same of the sentence below its heading.
+        in_context: cosine of the question's embedding and that of the sentence below its heading.
         lag: how much less relevant its passage is than the most relevant one; at least 0.
     """
 
     posterior: np.ndarray
-    similarity: np.ndarray
     in_context: np.ndarray
     lag: np.ndarray
 
@@ -58,11 +56,9 @@ def passage_sentences(passages: Sequence[ChatPassage]) -> list[PassageSentence]:
     return [PassageSentence(text, passage) for text, passage in first.items()]
 
 
-def signs_of(
-    nats: Sequence[float], similarity: np.ndarray, in_context: np.ndarray, lag: Sequence[float] | np.ndarray
-) -> Signs:
+def signs_of(nats: Sequence[float], in_context: np.ndarray, lag: Sequence[float] | np.ndarray) -> Signs:
     """Signs from the nats of a question behind each sentence, and the others as they are."""
-    others = (np.asarray(values, dtype=np.float64) for values in (similarity, in_context, lag))
+    others = (np.asarray(values, dtype=np.float64) for values in (in_context, lag))
     return Signs(log_softmax(-np.asarray(nats, dtype=np.float64)), *others)
 
 
@@ -72,8 +68,6 @@ class ChoiceRule(Section):
     intercept: float = 1.0
     posterior: float = 1.0
     """Weight of the sentence's log probability."""
-    similarity: float = 0.0
-    """Weight of the cosine of the question and the sentence."""
     in_context: float = 0.0
     """Weight of the cosine of the question and the sentence below its heading."""
     lag: float = 0.0
@@ -84,7 +78,6 @@ class ChoiceRule(Section):
         return np.asarray(
             self.intercept
             + self.posterior * signs.posterior
-            + self.similarity * signs.similarity
             + self.in_context * signs.in_context
             + self.lag * signs.lag
         )

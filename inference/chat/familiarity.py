@@ -12,40 +12,23 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from aura.artifact import read_json, write_json
 from aura.errors import ArtifactError
-from aura.settings import Section
 from inference.chat.content_words import content_words, stem
 from inference.chat.passages import ChatPassage
 
-SIGNS = ("relevance", "mean_similarity", "known_words", "coverage", "rarity", "nearest_question")
+SIGNS = (
+    "relevance", "mean_similarity", "known_words", "coverage", "rarity", "nearest_question", "nearest_sentence", "words",
+)  # fmt: skip
 """Best relevance and mean similarity of the passages that were found; share of the question's content words that are known; share
-of their rarity (log of the inverse share of passages that hold a word) that the best passage has, and its sum; cosine of the
-nearest question of the training."""
+of their rarity (log of the inverse share of passages that hold a word) that the best passage has, and its sum; cosines of the
+nearest question of the training and of the nearest sentence that was found, below its heading; number of the question's words."""
 _WORDS, _VECTORS = "known_words.json", "known_questions.safetensors"
-
-
-class DeclineRule(Section):
-    """When no passage answers a question: intercept + sum of weight x sign + direction . embedding > 0. The default declines
-    nothing."""
-
-    intercept: float = -1.0
-    weights: dict[Literal[*SIGNS], float] = Field(default_factory=dict)  # type: ignore[valid-type]
-    """Weight of each sign; one that is not named has none."""
-    direction: tuple[float, ...] = ()
-    """Weights of the question's embedding, of the embedder's length: what is asked about. Empty: none."""
-
-    def holds(self, signs: Mapping[str, float], vector: np.ndarray) -> bool:
-        """Whether a question with these signs and this embedding, float (dim,), is declined."""
-        score = self.intercept + sum(weight * signs[name] for name, weight in self.weights.items())
-        return bool(score + (np.dot(self.direction, vector) if self.direction else 0.0) > 0)
 
 
 class Familiarity:
@@ -74,12 +57,15 @@ class Familiarity:
         asked = frozenset(word for question in questions for word in _stems(question))
         return cls(holders, len(passages), asked, embed(questions).astype(np.float16))
 
-    def signs(self, question: str, vector: np.ndarray, passages: Sequence[ChatPassage]) -> dict[str, float]:
+    def signs(
+        self, question: str, vector: np.ndarray, passages: Sequence[ChatPassage], sentences: np.ndarray
+    ) -> dict[str, float]:
         """`SIGNS` of a question.
 
         Args:
             vector: float (dim,), embedding of the question.
             passages: what was found for it.
+            sentences: float (sentences, dim), embeddings of their sentences, below their headings.
         """
         words = _stems(question)
         rarity = {word: math.log((self._passages + 1) / (self._holders.get(word, 0) + 0.5)) for word in words}
@@ -91,6 +77,8 @@ class Familiarity:
             "coverage": held / sum(rarity.values()) if words else 0.0,
             "rarity": held,
             "nearest_question": float((self._vectors @ vector).max()) if len(self._vectors) else -1.0,
+            "nearest_sentence": float((sentences @ vector).max()) if len(sentences) else -1.0,
+            "words": float(len(question.split())),
         }
 
     def save(self, folder: Path) -> None:

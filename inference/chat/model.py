@@ -21,10 +21,11 @@ from inference.chat.answering import AnswerStream, checked_sentences
 from inference.chat.artifact import read_chat_artifact
 from inference.chat.base import load_causal_model, load_tokenizer, resolve_base
 from inference.chat.batched_decoding import BatchedDecoder
-from inference.chat.choosing import ChoiceRule, Signs, chosen_sentences, signs_of
+from inference.chat.choosing import ChoiceRule, Signs, chosen_sentences, passage_sentences, signs_of
+from inference.chat.declining import DeclineRule
 from inference.chat.decoding import end_token_ids
 from inference.chat.entailment import EntailmentModel
-from inference.chat.familiarity import DeclineRule, Familiarity
+from inference.chat.familiarity import Familiarity
 from inference.chat.openai_backend import BackendReply, OpenAIBackend
 from inference.chat.passages import ChatPassage, whole_question
 from inference.chat.prompt import ChoicePrompt, Example, Message, PromptBuilder
@@ -65,6 +66,7 @@ class ChatModel:
     ) -> None:
         """
         Args:
+            declines: when no passage answers a question; it needs `familiarity`. None: never.
             base: what `model` was made from, for further adapters.
         """
         self.model = model.eval()
@@ -73,7 +75,7 @@ class ChatModel:
         self.generation = generation
         self.answers = (answers or AnswerSettings()).resolved(model.num_parameters())
         self.choice = choice or ChoiceRule()
-        self.declines = declines or DeclineRule()
+        self.declines = declines
         self.familiarity = familiarity
         self.base = base
         self._end_ids = end_token_ids(model, tokenizer)
@@ -116,7 +118,7 @@ class ChatModel:
             base = SharedBase(*wanted, cache_dir or default_cache_dir())
         return cls(
             base.with_adapter(folder), base.tokenizer, prompt=prompt, generation=config.generation, answers=config.answers,
-            choice=config.choice, declines=config.declines, familiarity=Familiarity.load(folder), base=base,
+            choice=config.choice, declines=DeclineRule.load(folder), familiarity=Familiarity.load(folder), base=base,
         )  # fmt: skip
 
     @classmethod
@@ -198,11 +200,11 @@ class ChatModel:
             AnswerStoppedError: it is no longer wanted.
         """
         nats = self._scoring.nats(prompt.examples, wanted)
-        return signs_of(nats, self.similarities(prompt), self._cosines(prompt.question, prompt.headed), prompt.lags)
+        return signs_of(nats, self._cosines(prompt.question, prompt.headed), prompt.lags)
 
     def declined(self, question: str, passages: Sequence[ChatPassage]) -> bool:
         """Whether none of the passages that were found answers a question, as the artifact's rule has it."""
-        return self.familiarity is not None and self.declines.holds(*self.question_signs(question, passages))
+        return self.declines is not None and self.declines.holds(*self.question_signs(question, passages))
 
     def question_signs(self, question: str, passages: Sequence[ChatPassage]) -> tuple[dict[str, float], np.ndarray]:
         """Signs that the rule of declining weighs, and the question's embedding, float32 (dim,).
@@ -212,8 +214,9 @@ class ChatModel:
         """
         if self.familiarity is None:
             raise ValueError("a base without an artifact knows no questions")
-        vector = self.embedder.encode([question])[0]
-        return self.familiarity.signs(question, vector, passages), vector
+        headed = [passages[one.passage].below_heading(one.text) for one in passage_sentences(passages)]
+        vector, *sentences = self.embedder.encode([question, *headed])
+        return self.familiarity.signs(question, vector, passages, np.array(sentences)), vector
 
     def similarities(self, prompt: ChoicePrompt) -> np.ndarray:
         """Cosine of the question's and each sentence's embeddings: float32 (sentences,)."""

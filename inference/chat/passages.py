@@ -43,7 +43,11 @@ class ChatPassage:
     @property
     def whole(self) -> str:
         """The source, then the text below it."""
-        return f"{self.source}.\n{self.text}"
+        return self.below_heading(self.text)
+
+    def below_heading(self, text: str) -> str:
+        """A part of the text, below the source: what it is about stands in the heading alone."""
+        return f"{self.source}.\n{text}"
 
 
 def whole_question(messages: Sequence[Mapping[str, str]]) -> str:

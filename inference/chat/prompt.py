@@ -92,7 +92,7 @@ class ChoicePrompt:
     @property
     def headed(self) -> list[str]:
         """Each sentence below the heading of its passage."""
-        return [replace(self.passages[one.passage], text=one.text).whole for one in self.sentences]
+        return [self.passages[one.passage].below_heading(one.text) for one in self.sentences]
 
     @property
     def lags(self) -> list[float]:

@@ -10,19 +10,20 @@ import torch
 from inference.chat.artifact import ChatConfig, add_lora, write_chat_artifact
 from inference.chat.base import load_causal_model
 from inference.chat.choosing import ChoiceRule
-from inference.chat.familiarity import DeclineRule, Familiarity
+from inference.chat.familiarity import Familiarity
 from inference.chat.model import ChatModel
 from inference.chat.passages import ChatPassage
 from inference.chat.prompt import PROMPT_VERSION
 from inference.chat.settings import AnswerSettings, GenerationSettings, PromptSettings
 from inference.text_embedding import text_embedder_for
+from tests.inference.chat.decline_rules import declines_below
 from tests.inference.chat.tiny_base import LORA, save_tiny_base
 
 PROMPT = PromptSettings(system="Be brief.", passage_tokens=200, history_tokens=40, question_tokens=60, answer_tokens=60)
 KNOWN = ChatPassage(source="Wool. Washing", text="Wash wool at 30 degrees.")
 """What the tiny adapter was trained on."""
-CHOICE = ChoiceRule(intercept=0.5, posterior=1.5, similarity=2.0)
-DECLINES = DeclineRule(intercept=3.0, weights={"mean_similarity": -10.0})
+CHOICE = ChoiceRule(intercept=0.5, posterior=1.5, in_context=2.0)
+DECLINES = declines_below("mean_similarity", 0.3)
 """Nothing is answered from passages that are farther than 0.3."""
 
 
@@ -42,12 +43,13 @@ def tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> P
                 parameter.normal_(std=0.5)
     config = ChatConfig(
         base=str(tiny_base), lora=LORA, prompt_version=PROMPT_VERSION, generation=GenerationSettings(max_new_tokens=24),
-        answers=AnswerSettings(way="quoted", max_sentences=2), choice=CHOICE, declines=DECLINES,
+        answers=AnswerSettings(way="quoted", max_sentences=2), choice=CHOICE,
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("adapter") / "artifact"
     write_chat_artifact(folder, model, config, PROMPT)
     embed = text_embedder_for(config.answers.text_embedder).encode
     Familiarity.of([KNOWN], ["How do I wash wool?"], embed).save(folder)
+    DECLINES.save(folder)
     return folder
 
 

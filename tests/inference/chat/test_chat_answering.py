@@ -15,7 +15,7 @@ from aura.errors import InvalidRequestError
 from inference.chat.answer import DECLINED, AnswerSentence
 from inference.chat.answering import AnswerStream, checked_sentences
 from inference.chat.choosing import ChoiceRule
-from inference.chat.familiarity import DeclineRule
+from inference.chat.declining import DeclineRule
 from inference.chat.model import ChatModel
 from inference.chat.passages import ChatPassage
 from inference.chat.reply import ReplyStream
@@ -23,7 +23,8 @@ from inference.chat.sentences import quotable_sentences
 from inference.chat.settings import AnswerSettings
 from inference.chat.support import SupportChecker
 from inference.text_embedding import text_embedder_for
-from tests.inference.chat.conftest import DECLINES, PROMPT
+from tests.inference.chat.conftest import PROMPT
+from tests.inference.chat.decline_rules import declines_all
 
 ASK = [{"role": "user", "content": "What goes with brown shoes?"}]
 WOOL = ChatPassage(source="Wool. Washing", text="Wash wool at 30 degrees. Dry it flat on a towel.", similarity=0.8)
@@ -53,15 +54,13 @@ class TestQuoted:
         assert list(tiny_chat.answer(ASK, [WOOL, SHOES])) == told
 
     def test_rules_decide_as_they_are_fitted(self, tiny_chat: ChatModel) -> None:
-        by_embedding = quoting(
-            tiny_chat, choice=ChoiceRule(intercept=-40.0, posterior=0.0, similarity=100.0), declines=DeclineRule()
-        )
+        by_embedding = quoting(tiny_chat, choice=ChoiceRule(intercept=-40.0, posterior=0.0, in_context=100.0))
         assert [sentence.text for sentence in by_embedding.answer(ASK, [WOOL, SHOES])] == [SHOES.text]
         shoes = replace(SHOES, relevance=0.5)
         by_search = quoting(tiny_chat, choice=ChoiceRule(intercept=1.0, posterior=0.0, lag=-100.0))
         assert {sentence.passage for sentence in by_search.answer(ASK, [WOOL, shoes])} == {0}
         assert {sentence.passage for sentence in by_search.answer(ASK, [replace(WOOL, relevance=0.4), shoes])} == {1}
-        never = quoting(tiny_chat, declines=DeclineRule(intercept=1.0))
+        never = quoting(tiny_chat, declines=declines_all())
         assert list(never.answer(ASK, [WOOL, SHOES])) == [DECLINED]
 
     @pytest.mark.parametrize(
@@ -109,9 +108,7 @@ class TestQuoted:
         assert len(list(both.answer(ASK, [WOOL, SHOES]))) == both.answers.max_sentences == 2
 
     def test_a_base_declines_only_where_there_is_nothing(self, tiny_chat: ChatModel) -> None:
-        base = ChatModel(
-            tiny_chat.model, tiny_chat.tokenizer, prompt=PROMPT, generation=tiny_chat.generation, declines=DECLINES
-        )
+        base = ChatModel(tiny_chat.model, tiny_chat.tokenizer, prompt=PROMPT, generation=tiny_chat.generation)
         assert DECLINED not in list(base.answer(ASK, [FAR]))
         assert list(base.answer(ASK, [])) == [DECLINED]
         with pytest.raises(ValueError, match="knows no questions"):

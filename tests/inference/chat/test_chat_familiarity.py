@@ -1,4 +1,4 @@
-"""Signs of whether a question is one that the pages answer, by hand, and the rule that weighs them."""
+"""Signs of whether a question is one that the pages answer, by hand."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from aura.errors import ArtifactError
-from inference.chat.familiarity import SIGNS, DeclineRule, Familiarity
+from inference.chat.familiarity import SIGNS, Familiarity
 from inference.chat.passages import ChatPassage
 
 WOOL = ChatPassage(source="Wool", text="Wash wool cold.", similarity=0.8, relevance=0.5)
 SILK = ChatPassage(source="Silk", text="Iron silk damp.", similarity=0.4, relevance=0.7)
 LINEN = ChatPassage(source="Linen", text="Wash linen.", similarity=0.0)
+NO_SENTENCES = np.zeros((0, 2))
 
 
 def known() -> Familiarity:
@@ -24,7 +24,7 @@ def known() -> Familiarity:
 
 
 def test_signs_are_those_of_the_formulas() -> None:
-    signs = known().signs("wash wool football", np.array([0.6, 0.8]), [WOOL, SILK])
+    signs = known().signs("wash wool football", np.array([0.6, 0.8]), [WOOL, SILK], np.array([[0.0, 1.0], [1.0, 0.0]]))
     # "wash" stands in two of three passages, "wool" in one, "football" in none.
     wash, wool, football = log(4 / 2.5), log(4 / 1.5), log(4 / 0.5)
     assert signs == pytest.approx(
@@ -35,6 +35,8 @@ def test_signs_are_those_of_the_formulas() -> None:
             "coverage": (wash + wool) / (wash + wool + football),
             "rarity": wash + wool,
             "nearest_question": 0.8,
+            "nearest_sentence": 0.8,
+            "words": 3.0,
         },
         rel=1e-3,
     )
@@ -42,22 +44,22 @@ def test_signs_are_those_of_the_formulas() -> None:
 
 
 def test_a_word_of_a_question_of_the_training_is_known_though_no_page_has_it() -> None:
-    assert known().signs("hats", np.zeros(2), [WOOL])["known_words"] == 1.0
-    assert known().signs("hats", np.zeros(2), [WOOL])["coverage"] == 0.0
+    assert known().signs("hats", np.zeros(2), [WOOL], NO_SENTENCES)["known_words"] == 1.0
+    assert known().signs("hats", np.zeros(2), [WOOL], NO_SENTENCES)["coverage"] == 0.0
 
 
 def test_without_passages_words_or_questions_signs_are_the_lowest() -> None:
-    assert known().signs("?", np.array([1.0, 0.0]), []) == pytest.approx(
+    assert known().signs("?", np.array([1.0, 0.0]), [], NO_SENTENCES) == pytest.approx(
         {"relevance": -1.0, "mean_similarity": -1.0, "known_words": 0.0, "coverage": 0.0, "rarity": 0.0,
-         "nearest_question": 1.0}
+         "nearest_question": 1.0, "nearest_sentence": -1.0, "words": 1.0}
     )  # fmt: skip
     nothing = Familiarity.of([WOOL], [], lambda _: np.zeros((0, 2)))
-    assert nothing.signs("wool", np.array([1.0, 0.0]), [WOOL])["nearest_question"] == -1.0
+    assert nothing.signs("wool", np.array([1.0, 0.0]), [WOOL], NO_SENTENCES)["nearest_question"] == -1.0
 
 
 def test_it_is_the_same_after_a_round_trip(tmp_path: Path) -> None:
     known().save(tmp_path)
-    question = ("wash wool hats football", np.array([0.6, 0.8]), [SILK, WOOL])
+    question = ("wash wool hats football", np.array([0.6, 0.8]), [SILK, WOOL], np.array([[0.8, 0.6]]))
     assert Familiarity.load(tmp_path).signs(*question) == known().signs(*question)
 
 
@@ -70,24 +72,3 @@ def test_a_missing_or_broken_file_is_told(tmp_path: Path, name: str, content: by
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ArtifactError):
         Familiarity.load(tmp_path)
-
-
-def test_the_rule_weighs_the_signs_that_it_names() -> None:
-    rule = DeclineRule(intercept=1.0, weights={"rarity": -2.0, "coverage": 4.0})
-    signs = dict.fromkeys(SIGNS, 9.0)
-    vector = np.array([1.0, 0.0])
-    assert rule.holds(signs | {"rarity": 1.0, "coverage": 0.5}, vector)
-    assert not rule.holds(signs | {"rarity": 1.5, "coverage": 0.5}, vector)  # 1 - 3 + 2 = 0
-    assert not rule.holds(signs | {"rarity": 1.0, "coverage": 0.25}, vector)
-    assert not DeclineRule().holds(dict.fromkeys(SIGNS, -1.0), vector)
-
-
-def test_the_rule_weighs_what_is_asked_about() -> None:
-    rule = DeclineRule(intercept=-0.5, direction=(1.0, -1.0))
-    assert rule.holds(dict.fromkeys(SIGNS, 0.0), np.array([0.8, 0.2]))
-    assert not rule.holds(dict.fromkeys(SIGNS, 0.0), np.array([0.2, 0.8]))
-
-
-def test_an_unknown_sign_is_no_rule() -> None:
-    with pytest.raises(ValidationError, match="weights"):
-        DeclineRule.model_validate({"weights": {"mood": 1.0}})

@@ -16,10 +16,10 @@ from inference.chat.artifact import WEIGHTS, add_lora, load_adapter, read_chat_a
 from inference.chat.base import count_parameters, load_causal_model
 from inference.chat.choosing import ChoiceRule
 from inference.chat.decoding import text_pieces
-from inference.chat.familiarity import DeclineRule
 from inference.chat.model import ChatModel
 from inference.chat.settings import SMALL_BASE, AnswerSettings, GenerationSettings
 from tests.inference.chat.conftest import CHOICE, DECLINES
+from tests.inference.chat.decline_rules import same_rule
 from tests.inference.chat.tiny_base import LORA
 
 ASK = [{"role": "user", "content": "What goes with brown shoes?"}]
@@ -168,13 +168,12 @@ def test_artifact_keeps_no_path_of_a_cache(tiny_adapter: Path) -> None:
 
 def test_an_artifact_answers_by_the_rules_that_it_was_written_with(tiny_adapter: Path, tmp_path: Path) -> None:
     config, prompt = read_chat_artifact(tiny_adapter)
-    assert (config.choice, config.declines) == (CHOICE, DECLINES)
+    assert config.choice == CHOICE
     model = ChatModel.load(tiny_adapter)
-    assert (model.choice, model.declines, model.answers) == (CHOICE, DECLINES, config.answers)
+    assert (model.choice, model.answers) == (CHOICE, config.answers)
+    assert same_rule(model.declines, DECLINES)
     copy = Path(shutil.copytree(tiny_adapter, tmp_path / "copy"))
-    fitted = config.model_copy(
-        update={"choice": ChoiceRule(posterior=0.25), "declines": DeclineRule(weights={"rarity": 0.5})}
-    )
+    fitted = config.model_copy(update={"choice": ChoiceRule(posterior=0.25)})
     write_chat_config(copy, fitted)
     assert read_chat_artifact(copy) == (fitted, prompt)
     assert (copy / WEIGHTS).read_bytes() == (tiny_adapter / WEIGHTS).read_bytes()
@@ -182,7 +181,7 @@ def test_an_artifact_answers_by_the_rules_that_it_was_written_with(tiny_adapter:
 
 def test_rules_are_the_defaults_without_an_artifact(tiny_base: Path) -> None:
     model = ChatModel.load_base(str(tiny_base))
-    assert (model.choice, model.declines) == (ChoiceRule(), DeclineRule())
+    assert (model.choice, model.declines) == (ChoiceRule(), None)
     assert model.answers == AnswerSettings(way="quoted")
 
 
@@ -245,7 +244,7 @@ class TestBrokenArtifacts:
             ({"answers": {"way": "auto"}}, "answers: .*quoted or free"),
             ({"answers": {"way": "sung"}}, "answers.way"),
             ({"choice": {"posterior": "much"}}, "choice.posterior"),
-            ({"declines": {"mood": 1.0}}, "declines.mood"),
+            ({"declines": {"intercept": -1.0}}, "declines"),  # of a version that kept its rule here
         ],
     )
     def test_config_of_something_else(self, copy: Path, change: dict[str, object], said: str) -> None:

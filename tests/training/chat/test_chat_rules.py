@@ -9,7 +9,8 @@ import pytest
 
 from aura.wording import says
 from inference.chat.choosing import ChoiceRule
-from inference.chat.familiarity import SIGNS, DeclineRule, Familiarity
+from inference.chat.declining import DeclineRule
+from inference.chat.familiarity import Familiarity
 from inference.chat.model import ChatModel
 from inference.chat.passages import ChatPassage, whole_question
 from inference.text_embedding import text_embedder_for
@@ -36,7 +37,8 @@ def asked(similarity: float, *, inside: bool) -> AskedQuestion:
     return AskedQuestion(row=row, messages=[message], passages=[passage], pages=["wool"])
 
 
-def declined(rule: DeclineRule, model: ChatModel, questions: list[AskedQuestion]) -> np.ndarray:
+def declined(rule: DeclineRule | None, model: ChatModel, questions: list[AskedQuestion]) -> np.ndarray:
+    assert rule is not None
     return np.array(
         [rule.holds(*model.question_signs(whole_question(one.messages), one.passages)) for one in questions]
     )
@@ -46,7 +48,6 @@ def test_a_choice_is_fitted_to_what_says_a_key_fact(model: ChatModel, prepared: 
     questions = read_questions(prepared, "validation", settings)
     rule = fit_choice(model, questions)
     assert rule.in_context > 0
-    assert rule.similarity == 0
     right, wrong = [], []
     for one in questions:
         if one.in_scope:
@@ -76,8 +77,6 @@ def test_questions_that_a_sign_parts_are_declined_rightly(model: ChatModel) -> N
         for value in np.concatenate((np.linspace(0.7, 0.9, 12), np.linspace(0.1, 0.3, 12)))
     ]
     rule = fit_decline(model, questions, 0.0)
-    assert set(rule.weights) == set(SIGNS)
-    assert rule.weights["mean_similarity"] < 0
     assert declined(rule, model, questions).tolist() == [False] * 12 + [True] * 12
 
 
@@ -96,9 +95,7 @@ def test_no_more_questions_inside_are_declined_than_allowed(model: ChatModel, li
 
 def test_without_two_kinds_of_questions_nothing_is_declined(model: ChatModel) -> None:
     for questions in ([], [asked(0.5, inside=True)], [asked(0.1, inside=False)]):
-        rule = fit_decline(model, questions, 0.1)
-        assert rule == DeclineRule()
-        assert not declined(rule, model, [asked(-1.0, inside=True)]).any()
+        assert fit_decline(model, questions, 0.1) is None
 
 
 def test_signs_that_say_nothing_decline_nothing(model: ChatModel) -> None:

@@ -18,16 +18,16 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from aura.errors import ArtifactError, DataError
-from inference.chat.answer import AnswerSentence
-from inference.chat.artifact import WEIGHTS, ChatConfig, load_adapter, read_chat_artifact, write_chat_artifact
+from aura.wording import says
+from inference.chat.artifact import WEIGHTS, ChatConfig, load_adapter, write_chat_artifact
 from inference.chat.base import load_tokenizer
 from inference.chat.choosing import ChoiceRule
-from inference.chat.familiarity import DeclineRule, Familiarity
+from inference.chat.familiarity import Familiarity
 from inference.chat.model import ChatModel
-from inference.chat.passages import ChatPassage
 from inference.chat.prompt import PROMPT_VERSION, Example, PromptBuilder
 from inference.chat.scoring import TokenBatch, answer_nats
 from inference.chat.settings import AnswerSettings
+from tests.inference.chat.decline_rules import same_rule
 from tests.training.chat.conftest import in_own_words, new_context, new_settings
 from training import judged
 from training.chat.choices import choice_loss
@@ -164,7 +164,7 @@ def test_artifact_and_plots_are_complete(request: pytest.FixtureRequest, way: st
     folder, metrics = request.getfixturevalue(way)
     names = {path.name for path in (folder / "out").iterdir()}
     assert names == {WEIGHTS, "adapter_config.json", "config.json", "preprocess.json", "labels.json", "known_words.json",
-        "known_questions.safetensors",
+        "known_questions.safetensors", "decline_rule.safetensors",
     }  # fmt: skip
     assert all(".lora_" in name for name in load_file(folder / "out" / WEIGHTS))
     plots = {path.name for path in (folder / "plots").iterdir()}
@@ -180,7 +180,7 @@ def test_the_rules_of_answers_are_fitted_on_the_validation_questions(
     for (folder, _), used in ((artifact, settings), (free_artifact, free_settings)):
         model = ChatModel.load(folder / "out")
         questions = read_questions(prepared, "validation", used)
-        assert fit_decline(model, questions, used.max_false_refusals) == model.declines != DeclineRule()
+        assert same_rule(fit_decline(model, questions, used.max_false_refusals), model.declines)
         quoted = model.answers.way == "quoted"
         assert model.choice == (fit_choice(model, questions) if quoted else ChoiceRule())
         assert (model.choice != ChoiceRule()) == quoted
@@ -199,8 +199,8 @@ def test_without_validation_questions_the_rules_are_the_defaults(
     (data / "knowledge" / "questions" / "validation.jsonl").write_text("", encoding="utf-8")
     run = new_context(data, tmp_path / "run")
     assert set(train(settings.model_copy(update={"max_epochs": 1, "shown_answers": 0}), run)) == {"loss_as_trained"}
-    config, _ = read_chat_artifact(run.out_dir)
-    assert (config.choice, config.declines) == (ChoiceRule(), DeclineRule())
+    model = ChatModel.load(run.out_dir)
+    assert (model.choice, model.declines) == (ChoiceRule(), None)
 
 
 def test_the_curve_survives_a_resume_with_the_checkpoint() -> None:
@@ -418,15 +418,6 @@ def test_a_champion_with_broken_weights_is_an_error(
         train(settings, new_context(prepared, tmp_path / "run", base_dir=champion))
 
 
-PASSAGES = [
-    ChatPassage(
-        source=f"All about {thing}. Washing", text=f"Wash {thing} at {degrees} degrees and dry it flat on a towel."
-    )
-    for thing, degrees in (("wool", 30), ("linen", 40))
-]
-ASK = [{"role": "user", "content": "How hot may I wash wool? Case 3."}]
-
-
 def test_the_served_adapter_answers_what_was_learnt(
     prepared: Path, free_artifact: Artifact, settings: ChatSettings
 ) -> None:
@@ -441,9 +432,11 @@ def test_the_served_adapter_answers_what_was_learnt(
     assert tuned.finish_reason == "stop"
 
 
-def test_the_served_adapter_quotes_what_answers(artifact: Artifact) -> None:
-    answer = list(ChatModel.load(artifact[0] / "out").answer(ASK, PASSAGES))
-    assert AnswerSentence(PASSAGES[0].text, 0, "quoted") in answer
+def test_the_served_adapter_quotes_what_answers(artifact: Artifact, prepared: Path, settings: ChatSettings) -> None:
+    asked = next(one for one in read_questions(prepared, "test", settings) if one.in_scope)
+    answer = list(ChatModel.load(artifact[0] / "out").answer(asked.messages, asked.passages))
+    assert any(says(sentence.text, wording) for sentence in answer for fact in asked.row.must_hold for wording in fact)
+    assert {sentence.status for sentence in answer} == {"quoted"}
 
 
 @pytest.mark.parametrize(
