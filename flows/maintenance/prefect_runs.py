@@ -22,7 +22,8 @@ def prefect_runs(now: datetime) -> tuple[str, str]:
     limit = now - timedelta(days=_KEPT_DAYS + _GRACE_DAYS)
     with get_client(sync_client=True) as client:
         every = client.count_flow_runs()
-        old = client.count_flow_runs(flow_run_filter=FlowRunFilter(end_time=FlowRunFilterEndTime(before_=limit)))
+        long_ended = FlowRunFilter(end_time=FlowRunFilterEndTime.model_validate({"before_": limit}))
+        old = client.count_flow_runs(flow_run_filter=long_ended)
     told = f"{every} flow runs; its server removes them after {_KEPT_DAYS} days"
     if not old:
         return told, ""

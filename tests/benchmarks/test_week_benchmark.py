@@ -37,7 +37,7 @@ def problems(days: Sequence[Day]) -> list[str]:
 def test_a_week_as_it_must_be_has_no_problem() -> None:
     days = week_of(100, 200, 300, 390, 400, 401, 400)
     assert problems(days) == []
-    maintenance = {"disk_before": {}, "disk_after": {}, "growth": {}, "sentences": {}}
+    maintenance: dict[str, Any] = {"disk_before": {}, "disk_after": {}, "growth": {}, "sentences": {}}
     written = page(days, maintenance, [], 50)
     assert "| night-20260102-020000 | 60 | - | 200.0 | +100.0 | 1 | 1 | 9 | 0 |" in written
     assert written.endswith("## Problems\n\nnone\n")

@@ -51,7 +51,7 @@ def test_who_is_told_of_what_can_be_changed() -> None:
     assert set(known()) == {FAILED, MISSING, MAINTENANCE_FAILED}
     with pytest.raises(RegistryError, match="no block 'sendgrid-email/operators'"):
         set_up_alerts("", 26, block="sendgrid-email/operators")
-    mail = CustomWebhookNotificationBlock(name="operators", url=_URL)
+    mail = CustomWebhookNotificationBlock.model_validate({"name": "operators", "url": _URL})
     block_id = mail.save("operators")
     set_up_alerts("", 26, block="custom-webhook/operators")
     for automation in known().values():

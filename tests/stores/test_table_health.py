@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import LiteralString, TypeVar
 
 import psycopg
 
@@ -31,10 +31,10 @@ def in_transaction(url: str, work: Callable[[Connection], Awaitable[T]]) -> T:
     return asyncio.run(opened())
 
 
-def change(url: str, statement: str) -> None:
+def change(url: str, statement: LiteralString) -> None:
     """Execute, and make sure that the counters know of it."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
+        connection.execute(statement)
         connection.execute("SELECT pg_stat_force_next_flush()")
         connection.execute("SELECT 1")
 
