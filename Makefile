@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve up down status logs ui client test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-loading bench-bentos bench-people clean bench-hostile bench-away
+.PHONY: help setup nightly serve up down status logs ui client test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-loading bench-bentos bench-people clean bench-hostile bench-away bench-week
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -150,6 +150,9 @@ bench-hostile: setup ## Send running services 1,000 hostile uploads and JSON bod
 
 bench-away: setup ## Kill and freeze MLflow and Redis while callers ask the services (docs/benchmarks/away.md; after a night)
 	@$(BIN)/python -m benchmarks.away
+
+bench-week: setup ## Live through seven nights on schedule, and a maintenance (docs/benchmarks/week.md)
+	@$(BIN)/python -m benchmarks.week
 
 clean: ## Remove what can be made again; models, nights, reports and imported photos stay
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache "$(VAR)/cache"

@@ -7,7 +7,6 @@ textfile collector would read it as well. Moments are metrics, not ages: an age 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +19,6 @@ from flows.report import NightReport
 
 FOLDER = "metrics"
 """Under the home folder."""
-_BLOCK_BYTES = 512
-"""Unit of `st_blocks`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +97,7 @@ def write_night_metrics(report: NightReport, steps: Mapping[str, bool], serves: 
         index = gauge("aura_index_created_timestamp_seconds", "When the served index was built", ("release",))
         index(str(number)).set(built.timestamp())
     size = gauge("aura_home_bytes", "Bytes on the disk per folder of the home folder", ("folder",))
-    for folder, taken in _sizes(home).items():
+    for folder, taken in report.disk.items():
         size(folder).set(taken)
     write_to_textfile(str(file), registry)
     return file
@@ -113,22 +110,3 @@ def _moments(file: Path) -> dict[str, float]:
     except (OSError, ValueError):  # none, or of another making: moments begin anew
         return {}
     return {family.name: family.samples[0].value for family in families if len(family.samples) == 1}
-
-
-def _sizes(home: Path) -> dict[str, int]:
-    """Bytes on the disk of each folder of the home folder; a file with several names counts once, where it is met first."""
-    seen: set[tuple[int, int]] = set()
-    sizes: dict[str, int] = {}
-    for folder in sorted(path for path in home.iterdir() if path.is_dir() and not path.is_symlink()):
-        taken = 0
-        for root, _, names in os.walk(folder):
-            for name in names:
-                try:
-                    found = os.lstat(os.path.join(root, name))
-                except FileNotFoundError:  # services write and remove files meanwhile
-                    continue
-                if (found.st_dev, found.st_ino) not in seen:
-                    seen.add((found.st_dev, found.st_ino))
-                    taken += found.st_blocks * _BLOCK_BYTES
-        sizes[folder.name] = taken
-    return sizes

@@ -15,21 +15,19 @@ from functools import partial
 from math import inf
 from typing import Any
 
-import httpx
 from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.settings import PREFECT_API_URL
 
 from aura.artifact import read_json
-from aura.errors import AuraError, DeadlineError, DiskFullError, told_storage_error
+from aura.errors import AuraError, DeadlineError, DiskFullError
 from aura.registry import Registry
 from aura.releases import Release
 from flows.drift import Drift
 from flows.feedback import FeedbackCounts
 from flows.fingerprints import WEIGHTS
+from flows.guarded import guarded
 from flows.package import bentos_current, note_release
 from flows.people_tasks import feedback_task, predictions_task
-from flows.prefect_errors import prefect_error
 from flows.promotion import Champions, Outcome, failed, fetch_champions, judge_candidate, judged_against_another
 from flows.releases import make_release
 from flows.retention import Removal, remove, require_free_space
@@ -205,22 +203,7 @@ class Night:
 
     def guarded(self, name: str, work: Callable[[], Any]) -> Any:
         """Run a step; an error becomes a problem in the report and does not end the night."""
-        try:
-            return work()
-        except AuraError as error:
-            self.problems[name] = str(error)
-            get_run_logger().error("%s failed: %s", name, error)
-        except OSError as error:  # for example a full disk: no traceback needed
-            self.problems[name] = str(told_storage_error(error) or f"{type(error).__name__}: {error}")
-            get_run_logger().error("%s failed: %s", name, self.problems[name])
-        except httpx.HTTPError as error:  # Prefect's client; the other clients have errors of ours
-            told = prefect_error(error, PREFECT_API_URL.value())
-            self.problems[name] = str(told or f"{type(error).__name__}: {error}")
-            get_run_logger().error("%s failed: %s", name, self.problems[name])
-        except Exception as error:  # a bug: the report must name it, and the other steps run
-            self.problems[name] = f"{type(error).__name__}: {error}"
-            get_run_logger().exception("%s failed", name)
-        return None
+        return guarded(name, work, self.problems)
 
 
 @dataclass(frozen=True)

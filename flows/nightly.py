@@ -10,7 +10,7 @@ import logging
 import shutil
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -27,6 +27,8 @@ from aura.paths import check_temporary_folder, profile_paths
 from aura.private_home import keep_private
 from aura.registry import CHAMPION, Registry
 from aura.training_sources import notice_of
+from flows.clock import now
+from flows.disk_use import folder_bytes
 from flows.example_photo import keep_example
 from flows.heartbeat import beat
 from flows.night_metrics import Serves, write_night_metrics
@@ -90,7 +92,7 @@ def run(profile: str, overrides: list[str]) -> NightReport:
 
 def _flow_run_name() -> str:
     parameters = flow_run.parameters
-    return f"{parameters.get('profile', 'sample')} {datetime.now(UTC):%Y-%m-%d %H:%M}"
+    return f"{parameters.get('profile', 'sample')} {now():%Y-%m-%d %H:%M}"
 
 
 @flow(name="nightly", flow_run_name=_flow_run_name, validate_parameters=False, persist_result=False)
@@ -103,7 +105,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
         NightError: a step failed; the others ran, and the report was written.
     """
     keep_private()  # a worker of Prefect's runs this without the `aura` command
-    began, moment = time.monotonic(), datetime.now(UTC)
+    began, moment = time.monotonic(), now()
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_told_in_words)
     settings = load_profile(profile, overrides or ())
@@ -125,6 +127,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
             removed=night.results.get("retention") or [],
             feedback=night.results.get("feedback"), drift=night.results.get("predictions"),
             pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, night.tag)) or [],
+            disk=night.guarded("disk", lambda: folder_bytes(workspace.paths.home)) or {},
         )  # fmt: skip
         _reports.append(report)
         # On a full disk the terminal still shows the whole table, with this problem in it.

@@ -18,6 +18,7 @@ from dataprep.settings import DataSettings
 from flows.backup.settings import BackupSettings
 from flows.gate import GateSettings, gate_settings
 from flows.gateway.settings import GatewaySettings
+from flows.maintenance.settings import MaintenanceSettings
 from flows.platform.settings import MonitoringSettings
 from flows.services import SERVICES
 from inference.retrieval.settings import IndexSettings, RetrievalSettings
@@ -103,6 +104,7 @@ class Profile(Section):
     gateway: GatewaySettings = GatewaySettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     backup: BackupSettings = BackupSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
     tracking: TrackingSettings = TrackingSettings()
     night: NightSettings = NightSettings()
 

@@ -37,6 +37,7 @@ class NightReport:
         removed: what the retention removed, one line per kind.
         feedback: what people said of answers; None without a database, or when it could not be read.
         drift: of the prediction log; None likewise.
+        disk: folder of the home to bytes on the disk, after what nothing needs was removed.
         problems: step to what went wrong.
     """
 
@@ -56,6 +57,7 @@ class NightReport:
     pictures: Sequence[Path] = ()
     feedback: FeedbackCounts | None = None
     drift: Sequence[Drift] | None = None
+    disk: Mapping[str, int] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -193,6 +195,7 @@ def to_json(report: NightReport) -> dict[str, Any]:
         "removed": list(report.removed),
         "feedback": report.feedback.as_dict() if report.feedback else None,
         "drift": None if report.drift is None else [drift.as_dict() for drift in report.drift],
+        "disk": dict(report.disk),
         "problems": report.problems,
     }
 

@@ -22,18 +22,17 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 
 from aura.paths import home
-from flows.alerts import DEPLOYMENT
+from flows.platform.schedule import DEPLOYMENTS
 from flows.prefect_errors import wait_for_server
 from flows.run_lock import LOCK, RunLock
 
-POOL = "nights"
 _SERVER_SECONDS = 60.0
 """The server may be starting: on a box that boots, both begin at once."""
 _HOLD_A_SLOT = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
 def end_dead_runs() -> list[str]:
-    """Mark every run of the deployment that holds a slot, and that nothing on this machine runs, as crashed.
+    """Mark every run of the deployments that holds a slot, and that nothing on this machine runs, as crashed.
 
     Call it before the worker starts: on the one machine that runs the nights, what is not alive then is dead.
 
@@ -47,10 +46,10 @@ def end_dead_runs() -> list[str]:
     folders = [lock.parent for lock in (home() / "pipelines").glob(f"*/{LOCK}")]
     alive = {RunLock(folder, folder.name).holders_run() for folder in folders}
     states = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_HOLD_A_SLOT)))
-    nights = DeploymentFilter(name=DeploymentFilterName(any_=[DEPLOYMENT]))
+    ours = DeploymentFilter(name=DeploymentFilterName(any_=list(DEPLOYMENTS)))
     ended = []
     with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=states, deployment_filter=nights):
+        for run in client.read_flow_runs(flow_run_filter=states, deployment_filter=ours):
             if str(run.id) not in alive:
                 problem = mark_crashed(client, run.id, "the machine or its worker stopped")
                 ended.append(f"{run.name} ({problem})" if problem else run.name)

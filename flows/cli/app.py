@@ -27,6 +27,7 @@ from flows.cli import (
     drift,
     gateway,
     index,
+    maintenance,
     mcp,
     models,
     plan_memory,
@@ -66,6 +67,7 @@ for command in (up.up, up.down, up.parts, up.logs):
     app.command(command.__name__)(command)
 app.command("status")(status.status)
 app.command("drift")(drift.drift)
+app.command("maintenance")(maintenance.maintenance)
 app.command("ui")(ui.ui)
 
 
@@ -97,14 +99,21 @@ def alerts(
     url: Annotated[
         str,
         typer.Option("--url", envvar="AURA_ALERT_URL", help='takes a POST of {"text": ...}: Slack, Mattermost, ntfy'),
-    ],
+    ] = "",
     within_hours: Annotated[float, typer.Option(help="a night must end well at least once in so many hours")] = 26.0,
+    every_night: Annotated[bool, typer.Option("--every-night", help="tell of good nights as well")] = False,
+    block: Annotated[
+        str,
+        typer.Option(help="TYPE/NAME of a notification block of the server, in place of --url: sendgrid-email/NAME"),
+    ] = "",
 ) -> None:
-    """Let the Prefect server (`PREFECT_API_URL`) send a message when a night fails or is missing."""
+    """Let the Prefect server (`PREFECT_API_URL`) send a message when a night fails or is missing, or a maintenance fails."""
+    if not (url or block):
+        raise typer.BadParameter("name whom to tell: --url ADDRESS, or --block TYPE/NAME")
     wait_for_server(_given_server("alerts come from the server that runs the schedule"))
     from flows.alerts import set_up_alerts
 
-    for name in set_up_alerts(url, within_hours):
+    for name in set_up_alerts(url, within_hours, every_night=every_night, block=block):
         typer.echo(f"set up: {name}")
 
 
@@ -115,7 +124,8 @@ def worker() -> None:
     First it tells the server which nights died with this machine; then it becomes `prefect worker start`.
     """
     _given_server("the worker asks it which nights are due")
-    from flows.worker import POOL, end_dead_runs
+    from flows.platform.schedule import POOL
+    from flows.worker import end_dead_runs
 
     for name in end_dead_runs():
         typer.echo(f"died with this machine: {name}")

@@ -1,4 +1,4 @@
-"""The nightly flow's schedule on a Prefect server, as `prefect.yaml` says. As a process, for a server in another container:
+"""The schedules of night and maintenance on a Prefect server, as `prefect.yaml` says. As a process, for a server elsewhere:
 
 AURA_PROFILE=PROFILE PREFECT_API_URL=URL python -m flows.platform.schedule
 """
@@ -15,12 +15,14 @@ from aura.paths import home, repo_root
 from flows.prefect_errors import wait_for_server
 
 POOL = "nights"
-"""As prefect.yaml and flows/worker.py name it; importing the worker would import Prefect."""
+"""As prefect.yaml names it."""
+DEPLOYMENTS = ("nightly", "maintenance")
+"""As prefect.yaml names them."""
 _SERVER_SECONDS = 120
 
 
 def make_schedule(api: str, profile: str, pool: Sequence[str] = ("--type", "process")) -> None:
-    """Give the nightly flow of a profile its work pool and its schedule.
+    """Give a profile's night and its weekly maintenance their work pool and their schedules.
 
     Args:
         api: address of the Prefect server's API.
@@ -36,7 +38,7 @@ def make_schedule(api: str, profile: str, pool: Sequence[str] = ("--type", "proc
     wait_for_server(api, _SERVER_SECONDS)
     for command in (
         ["work-pool", "create", POOL, *pool, "--overwrite"],
-        ["--no-prompt", "deploy", "--name", "nightly", "--param", f"profile={profile}"],
+        *(["--no-prompt", "deploy", "--name", name, "--param", f"profile={profile}"] for name in DEPLOYMENTS),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "prefect", *command],
@@ -55,7 +57,7 @@ def main() -> None:
         kind, template = sys.argv[1:]
         pool = ("--type", kind, "--base-job-template", template)
     make_schedule(os.environ["PREFECT_API_URL"], profile, pool)
-    print(f"the night of {profile} has its schedule")
+    print(f"the night and the maintenance of {profile} have their schedules")
 
 
 if __name__ == "__main__":

@@ -19,28 +19,9 @@ import pytest
 from aura.paths import repo_root
 from flows.processes import free_port
 from tests.inference.chat.tiny_base import save_tiny_base
+from tests.small_night import SMALL
 
 SERVICES = ("visual_analysis", "outfit_recommendation", "conversational_ai", "accounts")
-_SMALL = (
-    "data.sample.products=72",
-    "data.sample.catalog_items=48",
-    "data.sample.outfits=90",
-    "data.sample.scenes=60",
-    "detection.max_epochs=12",
-    "detection.learning_rate=1e-3",
-    "outfits.max_epochs=2",
-    "chat.max_epochs=1",
-    "chat.batch_size=32",
-    "chat.lora.rank=2",
-    "chat.lora.last_layers=2",
-    "chat.shown_answers=1",
-    "chat.evaluated_questions=24",
-    # What so little training is worth does not matter here; the rules themselves have tests of their own.
-    "gate.detection.beat_controls=false",
-    "gate.outfits.beat_controls=false",
-    "gate.chat.beat_controls=false",
-    "serving.max_new_tokens=24",
-)
 
 
 @dataclass(frozen=True)
@@ -89,7 +70,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     home = tmp_path_factory.mktemp("home")
     base = save_tiny_base(tmp_path_factory.mktemp("base"))
     ports = tuple(f"serving.ports.{name}={free_port()}" for name in SERVICES)
-    return World(home, (*_SMALL, f"chat.base={base}", *ports))
+    return World(home, (*SMALL, f"chat.base={base}", *ports))
 
 
 @pytest.fixture(scope="session")

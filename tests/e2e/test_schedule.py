@@ -26,7 +26,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from aura.errors import StartError
 from aura.paths import repo_root
 from aura.supervision import family_of, watched, watched_environment
-from flows.alerts import FAILED, MISSING
+from flows.alerts import FAILED, MAINTENANCE_FAILED, MISSING
 from flows.processes import free_port, stop, wait_until_healthy
 from flows.worker import end_dead_runs
 from tests.e2e.conftest import Nights, World
@@ -182,8 +182,8 @@ def runs(api: str, *states: str) -> list[dict[str, Any]]:
     return found
 
 
-def change_schedule(api: str, change: dict[str, Any]) -> None:
-    deployment = ask_server("GET", f"{api}/deployments/name/nightly/nightly")
+def change_schedule(api: str, change: dict[str, Any], name: str = "nightly") -> None:
+    deployment = ask_server("GET", f"{api}/deployments/name/{name}/{name}")
     (schedule,) = deployment["schedules"]
     url = f"{api}/deployments/{deployment['id']}/schedules/{schedule['id']}"
     ask_server("PATCH", url, json=change)
@@ -197,6 +197,10 @@ def test_the_file_deploys_one_night_at_two_o_clock_and_never_two_at_once(nights:
     assert deployment["parameters"]["profile"] == "sample"
     assert deployment["global_concurrency_limit"]["limit"] == 1
     assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    prefect(nights.world, api, "deploy", "--name", "maintenance")
+    maintenance = ask_server("GET", f"{api}/deployments/name/maintenance/maintenance")
+    assert [schedule["schedule"]["cron"] for schedule in maintenance["schedules"]] == ["0 12 * * 0"], "once a week"
+    change_schedule(api, {"active": False}, "maintenance")  # these tests may run on a Sunday at noon
 
 
 def test_the_schedule_makes_a_night_and_a_worker_runs_it_to_its_end(
@@ -259,12 +263,12 @@ def test_a_night_that_does_not_come_and_one_that_fails_are_told(nights: Nights, 
     world = nights.world
     done = alerts(world, api, listener.url, within_hours=11 / 3600)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines() == [f"set up: {FAILED}", f"set up: {MISSING}"]
+    assert done.stdout.splitlines() == [f"set up: {name}" for name in (FAILED, MISSING, MAINTENANCE_FAILED)]
     eventually("the message of a missing night", lambda: [call for call in listener.calls if call.startswith(MISSING)])
     # Set up again, they take the place of those before: an hour without a night is no alarm any more.
     assert alerts(world, api, listener.url, within_hours=26).returncode == 0
     known = ask_server("POST", f"{api}/automations/filter", json={})
-    assert sorted(automation["name"] for automation in known) == [MISSING, FAILED]
+    assert sorted(automation["name"] for automation in known) == sorted([MISSING, FAILED, MAINTENANCE_FAILED])
     no_data = json.dumps({"profile": "ccp", "overrides": []})
     prefect(world, api, "deployment", "run", "nightly/nightly", "--params", no_data)
     with worker(world, api):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
+from flows.disk_use import folder_bytes
 from flows.drift import Drift
 from flows.gateway.certificate import own_certificate
 from flows.gateway.platform_health import HealthPlan, Part, make_app
@@ -63,7 +65,8 @@ def test_a_good_night_tells_what_it_did_and_what_serves(own_home: Path) -> None:
     (own_home / "mlflow").mkdir(parents=True)
     (own_home / "mlflow" / "one").write_bytes(b"x" * 100_000)
     os.link(own_home / "mlflow" / "one", own_home / "mlflow" / "two")
-    file = write_night_metrics(report(FIRST), {"prepare": True, "index": True}, SERVES, own_home)
+    ended_with = replace(report(FIRST), disk=folder_bytes(own_home))
+    file = write_night_metrics(ended_with, {"prepare": True, "index": True}, SERVES, own_home)
     found = values(file.read_text(encoding="utf-8"))
     ended = FIRST.timestamp() + 600
     assert found["aura_night_ended_timestamp_seconds",] == ended

@@ -1,0 +1,1 @@
+"""What is looked after once a week."""
