@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from aura.errors import IndexNotReadyError
+from aura.registry import Registry
+from aura.releases import Releases
 from aura.tracking import TrackingSettings, store_exists
 from flows.upgrade.store import Standing, Store
+from inference.retrieval.releases import (
+    connect_existing,
+    missing_columns,
+    served_index,
+    serving_release,
+    unknown_columns,
+)
 
 
 class ReleaseList(Store):
@@ -21,9 +30,6 @@ class ReleaseList(Store):
         self._settings, self._database, self._profile, self._index = settings, database, profile, index
 
     def look(self) -> Standing:
-        from aura.registry import Registry
-        from aura.releases import Releases
-
         if not self._settings.enabled or not store_exists(self._settings):
             return Standing(stands="none yet", wanted="")
         mlflow = self._database.look()
@@ -39,10 +45,6 @@ class ReleaseList(Store):
 
     def migrate(self) -> None:
         """Make the release that services would make at their start."""
-        from aura.registry import Registry
-        from aura.releases import Releases
-        from inference.retrieval.releases import served_index
-
         registry = Registry(self._settings, self._profile)
         Releases(registry).make(lambda: served_index(self._index), "what the champions' aliases and the index named")
 
@@ -61,8 +63,6 @@ class ServedIndex(Store):
         self._uri, self._profile = uri, profile
 
     def look(self) -> Standing:
-        from inference.retrieval.releases import connect_existing, missing_columns, serving_release, unknown_columns
-
         try:
             connection = connect_existing(self._uri)
         except IndexNotReadyError:

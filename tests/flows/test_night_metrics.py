@@ -48,7 +48,7 @@ def report(started: datetime, profile: str = "sample", **problems: str) -> Night
     return NightReport(
         profile=profile, started=started, seconds=600.0, flow_run_id="", outcomes=[outcome],
         stages=[StageResult(stage="prepare", ran=True, seconds=12.0)], index={}, bentos={}, snapshot="", git_commit="", links={},
-        problems=problems, drift=DRIFT,
+        problems=problems, drift=DRIFT, disk={"mlflow": 4096},
     )  # fmt: skip
 
 
