@@ -21,14 +21,19 @@ class DeclineRule:
     """A support vector machine with a Gaussian kernel (Cortes and Vapnik, Machine Learning 20, 1995) over what is known of a
     question: its `SIGNS` in order, then its embedding. No plane parts them, as what a sign says depends on what is asked about.
 
-    A question x is declined when intercept + sum over i of coefficients[i] exp(-gamma |x / scale - vectors[i]|^2) > 0.
+    A question x, clipped to what is usual, is declined when
+    intercept + sum over i of coefficients[i] exp(-gamma |x / scale - vectors[i]|^2) > 0.
 
     Attributes:
+        low, high: float32 (signs + dim,), what is usual per column (Winsor's limits): far from all that it was fitted on a kernel
+            says nothing, and a question of a hundred words is as far as one can be.
         scale: float32 (signs + dim,), what each column is divided by; a large one counts little.
         vectors: float32 (questions, signs + dim), labelled questions that are near to the border, scaled.
         coefficients: float32 (questions,), more than 0 for those out of scope.
     """
 
+    low: np.ndarray
+    high: np.ndarray
     scale: np.ndarray
     vectors: np.ndarray
     coefficients: np.ndarray
@@ -41,14 +46,14 @@ class DeclineRule:
         Raises:
             ValueError: the embedding has another length than those that the rule was fitted on.
         """
-        scaled = question_row(signs, vector) / self.scale
+        scaled = np.clip(question_row(signs, vector), self.low, self.high) / self.scale
         kernel = np.exp(-self.gamma * np.square(self.vectors - scaled).sum(axis=1))
         return bool(self.intercept + self.coefficients @ kernel > 0)
 
     def save(self, folder: Path) -> None:
         """Write the rule into an artifact's folder."""
         arrays = {
-            "scale": self.scale, "vectors": self.vectors, "coefficients": self.coefficients,
+            "low": self.low, "high": self.high, "scale": self.scale, "vectors": self.vectors, "coefficients": self.coefficients,
             "intercept": np.array([self.intercept]), "gamma": np.array([self.gamma]),
         }  # fmt: skip
         save_file(

@@ -23,6 +23,8 @@ from training.chat.settings import ChatSettings
 _FOLDS = 10
 _EMBEDDING_WEIGHT = 0.2
 """Size of an embedding's column beside a sign's; from 0.2 to 0.4 cross-validation gives the same."""
+_USUAL = (2.5, 97.5)
+"""Percentiles between which a sign is usual."""
 _DECLINE_C = 3.0
 """Inverse strength of the penalty; from 3 on cross-validation gives the same, and 1 is worse."""
 
@@ -89,7 +91,8 @@ def fit_decline(model: ChatModel, questions: Sequence[AskedQuestion], max_false_
     )
     scale = np.full(rows.shape[1], rows[:, len(SIGNS) :].std() / _EMBEDDING_WEIGHT, dtype=np.float32)
     scale[: len(SIGNS)] = rows[:, : len(SIGNS)].std(axis=0) + 1e-6
-    inputs = rows / scale
+    low, high = (np.percentile(rows, limit, axis=0).astype(np.float32) for limit in _USUAL)
+    inputs = np.clip(rows, low, high) / scale
     gamma = 1.0 / float(inputs.var(axis=0).sum())
     machine = SVC(C=_DECLINE_C, gamma=gamma, class_weight="balanced")
     parts = StratifiedKFold(folds, shuffle=True, random_state=0)
@@ -98,7 +101,8 @@ def fit_decline(model: ChatModel, questions: Sequence[AskedQuestion], max_false_
     # Declined is what lies above all but the allowed number of questions inside.
     limit = np.sort(unseen[inside])[::-1][int(max_false_refusals * inside.sum())]
     return DeclineRule(
-        scale=scale, vectors=fitted.support_vectors_.astype(np.float32), coefficients=fitted.dual_coef_[0].astype(np.float32),
+        low=low, high=high, scale=scale, vectors=fitted.support_vectors_.astype(np.float32),
+        coefficients=fitted.dual_coef_[0].astype(np.float32),
         intercept=float(fitted.intercept_[0] - limit), gamma=gamma,
     )  # fmt: skip
 

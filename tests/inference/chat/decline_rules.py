@@ -20,15 +20,18 @@ def declines_below(sign: str, border: float, dim: int = _EMBEDDING) -> DeclineRu
     scale[SIGNS.index(sign)] = 1.0
     vectors[:, SIGNS.index(sign)] = border - 0.3, border + 0.3
     coefficients = np.array([1.0, -1.0], dtype=np.float32)
-    return DeclineRule(scale=scale, vectors=vectors, coefficients=coefficients, intercept=0.0, gamma=1.0)
+    return DeclineRule(
+        low=np.full_like(scale, -1e6), high=np.full_like(scale, 1e6), scale=scale, vectors=vectors, coefficients=coefficients,
+        intercept=0.0, gamma=1.0,
+    )  # fmt: skip
 
 
 def declines_all(dim: int = _EMBEDDING) -> DeclineRule:
     """A rule without questions, whose intercept alone decides."""
-    columns, nothing = len(SIGNS) + dim, np.zeros(0, dtype=np.float32)
+    columns = len(SIGNS) + dim
+    ones, nothing = np.ones(columns, dtype=np.float32), np.zeros((0, columns), dtype=np.float32)
     return DeclineRule(
-        scale=np.ones(columns, dtype=np.float32), vectors=np.zeros((0, columns), dtype=np.float32),
-        coefficients=nothing, intercept=1.0, gamma=1.0,
+        low=-ones, high=ones, scale=ones, vectors=nothing, coefficients=nothing[:, 0], intercept=1.0, gamma=1.0
     )  # fmt: skip
 
 

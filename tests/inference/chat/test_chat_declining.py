@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import exp
 from pathlib import Path
 
@@ -27,10 +28,22 @@ def test_the_rule_is_the_kernel_machine_of_its_formula() -> None:
         # Scaled: rarity 3 / 2, the last column 0.25 / 0.5.
         expected = 2.0 * exp(-0.7 * (0.5**2 + 0.5**2)) - 3.0 * exp(-0.7 * (1.5**2 + 0.5**2))
         rule = DeclineRule(
-            scale=scale, vectors=vectors, coefficients=np.array([2.0, -3.0], dtype=np.float32),
+            low=np.full_like(scale, -9.0), high=np.full_like(scale, 9.0), scale=scale, vectors=vectors,
+            coefficients=np.array([2.0, -3.0], dtype=np.float32),
             intercept=border - expected, gamma=0.7,
         )  # fmt: skip
         assert rule.holds(NONE | {"rarity": 3.0}, np.array([0.0, 0.25])) is held
+
+
+def test_beyond_what_is_usual_a_question_counts_as_the_farthest_that_is() -> None:
+    rule = declines_below("words", 5.0, dim=2)
+    usual = replace(rule, low=np.full_like(rule.low, 4.8), high=np.full_like(rule.high, 5.2))
+    for words, held in ((4.9, True), (5.1, False)):
+        assert rule.holds(NONE | {"words": words}, np.zeros(2)) is held
+        assert usual.holds(NONE | {"words": words}, np.zeros(2)) is held
+    assert not rule.holds(NONE | {"words": -500.0}, np.zeros(2)), "the kernel is zero there"
+    assert usual.holds(NONE | {"words": -500.0}, np.zeros(2))
+    assert not usual.holds(NONE | {"words": 500.0}, np.zeros(2))
 
 
 def test_a_row_is_the_signs_in_their_order_and_the_embedding() -> None:
