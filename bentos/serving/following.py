@@ -141,7 +141,7 @@ class Following(Generic[LoadedType]):
         away = time.monotonic() - self._seen_at
         if self._assets.follows and not self._loading and away > AWAY_SECONDS:
             reasons.append(f"answers stay with release {serving}: the registry has not answered for {away:.0f} seconds")
-        if self._index_away:
+        if self._index_away or self._now.index_away:
             reasons.append(_NO_STORE)
         return reasons
 

@@ -97,8 +97,11 @@ def collect(home: Path, folder: Path, database_url: str, release: str, elsewhere
 
 
 @contextmanager
-def still(home: Path) -> Iterator[None]:
+def still(home: Path, *, releases: bool = True) -> Iterator[None]:
     """Hold while no night, promotion or index build goes on.
+
+    Args:
+        releases: whether no release may be made either; not for who makes one.
 
     Raises:
         BusyError: says what does.
@@ -108,7 +111,7 @@ def still(home: Path) -> Iterator[None]:
             held.enter_context(RunLock(repository.parent, repository.parent.name).held())
         for index in sorted(path for path in (home / "index").glob("*") if path.is_dir()):
             held.enter_context(writer_lock(str(index), _LOCK_SECONDS))
-        for file in sorted((home / "locks").glob("*.lock")):
+        for file in sorted((home / "locks").glob("*.lock")) if releases else ():
             try:
                 held.enter_context(FileLock(file, timeout=_LOCK_SECONDS))
             except Timeout as error:

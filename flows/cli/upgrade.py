@@ -95,7 +95,7 @@ def run(
             if found.backup and not found.refusals:
                 with database(settings.serving.database.start_seconds) as url:
                     make_backup(settings, url)
-        with still(home()):
+        with still(home(), releases=False):  # the last store is their list
             upgrade(stores, repository, copied, typer.echo)
 
 

@@ -21,7 +21,8 @@ from aura.supervision import watched, watched_environment
 from flows.maintenance.settings import MaintenanceSettings
 from flows.retention_policy import KEEP
 
-_GC_SECONDS = 1800.0
+_GC_SECONDS = 600.0
+"""Less than a night waits for a command."""
 
 
 def delete_unregistered(uri: str, prefix: str, settings: MaintenanceSettings, now: datetime) -> int:
@@ -75,12 +76,16 @@ def _deleted(uri: str) -> list[str]:
         client = MlflowClient(uri, registry_uri=uri)
         experiments = [found.experiment_id for found in _pages(client.search_experiments, view_type=ViewType.ALL)]
         deleted = [run.info.run_id for run in _runs(client, experiments, ViewType.DELETED_ONLY)]
+        gone = [found.experiment_id for found in _pages(client.search_experiments, view_type=ViewType.DELETED_ONLY)]
+        # A deleted experiment takes its runs along, those that were restored too.
+        along = [run.info.run_id for run in _runs(client, gone, ViewType.ACTIVE_ONLY)]
         needed = _registered_runs(client)
-    if taken := {run_id: needed[run_id] for run_id in deleted if run_id in needed}:
+    if taken := {run_id: needed[run_id] for run_id in (*deleted, *along) if run_id in needed}:
         told = ", ".join(f"{run_id} ({version})" for run_id, version in taken.items())
         raise RegistryError(
             f"runs were deleted to which registered versions belong: {told}; nothing is removed meanwhile",
-            hint=f"mlflow runs restore --run-id RUN (MLFLOW_TRACKING_URI={uri}), or delete the versions on MLflow's page",
+            hint="mlflow runs restore --run-id RUN, and mlflow experiments restore --experiment-id ID where that is deleted too "
+            "(MLFLOW_TRACKING_URI names the store), or delete the versions on MLflow's page",
         )
     return deleted
 

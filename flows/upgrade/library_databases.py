@@ -77,7 +77,7 @@ class LibraryDatabase(Store):
         if self._file is None:
             self._upgrade(self._url)
             return
-        with creating(self._file, _LOCK_SECONDS):  # nobody opens it meanwhile
+        with creating(self._file, _LOCK_SECONDS):  # nobody makes it meanwhile
             replace_migrated(self._file, lambda copy: self._upgrade(self._url.set(database=str(copy))))
 
     def users(self) -> list[str]:

@@ -18,7 +18,7 @@ import psutil
 from aura.artifact import sync
 from aura.errors import BusyError
 from aura.scratch import scratch_folder
-from flows.backup.contents import copy_sqlite
+from flows.backup.contents import copy_sqlite, sqlite_state
 
 SCRATCH = ".upgrading-"
 _WAIT_SECONDS = 1.0
@@ -28,14 +28,20 @@ def replace_migrated(database: Path, migrate: Callable[[Path], None]) -> None:
     """Let `migrate` change a copy of a database that nobody else has open, and put the copy in its place.
 
     Raises:
-        BusyError: somebody has it open.
+        BusyError: somebody has it open, or wrote to it while the copy was migrated.
     """
     with scratch_folder(database.parent, SCRATCH) as folder:
         copy = folder / database.name
+        before = sqlite_state(database)
         copy_sqlite(database, copy)
         migrate(copy)
         _write_back(copy)
         _write_back(database)  # else SQLite would read the log of the old file into the new one
+        if (users := processes_with(database)) or sqlite_state(database) != before:
+            raise BusyError(
+                f"{database} is in use{' by ' if users else ''}{', '.join(users)}, and stays as it is",
+                hint="stop what uses it: `aura down`",
+            )
         shutil.copymode(database, copy)
         sync(copy)
         os.replace(copy, database)

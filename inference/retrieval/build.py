@@ -159,8 +159,7 @@ def build_index(
         served = None if serving is None else judged if same else judge_release(serving)
         verdict, reasons = _decide(candidate, releases, objections(judged, served, settings.judge))
         if verdict == "promoted":
-            lock.check()
-            publish(connection, replace(candidate, metrics=judged.metrics))
+            publish(connection, replace(candidate, metrics=judged.metrics), lock.check)
             serving = candidate
     return IndexReport(
         verdict=verdict,

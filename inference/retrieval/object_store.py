@@ -111,6 +111,8 @@ def local_copy(uri: str, tables: tuple[str, ...]) -> Iterator[str]:
         try:
             store = _file_system(path.partition("/")[0])
             for table in tables:
+                if store.get_file_info(f"{path}/{table}.lance").type == fs.FileType.NotFound:
+                    continue  # as in a folder: no build was ever published
                 fs.copy_files(f"{path}/{table}.lance", str(Path(folder) / f"{table}.lance"), source_filesystem=store)
         except OSError as error:
             raise IndexUnavailableError(

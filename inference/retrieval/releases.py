@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -235,11 +235,17 @@ def damaged(connection: lancedb.DBConnection, release: Release) -> str:
     return ""
 
 
-def publish(connection: lancedb.DBConnection, release: Release) -> None:
-    """Serve `release`; what was served becomes `previous`. The caller holds the writer's lock."""
+def publish(connection: lancedb.DBConnection, release: Release, still_alone: Callable[[], None] | None = None) -> None:
+    """Serve `release`; what was served becomes `previous`. The caller holds the writer's lock.
+
+    Args:
+        still_alone: raises where the lock was lost meanwhile; asked at the last moment, as the rows are hashed before.
+    """
     releases = {SERVING: replace(release, digest=_digest(connection, release))}
     if (served := read_releases(connection).get(SERVING)) is not None:
         releases[PREVIOUS] = served
+    if still_alone is not None:
+        still_alone()
     _commit(connection, releases)
 
 

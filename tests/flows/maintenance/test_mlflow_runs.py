@@ -90,6 +90,19 @@ def test_a_deleted_run_of_a_registered_version_is_told_and_nothing_is_removed(ow
     assert (store.state(store.version.run_id), store.state(broken_off)) == ("deleted", "deleted")
 
 
+def test_a_run_that_came_back_without_its_experiment_is_told_too(own_home: Path) -> None:
+    store = Store(own_home)
+    broken_off = store.run(91, experiment=store.elsewhere)
+    store.client.delete_experiment(store.client.get_run(store.version.run_id).info.experiment_id)
+    store.client.restore_run(store.version.run_id)
+    store.client.delete_run(broken_off)
+    store.age("runs", "deleted_time", broken_off, 400)
+    with pytest.raises(RegistryError, match=rf"{store.version.run_id} \(sample.chat v1\)") as caught:
+        remove_deleted(store.uri, _POLICY)
+    assert "mlflow experiments restore" in caught.value.hint
+    assert (store.state(store.version.run_id), store.state(broken_off)) == ("active", "deleted")
+
+
 def test_what_a_server_has_is_for_the_server() -> None:
     assert remove_deleted("http://mlflow:5000", _POLICY) == (
         "deleted runs are for its server to remove: mlflow gc --older-than 30d"

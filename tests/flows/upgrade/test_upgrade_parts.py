@@ -67,6 +67,17 @@ def test_a_database_that_somebody_has_open_stays(database: Path) -> None:
     assert names(database) == [("night",)]
 
 
+def test_a_database_that_was_written_to_meanwhile_stays(database: Path) -> None:
+    def while_somebody_writes(copy: Path) -> None:
+        widen(copy)
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute("INSERT INTO runs VALUES ('another')")
+
+    with pytest.raises(BusyError, match="is in use, and stays"):
+        replace_migrated(database, while_somebody_writes)
+    assert names(database) == [("night",), ("another",)]
+
+
 def test_packages_are_those_of_the_lock_file_that_is_nearest(tmp_path: Path) -> None:
     (tmp_path / "requirements-cuda.lock").write_text(
         "# comment\ntorch==2.14.1 \\\n    --hash=sha256:00\nmlflow==3.17.2\nnvidia-cuda==13.0\n"
