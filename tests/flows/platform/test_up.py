@@ -83,7 +83,7 @@ def test_everything_starts_comes_back_and_goes(tmp_path: Path) -> None:
         schedule = httpx.post(
             f"http://127.0.0.1:{machine.ports['gateway.prefect']}/api/deployments/filter", json={}, trust_env=False
         ).json()
-        assert [(each["name"], each["schedules"][0]["active"]) for each in schedule] == [("nightly", True)]
+    XX
         supervisor = psutil.Process(int((machine.home / "up" / "supervisord.pid").read_text()))
         for pid in before.values():
             assert pid is not None
