@@ -49,6 +49,7 @@ class PredictionLog:
         self._service, self._share, self._database = service, share, database if share > 0 else None
         self._waiting: deque[Prediction] = deque()
         self._noted = asyncio.Event()
+        self._between_writes = asyncio.Lock()
         self._writing: asyncio.Task[None] | None = None
         self._problem = ""
 
@@ -100,14 +101,19 @@ class PredictionLog:
         if self._database is None:
             return
         if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.wait({self._writing})
-            await self._database.open()  # the task may not have come so far
+            # Between two writes: one that was committed, and not taken from the queue, would be written a second time.
             with suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_SECONDS):
+                async with asyncio.timeout(_CLOSE_SECONDS), self._between_writes:
+                    await self._stop_writing(self._writing)
+                    await self._database.open()  # the task may not have come so far
                     while self._waiting:
                         await self._write_batch(self._database)
+            await self._stop_writing(self._writing)
         await self._database.close()
+
+    async def _stop_writing(self, writing: asyncio.Task[None]) -> None:
+        writing.cancel()
+        await asyncio.wait({writing})
 
     def _begin(self) -> None:
         if self._database is not None and self._writing is None:
@@ -116,7 +122,8 @@ class PredictionLog:
     async def _write(self, database: Database) -> None:
         await database.open()
         while True:
-            await self._write_batch(database)
+            async with self._between_writes:
+                await self._write_batch(database)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_AGAIN_SECONDS if self._problem else _CHECK_SECONDS):
                     await self._noted.wait()

@@ -128,6 +128,24 @@ def test_an_answer_of_the_cache_is_no_prediction_and_a_share_of_0_records_none(
     assert len(rows(named_database)) == 2
 
 
+def test_a_service_that_ends_in_the_middle_of_a_write_writes_once(
+    named_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Database.run
+
+    async def answering_late(*args: Any) -> Any:
+        answer = await run(*args)
+        await asyncio.sleep(0.5)  # committed, and the log does not know it yet
+        return answer
+
+    monkeypatch.setattr(Database, "run", answering_late)
+    monkeypatch.setattr(prediction_log, "_GATHER_SECONDS", 0.0)
+    with recording("visual_analysis") as client:
+        assert ask(client, "visual_analysis") == 200
+        until(lambda: len(rows(named_database)) == 1)
+    assert len(rows(named_database)) == 1
+
+
 def test_without_a_database_nothing_is_recorded_and_nothing_is_missing() -> None:
     with recording("conversational_ai") as client:
         assert ask(client, "conversational_ai") == 200

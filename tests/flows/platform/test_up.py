@@ -83,7 +83,8 @@ def test_everything_starts_comes_back_and_goes(tmp_path: Path) -> None:
         schedule = httpx.post(
             f"http://127.0.0.1:{machine.ports['gateway.prefect']}/api/deployments/filter", json={}, trust_env=False
         ).json()
-    XX
+        active = {each["name"]: each["schedules"][0]["active"] for each in schedule}
+        assert active == {"nightly": True, "maintenance": True}
         supervisor = psutil.Process(int((machine.home / "up" / "supervisord.pid").read_text()))
         for pid in before.values():
             assert pid is not None
