@@ -21,14 +21,6 @@ def registry(own_home: Path) -> Registry:  # noqa: ARG001
     return Registry(TrackingSettings(), "test")
 
 
-@pytest.fixture
-def artifact(tmp_path: Path) -> Path:
-    folder = tmp_path / "artifact"
-    write_json(folder / "config.json", {"hidden": 4})
-    write_json(folder / "nested" / "more.json", {})
-    return folder
-
-
 def register(registry: Registry, artifact: Path, candidate: str) -> str:
     return registry.register("detection", artifact, run_id=None, tags={"candidate_id": candidate}).version
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aura.artifact import content_hash, write_json
+from aura.artifact import content_hash
 from aura.errors import DamagedArtifactError, RegistryError, SettingsError
 from aura.registry import Registry
 from aura.settings import validate
@@ -31,14 +31,6 @@ def server(running: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     for key in keys(running):
         running.client().delete_object(Bucket=BUCKET, Key=key)
     return running
-
-
-@pytest.fixture
-def artifact(tmp_path: Path) -> Path:
-    folder = tmp_path / "artifact"
-    write_json(folder / "config.json", {"hidden": 4})
-    write_json(folder / "nested" / "more.json", {})
-    return folder
 
 
 def keys(server: S3Server) -> list[str]:

@@ -89,11 +89,12 @@ def fit_decline(model: ChatModel, questions: Sequence[AskedQuestion], max_false_
             for text, question in zip(asked, questions, strict=True)
         ]
     )
+    # Signs of one size, and the embedding's columns of one size together: an embedding has far more columns.
     scale = np.full(rows.shape[1], rows[:, len(SIGNS) :].std() / _EMBEDDING_WEIGHT, dtype=np.float32)
     scale[: len(SIGNS)] = rows[:, : len(SIGNS)].std(axis=0) + 1e-6
     low, high = (np.percentile(rows, limit, axis=0).astype(np.float32) for limit in _USUAL)
     inputs = np.clip(rows, low, high) / scale
-    gamma = 1.0 / float(inputs.var(axis=0).sum())
+    gamma = 1.0 / max(float(inputs.var(axis=0).sum()), 1e-6)  # 0 where all questions are the same
     machine = SVC(C=_DECLINE_C, gamma=gamma, class_weight="balanced")
     parts = StratifiedKFold(folds, shuffle=True, random_state=0)
     unseen = cross_val_predict(machine, inputs, ~inside, cv=parts, method="decision_function")

@@ -132,7 +132,7 @@ def kill_in_the_middle(folder: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(repo_root())}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     limit = time.monotonic() + _HANG_SECONDS
-    while not [*folder.glob(f"{SCRATCH}*/work/mlflow.db")]:
+    while not [*folder.glob(f"{SCRATCH}*/*/mlflow.db")]:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < limit
         time.sleep(0.002)
