@@ -37,6 +37,7 @@ from inference.smoke_test import check_loaded
 if TYPE_CHECKING:  # the service never needs torch
     from PIL import Image
 
+    from inference.detection.artifact import LabelRules
     from inference.detection.detector import Detection, Detector
     from inference.retrieval.search import Index
 
@@ -50,7 +51,7 @@ class LoadedDetector(Loaded):
     """What photos are analysed with.
 
     Attributes:
-        notice: what a caller must know of the model's training.
+        notice: what a caller must know of what the model has learnt.
     """
 
     detector: Detector
@@ -82,7 +83,7 @@ class DetectorRunner:
         with self._assets.champion(MODEL, release) as champion:
             detector = self._load_detector(champion.folder, self._assets.serving.device)
             check_loaded(SMOKE_TEST, detector, champion.folder)
-            notice = notice_of(champion.folder)
+            notice = _notice(champion.folder, detector.rules)
         return LoadedDetector(
             release=release, model_name=MODEL, index=index, index_away=away, detector=detector, notice=notice
         )
@@ -146,6 +147,17 @@ class DetectorRunner:
             garments=garments, model=served.version, release=served.versions, notice=served.notice,
             canvas_px=served.detector.canvas_px,
         )  # fmt: skip
+
+
+def _notice(artifact: Path, rules: LabelRules) -> str | None:
+    """What to tell whoever gets the garments; None: nothing."""
+    said = [notice] if (notice := notice_of(artifact)) else []
+    if rules.not_shown:
+        names = ", ".join(label.value for label in rules.not_shown)
+        said.append(
+            f"Shown only to a threshold of your own, as too few of the boxes that the model finds for them are right: {names}."
+        )
+    return " ".join(said) or None
 
 
 def _similar(index: Index, photo: Image.Image, found: Detection, k: int) -> list[Similar]:

@@ -16,7 +16,11 @@ class AnalysisOptions(BaseModel):
 
     threshold: Annotated[
         float | None,
-        Field(ge=LEAST_SCORE, le=1, description="least confidence; without it, the best one of each category"),
+        Field(
+            ge=LEAST_SCORE,
+            le=1,
+            description="least confidence; without it, each category's own: the best at which enough boxes are right",
+        ),
     ] = None
     similar: Annotated[int, Field(ge=0, le=10, description="catalog items per garment")] = 0
     colours: Annotated[bool, Field(description="measure the dominant colours of each garment")] = False
@@ -47,8 +51,8 @@ class Analysis(ReleasedBody):
     garments: list[AnalyzedGarment]
     model: ModelVersion = Field(description="name and registered version of the model that answered")
     notice: str | None = Field(
-        description="what to know before these garments are shown to anyone: that the model has seen drawn pictures only; "
-        "null when it has learnt from photos"
+        description="what to know before these garments are shown to anyone: that the model has seen drawn pictures only, "
+        "or which categories it shows only to a `threshold`; null when there is nothing"
     )
     annotated_jpeg: str | None = Field(
         default=None,

@@ -24,19 +24,29 @@ from inference.detection.preprocess import Preprocess
 _HINT = "train again, or roll back to a version that is complete"
 
 
+NEVER_SHOWN = 1.0
+"""A threshold that no score exceeds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LabelRules:
     """What the classes are called and when a box of each is shown.
 
     Attributes:
         labels: categories in class order.
-        thresholds: smallest score that `predict` shows, one per label.
+        thresholds: smallest score that `predict` shows, one per label; `NEVER_SHOWN`: only on request.
         nms_iou: boxes of one label that overlap a better one by more are dropped; None: none are dropped.
     """
 
     labels: tuple[Category, ...]
     thresholds: tuple[float, ...]
     nms_iou: float | None
+
+    @property
+    def not_shown(self) -> tuple[Category, ...]:
+        """Categories that the detector has learnt, and of which no threshold was precise enough."""
+        pairs = zip(self.labels, self.thresholds, strict=True)
+        return tuple(label for label, threshold in pairs if threshold >= NEVER_SHOWN)
 
 
 def save_artifact(folder: Path, model: PreTrainedModel, preprocess: Preprocess, rules: LabelRules) -> None:

@@ -1,4 +1,8 @@
-"""Score thresholds for serving, chosen on the validation split: the best F1 of each category at IoU 0.50."""
+"""Score thresholds for serving, chosen on the validation split at IoU 0.50.
+
+The best F1 of each category among those at which enough of what is shown is right. Where a category is hardly seen, F1 alone
+takes a low threshold, which finds a few boxes more and shows many that are wrong: belts wherever belts are worn.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import numpy as np
 import torch
 from torchvision.ops import box_iou
 
+from inference.detection.artifact import NEVER_SHOWN
 from inference.detection.postprocess import Ranking
 from training.detection.coco import Photo
 
@@ -52,18 +57,22 @@ def match(rankings: Sequence[Ranking], photos: Sequence[Photo], n_labels: int) -
     )  # fmt: skip
 
 
-def best_thresholds(matches: Matches) -> tuple[float, ...]:
-    """One threshold per label, in 0.05..0.9."""
-    shared = _best_f1_score(matches.scores, matches.right, int(matches.boxes_per_label.sum()))
+def best_thresholds(matches: Matches, min_precision: float) -> tuple[float, ...]:
+    """One threshold per label, in 0.05..0.9, or `NEVER_SHOWN` where no threshold is that precise.
+
+    Args:
+        min_precision: share of the boxes shown that must be right, 0 to 1.
+    """
+    shared = _best_f1_score(matches.scores, matches.right, int(matches.boxes_per_label.sum()), min_precision)
     found = []
     for label, boxes in enumerate(matches.boxes_per_label):
         of_label = matches.labels == label
         found.append(
-            _best_f1_score(matches.scores[of_label], matches.right[of_label], int(boxes))
+            _best_f1_score(matches.scores[of_label], matches.right[of_label], int(boxes), min_precision)
             if boxes >= _MIN_BOXES
             else shared
         )
-    return tuple(round(float(np.clip(threshold, _LOWEST, _HIGHEST)), 4) for threshold in found)
+    return tuple(found)
 
 
 def precision_recall(matches: Matches, thresholds: Sequence[float]) -> tuple[float, float]:
@@ -73,11 +82,11 @@ def precision_recall(matches: Matches, thresholds: Sequence[float]) -> tuple[flo
     return right / max(1, int(shown.sum())), right / max(1, int(matches.boxes_per_label.sum()))
 
 
-def _best_f1_score(scores: np.ndarray, right: np.ndarray, boxes: int) -> float:
-    """Score of the last box that the best F1 shows; the highest threshold where nothing was right."""
-    if not right.any():
-        return _HIGHEST
+def _best_f1_score(scores: np.ndarray, right: np.ndarray, boxes: int, min_precision: float) -> float:
+    """Score of the last box that the best F1 shows."""
     order = np.argsort(-scores, kind="stable")
-    hits = np.cumsum(right[order])
-    f1 = 2 * hits / (np.arange(1, len(order) + 1) + boxes)
-    return float(scores[order][int(f1.argmax())])
+    hits, shown = np.cumsum(right[order]), np.arange(1, len(order) + 1)
+    f1 = np.where(hits >= min_precision * shown, 2 * hits / (shown + boxes), 0.0)
+    if not f1.any():
+        return NEVER_SHOWN
+    return round(float(np.clip(scores[order][int(f1.argmax())], _LOWEST, _HIGHEST)), 4)

@@ -68,6 +68,8 @@ class DetectionSettings(AveragedTrainerSettings):
     """Weight of the auxiliary head's loss; only where `base` is empty."""
     nms_iou: float | None = Field(default=0.7, gt=0, lt=1)
     """IoU above which the weaker of two boxes of one category is dropped; null: none is."""
+    min_precision: float = Field(default=0.5, ge=0, le=1)
+    """Share of the boxes shown of a category that must be right in validation; what never is so precise is not shown."""
 
     @model_validator(mode="after")
     def _every_setting_counts(self) -> Self:

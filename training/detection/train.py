@@ -95,7 +95,7 @@ def _finish(
         )
     rankings = ranked(weights)
     matches = match(rankings, photos, len(labels))
-    thresholds = best_thresholds(matches)
+    thresholds = best_thresholds(matches, settings.min_precision)
     save_artifact(
         context.out_dir, initial.model, initial.preprocess,
         LabelRules(labels=labels, thresholds=thresholds, nms_iou=settings.nms_iou),

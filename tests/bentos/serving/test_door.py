@@ -48,7 +48,7 @@ TEXT = "Ça va, 絹とウール\n\u2028 " * 2000  # longer than one chunk of the
 
 class Detector:
     canvas_px = (64, 64)
-    rules = SimpleNamespace(labels=[Category.TOPS], thresholds=[0.5])
+    rules = SimpleNamespace(labels=[Category.TOPS], thresholds=[0.5], not_shown=())
     batches: list[list[Image.Image]]
 
     def __init__(self) -> None:

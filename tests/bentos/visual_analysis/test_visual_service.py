@@ -24,6 +24,7 @@ from bentos.serving.messages import ReleaseVersions, RgbImage
 from bentos.visual_analysis.messages import AnalyzeRequest, RunnerStatus
 from bentos.visual_analysis.model import DetectorRunner
 from bentos.visual_analysis.service import MAX_PHOTOS, VisualAnalysis, app
+from inference.detection.artifact import NEVER_SHOWN, LabelRules
 from inference.detection.detector import Detection
 from tests.bentos.stub_assets import RELEASE as FIRST
 from tests.bentos.stub_assets import StubAssets, made_by
@@ -38,7 +39,7 @@ RELEASE = made_by("detection").model_dump()
 class Detector:
     """Finds the same two garments in every photo."""
 
-    rules = SimpleNamespace(labels=[Category.TOPS, Category.SHOES], thresholds=[0.5, 0.9])
+    rules = LabelRules(labels=(Category.TOPS, Category.SHOES), thresholds=(0.5, 0.9), nms_iou=None)
     canvas_px = (64, 96)
 
     def __init__(self) -> None:
@@ -160,6 +161,19 @@ def test_a_model_of_drawn_pictures_says_so_in_every_answer(tmp_path: Path) -> No
         described = client.get("/openapi.json").json()["components"]["schemas"]["Analysis"]
         assert "drawn pictures only" in described["properties"]["notice"]["description"]
         assert "notice" in described["required"]
+    set_current_service(None)
+
+
+def test_what_is_found_badly_is_shown_only_on_request_and_the_answer_says_so() -> None:
+    detector = Detector()
+    detector.rules = LabelRules(labels=(Category.TOPS, Category.SHOES), thresholds=(0.5, NEVER_SHOWN), nms_iou=None)
+    runner = DetectorRunner.inner(StubAssets(served_index=Index()), lambda *_: detector)
+    set_current_service(VisualAnalysis.inner(StubAssets(), Client(runner)))
+    with TestClient(app) as client:
+        answer = analyze(client).json()
+        assert [garment["category"] for garment in answer["garments"]] == ["tops"]
+        assert answer["notice"].endswith("are right: shoes.")
+        assert len(analyze(client, threshold=0.5).json()["garments"]) == 2
     set_current_service(None)
 
 

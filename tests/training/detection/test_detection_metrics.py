@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from inference.detection.artifact import NEVER_SHOWN
 from inference.detection.postprocess import Ranking
 from tests.inference.detection.conftest import FAMILIES, build
 from training.detection.calibrate import best_thresholds, match, precision_recall
@@ -83,7 +84,7 @@ def test_thresholds_maximise_f1_per_category_where_there_is_enough_to_go_by() ->
     photos = [_photo((0, _A), (1, _B)) for _ in range(20)] + [_photo((2, _A))]
     rankings = [_ranking((0.8, 0, _A), (0.6, 0, _FAR), (0.4, 1, _B), (0.2, 1, _FAR)) for _ in range(20)]
     rankings.append(_ranking((0.9, 2, _A)))
-    tops, shoes, bags = best_thresholds(match(rankings, photos, 3))
+    tops, shoes, bags = best_thresholds(match(rankings, photos, 3), 0.0)
     assert tops == pytest.approx(0.8)
     assert shoes == pytest.approx(0.4)
     # One bag is too little: it takes the threshold that is best over all boxes.
@@ -92,7 +93,17 @@ def test_thresholds_maximise_f1_per_category_where_there_is_enough_to_go_by() ->
 
 def test_thresholds_where_nothing_is_right() -> None:
     found = match([_ranking((0.9, 0, _FAR))], [_photo((0, _A))], 3)
-    assert best_thresholds(found) == (0.9, 0.9, 0.9)
+    assert best_thresholds(found, 0.0) == (NEVER_SHOWN,) * 3
+
+
+def test_a_threshold_shows_no_more_than_is_right_often_enough() -> None:
+    photos = [_photo((0, _A), (1, _A)) for _ in range(20)]
+    # The best F1 of category 0 shows every box, 20 of 50 right; its 5 surest ones are right. Category 1 is never right.
+    rankings = [_ranking((0.9, 0, _A), (0.1, 1, _FAR)) for _ in range(5)]
+    rankings += [_ranking((0.6, 0, _FAR), (0.5, 0, _FAR), (0.4, 0, _A), (0.1, 1, _FAR)) for _ in range(15)]
+    found = match(rankings, photos, 2)
+    assert best_thresholds(found, 0.0) == (0.4, NEVER_SHOWN)
+    assert best_thresholds(found, 0.5) == (0.9, NEVER_SHOWN)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
