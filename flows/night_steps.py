@@ -27,10 +27,11 @@ from flows.feedback import FeedbackCounts
 from flows.fingerprints import WEIGHTS
 from flows.guarded import guarded
 from flows.package import bentos_current, note_release
-from flows.people_tasks import feedback_task, predictions_task
+from flows.people_tasks import feedback_task, predictions_task, saved_outfits_task
 from flows.promotion import Champions, Outcome, failed, fetch_champions, judge_candidate, judged_against_another
 from flows.releases import make_release
 from flows.retention import Removal, remove, require_free_space
+from flows.saved_outfits import SavedCounts
 from flows.snapshots import record
 from flows.stages import StageResult, run_stage, stop_running_stages
 from flows.workspace import Workspace
@@ -262,6 +263,11 @@ def _prepare(night: Night) -> None:
     night.stage("prepare")
 
 
+def _saved_outfits(night: Night) -> SavedCounts | None:
+    counts: SavedCounts | None = night.store(saved_outfits_task, night.workspace)
+    return counts
+
+
 def _model(name: str, night: Night) -> Outcome:
     night.stage(f"train_{name}")
     night.stage(f"evaluate_{name}")
@@ -269,6 +275,13 @@ def _model(name: str, night: Night) -> Outcome:
         night.stage(f"evaluate_{name}", force=True)
     outcome: Outcome = night.store(promotion_task, night.workspace, night.registry, name)
     return outcome
+
+
+def _outfits(night: Night) -> Outcome:
+    try:
+        return _model("outfits", night)
+    finally:  # pictures and titles of people's garments lie there for the training alone
+        night.workspace.clear_saved_outfits()
 
 
 def _index(night: Night) -> dict[str, Any]:
@@ -315,7 +328,9 @@ STEPS: dict[str, Step] = {
     "predictions": Step(_predictions, needs=("working copy",), after=("feedback",)),
     "champions": Step(_champions, needs=("working copy",)),
     "prepare": Step(_prepare, needs=("champions",)),
+    "saved outfits": Step(_saved_outfits, needs=("prepare",), after=("predictions",)),
     **{model: Step(partial(_model, model), needs=("prepare",)) for model in _LONGEST_FIRST},
+    "outfits": Step(_outfits, needs=("prepare",), after=("saved outfits",)),
     "index": Step(_index, needs=("prepare",)),
     # What failed keeps its champion, and the rest is served.
     "release": Step(_release, needs=("prepare",), after=(*_LONGEST_FIRST, "index")),
