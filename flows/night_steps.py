@@ -12,7 +12,6 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from typing import Any
 
 from prefect import Task, get_run_logger, task
@@ -111,9 +110,11 @@ class Night:
         """
         Args:
             tag: name of the night in the history of the working copy.
-            deadline: value of `time.monotonic()` after which no step begins; -inf once the night was interrupted.
+            deadline: value of `time.monotonic()` after which no step begins.
         """
         self.workspace, self.registry, self.tag, self.deadline = workspace, registry, tag, deadline
+        self.interrupted = False
+        """Whether a person or Prefect has ended the night: nothing more begins."""
         self.stages: list[StageResult] = []
         self.problems: dict[str, str] = {}
         self.results: dict[str, Any] = {}
@@ -133,13 +134,13 @@ class Night:
                 for end in wait(ends.values(), return_when=FIRST_EXCEPTION).done:
                     end.result()
             except BaseException:  # interrupted by a person, or cancelled
-                self.deadline = -inf
+                self.interrupted = True
                 stop_running_stages()
                 raise
 
     def _step(self, name: str, step: Step, before: list[Future[None]]) -> None:
         wait(before)
-        if self.deadline == -inf:
+        if self.interrupted:
             return
         cause = next((need for need in step.needs if need in self.problems or need in self.blocked), None)
         if cause is not None:
@@ -163,8 +164,10 @@ class Night:
         """Seconds until the deadline.
 
         Raises:
-            DeadlineError: the deadline has passed.
+            DeadlineError: the deadline has passed, or the night was interrupted.
         """
+        if self.interrupted:
+            raise DeadlineError("the night was interrupted", hint="start it again: it goes on where it was")
         left = self.deadline - time.monotonic()
         if left <= 0:
             minutes = self.workspace.profile.night.deadline_minutes
@@ -195,7 +198,7 @@ class Night:
             try:
                 state.result()
             except AuraError as error:
-                return error.transient and time.monotonic() < self.deadline
+                return error.transient and not self.interrupted and time.monotonic() < self.deadline
             except Exception:
                 return False
             return False

@@ -34,10 +34,13 @@ FEEDBACK = "feedback/feedback.jsonl"
 """What people said of answers, as nights have taken it; in no commit and no snapshot, so that what is deleted is gone."""
 SAVED_OUTFITS = "feedback/outfits"
 """Outfits of theirs while they are trained on (`flows.saved_outfits`); without a row at all other times."""
+MAINTENANCE = "maintenance"
+"""Folder of the lock of a maintenance."""
 
 # Written by every run, useless to later runs; and what people said.
 _GITIGNORE = (
-    f"/champions/\n/feedback/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/{LOCK}\n/{HOLDER}\n/.removing.json\n"
+    f"/champions/\n/feedback/\n/{MAINTENANCE}/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n"
+    f"/{LOCK}\n/{HOLDER}\n/.removing.json\n"
 )
 
 _DVC_CONFIG = "[core]\n    remote = store\n    analytics = false\n    check_update = false\n"
@@ -63,6 +66,11 @@ class Workspace:
     def lock(self) -> RunLock:
         """Hold it for everything but reading."""
         return RunLock(self.folder, self.profile.profile)
+
+    @property
+    def maintenance_lock(self) -> RunLock:
+        """Held by a maintenance from its begin to its end; the greater part of it may run beside a night."""
+        return RunLock(self.folder / MAINTENANCE, f"{self.profile.profile}, maintenance")
 
     def set_up(self) -> None:
         """Make or refresh the working copy, and fix the code that stages run from now on; call it under the lock."""
