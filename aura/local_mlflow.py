@@ -18,6 +18,7 @@ from aura.paths import home
 
 _SQLITE = "sqlite:///"
 _CREATION_SECONDS = 120.0
+_DEFAULT = "Default"
 _ADDRESSES = {
     "runs": ("artifact_uri",),
     "model_versions": ("source", "storage_location"),
@@ -63,6 +64,10 @@ def make_ready(uri: str, database: Path) -> None:
         client = MlflowClient(uri, registry_uri=uri)  # not what MLFLOW_REGISTRY_URI names
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
+        # MLflow makes its experiment `Default` itself, with the working directory of this process as the place of its artifacts.
+        location = artifact_location(artifact_root(uri), _DEFAULT)
+        with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+            connection.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?", (location, _DEFAULT))
 
 
 def follow_move(database: Path) -> None:

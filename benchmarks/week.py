@@ -27,7 +27,8 @@ from aura.artifact import write_text
 from aura.paths import profile_paths, repo_root
 from benchmarks.machine import machine
 from benchmarks.running_services import served
-from benchmarks.week_platform import Callers, Scheduled, Webhook, left_over, scheduled
+from benchmarks.webhook import Webhook
+from benchmarks.week_platform import Callers, Scheduled, left_over, scheduled
 from flows.alerts import ENDED
 from flows.clock import DAYS_AHEAD
 from flows.maintenance.report import RESULT as MAINTENANCE

@@ -1,8 +1,7 @@
-"""What a week runs on: a Prefect server with the schedules, a worker, a webhook that counts, callers, and a look at processes."""
+"""What a week runs on: a Prefect server with the schedules, a worker, callers, and a look at processes."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -33,31 +31,6 @@ _ENDS_SECONDS = 30.0
 """For what a night has started to be gone."""
 _PAUSE_SECONDS = 2.0
 """Between two requests of a caller."""
-
-
-class Webhook:
-    """A server that takes messages as Slack does, and keeps them."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-        webhook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                webhook.messages.append(json.loads(body)["text"])
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/messages"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 class Scheduled:

@@ -1,7 +1,7 @@
 """A person and her garments, through the generated client: `make client`, `AURA_AUTH=on make serve`, and elsewhere
 
-    PYTHONPATH=var/client python docs/people.py PHOTO           # signs up, and leaves garments, a conversation and a rating
-    PYTHONPATH=var/client python docs/people.py PHOTO --again   # reads them all back, for example after everything was killed
+    PYTHONPATH=var/client python docs/people.py           # signs up, and leaves garments, a conversation and a rating
+    PYTHONPATH=var/client python docs/people.py --again   # reads them all back, for example after everything was killed
 
 It calls the services' own ports, or AURA_URL (a gateway), or AURA_ACCOUNTS_URL and so on.
 """
@@ -34,7 +34,7 @@ def url(service: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("photo", type=Path)
+    parser.add_argument("--photo", type=Path, default="var/reports/sample/example.jpg", help="default: a drawn one")
     parser.add_argument("--threshold", type=float, help="of the detector; default: its own")
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
@@ -46,6 +46,8 @@ def main() -> None:
         photo = options.photo.read_bytes()
         body = bodies.AnalyzeBody(image=File(payload=photo, file_name=options.photo.name))
         found = analyze.sync(client=visual, body=body, threshold=options.threshold)
+        if not found.garments:
+            raise SystemExit(f"no garment is found in {options.photo}: lower --threshold, or take another photo")
         print("in the photo:", ", ".join(f"{garment.category} {garment.score:.2f}" for garment in found.garments))
         body = bodies.AddFromPhotoBody(
             image=File(payload=photo, file_name="photo"), analysis=json.dumps(found.to_dict())

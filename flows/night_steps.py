@@ -12,7 +12,6 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from typing import Any
 
 from prefect import Task, get_run_logger, task
@@ -27,10 +26,11 @@ from flows.feedback import FeedbackCounts
 from flows.fingerprints import WEIGHTS
 from flows.guarded import guarded
 from flows.package import bentos_current, note_release
-from flows.people_tasks import feedback_task, predictions_task
+from flows.people_tasks import feedback_task, predictions_task, saved_outfits_task
 from flows.promotion import Champions, Outcome, failed, fetch_champions, judge_candidate, judged_against_another
 from flows.releases import make_release
 from flows.retention import Removal, remove, require_free_space
+from flows.saved_outfits import SavedCounts
 from flows.snapshots import record
 from flows.stages import StageResult, run_stage, stop_running_stages
 from flows.workspace import Workspace
@@ -110,9 +110,11 @@ class Night:
         """
         Args:
             tag: name of the night in the history of the working copy.
-            deadline: value of `time.monotonic()` after which no step begins; -inf once the night was interrupted.
+            deadline: value of `time.monotonic()` after which no step begins.
         """
         self.workspace, self.registry, self.tag, self.deadline = workspace, registry, tag, deadline
+        self.interrupted = False
+        """Whether a person or Prefect has ended the night: nothing more begins."""
         self.stages: list[StageResult] = []
         self.problems: dict[str, str] = {}
         self.results: dict[str, Any] = {}
@@ -132,13 +134,13 @@ class Night:
                 for end in wait(ends.values(), return_when=FIRST_EXCEPTION).done:
                     end.result()
             except BaseException:  # interrupted by a person, or cancelled
-                self.deadline = -inf
+                self.interrupted = True
                 stop_running_stages()
                 raise
 
     def _step(self, name: str, step: Step, before: list[Future[None]]) -> None:
         wait(before)
-        if self.deadline == -inf:
+        if self.interrupted:
             return
         cause = next((need for need in step.needs if need in self.problems or need in self.blocked), None)
         if cause is not None:
@@ -162,8 +164,10 @@ class Night:
         """Seconds until the deadline.
 
         Raises:
-            DeadlineError: the deadline has passed.
+            DeadlineError: the deadline has passed, or the night was interrupted.
         """
+        if self.interrupted:
+            raise DeadlineError("the night was interrupted", hint="start it again: it goes on where it was")
         left = self.deadline - time.monotonic()
         if left <= 0:
             minutes = self.workspace.profile.night.deadline_minutes
@@ -194,7 +198,7 @@ class Night:
             try:
                 state.result()
             except AuraError as error:
-                return error.transient and time.monotonic() < self.deadline
+                return error.transient and not self.interrupted and time.monotonic() < self.deadline
             except Exception:
                 return False
             return False
@@ -262,6 +266,11 @@ def _prepare(night: Night) -> None:
     night.stage("prepare")
 
 
+def _saved_outfits(night: Night) -> SavedCounts | None:
+    counts: SavedCounts | None = night.store(saved_outfits_task, night.workspace)
+    return counts
+
+
 def _model(name: str, night: Night) -> Outcome:
     night.stage(f"train_{name}")
     night.stage(f"evaluate_{name}")
@@ -269,6 +278,13 @@ def _model(name: str, night: Night) -> Outcome:
         night.stage(f"evaluate_{name}", force=True)
     outcome: Outcome = night.store(promotion_task, night.workspace, night.registry, name)
     return outcome
+
+
+def _outfits(night: Night) -> Outcome:
+    try:
+        return _model("outfits", night)
+    finally:  # pictures and titles of people's garments lie there for the training alone
+        night.workspace.clear_saved_outfits()
 
 
 def _index(night: Night) -> dict[str, Any]:
@@ -315,7 +331,9 @@ STEPS: dict[str, Step] = {
     "predictions": Step(_predictions, needs=("working copy",), after=("feedback",)),
     "champions": Step(_champions, needs=("working copy",)),
     "prepare": Step(_prepare, needs=("champions",)),
+    "saved outfits": Step(_saved_outfits, needs=("prepare",), after=("predictions",)),
     **{model: Step(partial(_model, model), needs=("prepare",)) for model in _LONGEST_FIRST},
+    "outfits": Step(_outfits, needs=("prepare",), after=("saved outfits",)),
     "index": Step(_index, needs=("prepare",)),
     # What failed keeps its champion, and the rest is served.
     "release": Step(_release, needs=("prepare",), after=(*_LONGEST_FIRST, "index")),

@@ -111,7 +111,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
     settings = load_profile(profile, overrides or ())
     check_temporary_folder()
     workspace = Workspace(profile_paths(settings.profile), settings)
-    with workspace.lock.held(str(flow_run.id)) as died:
+    with workspace.lock.held(str(flow_run.id), get_run_logger().info) as died:
         _mark_killed_run(died)
         registry = Registry(settings.tracking, settings.profile)
         deadline = began + settings.night.deadline_minutes * 60

@@ -65,6 +65,11 @@ class NightSettings(Section):
     """Newest days of the prediction log, which are compared with all days before them."""
     drift_least_answers: int = Field(default=200, ge=20)
     """Answers on each side of that comparison, below which it says nothing."""
+    saved_share: float = Field(default=0.1, ge=0, le=1)
+    """Most outfits that people have saved which the outfit model is trained on, as a share of the prepared training outfits; the
+    newest are taken. 0: none."""
+    saved_per_person: int = Field(default=20, ge=1)
+    """Most of them that one person has saved, the newest: nobody's taste outweighs the others'."""
     free_space_gb: float = Field(default=2.0, ge=0)
     """Gigabytes (10^9 bytes) that the disk of the home folder must have free before a night begins."""
     heartbeat_url: SecretStr = Field(default=SecretStr(""), exclude=True)

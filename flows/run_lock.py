@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,12 +39,13 @@ class RunLock:
         self._folder, self._profile = folder, profile
 
     @contextmanager
-    def held(self, run_id: str = "") -> Iterator[str]:
+    def held(self, run_id: str = "", say: Callable[[str], None] = lambda _: None) -> Iterator[str]:
         """Hold the lock.
 
         Args:
             run_id: id of this run, for the next run if this one is killed; empty for a command, which keeps the trace of a
                 killed run for the next run that has an id. A run waits for a command, and for nothing else.
+            say: takes what is waited for, for people.
 
         Yields:
             `run_id` of the last run if it was killed; empty when it ended in order.
@@ -54,7 +55,7 @@ class RunLock:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self._folder / LOCK)
-        self._acquire(lock, may_wait=bool(run_id))
+        self._acquire(lock, may_wait=bool(run_id), say=say)
         holder = self._folder / HOLDER
         try:
             died = ""
@@ -72,8 +73,8 @@ class RunLock:
                 holder.unlink(missing_ok=True)
             lock.release()
 
-    def _acquire(self, lock: filelock.BaseFileLock, *, may_wait: bool) -> None:
-        until = time.monotonic() + _COMMAND_SECONDS
+    def _acquire(self, lock: filelock.BaseFileLock, *, may_wait: bool, say: Callable[[str], None]) -> None:
+        until, told = time.monotonic() + _COMMAND_SECONDS, None
         while True:
             try:
                 lock.acquire(timeout=_PROBE_SECONDS)
@@ -86,6 +87,9 @@ class RunLock:
                         f"another run of profile {self._profile!r} is under way (process {holder.pid or 'unknown'})",
                         hint="wait for it (`aura status`), or use another profile or AURA_HOME",
                     ) from None
+                if told != holder.pid:
+                    told = holder.pid
+                    say(f"waiting for process {told}, which uses the working copy, {_COMMAND_SECONDS:.0f} s at most")
 
     def holder(self) -> int | None:
         """Process id of the run under way on this machine, or None."""

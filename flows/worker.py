@@ -25,6 +25,7 @@ from aura.paths import home
 from flows.platform.schedule import DEPLOYMENTS
 from flows.prefect_errors import wait_for_server
 from flows.run_lock import LOCK, RunLock
+from flows.workspace import MAINTENANCE
 
 _SERVER_SECONDS = 60.0
 """The server may be starting: on a box that boots, both begin at once."""
@@ -43,7 +44,9 @@ def end_dead_runs() -> list[str]:
         StartError: the server does not answer.
     """
     wait_for_server(PREFECT_API_URL.value(), _SERVER_SECONDS)
-    folders = [lock.parent for lock in (home() / "pipelines").glob(f"*/{LOCK}")]
+    pipelines = home() / "pipelines"
+    locks = [*pipelines.glob(f"*/{LOCK}"), *pipelines.glob(f"*/{MAINTENANCE}/{LOCK}")]
+    folders = [lock.parent for lock in locks]
     alive = {RunLock(folder, folder.name).holders_run() for folder in folders}
     states = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_HOLD_A_SLOT)))
     ours = DeploymentFilter(name=DeploymentFilterName(any_=list(DEPLOYMENTS)))

@@ -23,6 +23,7 @@ from aura.artifact import write_text
 from aura.errors import DataError, SettingsError, SnapshotStoreUnavailableError
 from aura.git import git, git_environment
 from aura.paths import ProfilePaths, repo_root
+from aura.prepared_rows import write_rows
 from aura.supervision import RUN_PID, watched
 from flows.code_copy import copy_code
 from flows.fingerprints import inputs
@@ -31,10 +32,15 @@ from flows.run_lock import HOLDER, LOCK, RunLock
 
 FEEDBACK = "feedback/feedback.jsonl"
 """What people said of answers, as nights have taken it; in no commit and no snapshot, so that what is deleted is gone."""
+SAVED_OUTFITS = "feedback/outfits"
+"""Outfits of theirs while they are trained on (`flows.saved_outfits`); without a row at all other times."""
+MAINTENANCE = "maintenance"
+"""Folder of the lock of a maintenance."""
 
 # Written by every run, useless to later runs; and what people said.
 _GITIGNORE = (
-    f"/champions/\n/feedback/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n/{LOCK}\n/{HOLDER}\n/.removing.json\n"
+    f"/champions/\n/feedback/\n/{MAINTENANCE}/\n/checkpoints/\n/logs/\n/.*.building/\n/.*.old/\n"
+    f"/{LOCK}\n/{HOLDER}\n/.removing.json\n"
 )
 
 _DVC_CONFIG = "[core]\n    remote = store\n    analytics = false\n    check_update = false\n"
@@ -61,6 +67,11 @@ class Workspace:
         """Hold it for everything but reading."""
         return RunLock(self.folder, self.profile.profile)
 
+    @property
+    def maintenance_lock(self) -> RunLock:
+        """Held by a maintenance from its begin to its end; the greater part of it may run beside a night."""
+        return RunLock(self.folder / MAINTENANCE, f"{self.profile.profile}, maintenance")
+
     def set_up(self) -> None:
         """Make or refresh the working copy, and fix the code that stages run from now on; call it under the lock."""
         self._code = copy_code(self.paths.home / "code" / self.profile.profile)
@@ -80,8 +91,15 @@ class Workspace:
         self.use_stores(self.folder)
         self._mend_dvc_lock()
         write_text(self.folder / ".gitignore", _GITIGNORE)
+        self.clear_saved_outfits()  # a killed run may have left some
         write_text(self.folder / "dvc.yaml", self.definition.read_text(encoding="utf-8"))
         write_text(self.folder / "params.yaml", yaml.safe_dump(self.params(), sort_keys=True, allow_unicode=True))
+
+    def clear_saved_outfits(self) -> None:
+        """Leave tables without a row: DVC asks for the folder, whether or not anybody has saved anything."""
+        shutil.rmtree(self.folder / SAVED_OUTFITS, ignore_errors=True)
+        for name in ("items.jsonl", "outfits.jsonl"):
+            write_rows(self.folder / SAVED_OUTFITS / name, ())
 
     def use_stores(self, repository: Path) -> None:
         """Write where the cache and the remote lie into a DVC repository's `config.local`, which is in no commit.

@@ -89,6 +89,16 @@ async def taken_times(connection: Connection, ids: Sequence[int]) -> Mapping[int
     return dict(await cursor.fetchall())
 
 
+async def allowed_by(connection: Connection, ids: Sequence[int]) -> Mapping[int, tuple[UUID, datetime]]:
+    """Who has said each of these, and when it was taken, of people who allow it now; the rest is left out."""
+    cursor = await connection.execute(
+        "SELECT f.id, f.user_id, f.taken_at FROM feedback f JOIN users u ON u.id = f.user_id "
+        "WHERE f.id = ANY (%s) AND f.taken_at IS NOT NULL AND u.may_learn",
+        ([*ids],),
+    )
+    return {number: (user_id, taken_at) for number, user_id, taken_at in await cursor.fetchall()}
+
+
 async def take(connection: Connection, cipher: TextCipher, limit: int) -> Sequence[Feedback]:
     """Feedback that nobody has taken yet, oldest first. It is taken when the transaction is committed, else it waits on."""
     async with connection.cursor(row_factory=dict_row) as cursor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -79,6 +79,14 @@ class Wardrobe:
         return await self._one(
             f"SELECT {_COLUMNS} FROM garments WHERE user_id = %s AND id = %s", (self._user_id, garment_id)
         )
+
+    async def some(self, ids: Collection[UUID]) -> Mapping[UUID, OwnedGarment]:
+        """Those of these garments that are this person's, by id."""
+        async with self._connection.cursor(row_factory=class_row(OwnedGarment)) as cursor:
+            await cursor.execute(
+                f"SELECT {_COLUMNS} FROM garments WHERE user_id = %s AND id = ANY (%s)", (self._user_id, [*ids])
+            )
+            return {garment.id: garment for garment in await cursor.fetchall()}
 
     async def change(self, garment_id: UUID, category: Category, title: str, colour: str | None) -> OwnedGarment | None:
         """The garment with other words; None when there is none."""

@@ -21,6 +21,7 @@ class TrainContext:
         out_dir: fresh directory for the artifact: weights, `config.json`, `preprocess.json`, `labels.json`.
         checkpoint_dir: `last.ckpt` lies here when an earlier attempt with the same inputs was cut off.
         plots_dir: PNG and Markdown samples for people to look at.
+        saved_dir: outfits that people have saved, which the outfit model learns from as well; None: there are none.
         base_dir: the champion's artifact to fine-tune from; None: from the profile's base.
         seed: seed of initial weights, and of what is drawn in a batch.
         candidate_id: tells this training from those with other inputs; the same when a cut-off attempt is resumed.
@@ -34,6 +35,7 @@ class TrainContext:
     tracker: Tracker
     seed: int
     candidate_id: str = ""
+    saved_dir: Path | None = None
 
     @property
     def view_seed(self) -> int:

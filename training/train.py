@@ -31,6 +31,7 @@ from aura.output_folders import (
     refuse_overlap,
     replace_output,
 )
+from aura.prepared_rows import OutfitRow, read_rows
 from aura.settings import add_settings_options, chosen_settings
 from aura.supervision import die_with_parent
 from aura.tracking import Tracker, TrackingSettings, open_tracker
@@ -54,6 +55,7 @@ class Folders:
     checkpoints: Path
     plots: Path
     out: Path
+    saved: Path | None = None
 
 
 def run(
@@ -82,6 +84,7 @@ def run(
     context = TrainContext(
         data_dir=folders.data, out_dir=building, checkpoint_dir=checkpoints, plots_dir=folders.plots,
         base_dir=folders.base, tracker=tracker, seed=common.seed, candidate_id=str(lineage["candidate_id"]),
+        saved_dir=folders.saved,
     )  # fmt: skip
     with tracker.told():
         tracker.set_tags({key: str(value) for key, value in lineage.items()})
@@ -110,7 +113,8 @@ def _check_outputs(folders: Folders) -> None:
     refuse_overlap(
         {"--out": folders.out, "--pictures": folders.plots},
         {"--checkpoints": folders.checkpoints, "--data": folders.data}
-        | ({"--base": folders.base} if folders.base else {}),
+        | ({"--base": folders.base} if folders.base else {})
+        | ({"--saved": folders.saved} if folders.saved else {}),
     )
     refuse_foreign({folders.out: MODEL, folders.plots: PLOTS})
 
@@ -132,6 +136,8 @@ def _lineage(spec: ModelSpec, settings: TrainerSettings, common: RunSettings, fo
         "base": content_hash(folders.base) if folders.base else "",
         "seed": common.seed,
     }
+    if folders.saved and (saved := len(read_rows(folders.saved / "outfits.jsonl", OutfitRow))):
+        inputs |= {"saved_outfits": saved, "saved_hash": content_hash(folders.saved)}
     return inputs | {"candidate_id": value_hash(inputs), "git_commit": git_commit()}
 
 
@@ -186,6 +192,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="prepared data")
     parser.add_argument("--out", type=Path, required=True, help="artifact directory to write")
     parser.add_argument("--base", type=Path, help="champion's artifact to fine-tune from, if the folder exists")
+    parser.add_argument("--saved", type=Path, help="outfits that people have saved, for the outfit model")
     parser.add_argument("--checkpoints", type=Path, help="default: beside --out")
     parser.add_argument("--pictures", type=Path, help="folder for plots and samples; default: beside --out")
     parser.add_argument("--metrics", type=Path, help="JSON file for the metrics; default: beside --out")
@@ -209,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         checkpoints=options.checkpoints or out.with_name(f"{out.name}.checkpoints"),
         plots=options.pictures or out.with_name(f"{out.name}.pictures"),
         out=out,
+        saved=options.saved,
     )
     metrics = run(spec, settings, common, folders, resolved)
     write_json(options.metrics or out.with_name(f"{out.name}.metrics.json"), metrics)

@@ -54,6 +54,8 @@ async def me(user: ActiveUser) -> Account:
 async def consent(body: Consent, user: ActiveUser, store: Store) -> Account:
     """Say whether your feedback may be learnt from, by nights and for your own recommendations; at first it may not.
 
+    Nights train on outfits that you have saved, with the pictures and titles of your garments in them.
+
     What nights have taken, the next one drops when it may no longer.
     """
 

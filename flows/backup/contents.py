@@ -74,7 +74,7 @@ def collect(home: Path, folder: Path, database_url: str, release: str, elsewhere
         for name in _SQLITE:
             if (home / name).is_file():
                 copy_sqlite(home / name, folder / name)
-                states[name] = _hash(folder / name)
+                states[name] = file_hash(folder / name)
         for repository in sorted((home / _PIPELINES).glob("*/.git")):
             _bundle(repository.parent, folder / _PIPELINES / repository.parent.name / _BUNDLE)
     keys = _keys(home)
@@ -149,10 +149,11 @@ def sqlite_state(source: Path) -> str:
     """What a SQLite database holds, as one hash: that of the copy that a backup has of it."""
     with scratch_folder(source.parent, ".hashing-") as folder:
         copy_sqlite(source, folder / source.name)
-        return _hash(folder / source.name)
+        return file_hash(folder / source.name)
 
 
-def _hash(file: Path) -> str:
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file; that of a copy of a SQLite database is what `sqlite_state` says of the original."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

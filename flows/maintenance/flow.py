@@ -67,14 +67,22 @@ def maintenance(profile: str = "sample", overrides: list[str] | None = None) -> 
     """Look after the home of a profile.
 
     Raises:
+        BusyError: another maintenance of the profile is under way on this machine.
         SettingsError: the profile or an override is wrong.
         MaintenanceError: a part failed; the others were done, and the report was written.
     """
     keep_private()  # a worker of Prefect's runs this without the `aura` command
-    began, moment, logger = time.monotonic(), now(), get_run_logger()
     settings = load_profile(profile, overrides or ())
-    policy, place = settings.maintenance, home()
-    place.mkdir(parents=True, exist_ok=True)
+    workspace = Workspace(profile_paths(settings.profile), settings)
+    # A worker that starts meanwhile sees by it that this run is alive.
+    with workspace.maintenance_lock.held(str(flow_run.id)):
+        return _maintained(workspace)
+
+
+def _maintained(workspace: Workspace) -> MaintenanceReport:
+    began, moment, logger = time.monotonic(), now(), get_run_logger()
+    settings, place = workspace.profile, home()
+    policy = settings.maintenance
     problems: dict[str, str] = {}
     sentences: dict[str, str] = {}
     before = folder_bytes(place)
@@ -86,7 +94,10 @@ def maintenance(profile: str = "sample", overrides: list[str] | None = None) -> 
     vulnerabilities: list[str] = []
     if policy.audit:
         sentences["packages"], vulnerabilities = guarded("packages", audit, problems) or ("not asked", [])
-    removed = guarded("lock", lambda: _under_the_lock(settings, sentences, problems), problems) or []
+    removed = guarded("lock", lambda: _under_the_lock(workspace, sentences, problems), problems) or []
+    # Beside nights, one of which may be due: what is removed was deleted weeks ago, and no version has it.
+    if told := guarded("MLflow", lambda: _remove_runs(settings), problems):
+        sentences["MLflow"] = "; ".join(filter(None, (sentences.get("MLflow"), told)))
     report = MaintenanceReport(
         profile=settings.profile, started=moment, seconds=time.monotonic() - began, disk_before=before,
         disk_after=folder_bytes(place), growth=growth_per_night(recorded_nights(place), moment), tables=tables,
@@ -114,14 +125,14 @@ def look_after_tables(settings: Profile) -> tuple[Sequence[TableHealth], list[st
     return in_database(settings.serving.database, work)
 
 
-def _under_the_lock(settings: Profile, sentences: dict[str, str], problems: dict[str, str]) -> list[str]:
+def _under_the_lock(workspace: Workspace, sentences: dict[str, str], problems: dict[str, str]) -> list[str]:
     """What no night may run beside; returns what was removed of what nights have left."""
-    workspace = Workspace(profile_paths(settings.profile), settings)
     with ExitStack() as stack:
-        for attempt in _until_free(settings.maintenance):
+        for attempt in _until_free(workspace.profile.maintenance):
             with attempt:
                 stack.enter_context(workspace.lock.held())
-        sentences["MLflow"] = guarded("MLflow", lambda: _look_after_runs(settings), problems) or "see the problems"
+        if told := guarded("MLflow", lambda: _delete_runs(workspace.profile), problems):
+            sentences["MLflow"] = told
         return guarded("retention", lambda: _retention(workspace), problems) or []
 
 
@@ -132,15 +143,22 @@ def _until_free(policy: MaintenanceSettings) -> Retrying:
     )  # fmt: skip
 
 
-def _look_after_runs(settings: Profile) -> str:
-    if not (settings.tracking.enabled and store_exists(settings.tracking)):
+def _tracked(settings: Profile) -> bool:
+    return settings.tracking.enabled and store_exists(settings.tracking)
+
+
+def _delete_runs(settings: Profile) -> str:
+    if not _tracked(settings):
         return "nothing was ever tracked"
     uri = Registry(settings.tracking, settings.profile).uri
     deleted = delete_unregistered(uri, settings.tracking.prefix(settings.profile), settings.maintenance, now())
-    days = settings.maintenance.keep_runs_days
-    return (
-        f"{deleted} runs without a version deleted, older than {days} days; {remove_deleted(uri, settings.maintenance)}"
-    )
+    return f"{deleted} runs without a version deleted, older than {settings.maintenance.keep_runs_days} days"
+
+
+def _remove_runs(settings: Profile) -> str:
+    if not _tracked(settings):
+        return ""
+    return remove_deleted(Registry(settings.tracking, settings.profile).uri, settings.maintenance)
 
 
 def _retention(workspace: Workspace) -> list[str]:

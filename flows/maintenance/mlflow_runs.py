@@ -22,7 +22,6 @@ from flows.maintenance.settings import MaintenanceSettings
 from flows.retention_policy import KEEP
 
 _GC_SECONDS = 600.0
-"""Less than a night waits for a command."""
 
 
 def delete_unregistered(uri: str, prefix: str, settings: MaintenanceSettings, now: datetime) -> int:

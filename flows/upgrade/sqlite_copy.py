@@ -18,7 +18,7 @@ import psutil
 from aura.artifact import sync
 from aura.errors import BusyError
 from aura.scratch import scratch_folder
-from flows.backup.contents import copy_sqlite, sqlite_state
+from flows.backup.contents import copy_sqlite, file_hash, sqlite_state
 
 SCRATCH = ".upgrading-"
 _WAIT_SECONDS = 1.0
@@ -32,8 +32,8 @@ def replace_migrated(database: Path, migrate: Callable[[Path], None]) -> None:
     """
     with scratch_folder(database.parent, SCRATCH) as folder:
         copy = folder / database.name
-        before = sqlite_state(database)
         copy_sqlite(database, copy)
+        before = file_hash(copy)
         migrate(copy)
         _write_back(copy)
         _write_back(database)  # else SQLite would read the log of the old file into the new one

@@ -100,3 +100,17 @@ def test_a_relative_database_is_one_for_all_processes_with_its_artifacts_beside_
     again.log_text(run.info.run_id, "text", "file.txt")
     assert list((tmp_path / "stage").iterdir()) == []
     assert run.info.artifact_uri.startswith((tmp_path / "command" / "artifacts" / "test-detection").as_uri())
+
+
+def test_a_run_of_nobodys_experiment_leaves_its_files_in_the_home(
+    own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "working directory"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    uri = tracking_uri(TrackingSettings())
+    client = MlflowClient(uri, registry_uri=uri)
+    run = client.create_run("0")
+    client.log_text(run.info.run_id, "weights", "weights")
+    assert [*elsewhere.iterdir()] == []
+    assert [*(own_home / "mlflow" / "artifacts" / "Default").rglob("weights")]

@@ -30,7 +30,7 @@ def test_what_a_person_leaves_is_read_back(urls: dict[str, str], tmp_path: Path)
 
     def run(*arguments: str) -> list[str]:
         done = subprocess.run(
-            [sys.executable, "docs/people.py", str(photo), "--threshold", "0.05", *arguments],
+            [sys.executable, "docs/people.py", "--photo", str(photo), "--threshold", "0.05", *arguments],
             env=os.environ | addresses | {"PYTHONPATH": str(client)},
             cwd=repo_root(), capture_output=True, text=True, timeout=300,
         )  # fmt: skip

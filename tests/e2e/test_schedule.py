@@ -11,11 +11,9 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
@@ -26,6 +24,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from aura.errors import StartError
 from aura.paths import repo_root
 from aura.supervision import family_of, watched, watched_environment
+from benchmarks.webhook import Webhook
 from flows.alerts import FAILED, MAINTENANCE_FAILED, MISSING
 from flows.processes import free_port, stop, wait_until_healthy
 from flows.worker import end_dead_runs
@@ -80,37 +79,11 @@ def api(server: Server) -> str:
     return server.url
 
 
-class Listener:
-    """An address that others call: the dead-man's switch, and the receiver of alerts."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        listener = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                listener.calls.append(self.path)
-                self.send_response(200)
-                self.end_headers()
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                listener.calls.append(json.loads(body)["text"])
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/calls"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
 @pytest.fixture
-def listener() -> Iterator[Listener]:
-    made = Listener()
+def webhook() -> Iterator[Webhook]:
+    made = Webhook()
     yield made
-    made.server.shutdown()
+    made.close()
 
 
 def environment(world: World, api: str) -> dict[str, str]:
@@ -203,9 +176,7 @@ def test_the_file_deploys_one_night_at_two_o_clock_and_never_two_at_once(nights:
     change_schedule(api, {"active": False}, "maintenance")  # these tests may run on a Sunday at noon
 
 
-def test_the_schedule_makes_a_night_and_a_worker_runs_it_to_its_end(
-    nights: Nights, api: str, listener: Listener
-) -> None:
+def test_the_schedule_makes_a_night_and_a_worker_runs_it_to_its_end(nights: Nights, api: str, webhook: Webhook) -> None:
     world = nights.world
     latest = world.home / "reports" / "sample" / "result.json"
     before = json.loads(latest.read_text(encoding="utf-8"))
@@ -214,7 +185,7 @@ def test_the_schedule_makes_a_night_and_a_worker_runs_it_to_its_end(
     change_schedule(api, {"schedule": {"cron": "* * * * *", "timezone": "Etc/UTC"}})
     scheduled = eventually("a run in state Scheduled", lambda: runs(api, "SCHEDULED"))
     assert all(run["auto_scheduled"] for run in scheduled)
-    with worker(world, api, AURA_NIGHT__HEARTBEAT_URL=listener.url):
+    with worker(world, api, AURA_NIGHT__HEARTBEAT_URL=webhook.url):
         (done, *_) = eventually("a run in state Completed", lambda: runs(api, "COMPLETED"))
         change_schedule(api, {"active": False})
     assert done["auto_scheduled"]
@@ -226,7 +197,7 @@ def test_the_schedule_makes_a_night_and_a_worker_runs_it_to_its_end(
     assert (result["good"], result["problems"], result["profile"]) == (True, {}, "sample")
     assert result["started"] > before["started"]
     assert result["flow_run_id"] in {run["id"] for run in runs(api, "COMPLETED")}
-    assert "/calls" in listener.calls, "the dead-man's switch was not called"
+    assert webhook.calls, "the dead-man's switch was not called"
 
 
 def test_nights_go_on_after_the_machine_lost_its_power_in_the_middle_of_one(
@@ -259,21 +230,23 @@ def alerts(world: World, api: str, url: str, within_hours: float) -> subprocess.
     )  # fmt: skip
 
 
-def test_a_night_that_does_not_come_and_one_that_fails_are_told(nights: Nights, api: str, listener: Listener) -> None:
+def test_a_night_that_does_not_come_and_one_that_fails_are_told(nights: Nights, api: str, webhook: Webhook) -> None:
     world = nights.world
-    done = alerts(world, api, listener.url, within_hours=11 / 3600)
+    done = alerts(world, api, webhook.url, within_hours=11 / 3600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines() == [f"set up: {name}" for name in (FAILED, MISSING, MAINTENANCE_FAILED)]
-    eventually("the message of a missing night", lambda: [call for call in listener.calls if call.startswith(MISSING)])
+    eventually(
+        "the message of a missing night", lambda: [text for text in webhook.messages if text.startswith(MISSING)]
+    )
     # Set up again, they take the place of those before: an hour without a night is no alarm any more.
-    assert alerts(world, api, listener.url, within_hours=26).returncode == 0
+    assert alerts(world, api, webhook.url, within_hours=26).returncode == 0
     known = ask_server("POST", f"{api}/automations/filter", json={})
     assert sorted(automation["name"] for automation in known) == sorted([MISSING, FAILED, MAINTENANCE_FAILED])
     no_data = json.dumps({"profile": "ccp", "overrides": []})
     prefect(world, api, "deployment", "run", "nightly/nightly", "--params", no_data)
     with worker(world, api):
         (message, *_) = eventually(
-            "the message of a failed night", lambda: [call for call in listener.calls if call.startswith(FAILED)]
+            "the message of a failed night", lambda: [text for text in webhook.messages if text.startswith(FAILED)]
         )
     assert "ccp" in message
     assert "the night ended with problems in: prepare" in message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -12,15 +12,22 @@ from prefect import flow
 from prefect.testing.utilities import prefect_test_harness
 
 from aura.paths import profile_paths
+from aura.prepared_rows import write_rows
 from aura.registry import Registry
+from flows import night_steps
 from flows.feedback import FeedbackCounts
 from flows.night_steps import STEPS, Night, Step
 from flows.people_tasks import NO_DATABASE
 from flows.profile import load_profile
-from flows.workspace import FEEDBACK, Workspace
+from flows.workspace import FEEDBACK, SAVED_OUTFITS, Workspace
+from stores.database import Connection
 from stores.encryption import TextCipher, keys_folder
+from stores.feedback import FeedbackOf
 from stores.local_server import LocalServer
+from stores.users import Users
 from tests.flows.test_feedback_of_nights import person
+from tests.flows.test_feedback_of_nights import run as run_in
+from tests.training.outfits.conftest import write_outfits
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,14 +36,19 @@ def prefect_server() -> Iterator[None]:
         yield
 
 
-def night_of(*overrides: str) -> Night:
+def night_of(*overrides: str, first: Step | None = None, names: Sequence[str] = ("feedback", "predictions")) -> Night:
     settings = load_profile("sample", ["night.retry_delay_seconds=0.01", "night.store_retries=1", *overrides])
     workspace = Workspace(profile_paths("sample"), settings)
     night = Night(workspace, Registry(settings.tracking, "sample"), "night-1", deadline=time.monotonic() + 600)
 
     @flow
     def run() -> None:
-        night.run({name: Step(STEPS[name].work, after=STEPS[name].after) for name in ("feedback", "predictions")})
+        # Each behind the one before it, as the other steps that they come after are left out.
+        steps = {"first": first or Step(lambda _: None)}
+        for name in names:
+            steps[name] = Step(STEPS[name].work, after=(*steps,)[-1:])
+        night.run(steps)
+        del night.results["first"]
 
     run()
     return night
@@ -65,6 +77,34 @@ def test_feedback_is_taken_and_old_predictions_are_removed(database_url: str, mo
         ("score", 7, 23, "too few to tell"), ("seconds", 7, 23, "too few to tell"),
     }  # fmt: skip
     assert len((night.workspace.folder / FEEDBACK).read_text(encoding="utf-8").splitlines()) == 5
+
+
+def test_saved_outfits_lie_there_for_their_training_alone(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AURA_DATABASE_URL", database_url)
+    cipher, read = TextCipher(keys_folder()), []
+
+    async def save(connection: Connection) -> None:
+        user = await Users(connection).add("ada@example.org", "hash")
+        assert user is not None
+        await Users(connection).set_consent(user.id, True)
+        body = {"kind": "outfit", "verdict": "saved", "item_ids": ["tops-train-0", "tops-train-1"], "score": None}
+        assert await FeedbackOf(connection, user.id, cipher).add("outfit", body, 10)
+
+    run_in(database_url, lambda database: database.run(save))
+    monkeypatch.setattr(night_steps, "_model", lambda _, night: read.append(file_of(night).read_text(encoding="utf-8")))
+
+    def file_of(night: Night) -> Path:
+        return night.workspace.folder / SAVED_OUTFITS / "outfits.jsonl"
+
+    def prepared(night: Night) -> None:
+        write_outfits(night.workspace.folder / "data")
+        write_rows(night.workspace.folder / "data" / "catalog" / "catalog.jsonl", [])
+
+    night = night_of(first=Step(prepared), names=("feedback", "saved outfits", "outfits"))
+    assert night.problems == {}
+    assert str(night.results["saved outfits"]) == "1 saved outfits of 1 people to train on"
+    assert '"tops-train-0"' in read[0]
+    assert file_of(night).read_text(encoding="utf-8") == ""
 
 
 def test_a_database_of_the_home_is_started_for_the_night(own_home: Path) -> None:

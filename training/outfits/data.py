@@ -91,10 +91,7 @@ def read_tables(data_dir: Path) -> OutfitTables:
         DataError: a file is missing, a row is broken, an outfit names an unknown item or has no or too many items.
     """
     folder = data_dir / "outfits"
-    items = {
-        row.item_id: row.model_copy(update={"image": str(folder / row.image)}) if row.image else row
-        for row in iter_rows(folder / "items.jsonl", ItemRow)
-    }
+    items = _items(folder)
     outfits: dict[Split, list[OutfitRow]] = {}
     for split in SPLITS:
         outfits[split] = read_rows(folder / f"{split}.jsonl", OutfitRow)
@@ -103,6 +100,28 @@ def read_tables(data_dir: Path) -> OutfitTables:
     if not outfits["train"]:
         raise DataError(f"no outfits to train on in {folder}", hint=PREPARE_AGAIN)
     return OutfitTables(items, outfits)
+
+
+def with_saved(tables: OutfitTables, folder: Path | None) -> OutfitTables:
+    """The tables with the outfits that people have saved among the training outfits; as they are where there is no folder.
+
+    Raises:
+        DataError: as `read_tables`.
+    """
+    if folder is None:
+        return tables
+    items = _items(folder) | tables.items
+    saved = read_rows(folder / "outfits.jsonl", OutfitRow)
+    for outfit in saved:
+        _check(outfit, "train", items)
+    return OutfitTables(items, {**tables.outfits, "train": [*tables.outfits["train"], *saved]})
+
+
+def _items(folder: Path) -> dict[str, ItemRow]:
+    return {
+        row.item_id: row.model_copy(update={"image": str(folder / row.image)}) if row.image else row
+        for row in iter_rows(folder / "items.jsonl", ItemRow)
+    }
 
 
 def _check(outfit: OutfitRow, split: Split, items: Mapping[str, ItemRow]) -> None:

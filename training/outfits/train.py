@@ -16,7 +16,7 @@ from training.device import training_device
 from training.outfits import calibrate
 from training.outfits.cached_model import CachedOutfitModel
 from training.outfits.corruptions import CORRUPTIONS
-from training.outfits.data import ItemTable, OutfitsData, OutfitTables, read_tables
+from training.outfits.data import ItemTable, OutfitsData, OutfitTables, read_tables, with_saved
 from training.outfits.module import MONITOR, OutfitModule
 from training.outfits.plots import draw_all
 from training.outfits.questions import CANDIDATES, QuestionSet, make_question_set
@@ -36,8 +36,10 @@ def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
         DataError: the prepared outfits are missing, broken, or too few to validate on.
         ArtifactError: a frozen tower cannot be loaded.
     """
-    tables = read_tables(context.data_dir)
-    question_set = _validation_questions(tables, settings, context.seed)
+    prepared = read_tables(context.data_dir)
+    # Apart: what is asked, counted for the artifact or drawn in a plot holds no garment of a person's.
+    tables = with_saved(prepared, context.saved_dir)
+    question_set = _validation_questions(prepared, settings, context.seed)
     # The frozen towers run once, before Lightning moves anything; what is evaluated afterwards stays on the same device.
     device = training_device(settings)
     towers = FrozenTowers(settings.network, device, remember=True)
@@ -58,10 +60,10 @@ def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
     module.to(torch.device(device))
     if champion is not None:
         _average(module, champion, settings, context)
-    terms = count_terms(tables)
-    calibration = _calibrated(OutfitModel(network, towers, terms, Calibration(), device), tables, question_set)
+    terms = count_terms(prepared)
+    calibration = _calibrated(OutfitModel(network, towers, terms, Calibration(), device), prepared, question_set)
     artifact.save(network, terms, calibration, context.out_dir)
-    draw_all(context.plots_dir, OutfitModel(network, towers, terms, calibration, device), tables.items, question_set)
+    draw_all(context.plots_dir, OutfitModel(network, towers, terms, calibration, device), prepared.items, question_set)
     return module.question_metrics()
 
 

@@ -10,6 +10,9 @@ import lancedb
 import pytest
 
 from aura.errors import BusyError
+from flows.backup import contents
+from flows.backup.contents import copy_sqlite
+from flows.upgrade import sqlite_copy
 from flows.upgrade.packages import Packages
 from flows.upgrade.served import ServedIndex
 from flows.upgrade.sqlite_copy import SCRATCH, replace_migrated
@@ -76,6 +79,20 @@ def test_a_database_that_was_written_to_meanwhile_stays(database: Path) -> None:
     with pytest.raises(BusyError, match="is in use, and stays"):
         replace_migrated(database, while_somebody_writes)
     assert names(database) == [("night",), ("another",)]
+
+
+def test_a_database_of_gigabytes_is_copied_twice_and_not_more(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[Path] = []
+
+    def copying(source: Path, target: Path) -> None:
+        copied.append(target)
+        copy_sqlite(source, target)
+
+    for module in (contents, sqlite_copy):
+        monkeypatch.setattr(module, "copy_sqlite", copying)
+    replace_migrated(database, widen)
+    assert len(copied) == 2, "one to migrate, one to see that nobody wrote meanwhile"
+    assert names(database) == [("night", "one")]
 
 
 def test_packages_are_those_of_the_lock_file_that_is_nearest(tmp_path: Path) -> None:
