@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from aura.errors import DataError
@@ -24,6 +26,9 @@ from training.outfits.settings import OutfitsSettings
 from training.outfits.term_counts import count_terms
 from training.outfits.warm_start import load_champion
 from training.trainer import best_checkpoint, build_trainer, resume_path
+
+_DRAWS = 5
+"""Of corrupted outfits for each true one of validation: a hundred true outfits leave much to the luck of a single draw."""
 
 
 def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
@@ -61,24 +66,30 @@ def train(settings: OutfitsSettings, context: TrainContext) -> dict[str, float]:
     if champion is not None:
         _average(module, champion, settings, context)
     terms = count_terms(prepared)
-    calibration = _calibrated(OutfitModel(network, towers, terms, Calibration(), device), prepared, question_set)
+    more = (_validation_questions(prepared, settings, context.seed + draw) for draw in range(1, _DRAWS))
+    calibration = _calibrated(
+        OutfitModel(network, towers, terms, Calibration(), device), prepared, [question_set, *more]
+    )
     artifact.save(network, terms, calibration, context.out_dir)
     draw_all(context.plots_dir, OutfitModel(network, towers, terms, calibration, device), prepared.items, question_set)
     return module.question_metrics()
 
 
-def _calibrated(model: OutfitModel, tables: OutfitTables, question_set: QuestionSet) -> Calibration:
+def _calibrated(model: OutfitModel, tables: OutfitTables, draws: Sequence[QuestionSet]) -> Calibration:
     """Fitted on validation outfits, with titles and without."""
     titled, untitled = (
-        _weights(CachedOutfitModel(model, tables.items, titles=titles), question_set) for titles in (True, False)
+        _weights(CachedOutfitModel(model, tables.items, titles=titles), draws) for titles in (True, False)
     )
     return Calibration(titled=titled, untitled=untitled)
 
 
-def _weights(model: CachedOutfitModel, question_set: QuestionSet) -> Weights:
-    questions = [question for kind in question_set.fitb.values() for question in kind]
+def _weights(model: CachedOutfitModel, draws: Sequence[QuestionSet]) -> Weights:
+    """Evidence is weighed by the questions of the first draw, and calibrated against the corrupted outfits of all of them."""
+    questions = [question for kind in draws[0].fitb.values() for question in kind]
     choices = model.evidence([outfit for question in questions for outfit in question.completed()])
-    outfits, true = question_set.against(*CORRUPTIONS)
+    pairs = [question_set.against(*CORRUPTIONS) for question_set in draws]
+    outfits = [outfit for drawn, _ in pairs for outfit in drawn]
+    true = [worn for _, drawn in pairs for worn in drawn]
     return calibrate.fit(
         choices.reshape(len(questions), CANDIDATES, -1), [question.answer for question in questions],
         model.evidence(outfits), true,
