@@ -93,7 +93,7 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
     sources = ", ".join(dict.fromkeys(source["slug"] for source in answer["sources"]))
     sections = [
         f"### Analyze\n\n{len(seen['garments'])} garments in a photo of {seen['width']} x {seen['height']} px, by certainty:\n",
-        _block(_row(garment) for garment in garments),
+        _block([*(_row(garment) for garment in garments), *([f"notice: {seen['notice']}"] if seen["notice"] else [])]),
         "### Evaluate\n\nThese garments, cut out of the photo, sent as an outfit:\n",
         _block([f"score {judged['score']:.3f}", *(_row(item) for item in judged["items"])]),
         '### Recommend\n\nThe same items with `"targets": ["bags", "outerwear"], "k": 2`:\n',
