@@ -1,10 +1,10 @@
 """The gate: may the challenger take the champion's place?
 
 Five rules, each named in the verdict. On the judging half of the test split, by the intervals that `training.evaluate` wrote:
-better than every control that needs no training, at or above the operator's floor if there is one, better than the champion by
-more than chance (of the cases, and of the seeds of both trainings) and by a gain that is worth a change, no large slice that
-falls too far; and the registered copy answers its smoke test, which its caller performs. Where the judging half cannot tell, the
-champion stays.
+better than every control that needs no training (where a profile says so: not worse), at or above the operator's floor if there
+is one, better than the champion by more than chance (of the cases, and of the seeds of both trainings) and by a gain that is
+worth a change, no large slice that falls too far; and the registered copy answers its smoke test, which its caller performs.
+Where the judging half cannot tell, the champion stays.
 """
 
 from __future__ import annotations
@@ -111,13 +111,20 @@ def with_other_seeds(difference: Mapping[str, Any], deviation: float) -> Mapping
 
 def _below_the_floor(judging: Mapping[str, Any], rule: GateRule, value: float) -> list[str]:
     against = []
-    for name, differences in judging["controls"].items() if rule.beat_controls else ():
+    passing = {
+        "better": ("better",),
+        "not worse": ("better", "cannot tell"),
+        "ignored": ("better", "cannot tell", "worse"),
+    }
+    too_low = "not certainly better" if rule.controls == "better" else "certainly worse"
+    for name, differences in judging["controls"].items():
         difference = differences.get(rule.metric)
-        if difference is not None and difference["old"] is not None and difference["finding"] != "better":
-            against.append(
-                f"{rule.metric} {value:.3f} is not certainly better than the control {name} ({difference['old']:.3f}): "
-                f"{interval(difference)} on {judging['cases']} {judging['unit']}"
-            )
+        if difference is None or difference["old"] is None or difference["finding"] in passing[rule.controls]:
+            continue
+        against.append(
+            f"{rule.metric} {value:.3f} is {too_low} than the control {name} ({difference['old']:.3f}): "
+            f"{interval(difference)} on {judging['cases']} {judging['unit']}"
+        )
     if math.isnan(value):
         against.append(f"{rule.metric} is not defined on the judging half")
     elif rule.floor is not None and value < rule.floor:
@@ -155,7 +162,8 @@ def _why_promoted(judging: Mapping[str, Any], rule: GateRule, value: float, prob
         if rule.metric in differences and differences[rule.metric]["old"] is not None
     }
     beside = ", ".join(f"{name} {old:.3f}" for name, old in controls.items())
-    said = f"{rule.metric} {value:.3f}" + (f", above the controls ({beside})" if beside else "")
+    above = {"better": "above", "not worse": "not certainly below", "ignored": "beside"}[rule.controls]
+    said = f"{rule.metric} {value:.3f}" + (f", {above} the controls ({beside})" if beside else "")
     if problem:
         return f"{said}; the champion cannot be judged any more: {problem}"
     return f"first champion: {said}"

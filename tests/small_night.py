@@ -19,9 +19,9 @@ SMALL = (
     "chat.shown_answers=1",
     "chat.evaluated_questions=24",
     # What so little training is worth does not matter here; the rules themselves have tests of their own.
-    "gate.detection.beat_controls=false",
-    "gate.outfits.beat_controls=false",
-    "gate.chat.beat_controls=false",
+    "gate.detection.controls=ignored",
+    "gate.outfits.controls=ignored",
+    "gate.chat.controls=ignored",
     "serving.max_new_tokens=24",
 )
 """With `chat.base`, a folder that `save_tiny_base` has made."""

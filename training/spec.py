@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -30,8 +30,9 @@ class GateRule(Section):
     metric: str
     compare: str = ""
     """Metric that challenger and champion are compared by, when it is not `metric`."""
-    beat_controls: bool = True
-    """Whether a model must be better, by more than chance, than every control that needs no training."""
+    controls: Literal["better", "not worse", "ignored"] = "better"
+    """What a model must be, by more than chance, beside every control that needs no training. `not worse` is for test splits too
+    small to tell a model from the counts that it holds itself, by a metric at which one that has learnt nothing is worse."""
     floor: float | None = None
     """Value of `metric` below which nothing serves, whatever the controls reach."""
     min_gain: float = Field(default=0.01, ge=0)

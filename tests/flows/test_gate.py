@@ -105,7 +105,13 @@ def test_a_model_that_is_no_better_than_a_control_does_not_serve() -> None:
     compared = comparison(cases(0.5, noise=0.5), None, popularity=cases(0.48, noise=0.5), guess=cases(0.25))
     (reason,) = judge(compared, RULE).reasons
     assert reason.startswith("ap50 0.500 is not certainly better than the control popularity (0.480): +0.020 (")
-    assert judge(compared, RULE.model_copy(update={"beat_controls": False})).promote
+    assert judge(compared, RULE.model_copy(update={"controls": "ignored"})).promote
+    allowed = RULE.model_copy(update={"controls": "not worse"})
+    assert judge(compared, allowed).reasons == [
+        "first champion: ap50 0.500, not certainly below the controls (popularity 0.480, guess 0.250)"
+    ]
+    (reason,) = judge(comparison(cases(0.3), None, popularity=cases(0.48)), allowed).reasons
+    assert reason.startswith("ap50 0.300 is certainly worse than the control popularity (0.480): -0.180 (")
     beaten = judge(comparison(cases(0.5), None, popularity=cases(0.4), guess=cases(0.25)), RULE)
     assert beaten.reasons == ["first champion: ap50 0.500, above the controls (popularity 0.400, guess 0.250)"]
 
