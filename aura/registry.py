@@ -288,12 +288,20 @@ class Registry:
                 uri = f"{self._client.get_run(version.run_id).info.artifact_uri}/{_ARTIFACT_PATH}"
                 return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
             except (MlflowException, OSError) as error:
-                if not _is_missing(error) and FILES_REMOVED not in version.tags:
+                if not (_is_missing(error) or FILES_REMOVED in version.tags) and self._lists_files(version):
                     raise
                 raise self._damaged(
                     version,
                     f"version {version.version} of {self.name(version.model)} cannot be copied from the store: {error}",
                 ) from error
+
+    def _lists_files(self, version: ModelVersion) -> bool:
+        """Whether the store lists a file of a version; raises what MLflow does where the store does not answer.
+
+        Of an object store this tells missing files from any other failure of a download, which MLflow calls all alike.
+        """
+        uri = self._client.get_run(version.run_id).info.artifact_uri
+        return bool(get_artifact_repository(uri, tracking_uri=self.uri).list_artifacts(_ARTIFACT_PATH))
 
     def _damaged(self, version: ModelVersion, what: str) -> DamagedArtifactError:
         if day := version.tags.get(FILES_REMOVED):

@@ -14,7 +14,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,7 +30,8 @@ from aura.paths import repo_root
 from aura.settings import read_profile, validate
 from aura.supervision import watched, watched_environment
 from aura.tracking import TrackingSettings, tracking_uri
-from benchmarks.hostile import GOOD, Good
+from benchmarks.client_threads import ClientThreads
+from benchmarks.hostile import Good
 from benchmarks.running_services import served
 from flows.processes import free_port, stop
 from flows.services import SERVICES
@@ -91,29 +91,17 @@ class Phase:
     """Seconds from the return of the server until every service was ready."""
 
 
-class Callers:
-    """One caller per service, who asks as fast as it is answered."""
+class SteadyClients(ClientThreads):
+    """Clients that ask as fast as they are answered."""
 
     def __init__(self, urls: Mapping[str, str]) -> None:
+        super().__init__(urls)
         self.phase = Phase(what="")
-        self._urls = urls
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(name, good)) for name, good in GOOD.items()]
 
-    def __enter__(self) -> Callers:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, name: str, good: Good) -> None:
-        with httpx.Client(base_url=self._urls[name], timeout=60, trust_env=False) as client:
+    def ask(self, url: str, name: str, good: Good) -> None:
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
             for number in itertools.count():
-                if self._ended.is_set():
+                if self.ended.is_set():
                     return
                 phase, began = self.phase, time.perf_counter()
                 try:
@@ -125,7 +113,7 @@ class Callers:
     def reasons(self) -> set[str]:
         """What the services answer without, or that one does not answer."""
         found: set[str] = set()
-        for name, url in self._urls.items():
+        for name, url in self.urls.items():
             health = httpx.get(SERVICES[name].health_url(url), timeout=10, trust_env=False).json()
             found |= set(health["reasons"])
         return found
@@ -140,11 +128,11 @@ class Callers:
 
 
 def measure(urls: Mapping[str, str], servers: Sequence[Outside], seconds: float) -> list[Phase]:
-    """Callers all the time; each server is killed and started again, then frozen and thawed."""
+    """Clients all the time; each server is killed and started again, then frozen and thawed."""
     phases = []
-    with Callers(urls) as callers:
-        callers.spend("warming up", seconds)
-        phases.append(callers.spend("all is there", seconds))
+    with SteadyClients(urls) as clients:
+        clients.spend("warming up", seconds)
+        phases.append(clients.spend("all is there", seconds))
         for server in servers:
             ways = (
                 ("killed", signal.SIGKILL, server.start),
@@ -152,10 +140,10 @@ def measure(urls: Mapping[str, str], servers: Sequence[Outside], seconds: float)
             )
             for name, number, come_back in ways:
                 server.send(number)
-                phase = callers.spend(f"{server.name} is {name}", seconds)
+                phase = clients.spend(f"{server.name} is {name}", seconds)
                 come_back()
                 came = time.monotonic()
-                while callers.reasons():
+                while clients.reasons():
                     if time.monotonic() - came > _ALL_SECONDS:
                         break
                     time.sleep(0.1)

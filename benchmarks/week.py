@@ -28,7 +28,7 @@ from aura.paths import profile_paths, repo_root
 from benchmarks.machine import machine
 from benchmarks.running_services import served
 from benchmarks.webhook import Webhook
-from benchmarks.week_platform import Callers, Scheduled, left_over, scheduled
+from benchmarks.week_platform import CountedClients, Scheduled, left_over, scheduled
 from flows.alerts import ENDED
 from flows.clock import DAYS_AHEAD
 from flows.maintenance.report import RESULT as MAINTENANCE
@@ -101,16 +101,16 @@ class Week:
         self._platform, self._settings, self._place = platform, settings, place
         self._reports = profile_paths(PROFILE).reports
         self._seen: set[str] = set()
-        self._callers: Callers | None = None
+        self._clients: CountedClients | None = None
         self._services: list[int] = []
 
     @contextmanager
     def services(self) -> Iterator[None]:
-        """Services that callers ask, while this is held."""
-        with served(PROFILE, None, *self._settings) as (urls, pid), Callers(urls) as callers:
-            self._callers, self._services = callers, [pid]
+        """Services that clients ask, while this is held."""
+        with served(PROFILE, None, *self._settings) as (urls, pid), CountedClients(urls) as clients:
+            self._clients, self._services = clients, [pid]
             yield
-            self._callers, self._services = None, []
+            self._clients, self._services = None, []
 
     def night(self, number: int) -> Day:
         """The night of a day of the week, from 0."""
@@ -142,7 +142,7 @@ class Week:
         return [] if states == {"COMPLETED": nights} else [f"runs by state: {dict(states)}"]
 
     def _answers(self) -> Counter[str]:
-        return Counter(self._callers.answers) if self._callers else Counter()
+        return Counter(self._clients.answers) if self._clients else Counter()
 
     def _left_over(self) -> list[str]:
         return left_over([*self._platform.pids, *self._services], self._place)

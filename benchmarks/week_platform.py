@@ -1,4 +1,4 @@
-"""What a week runs on: a Prefect server with the schedules, a worker, callers, and a look at processes."""
+"""What a week runs on: a Prefect server with the schedules, a worker, clients, and a look at processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ import psutil
 
 from aura.paths import home, repo_root
 from aura.supervision import family_of
-from benchmarks.hostile import GOOD
+from benchmarks.client_threads import ClientThreads
+from benchmarks.hostile import Good
 from flows.platform.schedule import make_schedule
 from flows.prefect_server import api_url, server_command, server_environment
 from flows.processes import free_port, stop, wait_until_healthy
@@ -30,7 +31,7 @@ _AHEAD_SECONDS = 45.0
 _ENDS_SECONDS = 30.0
 """For what a night has started to be gone."""
 _PAUSE_SECONDS = 2.0
-"""Between two requests of a caller."""
+"""Between two requests of a client."""
 
 
 class Scheduled:
@@ -134,35 +135,24 @@ def scheduled() -> Iterator[Scheduled]:
             stop(server)
 
 
-class Callers:
-    """One caller per service, who asks something new every other second.
+class CountedClients(ClientThreads):
+    """Clients that ask something new every other second.
 
     Attributes:
         answers: how many were given, by status or by the error's name.
     """
 
     def __init__(self, urls: Mapping[str, str]) -> None:
+        super().__init__(urls)
         self.answers: Counter[str] = Counter()
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(name, urls[name])) for name in GOOD]
 
-    def __enter__(self) -> Callers:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, name: str, url: str) -> None:
+    def ask(self, url: str, name: str, good: Good) -> None:
         with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
             number = 0
-            while not self._ended.wait(_PAUSE_SECONDS):
+            while not self.ended.wait(_PAUSE_SECONDS):
                 number += 1
                 try:
-                    self.answers[str(GOOD[name](client, number).status_code)] += 1
+                    self.answers[str(good(client, number).status_code)] += 1
                 except httpx.HTTPError as error:
                     self.answers[type(error).__name__] += 1
 

@@ -53,6 +53,20 @@ def test_a_version_is_put_there_and_fetched(server: S3Server, artifact: Path, tm
     registry.verify(registry.version("detection", "1"))
 
 
+def test_a_version_whose_files_are_missing_is_broken_and_no_store_that_is_away(
+    server: S3Server, artifact: Path, tmp_path: Path
+) -> None:
+    registry = Registry(IN_S3, "test")
+    version = registry.register("detection", artifact, run_id=None, tags={"candidate_id": "a"})
+    first, *others = keys(server)
+    for gone in ([first], others):
+        for key in gone:
+            server.client().delete_object(Bucket=BUCKET, Key=key)
+        with pytest.raises(DamagedArtifactError) as told:
+            registry.download(version, tmp_path / "got")
+        assert not told.value.transient, "a service does not try it again until there is another release"
+
+
 def test_a_store_that_is_away_is_told(server: S3Server, artifact: Path, tmp_path: Path) -> None:
     registry = Registry(IN_S3, "test")
     version = registry.register("detection", artifact, run_id=None, tags={"candidate_id": "a"})
@@ -60,6 +74,7 @@ def test_a_store_that_is_away_is_told(server: S3Server, artifact: Path, tmp_path
     with pytest.raises(RegistryError) as told:
         registry.download(version, tmp_path / "got")
     assert not isinstance(told.value, DamagedArtifactError)
+    assert told.value.transient
     with pytest.raises(RegistryError, match="the object store with the files") as told:
         registry.register("detection", artifact, run_id=None, tags={"candidate_id": "b"})
     assert "AWS_ENDPOINT_URL" in told.value.hint

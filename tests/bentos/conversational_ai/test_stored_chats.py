@@ -12,7 +12,6 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
-from _bentoml_sdk.service import set_current_service
 from fastapi.testclient import TestClient
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
@@ -20,7 +19,6 @@ from aura.errors import DatabaseUnavailableError
 from bentos.accounts.access_tokens import AccessTokens
 from bentos.accounts.settings import AccountsSettings
 from bentos.conversational_ai.service import ConversationalAI, app
-from bentos.serving.app import apply_settings
 from bentos.serving.auth import AuthRules
 from bentos.serving.settings import ServingSettings
 from bentos.serving.tokens import Caller
@@ -29,6 +27,7 @@ from stores.schema import upgrade
 from tests.bentos.conversational_ai.stub_runner import Runner, assistant, closing_code, frames, until, user
 from tests.bentos.conversational_ai.test_chat_service import events
 from tests.bentos.people import person
+from tests.bentos.served_app import served_app
 from tests.bentos.stub_assets import StubAssets
 
 TOKENS = AccessTokens("0123456789abcdef0123456789abcdef", 600)
@@ -69,14 +68,8 @@ def serving(database_url: str, *, required: bool = True, **limits: int) -> Itera
     runner = Runner()
     settings = ServingSettings(accounts=AccountsSettings(**limits))
     service = ConversationalAI.inner(StubAssets(serving=settings), runner, database_url)
-    set_current_service(service)
-    apply_settings(app, settings, AuthRules(required=required, keys=TOKENS))
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with served_app(app, service, settings, AuthRules(required=required, keys=TOKENS)) as client:
         yield Chat(client, service, runner)
-        assert client.portal is not None
-        client.portal.call(service.close_database)
-    app.state.auth = None
-    set_current_service(None)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from _bentoml_sdk.service import set_current_service
 from fastapi.testclient import TestClient
 from PIL import Image
 
@@ -21,13 +20,13 @@ from bentos.accounts.pictures import Pictures, jpeg, pictures_folder
 from bentos.outfit_recommendation.model import OutfitRunner
 from bentos.outfit_recommendation.own_garments import READ_GARMENTS
 from bentos.outfit_recommendation.service import OutfitRecommendation, app
-from bentos.serving.app import apply_settings
 from bentos.serving.auth import AuthRules
 from bentos.serving.settings import ServingSettings
 from bentos.serving.tokens import Caller
 from inference.outfits.items import Item
 from tests.bentos.outfit_recommendation.test_outfit_service import Client, Network
 from tests.bentos.people import person
+from tests.bentos.served_app import served_app
 from tests.bentos.small_index import SmallIndex
 from tests.bentos.stub_assets import StubAssets
 
@@ -85,14 +84,8 @@ def serving(tmp_path: Path, database_url: str, attributes: dict[str, dict[str, s
     assets = StubAssets(champion_folder=tmp_path / "champion", served_index=index.opened(), kept_in=index.uri)
     runner = WholeClient(OutfitRunner.inner(assets, lambda *_: Rating()))
     service = OutfitRecommendation.inner(StubAssets(), runner, database_url)
-    set_current_service(service)
-    apply_settings(app, ServingSettings(), AuthRules(required=False, keys=TOKENS))
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with served_app(app, service, ServingSettings(), AuthRules(required=False, keys=TOKENS)) as client:
         yield Service(client, runner, index)
-        assert client.portal is not None
-        client.portal.call(service.close_database)
-    app.state.auth = None
-    set_current_service(None)
 
 
 @pytest.fixture

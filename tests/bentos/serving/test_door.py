@@ -6,7 +6,6 @@ The runners are the real ones, with stand-ins for their models.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -32,7 +31,7 @@ from bentos.conversational_ai.messages import (
     read_event,
 )
 from bentos.conversational_ai.model import ChatRunner
-from bentos.serving.errors import Failure, error_response, raise_failure
+from bentos.serving.errors import Failure, raise_failure
 from bentos.serving.messages import RgbImage
 from bentos.visual_analysis.messages import AnalyzeRequest, FoundGarments
 from bentos.visual_analysis.model import DetectorRunner
@@ -185,24 +184,3 @@ def test_a_stream_comes_out_whole_however_it_is_cut() -> None:
     ]  # fmt: skip
     assert isinstance(events[3], Finished)
     assert (events[3].finish_reason, events[3].declined, events[3].model.name) == ("stop", True, "chat")
-
-
-def test_what_the_batching_queue_throws_out_is_answered_with_when_to_try_again() -> None:
-    @bentoml.service(name="test_slow", traffic={"timeout": 10})
-    class SlowRunner:
-        @bentoml.api(batchable=True, max_batch_size=2, max_latency_ms=20)
-        def analyze(self, requests: list[AnalyzeRequest]) -> list[FoundGarments | Failure]:
-            time.sleep(0.1)
-            return [Failure(code="busy", message="", hint="") for _ in requests]
-
-    async def scenario() -> list[Any]:
-        async with client_of(SlowRunner) as runner:
-            calls = (runner.analyze(requests=[analyze_request()]) for _ in range(40))
-            return await asyncio.gather(*calls, return_exceptions=True)
-
-    thrown = [error for error in asyncio.run(scenario()) if isinstance(error, Exception)]
-    assert thrown, "the queue took them all"
-    for error in thrown:
-        response = error_response(error)
-        assert (response.status_code, response.headers["retry-after"]) == (503, "2")
-        assert b'"code":"overloaded"' in response.body

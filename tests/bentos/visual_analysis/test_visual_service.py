@@ -77,7 +77,7 @@ class Client:
 
     async def analyze(self, requests: list[AnalyzeRequest]) -> Any:
         if self.full:
-            raise ServiceUnavailable("process is overloaded")  # what BentoML's batching queue says
+            raise ServiceUnavailable("process is overloaded")  # what BentoML's client makes of a status 503
         self.requests += requests
         return self._runner.analyze(requests)
 
