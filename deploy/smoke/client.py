@@ -283,7 +283,9 @@ class Caller(threading.Thread):
 
 
 def _analyze(person: Person, number: int) -> Any:
-    return person.analyze(threshold=LEAST_SCORE + number % 10_000 / 1e6)  # no two alike: kept answers would not be made anew
+    return person.analyze(
+        threshold=LEAST_SCORE + number % 10_000 / 1e6
+    )  # no two alike: kept answers would not be made anew
 
 
 def _recommend(person: Person, number: int) -> Any:
