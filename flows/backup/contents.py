@@ -183,12 +183,16 @@ def place(folder: Path, home: Path) -> None:
         copy.rmdir()
     for source in sorted(path for path in folder.iterdir() if path.is_dir()):
         target = home / source.name
-        if os.path.ismount(target):  # a volume of its own, as containers have
-            for entry in sorted(source.iterdir()):
+        try:
+            target.rmdir()  # an empty one
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            for entry in sorted(source.iterdir()):  # a volume of its own, as containers have
                 shutil.move(entry, target / entry.name)
             continue
-        with suppress(FileNotFoundError):
-            target.rmdir()  # an empty one
         source.rename(target)
 
 
