@@ -55,6 +55,10 @@ class Server:
                 total += times.user + times.system
         return total
 
+    def process_ids(self) -> set[int]:
+        """Ids of its processes now."""
+        return {process.pid for process in self._family()}
+
     def _family(self) -> list[psutil.Process]:
         own = psutil.Process(self.process.pid)
         return [own, *own.children(recursive=True)]

@@ -1,6 +1,7 @@
 """How much do the services answer, and how fast? Beside a plain FastAPI server, and beside the code of an earlier commit.
 
     python -m benchmarks.serving [--profile sample] [--seconds 10] [--rounds 3] [--only photos] [--page FILE]
+    python -m benchmarks.serving --only overload --seconds 60
 
 Needs the champions and the index of a night. The servers of a group run side by side and are asked in turn, round by round, so
 that what else the machine does meets all of them. What was measured is kept in the work folder: the page shows all groups.
@@ -44,7 +45,12 @@ _OUTFITS = 300
 _OVERLOAD = 4
 """Times as many clients as the service is measured with."""
 _NORMAL_CLIENTS = 16
-GROUPS = ("photos", "outfits", "knowledge")
+_NORMAL_SECONDS = 10.0
+"""For which the service is measured before and after an overload."""
+_RECOVERY_SECONDS = 5.0
+_MEMORY_GROWS, _TAKES_LONGER, _NORMAL_AGAIN = 1.1, 2.0, 0.9
+"""What an overload may do: to memory and to the time of an answer, at most; to answers per second afterwards, at least."""
+GROUPS = ("photos", "outfits", "knowledge", "overload")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,25 +93,60 @@ def _asked(server: Server, scenario: Scenario, seconds: float) -> Outcome:
     return outcome
 
 
-def measure_overload(server: Server, requests: Iterator[Request], timing: Timing) -> dict[str, Any]:
-    """The service before, during and after four times as many clients as it is measured with."""
-    seconds = timing.seconds * timing.rounds
+def measure_overload(server: Server, requests: Iterator[Request], seconds: float) -> dict[str, Any]:
+    """The service before, during and after some seconds of four times as many clients as it is measured with."""
 
     def asked(clients: int, seconds: float) -> Outcome:
         return asyncio.run(ask(server.url, requests, clients, seconds))
 
-    before, memory = asked(_NORMAL_CLIENTS, timing.seconds), server.memory_mb()
+    asked(_NORMAL_CLIENTS, 3.0)  # models run slower the first times
+    before, memory, processes = asked(_NORMAL_CLIENTS, _NORMAL_SECONDS), server.memory_mb(), server.process_ids()
     during, memory_after = asked(_OVERLOAD * _NORMAL_CLIENTS, seconds), server.memory_mb()
-    asked(1, 5.0)
-    after = asked(_NORMAL_CLIENTS, timing.seconds)
+    asked(1, _RECOVERY_SECONDS)
+    after = asked(_NORMAL_CLIENTS, _NORMAL_SECONDS)
     found = {
         "before": _figures(before), "during": _figures(during), "after": _figures(after), "seconds": during.seconds,
         "refused": sum(count for status, count in during.others.items() if status in (429, 503)),
         "other": sum(count for status, count in during.others.items() if status not in (429, 503)),
         "without_retry": during.without_retry, "memory_mb": [memory, memory_after],
+        "ended": len(processes - server.process_ids()),
     }  # fmt: skip
     print("overload", json.dumps(found))
     return found
+
+
+def overload_rules(found: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """What must hold in an overload, what was measured, and whether it holds."""
+    before, during, after = (found[name] for name in ("before", "during", "after"))
+    memory, memory_after = found["memory_mb"]
+    rules = [
+        ("no process ends", f"{found['ended']} ended", found["ended"] == 0),
+        (
+            f"memory grows to {_MEMORY_GROWS:.0%} at most", f"{memory:.0f} MB, then {memory_after:.0f} MB",
+            memory_after <= _MEMORY_GROWS * memory,
+        ),
+        (
+            "every other request is refused with 429 or 503 and Retry-After",
+            f"{found['refused']} refused, {found['without_retry']} of them without; {found['other']} ended otherwise",
+            not found["without_retry"] and not found["other"],
+        ),
+    ]  # fmt: skip
+    for name in ("p50", "p99"):
+        usual, then = before[f"{name}_ms"], during[f"{name}_ms"]
+        rules.append(
+            (
+                f"the {name} of an answer is at most {_TAKES_LONGER:.0f} times as long",
+                f"{usual:.0f} ms, then {then:.0f} ms", then <= _TAKES_LONGER * usual,
+            )
+        )  # fmt: skip
+    rules.append(
+        (
+            f"{_RECOVERY_SECONDS:.0f} s later it answers at least {_NORMAL_AGAIN:.0%} of what it answered before",
+            f"{before['per_second']:.0f}/s, then {after['per_second']:.0f}/s (p99 {after['p99_ms']:.0f} ms)",
+            after["per_second"] >= _NORMAL_AGAIN * before["per_second"],
+        )
+    )
+    return rules
 
 
 def _figures(outcome: Outcome) -> dict[str, Any]:
@@ -133,8 +174,14 @@ def photos_group(assets: RegistryAssets, work: Path, timing: Timing, before: Pat
             for clients in (_NORMAL_CLIENTS, 1)
         ]
         measured = [measure(scenario, servers, timing) for scenario in scenarios]
-        overload = measure_overload(servers["now"], photo_requests("/analyze", photos), timing)
-    return {"measured": measured, "overload": overload}
+    return {"measured": measured}
+
+
+def overload_group(assets: RegistryAssets, work: Path, timing: Timing) -> dict[str, Any]:
+    """The photos' service alone, overloaded for the seconds of a round."""
+    with service("visual_analysis", "now", assets.profile, work) as server:
+        requests = photo_requests("/analyze", night_photos(assets.profile))
+        return {"measured": [], "overload": measure_overload(server, requests, timing.seconds)}
 
 
 def outfits_group(assets: RegistryAssets, work: Path, timing: Timing, before: Path) -> dict[str, Any]:
@@ -248,7 +295,7 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
             "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
             *rows,
             "",
-            *(_overload_text(results["photos"]["overload"]) if "photos" in results else []),
+            *(_overload_text(results["overload"]["overload"]) if "overload" in results else []),
             *([f"Not measured: {', '.join(missing)}.", ""] if missing else []),
         ]
     )
@@ -262,16 +309,16 @@ def _ratios(servers: Mapping[str, Mapping[str, Any]], name: str) -> str:
 
 
 def _overload_text(found: Mapping[str, Any]) -> list[str]:
-    before, during, after = (found[name] for name in ("before", "during", "after"))
+    before, during = found["before"], found["during"]
     return [
         "## Overload",
         "",
         f"`analyze` with {_OVERLOAD * _NORMAL_CLIENTS} clients, {_OVERLOAD} times as many as above, for "
-        f"{found['seconds']:.0f} s: {during['per_second']:.0f} answers/s with p99 {during['p99_ms']:.0f} ms (before: "
-        f"{before['per_second']:.0f}/s, {before['p99_ms']:.0f} ms); {found['refused']} requests were refused with 429 or 503, "
-        f"{found['without_retry']} of them without Retry-After; {found['other']} ended otherwise. Memory went from "
-        f"{found['memory_mb'][0]:.0f} to {found['memory_mb'][1]:.0f} MB. Five seconds later: {after['per_second']:.0f}/s, "
-        f"p99 {after['p99_ms']:.0f} ms.",
+        f"{found['seconds']:.0f} s: {during['per_second']:.0f} answers/s (before: {before['per_second']:.0f}/s).",
+        "",
+        "| what must hold | measured | holds |",
+        "| --- | --- | --- |",
+        *(f"| {rule} | {measured} | {'yes' if holds else 'no'} |" for rule, measured, holds in overload_rules(found)),
         "",
     ]
 
@@ -293,14 +340,18 @@ def main() -> None:
         validate(TrackingSettings, values.get("tracking"), "tracking"),
     )  # fmt: skip
     work = options.work.absolute()
-    timing, before = Timing(seconds=options.seconds, rounds=options.rounds), code_of(BEFORE, work)
+    timing = Timing(seconds=options.seconds, rounds=options.rounds)
     kept = work / "result.json"
     results: dict[str, Any] = read_json(kept, "earlier figures") if kept.is_file() else {}
-    groups = {"photos": photos_group, "outfits": outfits_group, "knowledge": knowledge_group}
-    for name, group in groups.items():
+    compared = {"photos": photos_group, "outfits": outfits_group, "knowledge": knowledge_group}
+    for name in GROUPS:
         if options.only in (None, name):
-            found = group(assets, work, timing, before)
-            about = {"machine": machine(), "rounds": f"{timing.rounds} rounds of {timing.seconds:g} s"}
+            if name in compared:
+                found = compared[name](assets, work, timing, code_of(BEFORE, work))
+                about = {"machine": machine(), "rounds": f"{timing.rounds} rounds of {timing.seconds:g} s"}
+            else:
+                found = overload_group(assets, work, timing)
+                about = {"machine": machine(), "rounds": f"an overload of {timing.seconds:g} s"}
             results[name] = found | about
             write_json(kept, results)
     write_text(options.page, page(results))

@@ -3,8 +3,9 @@
     python -m benchmarks.switches [--home FOLDER] [--work FOLDER] [--switches 50] [--clients 16] [--seconds 600]
                                   [--port 18100] [--page docs/benchmarks/switches.md]
 
-The three services run as `aura serve` starts them, on a copy of a home that a night has trained. Every fifth switch is to a
-broken version, whose weights are zero: its service must refuse it and say so, and the one after it goes back.
+The three services run as `aura serve` starts them, on a copy of a home that a night has trained. A model is promoted and rolled
+back, which is another load of its version; then the index is rolled back; then a broken version is promoted, whose weights are
+zero: its service must refuse it and say so, and the switch after it goes back.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from inference.retrieval.releases import rollback
 from training.models import MODELS
 
 PROFILE = "sample"
-_KINDS = ("promote", "index rollback", "broken", "rollback", "promote")
+_KINDS = ("promote", "rollback", "index rollback", "broken", "back from broken")
 _CHOOSING = "inference.engines.chosen"
 _SETTLE_SECONDS = 20.0
 """After the last switch, before memory is read: what served before is kept for a while."""
@@ -124,7 +125,7 @@ def _switch(prepared: SwitchHome, number: int, urls: dict[str, str]) -> Switch:
         release = promote(prepared, model, other, f"{model} promoted")
     elif kind == "broken":
         release = promote(prepared, model, prepared.broken[model], f"a broken version of {model}")
-    elif kind == "rollback":
+    elif kind in ("rollback", "back from broken"):
         release = go_back(prepared.registry, prepared.index)
     else:
         rollback(prepared.index)

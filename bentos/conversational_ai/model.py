@@ -7,13 +7,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bentoml
 from asgi_correlation_id import correlation_id
 
-from aura.errors import AuraError, IndexNotReadyError, IndexUnavailableError
+from aura.errors import AuraError, IndexNotReadyError
 from aura.heavy_imports import heavy_imports
 from aura.releases import Release
 from bentos.conversational_ai.making import Stop, sentences_of
@@ -77,31 +78,20 @@ class ChatRunner:
 
             load_model = ChatModel.load
         self._load_model = load_model
-        self._served = Following(self._assets, MODEL, self._load)
+        self._served = Following(self._assets, MODEL, partial(self._assets.index, texts=True), self._load)
         serving = self._assets.serving
         self._threads = ThreadPoolExecutor(serving.max_waiting_answers, thread_name_prefix="answer")
         self._stops: dict[str, Stop] = {}
         self._backend = _backend(serving.openai_model)
 
-    def _load(self, release: Release, before: LoadedChat | None) -> LoadedChat:
-        index, away = (before.index, False) if before and before.has_index_of(release) else self._index(release, before)
+    def _load(self, release: Release, index: Index | None, before: LoadedChat | None) -> LoadedChat:
         if before and before.has_model_of(release):
-            return replace(before, release=release, index=index, index_away=away)
+            return replace(before, release=release, index=index)
         with self._assets.champion(MODEL, release) as champion:
             # The base stays where it is; another adapter is put on it.
             model = self._load_model(champion.folder, self._assets.serving.device, before.model if before else None)
             check_loaded(SMOKE_TEST, model, champion.folder)
-        return LoadedChat(release=release, model_name=MODEL, index=index, index_away=away, model=model)
-
-    def _index(self, release: Release, before: LoadedChat | None) -> tuple[Index | None, bool]:
-        """The index, and whether it is away: at the start there is nothing better than to wait for it."""
-        try:
-            return self._assets.index(release, texts=True), False
-        except IndexUnavailableError as error:
-            if before is not None:
-                raise
-            logger.warning("questions are not answered until the index is back: %s", error)
-            return None, True
+        return LoadedChat(release=release, model_name=MODEL, index=index, model=model)
 
     @bentoml.api
     async def status(self) -> RunnerStatus:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:  # the service never needs torch
 
     from inference.outfits.items import Item
     from inference.outfits.model import OutfitModel
+    from inference.retrieval.search import Index
 
 MODEL = "outfits"
 RUNNER_SECONDS = 60
@@ -71,23 +72,23 @@ class OutfitRunner:
 
         self._load_model = load_model or OutfitModel.load
         self._known = KnownItems(self._assets)
-        self._served = Following(self._assets, MODEL, self._load)
+        self._served = Following(self._assets, MODEL, self._assets.index, self._load)
 
-    def _load(self, release: Release, before: LoadedOutfits | None) -> LoadedOutfits:
+    def _load(self, release: Release, index: Index | None, before: LoadedOutfits | None) -> LoadedOutfits:
         from inference.outfits.catalog_search import CatalogSearch
 
-        index = before.index if before and before.has_index_of(release) else self._assets.index(release)
         if before and before.has_model_of(release) and index is before.index:
             return replace(before, release=release)
         if before and before.has_model_of(release):
-            model, model_hash, embedded = before.model, before.model_hash, before.search
+            model, model_hash = before.model, before.model_hash
         else:
             with self._assets.champion(MODEL, release) as champion:
                 model = self._load_model(champion.folder, self._assets.serving.device)
                 check_loaded(SMOKE_TEST, model, champion.folder)
-                model_hash, embedded = content_hash(champion.folder), None
+                model_hash = content_hash(champion.folder)
         # Of the same model only items that the other catalog lacks are embedded.
-        search = CatalogSearch(index.catalog(), model, model_hash, embedded) if index else None
+        known = before.search if before else None
+        search = CatalogSearch(index.catalog(), model, model_hash, known) if index else None
         return LoadedOutfits(
             release=release, model_name=MODEL, index=index, model=model, model_hash=model_hash, search=search
         )

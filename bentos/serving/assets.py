@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from aura.artifact import content_hash, read_json
+from aura.artifact import read_json
 from aura.errors import RegistryError, RegistryUnavailableError
 from aura.heavy_imports import heavy_imports
 from aura.in_use import holding
@@ -219,10 +219,12 @@ class RegistryAssets:
         """Folder with a whole copy of a model of a release."""
         folder = self._copies / model
         try:
-            registered = self._registry.version(model, release.models[model])
+            from aura.registry import ARTIFACT_HASH
+
+            registered = self._registry.with_hash(self._registry.version(model, release.models[model]))
             # Named by the candidate: version 1 differs between registries.
             copy = self._registry.fetch(registered, folder / registered.tags["candidate_id"][:_HASH_CHARS])
-            self._loaded_copies[model] = (copy.name, content_hash(copy))
+            self._loaded_copies[model] = (copy.name, registered.tags[ARTIFACT_HASH])
         except RegistryUnavailableError:
             last = read_last_served(folder)
             found = last.whole_copy(folder, model, release) if last else None

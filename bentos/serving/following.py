@@ -1,7 +1,8 @@
 """What a runner answers from, and how it follows the release: another one is loaded beside it, tested, and takes its place.
 
 A request takes `now()` once, when it begins, and keeps what it got to its end. What served before is freed when the last such
-request has ended. The thread that loads has a lower priority than those that answer.
+request has ended. The thread that loads has the priority of those that answer: under load a lower one makes a second of its work
+ten, and while it holds Python's lock, those that answer wait for it.
 
 A release that cannot be loaded, or does not answer as its models did when they were trained, never serves: what serves stays, the
 log and `degraded` say so once, and it is not tried again until there is another one. What another try may mend (a registry that
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import os
 import random
 import threading
 import time
@@ -22,7 +22,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from aura.errors import AuraError, RegistryUnavailableError, told_storage_error
+from aura.errors import (
+    AuraError,
+    IndexNotReadyError,
+    IndexUnavailableError,
+    RegistryUnavailableError,
+    told_storage_error,
+)
 from aura.releases import Release
 from bentos.serving.assets import Assets
 from bentos.serving.messages import ModelVersion, ReleaseVersions
@@ -32,7 +38,7 @@ from bentos.serving.request_log import logger
 if TYPE_CHECKING:
     from inference.retrieval.search import Index
 
-POLL_SECONDS = 2.0
+POLL_SECONDS = 1.0
 """Between two looks at the release, on average: all runners together must not ask the registry at one moment."""
 AWAY_SECONDS = 30.0
 """Time without an answer of the registry after which a service says that it cannot follow."""
@@ -43,9 +49,6 @@ RETRY_SECONDS = 30.0
 INDEX_SECONDS = 10.0
 """Between two questions to an object store that holds the index."""
 _NO_STORE = "passages and items may not be found: the object store of the index does not answer"
-_NICE = 5
-"""By how much the priority of the thread that loads is lower than its process's. Not the lowest: while it holds Python's lock,
-those that answer wait for it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,13 +57,12 @@ class Loaded:
 
     Attributes:
         model_name: name of its model in the release.
-        index_away: whether the object store of the index did not answer at the start; the release is then loaded again.
+        index: None where the release has none, or where it could not be opened at the start.
     """
 
     release: Release
     model_name: str
     index: Index | None
-    index_away: bool = False
 
     @property
     def version(self) -> ModelVersion:
@@ -91,18 +93,24 @@ class Following(Generic[LoadedType]):
 
     Args:
         model_name: name of its model in a release.
-        load: makes a release ready and tests it; also gets what serves now, to take from it what did not change.
+        open_index: opens the index of a release; None where it has none.
+        load: makes a release with its index ready and tests it; also gets what serves now, to take from it what did not change.
     """
 
     def __init__(
-        self, assets: Assets, model_name: str, load: Callable[[Release, LoadedType | None], LoadedType]
+        self,
+        assets: Assets,
+        model_name: str,
+        open_index: Callable[[Release], Index | None],
+        load: Callable[[Release, Index | None, LoadedType | None], LoadedType],
     ) -> None:
-        """Load what serves now; while the registry is away, what served here last.
+        """Load what serves now; while the registry is away, what served here last; while the index is, without it.
 
         Raises:
             AuraError: neither the release that serves nor the one before can be loaded.
         """
         self._assets = assets
+        self._open_index = open_index
         self._load = load
         self._before: tuple[LoadedType, float] | None = None
         """What served before, and until when it answers requests that name it."""
@@ -115,6 +123,8 @@ class Following(Generic[LoadedType]):
         self._loading = False
         self._index_asked_at = -INDEX_SECONDS
         self._index_away = False
+        self._lacks_index = False
+        """Whether the object store of the index was away at the start; the release is loaded again when it may be back."""
         self._now = self._first(model_name)
         if assets.follows:
             threading.Thread(target=self._follow, name="following", daemon=True).start()
@@ -141,14 +151,18 @@ class Following(Generic[LoadedType]):
         away = time.monotonic() - self._seen_at
         if self._assets.follows and not self._loading and away > AWAY_SECONDS:
             reasons.append(f"answers stay with release {serving}: the registry has not answered for {away:.0f} seconds")
-        if self._index_away or self._now.index_away:
+        if self._index_away or self._lacks_index:
             reasons.append(_NO_STORE)
         return reasons
 
     def look(self) -> None:
         """Look once which release serves, and load it if it is another one."""
-        self._let_go()
+        self._follow_release()
+        # After it: a new release waits neither for a store that is away nor for memory that is given back.
         self._ask_index()
+        self._let_go()
+
+    def _follow_release(self) -> None:
         try:
             release = self._assets.release()
         except AuraError as error:
@@ -158,7 +172,7 @@ class Following(Generic[LoadedType]):
             return
         self._away = False
         self._seen_at = time.monotonic()
-        if release == self._now.release and not self._now.index_away:
+        if release == self._now.release and not self._lacks_index:
             self._not_served = None
         elif self._not_served is None or self._not_served[0] != release or time.monotonic() >= self._not_served[1]:
             self._switch(release)
@@ -191,7 +205,9 @@ class Following(Generic[LoadedType]):
         began = time.monotonic()
         self._loading = True
         try:
-            loaded = self._load(release, self._now)
+            now = self._now
+            index = now.index if now.has_index_of(release) else self._open_index(release)
+            loaded = self._load(release, index, now)
         except Exception as error:  # whatever it is, what serves must go on
             self._refuse(release, error)
             return
@@ -201,6 +217,7 @@ class Following(Generic[LoadedType]):
             self._leaving.append(weakref.ref(self._before[0]))
         self._before = (self._now, time.monotonic() + KEEP_SECONDS)
         self._now = loaded
+        self._lacks_index = False
         SWITCHES.inc()
         self._keep(loaded)
         self._not_served = None
@@ -229,19 +246,39 @@ class Following(Generic[LoadedType]):
                 raise
             logger.warning("beginning with %s, which served here last: %s", last, error)
             self._away = True
-            return self._load(last, None)
+            return self._at_start(last)
         try:
-            loaded = self._load(release, None)
-            self._keep(loaded)
-            return loaded
+            loaded = self._at_start(release)
         except AuraError as error:
-            before = self._assets.release_before(release)
-            if before is None or _may_pass(error):
+            if _may_pass(error):
                 raise
-            loaded = self._load(before, None)
+            return self._in_place_of(release, error)
+        self._keep(loaded)
+        return loaded
+
+    def _in_place_of(self, release: Release, error: AuraError) -> LoadedType:
+        """The release before one that cannot be loaded; else, where only its index is damaged, that release without it."""
+        before, loaded = self._assets.release_before(release), None
+        if before is not None:
+            with suppress(IndexNotReadyError):
+                loaded = self._at_start(before)
+        if loaded is not None:
             logger.error("%s cannot serve, beginning with %s: %s", release, before, error)
             self._not_served = (release, float("inf"))
             return loaded
+        if not isinstance(error, IndexNotReadyError):
+            raise error
+        logger.error("beginning with %s without its index: %s", release, error)
+        return self._load(release, None, None)
+
+    def _at_start(self, release: Release) -> LoadedType:
+        """A release; without its index while that is away: nothing better is there, and much is answered without it."""
+        try:
+            loaded, self._lacks_index = self._load(release, self._open_index(release), None), False
+        except IndexUnavailableError as error:
+            logger.warning("beginning with %s without its index: %s", release, error)
+            loaded, self._lacks_index = self._load(release, None, None), True
+        return loaded
 
     def _keep(self, loaded: LoadedType) -> None:
         try:
@@ -250,9 +287,6 @@ class Following(Generic[LoadedType]):
             logger.warning("what serves cannot be noted: %s", error)
 
     def _follow(self) -> None:
-        with suppress(OSError, AttributeError):  # Linux has priorities of threads
-            thread = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
         while True:
             time.sleep(POLL_SECONDS * random.uniform(0.75, 1.25))
             try:

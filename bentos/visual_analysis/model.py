@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import bentoml
 
-from aura.errors import AuraError, IndexNotReadyError, IndexUnavailableError
+from aura.errors import IndexNotReadyError
 from aura.heavy_imports import heavy_imports
 from aura.releases import Release
 from aura.training_sources import notice_of
@@ -20,7 +20,6 @@ from bentos.serving.bentoml_options import named_media_types, runner_options
 from bentos.serving.errors import Failure
 from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
-from bentos.serving.request_log import logger
 from bentos.serving.runner_metrics import inference
 from bentos.visual_analysis.messages import (
     LEAST_SCORE,
@@ -74,30 +73,16 @@ class DetectorRunner:
 
             load_detector = partial(load_for_serving, engine=self._assets.serving.engine, in_background=True)
         self._load_detector = load_detector
-        self._served = Following(self._assets, MODEL, self._load)
+        self._served = Following(self._assets, MODEL, partial(self._assets.index, pictures=True), self._load)
 
-    def _load(self, release: Release, before: LoadedDetector | None) -> LoadedDetector:
-        index, away = (before.index, False) if before and before.has_index_of(release) else self._index(release, before)
+    def _load(self, release: Release, index: Index | None, before: LoadedDetector | None) -> LoadedDetector:
         if before and before.has_model_of(release):
-            return replace(before, release=release, index=index, index_away=away)
+            return replace(before, release=release, index=index)
         with self._assets.champion(MODEL, release) as champion:
             detector = self._load_detector(champion.folder, self._assets.serving.device)
             check_loaded(SMOKE_TEST, detector, champion.folder)
             notice = _notice(champion.folder, detector.rules)
-        return LoadedDetector(
-            release=release, model_name=MODEL, index=index, index_away=away, detector=detector, notice=notice
-        )
-
-    def _index(self, release: Release, before: LoadedDetector | None) -> tuple[Index | None, bool]:
-        """The index, and whether it is away."""
-        try:
-            return self._assets.index(release, pictures=True), False
-        except AuraError as error:
-            if before is not None:
-                raise
-            # At the start there is nothing better than to find garments without it.
-            logger.warning("photos are analysed without similar items: %s", error)
-            return None, isinstance(error, IndexUnavailableError)
+        return LoadedDetector(release=release, model_name=MODEL, index=index, detector=detector, notice=notice)
 
     @bentoml.api
     async def status(self) -> RunnerStatus:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch.nn import Parameter
 from transformers import PreTrainedModel
@@ -41,9 +40,11 @@ class SharedBase:
         self._identity = (reference, lora.shape(), device, dtype)
         folder = resolve_base(reference, cache_dir)
         self.tokenizer = load_tokenizer(folder)
-        self._reference, self._lora, self._device, self._dtype = reference, lora, device, dtype
+        self._device, self._dtype = device, dtype
         self._base = load_causal_model(folder, dtype="auto").requires_grad_(False)
-        adapted = {id(layer.get_base_layer().weight) for layer in _layers(add_lora(self._sharing(), lora, reference))}
+        # One for all adapters: to make its layers takes as long as to fold an adapter in.
+        self._adapted = add_lora(self._sharing(), lora, reference)
+        adapted = {id(layer.get_base_layer().weight) for _, layer in self._layers()}
         for weight in self._base.parameters():
             if id(weight) not in adapted:
                 weight.data = weight.data.to(device, dtype)
@@ -56,29 +57,30 @@ class SharedBase:
         return self._identity == (reference, lora.shape(), device, dtype)
 
     def with_adapter(self, folder: Path) -> PreTrainedModel:
-        """A model with the adapter of an artifact folded in.
+        """A model with the adapter of an artifact folded in. For one thread at a time.
 
         Raises:
             ArtifactError: the adapter is broken, or not for this base.
         """
-        adapted = add_lora(self._sharing(), self._lora, self._reference)
-        load_adapter(adapted, folder)
+        load_adapter(self._adapted, folder)
+        model = self._sharing()
         with torch.no_grad():
-            for layer in _layers(adapted):
-                matrix = layer.get_base_layer()
-                folded = matrix.weight.float() + layer.get_delta_weight("default").float()
+            for name, layer in self._layers():
+                folded = layer.get_base_layer().weight.float() + layer.get_delta_weight("default").float()
                 if not torch.isfinite(folded).all():
                     raise ArtifactError(
                         f"the adapter in {folder} has weights that are no numbers", hint="train again, or roll back"
                     )
-                matrix.weight = Parameter(folded.to(self._device, self._dtype), requires_grad=False)
-        model: PreTrainedModel = adapted.unload()
+                weight = Parameter(folded.to(self._device, self._dtype), requires_grad=False)
+                model.get_submodule(name).weight = weight
         return model
 
     def _sharing(self) -> PreTrainedModel:
         """A model of its own modules, with the base's weights."""
         return copy.deepcopy(self._base, {id(weight): weight for weight in self._base.parameters()})
 
-
-def _layers(model: PeftModel) -> Iterator[LoraLayer]:
-    return (module for module in model.modules() if isinstance(module, LoraLayer))
+    def _layers(self) -> Iterator[tuple[str, LoraLayer]]:
+        """The adapted layers, with their names in the base."""
+        for name, module in self._adapted.get_base_model().named_modules():
+            if isinstance(module, LoraLayer):
+                yield name, module

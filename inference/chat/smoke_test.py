@@ -25,6 +25,8 @@ _NATS_TOLERANCE = 0.05
 """Of the mean over an answer's tokens; an adapter that was trained moves it by several tenths."""
 _LEAST_COMMON_BEGINNING = 0.5
 """Share of the words of all answers that must follow each other as they did."""
+_LOADED_TEXTS = 3
+"""Texts that a loaded model scores: to score all of them takes as long as its answer, and another adapter moves each."""
 _CONVERSATIONS = (
     ("How do I wash wool?", "Wash it by hand in cool water with a mild detergent, and dry it flat."),
     ("Which shoes suit navy?", "Dark brown Oxfords go with a navy suit; black ones are more formal."),
@@ -61,9 +63,11 @@ class ChatSmokeTest:
 
     def answers_of(self, model: ChatModel, artifact: Path) -> dict[str, list[Any]]:
         """About the first question: a service that follows a release asks it beside its own work, where a second counts."""
-        return self._answers(model, artifact, 1)
+        return self._answers(model, artifact, 1, _LOADED_TEXTS)
 
-    def _answers(self, model: ChatModel, artifact: Path, conversations: int) -> dict[str, list[Any]]:
+    def _answers(
+        self, model: ChatModel, artifact: Path, conversations: int, texts: int | None = None
+    ) -> dict[str, list[Any]]:
         inputs = read_inputs(artifact)
         passages = [ChatPassage(source=passage["source"], text=passage["text"]) for passage in inputs["passages"]]
         examples, replies = [], []
@@ -75,6 +79,7 @@ class ChatSmokeTest:
             else:
                 examples.append(model.prompts.example([*question, answer]))
             replies.append(said(model.answer(question, passages, NEW_TOKENS)))
+        examples = examples[:texts]
         nats = model.answer_nats(examples)
         return {
             "nats_per_token": [value / len(example.answer_ids) for value, example in zip(nats, examples, strict=True)],

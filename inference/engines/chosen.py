@@ -49,7 +49,8 @@ def load_for_serving(folder: Path, device: str, engine: str = AUTO, *, in_backgr
 
     Args:
         engine: `auto`, or the name of one. On a GPU it is always torch.
-        in_background: where engines must be made and measured first, torch runs the detector until one is chosen.
+        in_background: torch runs the detector at once, and until the engine is made; a release that is followed waits for torch
+            alone, which takes a sixth of the time.
 
     Raises:
         ArtifactError: as `Detector.load`; or the engine that was named cannot serve this artifact.
@@ -59,15 +60,20 @@ def load_for_serving(folder: Path, device: str, engine: str = AUTO, *, in_backgr
         return detector
     if engine != AUTO:
         return detector.run_by(_named(folder, detector, engine))
-    makers, pictures, choice = _makers(detector, _folder(folder)), _pictures(folder), _folder(folder) / "choice.json"
-    known = _read_choice(choice)
-    if known == TORCH:
+    kept = _folder(folder)
+    pictures, choice = _pictures(folder), kept / "choice.json"
+    if not in_background:
+        makers = _makers(detector, kept)
+        if not _take_choice(detector, makers, pictures, choice):
+            detector.engine = _chosen(detector, makers, pictures, choice)
         return detector
-    if known in makers and (made := _made(known, makers[known], detector, pictures)) is not None:
-        return detector.run_by(made)
 
     def follow_choice() -> None:
-        """Choose in another process: while torch's export traces a network, no other thread may run one."""
+        """Take the engine that was chosen; else choose in another process: while torch's export traces a network, no other thread
+        may run one."""
+        makers = _makers(detector, kept)
+        if _take_choice(detector, makers, pictures, choice):
+            return
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run(
             [sys.executable, "-m", "inference.engines.chosen", str(folder)],
@@ -76,17 +82,22 @@ def load_for_serving(folder: Path, device: str, engine: str = AUTO, *, in_backgr
             text=True,
             check=False,
         )
-        name = _read_choice(choice)
-        if name in makers and (made := _made(name, makers[name], detector, pictures)) is not None:
-            detector.engine = made
-        elif name is None:
+        if not _take_choice(detector, makers, pictures, choice):
             logger.warning("no engine was chosen, torch goes on: %s", done.stderr[-500:])
 
-    if in_background:
-        threading.Thread(target=follow_choice, name="choice of an engine", daemon=True).start()
-    else:
-        detector.engine = _chosen(detector, makers, pictures, choice)
+    threading.Thread(target=follow_choice, name="choice of an engine", daemon=True).start()
     return detector
+
+
+def _take_choice(detector: Detector, makers: Mapping[str, Make], pictures: Sequence[Image.Image], choice: Path) -> bool:
+    """Let the engine run the detector that was chosen before; False where there is none that can."""
+    name = _read_choice(choice)
+    if name is None or name == TORCH:
+        return name == TORCH
+    made = _made(name, makers[name], detector, pictures) if name in makers else None
+    if made is not None:
+        detector.engine = made
+    return made is not None
 
 
 def _named(folder: Path, detector: Detector, name: str) -> DetectionEngine:

@@ -32,17 +32,24 @@ class CatalogSearch:
 
         Args:
             model_hash: as for `CatalogVectors`.
-            before: another release, encoded by the same model; only items that it lacks are encoded.
+            before: another release. Colours of its pictures are taken over; where the same model has encoded it, vectors too.
 
         Raises:
             DataError: a picture is broken.
         """
         self.catalog = catalog
-        known = {} if before is None else dict(zip(before.catalog.hashes, before.vectors, strict=True))
+        self._model_hash = model_hash
+        same_model = before is not None and before._model_hash == model_hash
+        known = dict(zip(before.catalog.hashes, before.vectors, strict=True)) if before and same_model else {}
         self.vectors: np.ndarray = CatalogVectors(catalog, model_hash).made(model, known)
         self._items = [item_of(row, vector=vector) for row, vector in zip(catalog.rows, self.vectors, strict=True)]
         self._row_of = {row.item_id: place for place, row in enumerate(catalog.rows)}
-        self._colours: dict[str, DominantColour] = {}
+        self._hash_of = dict(zip(self._row_of, catalog.hashes, strict=True))
+        measured: dict[str, DominantColour] = {} if before is None else before._colours
+        self._colours: dict[str, DominantColour] = {
+            content: measured[content] for content in catalog.hashes if content in measured
+        }
+        """By the content hash of an item, which covers its picture."""
         embedded = model.embed_vectors(self.vectors)
         rows = {
             category: np.array([place for place, row in enumerate(catalog.rows) if row.category == category], dtype=int)
@@ -89,7 +96,7 @@ class CatalogSearch:
             IndexNotReadyError: a file of the index is missing or damaged.
         """
         rows = {item.item_id: self.catalog.rows[self._row_of[item.item_id]] for item in items}
-        new = [row for item_id, row in rows.items() if item_id not in self._colours]
+        new = [row for item_id, row in rows.items() if self._hash_of[item_id] not in self._colours]
         for row, picture in zip(new, self.catalog.pictures(new), strict=True):
-            self._colours[row.item_id] = measured_colours(picture)[0]
-        return [self._colours[item.item_id] for item in items]
+            self._colours[self._hash_of[row.item_id]] = measured_colours(picture)[0]
+        return [self._colours[self._hash_of[item.item_id]] for item in items]

@@ -22,6 +22,8 @@ from bentos.outfit_recommendation.messages import CompleteOutfit, Completions, G
 from bentos.outfit_recommendation.model import OutfitRunner
 from bentos.serving.errors import Failure
 from bentos.serving.messages import RgbImage
+from inference.garment_colours import measured_colours
+from inference.outfits import catalog_search
 from inference.outfits.catalog_vectors import KEPT
 from inference.outfits.items import Item
 from inference.retrieval.releases import rollback, served_index
@@ -166,6 +168,31 @@ def test_another_release_of_a_model_alone_leaves_the_catalog_as_it_is(runner: An
     runner._served.look()
     assert runner._served.now().search is not before
     assert runner.evaluate([JudgeOutfit(items=[SHIRT])])[0].release.versions == {"outfits": "2", "index": "1"}
+
+
+def test_a_colour_is_measured_once_whatever_model_or_catalog_serves(
+    runner: Any, assets: Assets, small_index: SmallIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+
+    def counted(picture: Image.Image) -> Any:
+        measured.append(picture)
+        return measured_colours(picture)
+
+    def colours() -> dict[str, str]:
+        search = runner._served.now().search
+        items = [search.item(row.item_id) for row in search.catalog.rows]
+        return {item.item_id: colour.name for item, colour in zip(items, search.colours(items), strict=True)}
+
+    monkeypatch.setattr(catalog_search, "measured_colours", counted)
+    before = colours()
+    (tmp_path / "champion" / "card.md").write_text("another model")
+    assets.serves = replace(assets.serves, number=9, models={**assets.serves.models, "outfits": "2"})
+    runner._served.look()
+    assert (colours(), len(measured)) == (before, 2)
+    small_index.publish({"new": Category.HATS, "kept": Category.SHOES})
+    follow(runner, assets)
+    assert (colours()["kept"], len(measured)) == (before["kept"], 3)
 
 
 def test_a_changed_picture_is_what_an_id_means_from_then_on(

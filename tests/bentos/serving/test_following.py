@@ -11,7 +11,13 @@ from typing import Any
 
 import pytest
 
-from aura.errors import AuraError, RegistryUnavailableError, WrongAnswerError
+from aura.errors import (
+    AuraError,
+    IndexNotReadyError,
+    IndexUnavailableError,
+    RegistryUnavailableError,
+    WrongAnswerError,
+)
 from aura.releases import IndexVersion, Release
 from bentos.serving import following
 from bentos.serving.following import Following, Loaded
@@ -45,12 +51,12 @@ class Loader:
         self.tried: list[int] = []
         self.fails: dict[int, Exception] = {}
 
-    def __call__(self, release: Release, before: Parts | None) -> Parts:
+    def __call__(self, release: Release, index: Any, before: Parts | None) -> Parts:
         self.tried.append(release.number)
         if release.number in self.fails:
             raise self.fails[release.number]
         model = before.model if before and before.has_model_of(release) else Model()
-        return Parts(release=release, model_name="chat", index=None, model=model)
+        return Parts(release=release, model_name="chat", index=index, model=model)
 
 
 SECOND = replace(RELEASE, number=2, models={**RELEASE.models, "chat": "2"}, replaced=1)
@@ -69,7 +75,7 @@ def loader() -> Loader:
 @pytest.fixture
 def followed(assets: Assets, loader: Loader) -> Following[Parts]:
     """Does not look by itself."""
-    return Following(assets, "chat", loader)
+    return Following(assets, "chat", assets.index, loader)
 
 
 def test_a_request_keeps_what_it_began_with_and_that_is_freed_with_it(
@@ -178,14 +184,14 @@ def test_a_process_that_starts_with_a_broken_release_answers_from_the_one_before
 ) -> None:
     loader.fails[2] = WrongAnswerError("it answers otherwise")
     assets.serves = SECOND
-    followed = Following(assets, "chat", loader)
+    followed = Following(assets, "chat", assets.index, loader)
     assert followed.now().versions.id == "1"
     assert "release 2 cannot serve" in followed.degraded[0]
     followed.look()
     assert loader.tried == [2, 1]
     assets.before = None
     with pytest.raises(AuraError, match="answers otherwise"):
-        Following(assets, "chat", loader)
+        Following(assets, "chat", assets.index, loader)
 
 
 def test_a_process_that_starts_while_the_registry_is_away_answers_from_what_served_here_last(
@@ -193,17 +199,84 @@ def test_a_process_that_starts_while_the_registry_is_away_answers_from_what_serv
 ) -> None:
     assets.follows, assets.away = True, True
     with pytest.raises(RegistryUnavailableError):
-        Following(assets, "chat", loader)
+        Following(assets, "chat", assets.index, loader)
     assets.away, assets.serves = False, SECOND
-    Following(assets, "chat", loader)
+    Following(assets, "chat", assets.index, loader)
     assets.away = True
-    followed = Following(assets, "chat", loader)
+    followed = Following(assets, "chat", assets.index, loader)
     assert followed.now().versions.id == "2"
     monkeypatch.setattr(following, "AWAY_SECONDS", 0.0)
     assert "the registry has not answered" in followed.degraded[0]
     assets.away = False
     followed.look()
     assert followed.now().versions.id == "2"
+
+
+class Index:
+    """An index of a release, in a folder."""
+
+    is_remote = False
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+
+
+@pytest.mark.parametrize(
+    ("failure", "reasons"),
+    [
+        (
+            IndexUnavailableError("no answer"),
+            ["passages and items may not be found: the object store of the index does not answer"],
+        ),
+        (IndexNotReadyError("a file is missing"), []),  # a runner says itself that it has none
+    ],
+)
+def test_a_process_that_starts_without_an_index_that_can_be_read_answers_without_it(
+    assets: Assets, loader: Loader, failure: Exception, reasons: list[str]
+) -> None:
+    assets.before, assets.served_index = None, failure
+    followed = Following(assets, "chat", assets.index, loader)
+    assert (followed.now().index, followed.degraded) == (None, reasons)
+    assets.served_index = Index(1)
+    if not reasons:  # a damaged one is not opened again, until there is another release
+        followed.look()
+        assert followed.now().index is None
+        assets.serves = SECOND
+    followed.look()
+    assert (followed.now().index, followed.degraded) == (assets.served_index, [])
+
+
+def test_a_new_release_does_not_wait_for_a_store_that_is_away(
+    assets: Assets, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Remote(Index):
+        is_remote = True
+
+        def probe(self) -> None:
+            asked.append(followed.now().versions.id)
+
+    monkeypatch.setattr(following, "INDEX_SECONDS", 0.0)
+    assets.served_index = Remote(1)
+    followed = Following(assets, "chat", assets.index, loader)
+    assets.serves = SECOND
+    followed.look()
+    assert asked == ["2"]
+
+
+def test_a_damaged_index_at_the_start_is_that_of_a_broken_release(assets: Assets, loader: Loader) -> None:
+    whole = Index(1)
+
+    def opened(release: Release) -> Any:
+        if release == SECOND:
+            raise IndexNotReadyError("a file is missing")
+        return whole
+
+    assets.serves = SECOND
+    followed = Following(assets, "chat", opened, loader)
+    assert (followed.now().versions.id, followed.now().index) == ("1", whole)
+    assert followed.degraded == ["answers stay with release 1: release 2 cannot serve; the log says why"]
 
 
 def test_an_answer_names_its_versions(followed: Following[Parts]) -> None:
@@ -228,7 +301,7 @@ def test_a_thread_looks_by_itself_and_outlives_bugs(
         return assets.serves
 
     monkeypatch.setattr(assets, "release", release)
-    followed = Following(assets, "chat", loader)
+    followed = Following(assets, "chat", assets.index, loader)
     assets.serves = SECOND
     deadline = time.monotonic() + 60
     while followed.now().versions.id != "2":

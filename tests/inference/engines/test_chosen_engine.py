@@ -112,6 +112,28 @@ def test_a_remembered_engine_that_answers_otherwise_now_is_replaced(simple: Path
     assert read_json(choice, "the choice")["engine"] == "quick"
 
 
+def test_beside_a_service_a_kept_engine_is_made_while_torch_answers(
+    simple: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_for_serving(simple, "cpu")
+    makers, may_go_on = chosen._makers, threading.Event()
+
+    def waiting(detector: Detector, kept: Path) -> dict[str, Callable[[], DetectionEngine]]:
+        may_go_on.wait(60)
+        return dict(makers(detector, kept))
+
+    monkeypatch.setattr(chosen, "_makers", waiting)
+    made.clear()
+    detector = load_for_serving(simple, "cpu", in_background=True)
+    assert detector.engine.name == "torch"
+    may_go_on.set()
+    deadline = time.monotonic() + 60
+    while detector.engine.name != "quick":
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert made == ["quick"], "not measured again"
+
+
 def test_another_artifact_is_measured_anew(simple: Path, made: list[str]) -> None:
     load_for_serving(simple, "cpu")
     made.clear()

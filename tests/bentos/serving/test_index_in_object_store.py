@@ -1,4 +1,4 @@
-"""The passages of answers come from an index in an object store, which may be away for a while."""
+"""The index that runners answer from lies in an object store, which may be away for a while."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from aura.releases import Release
 from aura.taxonomy import Category
 from bentos.conversational_ai.messages import FoundPassages, RetrieveRequest
 from bentos.conversational_ai.model import ChatRunner
+from bentos.outfit_recommendation.catalog import NO_CATALOG
+from bentos.outfit_recommendation.model import OutfitRunner
 from bentos.serving import following
 from bentos.serving.assets import open_assets
 from bentos.serving.errors import Failure, error_status
+from bentos.visual_analysis.model import DetectorRunner
 from inference.retrieval.chunks import Page
 from inference.retrieval.releases import served_index
+from tests.bentos.outfit_recommendation.test_served_catalog import Network
 from tests.bentos.small_index import Constant, SmallIndex
 from tests.bentos.stub_assets import RELEASE, StubAssets
 from tests.s3_server import BUCKET, S3Server, s3_server
@@ -30,6 +34,12 @@ PAGE = Page(
 )  # fmt: skip
 ASKED = RetrieveRequest(query="wash wool", k=1, request_id="abc-1")
 AWAY = "passages and items may not be found: the object store of the index does not answer"
+
+
+class Detector:
+    """A detector that is asked for nothing."""
+
+    canvas_px = (64, 96)
 
 
 class Model:
@@ -90,17 +100,25 @@ def test_passages_are_found_and_an_object_store_that_is_away_is_told(release: Re
     assert degraded(runner) == []
 
 
-def test_a_runner_that_starts_meanwhile_answers_when_the_store_is_back(release: Release, server: S3Server) -> None:
+@pytest.mark.parametrize(
+    ("kind", "model", "lacks"),
+    [
+        (ChatRunner, Model(), "questions are not answered: there is no index yet"),
+        (DetectorRunner, Detector(), "photos are analysed without similar items: no index is served yet"),
+        (OutfitRunner, Network(), NO_CATALOG),
+    ],
+)
+def test_a_runner_that_starts_meanwhile_answers_when_the_store_is_back(
+    release: Release, server: S3Server, tmp_path: Path, kind: Any, model: Any, lacks: str
+) -> None:
     server.stop()
-    runner = runner_of(release)
-    assert set(degraded(runner)) == {
-        "questions are not answered: there is no index yet",
-        "passages and items may not be found: the object store of the index does not answer",
-    }
+    runner = kind.inner(Assets(serves=release, champion_folder=tmp_path), lambda *_: model)
+    assert degraded(runner) == [AWAY, lacks]
     server.start()
     runner._served.look()
     assert degraded(runner) == []
-    assert isinstance(runner.retrieve(ASKED), FoundPassages)
+    assert release.index is not None
+    assert asyncio.run(runner.status()).release.versions["index"] == str(release.index.number)
 
 
 def test_a_search_of_a_store_that_is_away_fails_in_words(release: Release, server: S3Server) -> None:
