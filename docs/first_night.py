@@ -83,7 +83,8 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
     photo = read_picture(photo_path, photo_path.name).image
     seen = _post(urls["visual_analysis"] + "/analyze?similar=1", files={"image": photo_path.open("rb")})
     garments = seen["garments"][:4]
-    items = [{"category": garment["category"], "image_base64": _cut(photo, garment["box"])} for garment in garments]
+    surest = {garment["category"]: garment for garment in reversed(garments)}.values()
+    items = [{"category": garment["category"], "image_base64": _cut(photo, garment["box"])} for garment in surest]
     outfits = urls["outfit_recommendation"]
     judged = _post(outfits + "/evaluate", json={"items": items})
     found = _post(outfits + "/recommend", json={"items": items, "targets": ["bags", "outerwear"], "k": 2})["targets"]
@@ -94,7 +95,7 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
     sections = [
         f"### Analyze\n\n{len(seen['garments'])} garments in a photo of {seen['width']} x {seen['height']} px, by certainty:\n",
         _block([*(_row(garment) for garment in garments), *([f"notice: {seen['notice']}"] if seen["notice"] else [])]),
-        "### Evaluate\n\nThese garments, cut out of the photo, sent as an outfit:\n",
+        "### Evaluate\n\nThe surest garment of each category, cut out of the photo, sent as an outfit:\n",
         _block([f"score {judged['score']:.3f}", *(_row(item) for item in judged["items"])]),
         '### Recommend\n\nThe same items with `"targets": ["bags", "outerwear"], "k": 2`:\n',
         _block(f"{target}: {_row(item)}" for target, rows in found.items() for item in rows),

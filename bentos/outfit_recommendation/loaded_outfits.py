@@ -36,13 +36,24 @@ class LoadedOutfits(Loaded):
     search: CatalogSearch | None
 
     def seen(self, items: Sequence[Item]) -> list[Seen]:
-        """The items with their colours: of the catalog's, and of pictures, measured; else as the title says."""
+        """The items with their colours: as the title says, else measured in the picture, else as the attributes say.
+
+        A cut-out holds some of what is behind the garment, and nobody believes in "the white of Black jacket".
+        """
         search = self.search
-        of_catalog = [item for item in items if search is not None and search.item(item.item_id) is not None]
+        titled = [colour_in_words(item.title) for item in items]
+        of_catalog = [
+            item
+            for item, colour in zip(items, titled, strict=True)
+            if colour is None and search is not None and search.item(item.item_id) is not None
+        ]
         known = dict(
             zip([item.item_id for item in of_catalog], search.colours(of_catalog) if search else [], strict=True)
         )
-        return [Seen(item, known.get(item.item_id) or _own_colour(item)) for item in items]
+        return [
+            Seen(item, colour or known.get(item.item_id) or _own_colour(item))
+            for item, colour in zip(items, titled, strict=True)
+        ]
 
     def preferences(self, ratings: Ratings) -> Preferences:
         """What the caller likes; items that this catalog lacks are left out."""
@@ -68,7 +79,7 @@ class LoadedOutfits(Loaded):
 def _own_colour(item: Item) -> DominantColour | None:
     if item.image is not None:
         return measured_colours(upright_rgb(item.image))[0]
-    return colour_in_words(f"{item.attributes.get('colour', '')} {item.title}")
+    return colour_in_words(item.attributes.get("colour", ""))
 
 
 def encoded(model: OutfitModel, outfits: Sequence[list[Item]]) -> list[list[Item]]:

@@ -173,7 +173,7 @@ def test_an_evaluation_names_what_does_not_fit_and_what_the_garments_share(servi
 
 
 def test_a_colour_is_measured_in_the_items_picture(service: Service) -> None:
-    """The catalog's pictures are navy, whatever the items say of themselves."""
+    """The catalog's pictures are navy, whatever the items' attributes say; a title is what people read, and is believed."""
     answer = service.post("/recommend", items=[SHIRT], targets=["shoes"], k=1).json()
     [reason] = answer["targets"]["shoes"][0]["reasons"]
     assert reason["text"] == "the mustard of Mustard shirt is the accent beside the navy of Some shoes, a neutral"
