@@ -87,7 +87,7 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
     items = [{"category": garment["category"], "image_base64": _cut(photo, garment["box"])} for garment in surest]
     outfits = urls["outfit_recommendation"]
     judged = _post(outfits + "/evaluate", json={"items": items})
-    found = _post(outfits + "/recommend", json={"items": items, "targets": ["bags", "outerwear"], "k": 2})["targets"]
+    found = _post(outfits + "/recommend", json={"items": items, "targets": ["bags", "shoes"], "k": 2})["targets"]
     talk = urls["conversational_ai"]
     passages = _post(talk + "/rag/query", json={"query": _QUERY, "k": 2})["passages"]
     answer = _post(talk + "/chat", json={"messages": [{"role": "user", "content": _QUESTION}]})
@@ -97,7 +97,7 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
         _block([*(_row(garment) for garment in garments), *([f"notice: {seen['notice']}"] if seen["notice"] else [])]),
         "### Evaluate\n\nThe surest garment of each category, cut out of the photo, sent as an outfit:\n",
         _block([f"score {judged['score']:.3f}", *(_row(item) for item in judged["items"])]),
-        '### Recommend\n\nThe same items with `"targets": ["bags", "outerwear"], "k": 2`:\n',
+        '### Recommend\n\nThe same items with `"targets": ["bags", "shoes"], "k": 2`:\n',
         _block(f"{target}: {_row(item)}" for target, rows in found.items() for item in rows),
         f"### Query the knowledge\n\n`{json.dumps({'query': _QUERY, 'k': 2})}`\n",
         _block(_row({key: passage[key] for key in ("slug", "heading", "score")}) for passage in passages),
