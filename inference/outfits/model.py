@@ -217,23 +217,24 @@ class OutfitModel:
         return [float(score) for score in torch.sigmoid(self._calibration.logits(*self.evidence(items, outfits)))]
 
     @torch.inference_mode()
-    def evidence(self, items: EncodedItems, outfits: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    def evidence(self, items: EncodedItems, outfits: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
         """What a calibration weighs: see `Calibration.logits`.
 
         Raises:
             InvalidRequestError: an outfit has no item or more than 12.
         """
         _check_sizes(outfits)
-        found = [torch.zeros(0, 4, device=self._device)]
+        found = [torch.zeros(0, 5, device=self._device)]
         for start in range(0, len(outfits), _OUTFITS_PER_BATCH):
             members, present = self._pad(outfits[start : start + _OUTFITS_PER_BATCH])
             logits = self._network.compatibility_logits(items.vectors, members, present).float()
             words = pair_means(self._terms.words, items.words, members, present)
             categories = pair_means(self._terms.categories, items.categories, members, present)
-            shares = (items.titled[members] * present).sum(dim=1) / present.sum(dim=1)
-            found.append(torch.stack([logits, words, categories, shares], dim=1))
+            garments = present.sum(dim=1).float()
+            shares = (items.titled[members] * present).sum(dim=1) / garments
+            found.append(torch.stack([logits, words, categories, shares, garments], dim=1))
         together = torch.cat(found)
-        return together[:, :3], together[:, 3]
+        return together[:, :3], together[:, 3], together[:, 4]
 
     @torch.inference_mode()
     def queries_encoded(

@@ -1,27 +1,31 @@
 """Fit on validation outfits how a score becomes a probability; see `inference.outfits.calibration`.
 
 First how much the network, words and categories weigh against each other, where it matters: in choosing one of four garments
-(a conditional logit, McFadden, 1974). Then temperature and intercept (Platt scaling, section 4.2 of arXiv 1706.04599), and last
-beta calibration of what these give (Kull, Silva Filho and Flach, AISTATS 2017).
+(a conditional logit, McFadden, 1974). Then temperature and intercept (Platt scaling, section 4.2 of arXiv 1706.04599), both once
+more by the number of garments, and last beta calibration of what these give (Kull, Silva Filho and Flach, AISTATS 2017).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
+import torch
 from scipy.optimize import minimize
 from scipy.special import log_expit, logsumexp
 from sklearn.linear_model import LogisticRegression
 
-from inference.outfits.calibration import Weights
+from inference.outfits.calibration import Weights, fewness
 
 _MIN_SLOPE = 0.05
 _PENALTY = 1e-3
 """On the squared weights of standardised evidence: validation splits may be small, or right in every question."""
 
 
-def fit(choices: np.ndarray, answers: Sequence[int], evidence: np.ndarray, true: Sequence[bool]) -> Weights:
+def fit(
+    choices: np.ndarray, answers: Sequence[int], evidence: np.ndarray, true: Sequence[bool], garments: Sequence[int]
+) -> Weights:
     """The weights of a network's logit and of the affinities of words and of categories, in the order of the evidence.
 
     Args:
@@ -29,6 +33,7 @@ def fit(choices: np.ndarray, answers: Sequence[int], evidence: np.ndarray, true:
         answers: which candidate is the true one.
         evidence: float `(B, 3)` of further outfits.
         true: which of these were worn; of both kinds there is one.
+        garments: how many garments each of these has.
     """
     deviation = np.maximum(evidence.std(axis=0), 1e-6)
     scaled = choices / deviation
@@ -45,16 +50,53 @@ def fit(choices: np.ndarray, answers: Sequence[int], evidence: np.ndarray, true:
     worn = np.asarray(true, dtype=bool)
     platt = LogisticRegression(C=100.0, class_weight="balanced").fit((evidence @ found)[:, None], worn)
     network, words, categories = (float(weight) for weight in platt.coef_[0, 0] * found)
-    low, high, shift = _beta(platt.decision_function((evidence @ found)[:, None]), worn)
+    sums = platt.decision_function((evidence @ found)[:, None])
+    few = fewness(torch.tensor(garments, dtype=torch.float64)).numpy()
+    by_size = _by_size(sums, few, worn)
+    low, high, shift = _beta(by_size.applied(sums, few), worn)
     return Weights(
         network=network, words=words, categories=categories, intercept=float(platt.intercept_[0]),
-        low=low, high=high, shift=shift,
+        low=low, high=high, shift=shift, **asdict(by_size),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _BySize:
+    """Fields of `Weights`."""
+
+    few_slope: float
+    few_shift: float
+    many_slope: float
+    many_shift: float
+
+    def applied(self, sums: np.ndarray, few: np.ndarray) -> np.ndarray:
+        """Float `(B,)`; `few`: see `fewness`."""
+        slope = few * self.few_slope + (1 - few) * self.many_slope
+        return slope * sums + few * self.few_shift + (1 - few) * self.many_shift
+
+
+def _by_size(sums: np.ndarray, few: np.ndarray, worn: np.ndarray) -> _BySize:
+    """Platt scaling with one slope and intercept for few garments and another for many."""
+    mass, names = _equal_mass(worn), ("few_slope", "many_slope", "few_shift", "many_shift")
+
+    def read(numbers: np.ndarray) -> _BySize:
+        return _BySize(**dict(zip(names, map(float, numbers), strict=True)))
+
+    def misfit(numbers: np.ndarray) -> float:
+        return float(-(mass * log_expit(np.where(worn, 1, -1) * read(numbers).applied(sums, few))).mean())
+
+    bounds = [(_MIN_SLOPE, None), (_MIN_SLOPE, None), (None, None), (None, None)]
+    return read(minimize(misfit, (1.0, 1.0, 0.0, 0.0), method="L-BFGS-B", bounds=bounds).x)
+
+
+def _equal_mass(worn: np.ndarray) -> np.ndarray:
+    """Weights under which true and corrupted outfits count alike."""
+    return np.where(worn, 0.5 / worn.mean(), 0.5 / (1 - worn.mean()))
 
 
 def _beta(logits: np.ndarray, worn: np.ndarray) -> tuple[float, float, float]:
     """Slopes below and above 0, and shift, of the map from float `(B,)` logits to those of the share that was worn."""
-    mass = np.where(worn, 0.5 / worn.mean(), 0.5 / (1 - worn.mean()))
+    mass = _equal_mass(worn)
     terms = np.column_stack((log_expit(logits), -log_expit(-logits), np.ones(len(logits))))
 
     def misfit(numbers: np.ndarray) -> float:

@@ -45,6 +45,12 @@ def corrupted(
     return made if made != tuple(outfit) and len(made) >= 2 else None
 
 
+def part_of(outfit: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]:
+    """Two or more garments of an outfit, in its order: what a photo shows, or a wardrobe has of it."""
+    size = int(rng.integers(min(2, len(outfit)), len(outfit) + 1))
+    return tuple(outfit[place] for place in sorted(rng.choice(len(outfit), size, replace=False)))
+
+
 def _same_category(outfit: Sequence[str], pool: Pool, rng: np.random.Generator) -> tuple[str, ...]:
     swapped: list[str] = []
     for item in outfit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from aura.errors import DataError
@@ -17,7 +18,7 @@ from training.context import TrainContext
 from training.device import training_device
 from training.outfits import calibrate
 from training.outfits.cached_model import CachedOutfitModel
-from training.outfits.corruptions import CORRUPTIONS
+from training.outfits.corruptions import CORRUPTIONS, part_of
 from training.outfits.data import ItemTable, OutfitsData, OutfitTables, read_tables, with_saved
 from training.outfits.module import MONITOR, OutfitModule
 from training.outfits.plots import draw_all
@@ -84,15 +85,17 @@ def _calibrated(model: OutfitModel, tables: OutfitTables, draws: Sequence[Questi
 
 
 def _weights(model: CachedOutfitModel, draws: Sequence[QuestionSet]) -> Weights:
-    """Evidence is weighed by the questions of the first draw, and calibrated against the corrupted outfits of all of them."""
+    """Evidence is weighed by the questions of the first draw, and calibrated on the outfits of all of them, whole and in part."""
     questions = [question for kind in draws[0].fitb.values() for question in kind]
     choices = model.evidence([outfit for question in questions for outfit in question.completed()])
     pairs = [question_set.against(*CORRUPTIONS) for question_set in draws]
-    outfits = [outfit for drawn, _ in pairs for outfit in drawn]
+    whole = [outfit for drawn, _ in pairs for outfit in drawn]
     true = [worn for _, drawn in pairs for worn in drawn]
+    rng = np.random.default_rng(len(whole))
+    outfits = [*whole, *(part_of(outfit, rng) for outfit in whole)]
     return calibrate.fit(
         choices.reshape(len(questions), CANDIDATES, -1), [question.answer for question in questions],
-        model.evidence(outfits), true,
+        model.evidence(outfits), true * 2, [len(outfit) for outfit in outfits],
     )  # fmt: skip
 
 

@@ -27,8 +27,10 @@ TINY = NetworkConfig(
     image_tower=DESCRIPTOR_REFERENCE, image_dim=8, text_dim=8, layers=1, heads=2, feedforward_dim=16, embedding_dim=8
 )
 CALIBRATION = Calibration(
-    titled=Weights(network=1.5, words=0.7, categories=0.4, intercept=-0.2),
-    untitled=Weights(network=1.2, words=0.1, categories=0.3, intercept=0.1),
+    titled=Weights(
+        network=1.5, words=0.7, categories=0.4, intercept=-0.2, few_slope=0.5, few_shift=0.2, many_slope=2.0
+    ),
+    untitled=Weights(network=1.2, words=0.1, categories=0.3, intercept=0.1, few_slope=0.8, many_shift=-0.1),
 )
 
 

@@ -86,8 +86,8 @@ def test_a_score_weighs_the_network_and_what_words_and_categories_say(model: Out
         Item("d", Category.SHOES, image=photo(3)),
     ]  # fmt: skip
     encoded, pairs = model.encode(items), term_pairs()
-    outfits = [[0, 1], [0, 2], [1], [0, 3]]
-    evidence, titled_share = model.evidence(encoded, outfits)
+    outfits = [[0, 1], [0, 2], [1], [0, 3], [0, 1, 2, 3]]
+    evidence, titled_share, garments = model.evidence(encoded, outfits)
     network, words, categories = evidence.T.tolist()
     red, shirt, jeans = (pairs.vocabulary.index(word) for word in ("red", "shirt", "jeans"))
     # A word that was never worn says nothing, and neither does a garment alone.
@@ -96,14 +96,18 @@ def test_a_score_weighs_the_network_and_what_words_and_categories_say(model: Out
     np.testing.assert_allclose(
         categories[:2], [float(pairs.categories[0, 1]), float(pairs.categories[0, 0])], atol=1e-6
     )
-    assert titled_share.tolist() == [1, 1, 1, 0.5]
-    # Of CALIBRATION; the last outfit has a title and a half of them.
+    assert titled_share.tolist() == [1, 1, 1, 0.5, 0.75]
+    assert garments.tolist() == [2, 2, 1, 2, 4]
+    # Of CALIBRATION; four garments lie half way between few and many.
+    few = np.array([1, 1, 1, 1, 0.5])
     titled_logits, untitled_logits = (
         np.array([weights.intercept + weights.network * a + weights.words * b + weights.categories * c
                   for a, b, c in zip(network, words, categories, strict=True)])
+        * (few * weights.few_slope + (1 - few) * weights.many_slope)
+        + few * weights.few_shift + (1 - few) * weights.many_shift
         for weights in (CALIBRATION.titled, CALIBRATION.untitled)
     )  # fmt: skip
-    share = np.array([1, 1, 1, 0.5])
+    share = np.array([1, 1, 1, 0.5, 0.75])
     logits = share * titled_logits + (1 - share) * untitled_logits
     np.testing.assert_allclose(model.score_encoded(encoded, outfits), 1 / (1 + np.exp(-logits)), atol=1e-6)
 
