@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from inference.outfits.model import OutfitModel
 from training.judged import JudgedCases
 from training.outfits.baselines import Cooccurrence, Popularity, WordPairs
 from training.outfits.cached_model import CachedOutfitModel
-from training.outfits.corruptions import CORRUPTIONS
+from training.outfits.corruptions import CORRUPTIONS, part_of
 from training.outfits.data import OutfitTables, named, read_tables
 from training.outfits.evaluate import word_pairs
 from training.outfits.judging import MIN_QUESTIONS, judged
@@ -91,41 +91,49 @@ def _worn_before(tables: OutfitTables, asked: QuestionSet, seed: int) -> dict[st
 def _scores(model: CachedOutfitModel, asked: QuestionSet, suffix: str, seed: int) -> dict[str, str]:
     """AUC, calibration error and odds, of outfits drawn again with all of their counterparts."""
     rng = np.random.default_rng(seed)
-    true = model.score(asked.true_outfits)
-    others = {
-        kind: np.array(
-            [
-                float("nan") if outfit is None else score
-                for outfit, score in zip(outfits, _all(model, outfits), strict=True)
-            ]
-        )
-        for kind, outfits in asked.corrupted.items()
-    }
+    true, true_parts = (_all(model, outfits) for outfits in (asked.true_outfits, _parts(asked.true_outfits, rng)))
+    others = {kind: _all(model, outfits) for kind, outfits in asked.corrupted.items()}
+    other_parts = {kind: _all(model, _parts(outfits, rng)) for kind, outfits in asked.corrupted.items()}
 
-    def measured(rows: np.ndarray) -> tuple[float, float, float]:
-        pairs = [(true[rows], others[kind][rows]) for kind in CORRUPTIONS]
-        kept = [(own[~np.isnan(other)], other[~np.isnan(other)]) for own, other in pairs]
+    def measured(rows: np.ndarray) -> tuple[float, float, float, float]:
+        kept, parts = (
+            _pairs(own[rows], {kind: scores[rows] for kind, scores in found.items()})
+            for own, found in ((true, others), (true_parts, other_parts))
+        )
         same = np.concatenate(kept[CORRUPTIONS.index("same_category")])
-        scores = np.concatenate([np.concatenate(pair) for pair in kept])
-        labels = [label for own, _ in kept for label in [True] * len(own) + [False] * len(own)]
         piled = kept[CORRUPTIONS.index("one_category")][1]
         auc = roc_auc_score([1] * (len(same) // 2) + [0] * (len(same) // 2), same)
-        return float(auc), calibration_error(scores, labels), odds_ratio(piled, true[rows])
+        return float(auc), _calibration_error(kept), _calibration_error(parts), odds_ratio(piled, true[rows])
 
     n = len(true)
     whole = measured(np.arange(n))
     drawn = np.array([measured(rng.integers(n, size=n)) for _ in range(_DRAWS)])
     low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0)
-    names = ("auc", "ece", "one_category_odds")
+    names = ("auc", "ece", "ece_parts", "one_category_odds")
     return {
         f"{name}{suffix}": f"{whole[place]:.3f} ({low[place]:.3f} to {high[place]:.3f})"
         for place, name in enumerate(names)
     }
 
 
-def _all(model: CachedOutfitModel, outfits: list[tuple[str, ...] | None]) -> np.ndarray:
-    """Scores at the places of the outfits that there are; 0 elsewhere."""
-    scores = np.zeros(len(outfits))
+def _pairs(true: np.ndarray, others: Mapping[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each kind of corruption the scores of true outfits and of their counterparts, where there are any."""
+    found = [(true, others[kind]) for kind in CORRUPTIONS]
+    return [(own[~np.isnan(other)], other[~np.isnan(other)]) for own, other in found]
+
+
+def _calibration_error(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    labels = [label for own, _ in pairs for label in [True] * len(own) + [False] * len(own)]
+    return calibration_error(np.concatenate([np.concatenate(pair) for pair in pairs]), labels)
+
+
+def _parts(outfits: Sequence[tuple[str, ...] | None], rng: np.random.Generator) -> list[tuple[str, ...] | None]:
+    return [None if outfit is None else part_of(outfit, rng) for outfit in outfits]
+
+
+def _all(model: CachedOutfitModel, outfits: Sequence[tuple[str, ...] | None]) -> np.ndarray:
+    """Scores at the places of the outfits that there are; NaN elsewhere."""
+    scores = np.full(len(outfits), np.nan)
     there = [place for place, outfit in enumerate(outfits) if outfit is not None]
     scores[there] = model.score([outfit for outfit in outfits if outfit is not None])
     return scores

@@ -109,7 +109,8 @@ def _sections(result: Mapping[str, Any]) -> list[str]:
             ("cooccurrence_fitb", "- co-occurrence of ids"), ("popularity_fitb", "- popularity of ids"),
             ("fitb_random", "FITB, random"), ("word_pairs_fitb_random", "- word pairs"),
             ("gain_fitb_random", "- gain over word pairs"), ("auc", "AUC, same categories swapped"),
-            ("ece", "expected calibration error"), ("one_category_odds", "odds of one category over those of true outfits"),
+            ("ece", "expected calibration error"), ("ece_parts", "- of two or more garments of each outfit"),
+            ("one_category_odds", "odds of one category over those of true outfits"),
         )
     ]  # fmt: skip
     categories = result["categories"]

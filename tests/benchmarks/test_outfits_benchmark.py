@@ -31,6 +31,6 @@ def test_every_figure_has_an_interval_and_a_place_on_the_page(tmp_path: Path, mo
     assert all(" to " in value for value in found["values"].values())
     assert set(found["categories"]) == {"tops", "bottoms", "shoes"}
     page = outfits.page({"sample": found | {"train_seconds": 1.0, "train_cpu_seconds": 1.0}})
-    for name in ("fitb", "fitb_untitled", "auc_untitled", "ece", "one_category_odds"):
+    for name in ("fitb", "fitb_untitled", "auc_untitled", "ece", "ece_parts_untitled", "one_category_odds"):
         assert found["values"][name] in page
     assert "Not measured: the photos were not imported" in page

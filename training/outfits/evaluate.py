@@ -16,7 +16,7 @@ from training.device import training_device
 from training.judged import JudgedCases, judging_half, reported_half
 from training.outfits.baselines import Cooccurrence, Popularity, WordPairs
 from training.outfits.cached_model import CachedOutfitModel
-from training.outfits.corruptions import CORRUPTIONS
+from training.outfits.corruptions import CORRUPTIONS, part_of
 from training.outfits.data import OutfitTables, named, read_tables
 from training.outfits.judging import MIN_QUESTIONS, judged
 from training.outfits.metrics import (
@@ -148,6 +148,7 @@ def _measured(model: CachedOutfitModel, asked: QuestionSet, correct: np.ndarray)
     easy = asked.fitb["random"]
     hard_pairs, hard_true = asked.against("same_category")
     outfits, true = asked.against(*CORRUPTIONS)
+    rng = np.random.default_rng(len(outfits))
     stacks = [outfit for outfit in asked.corrupted["one_category"] if outfit is not None]
     return {
         "fitb": mean(correct),
@@ -157,6 +158,7 @@ def _measured(model: CachedOutfitModel, asked: QuestionSet, correct: np.ndarray)
         ),
         "auc": area_under_roc(model.score(hard_pairs), hard_true),
         "ece": calibration_error(model.score(outfits), true),
+        "ece_parts": calibration_error(model.score([part_of(outfit, rng) for outfit in outfits]), true),
         "one_category_odds": odds_ratio(model.score(stacks), model.score(asked.true_outfits)),
     }
 

@@ -48,6 +48,7 @@ _WITH_TITLES = {
     "fitb_by_query": "as fitb, chosen by the query's embedding, as retrieval does; guessing 0.25, higher is better",
     "auc": "true outfits ranked above corrupted ones of the same categories; guessing 0.5, higher is better",
     "ece": "expected calibration error of the score: how far it is from the share of true outfits; 0 is best",
+    "ece_parts": "the same where two or more garments of each outfit are shown, as a photo or a wardrobe may have them",
     "one_category_odds": "median odds of outfits of one category (four pairs of shoes) over those of true ones; lower is better",
 }
 
