@@ -21,6 +21,7 @@ from bentos.serving import following
 from bentos.serving.assets import open_assets
 from bentos.serving.errors import Failure, error_status
 from bentos.visual_analysis.model import DetectorRunner
+from inference.detection.artifact import LabelRules
 from inference.retrieval.chunks import Page
 from inference.retrieval.releases import served_index
 from tests.bentos.outfit_recommendation.test_served_catalog import Network
@@ -40,6 +41,7 @@ class Detector:
     """A detector that is asked for nothing."""
 
     canvas_px = (64, 96)
+    rules = LabelRules(labels=(), thresholds=(), nms_iou=None)
 
 
 class Model:

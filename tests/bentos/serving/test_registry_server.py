@@ -94,7 +94,7 @@ def test_a_registry_that_is_frozen_or_killed_changes_nothing_and_is_followed_aga
         assert (champion.folder / "config.json").read_text(encoding="utf-8") == "first"
     assets_follow, assets.follows = assets.follows, False  # looked at by hand
     assert assets_follow
-    followed = Following(assets, "chat", Loader())
+    followed = Following(assets, "chat", assets.index, Loader())
     for away, back in (
         (lambda: server.signal(signal.SIGSTOP), lambda: server.signal(signal.SIGCONT)),
         (server.kill, server.start),

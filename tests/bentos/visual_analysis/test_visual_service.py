@@ -58,6 +58,7 @@ class Index:
     """Stand-in whose items are the crops that it was shown."""
 
     version = 1
+    is_remote = False
 
     def __init__(self) -> None:
         self.crops: list[Image.Image] = []
