@@ -108,7 +108,7 @@ cleanup() {
   if [ -f "$work/checkout/.env" ]; then
     compose down --volumes --remove-orphans >> "$log" 2>&1 || say "containers and volumes are not all removed: see $log"
     # What containers wrote is theirs.
-    docker run --rm --user 0 --volume "$work:/work" "$(setting AURA_IMAGE)" rm -rf /work/backup 2> /dev/null || true
+    docker run --rm --user 0 --volume "$work:/smoke" "$(setting AURA_IMAGE)" rm -rf /smoke/backup 2> /dev/null || true
   fi
   [ $code != 0 ] || rm -rf "$work"
   exit $code

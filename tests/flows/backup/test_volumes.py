@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from aura.paths import repo_root
 
 _NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
@@ -18,8 +16,6 @@ _SCRIPT = 'mount --bind "$5" "$2/pictures" && "$3" -c "$4" "$1" "$2" && mountpoi
 
 
 def test_a_volume_stays_where_it_is_and_is_filled(tmp_path: Path) -> None:
-    if subprocess.run([*_NAMESPACE, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this system lets no account make namespaces")
     folder, home, volume = tmp_path / "backup", tmp_path / "home", tmp_path / "volume"
     volume.mkdir()
     for name in ("pictures/ada/1.jpg", "reports/latest.md"):
