@@ -9,12 +9,18 @@ whole ones and parts, of which half are true and half corrupted: that is the pri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from aura.settings import Section
+
+Numbers = TypeVar("Numbers", Tensor, np.ndarray)
 
 
 class Weights(Section):
@@ -47,9 +53,9 @@ class Weights(Section):
         """Calibrated logits `(B,)` of outfits of so many garments each."""
         network_B, words_B, categories_B = evidence_B3.unbind(dim=1)
         sum_B = self.intercept + self.network * network_B + self.words * words_B + self.categories * categories_B
-        few_B = fewness(garments_B)
-        slope_B = few_B * self.few_slope + (1 - few_B) * self.many_slope
-        sum_B = slope_B * sum_B + few_B * self.few_shift + (1 - few_B) * self.many_shift
+        sum_B = by_size(
+            sum_B, fewness(garments_B), (self.few_slope, self.many_slope), (self.few_shift, self.many_shift)
+        )
         return self.shift + self.low * logsigmoid(sum_B) - self.high * logsigmoid(-sum_B)
 
 
@@ -76,3 +82,11 @@ class Calibration(Section):
 def fewness(garments_B: Tensor) -> Tensor:
     """In [0, 1]: 1 for one garment and two, 2 / N for N."""
     return (2 / garments_B).clamp(max=1.0)
+
+
+def by_size(
+    sum_B: Numbers, few_B: Numbers, slopes: Sequence[float] | np.ndarray, shifts: Sequence[float] | np.ndarray
+) -> Numbers:
+    """`(B,)` sums with the slope and shift of their number of garments; `slopes` and `shifts` are of few and of many."""
+    slope_B = few_B * slopes[0] + (1 - few_B) * slopes[1]
+    return slope_B * sum_B + few_B * shifts[0] + (1 - few_B) * shifts[1]

@@ -8,7 +8,6 @@ more by the number of garments, and last beta calibration of what these give (Ku
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import log_expit, logsumexp
 from sklearn.linear_model import LogisticRegression
 
-from inference.outfits.calibration import Weights, fewness
+from inference.outfits.calibration import Weights, by_size, fewness
 
 _MIN_SLOPE = 0.05
 _PENALTY = 1e-3
@@ -52,41 +51,25 @@ def fit(
     network, words, categories = (float(weight) for weight in platt.coef_[0, 0] * found)
     sums = platt.decision_function((evidence @ found)[:, None])
     few = fewness(torch.tensor(garments, dtype=torch.float64)).numpy()
-    by_size = _by_size(sums, few, worn)
-    low, high, shift = _beta(by_size.applied(sums, few), worn)
+    slopes, shifts = _of_sizes(sums, few, worn)
+    low, high, shift = _beta(by_size(sums, few, slopes, shifts), worn)
     return Weights(
         network=network, words=words, categories=categories, intercept=float(platt.intercept_[0]),
-        low=low, high=high, shift=shift, **asdict(by_size),
+        few_slope=slopes[0], many_slope=slopes[1], few_shift=shifts[0], many_shift=shifts[1],
+        low=low, high=high, shift=shift,
     )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class _BySize:
-    """Fields of `Weights`."""
-
-    few_slope: float
-    few_shift: float
-    many_slope: float
-    many_shift: float
-
-    def applied(self, sums: np.ndarray, few: np.ndarray) -> np.ndarray:
-        """Float `(B,)`; `few`: see `fewness`."""
-        slope = few * self.few_slope + (1 - few) * self.many_slope
-        return slope * sums + few * self.few_shift + (1 - few) * self.many_shift
-
-
-def _by_size(sums: np.ndarray, few: np.ndarray, worn: np.ndarray) -> _BySize:
-    """Platt scaling with one slope and intercept for few garments and another for many."""
-    mass, names = _equal_mass(worn), ("few_slope", "many_slope", "few_shift", "many_shift")
-
-    def read(numbers: np.ndarray) -> _BySize:
-        return _BySize(**dict(zip(names, map(float, numbers), strict=True)))
+def _of_sizes(sums: np.ndarray, few: np.ndarray, worn: np.ndarray) -> tuple[list[float], list[float]]:
+    """Platt scaling with one slope and intercept for few garments and another for many: the slopes, and the intercepts."""
+    mass = _equal_mass(worn)
 
     def misfit(numbers: np.ndarray) -> float:
-        return float(-(mass * log_expit(np.where(worn, 1, -1) * read(numbers).applied(sums, few))).mean())
+        return float(-(mass * log_expit(np.where(worn, 1, -1) * by_size(sums, few, numbers[:2], numbers[2:]))).mean())
 
     bounds = [(_MIN_SLOPE, None), (_MIN_SLOPE, None), (None, None), (None, None)]
-    return read(minimize(misfit, (1.0, 1.0, 0.0, 0.0), method="L-BFGS-B", bounds=bounds).x)
+    found = minimize(misfit, (1.0, 1.0, 0.0, 0.0), method="L-BFGS-B", bounds=bounds).x.tolist()
+    return found[:2], found[2:]
 
 
 def _equal_mass(worn: np.ndarray) -> np.ndarray:
