@@ -19,6 +19,7 @@ import pytest
 from aura.paths import repo_root
 from flows.processes import free_port
 from tests.inference.chat.tiny_base import save_tiny_base
+from tests.processes import command_of
 from tests.small_night import SMALL
 
 SERVICES = ("visual_analysis", "outfit_recommendation", "conversational_ai", "accounts")
@@ -101,9 +102,7 @@ def _kill_a_night(world: World) -> tuple[list[str], list[str]]:
         assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
         time.sleep(0.2)
     family = psutil.Process(night.pid).children(recursive=True)
-    stages = [
-        match[1] for process in family if (match := re.search(r"training\.train (\w+)", " ".join(process.cmdline())))
-    ]
+    stages = [match[1] for process in family if (match := re.search(r"training\.train (\w+)", command_of(process)))]
     os.kill(night.pid, signal.SIGKILL)
     night.wait()
     _, alive = psutil.wait_procs(family, timeout=20)

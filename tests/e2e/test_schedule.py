@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -23,7 +23,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from aura.errors import StartError
 from aura.paths import repo_root
-from aura.supervision import family_of, watched, watched_environment
+from aura.supervision import end_by_force, family_of, watched, watched_environment
 from benchmarks.webhook import Webhook
 from flows.alerts import FAILED, MAINTENANCE_FAILED, MISSING
 from flows.processes import free_port, stop, wait_until_healthy
@@ -112,8 +112,7 @@ def worker(world: World, api: str, **variables: str) -> Iterator[None]:
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=120)
-        for left in psutil.wait_procs(family, timeout=60)[1]:
-            left.kill()
+        end_by_force(family, after_seconds=60)
 
 
 def start_worker(world: World, api: str, **variables: str) -> subprocess.Popen[bytes]:
@@ -208,9 +207,7 @@ def test_nights_go_on_after_the_machine_lost_its_power_in_the_middle_of_one(
     change_schedule(api, {"active": True})
     process = start_worker(world, api)
     (dead, *_) = eventually("a run in state Running", lambda: runs(api, "RUNNING"))
-    for killed in (*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)):
-        with suppress(psutil.NoSuchProcess):
-            killed.kill()
+    end_by_force(family_of(process.pid), after_seconds=0)
     process.wait()
     server.kill()
     server.start()

@@ -27,6 +27,7 @@ from flows.profile import load_profile
 from flows.snapshots import night_tag, nights, record, restore
 from flows.stages import run_stage
 from flows.workspace import Workspace
+from tests.processes import command_of
 
 _TOY = """
 stages:
@@ -176,9 +177,7 @@ def test_a_stage_that_takes_too_long_is_ended_with_its_children(workspace: Works
     with pytest.raises(StageError, match="ran out of its"):
         run_stage(workspace, "slow", timeout_seconds=6)
     assert time.monotonic() - began < 40
-    assert not [
-        child for child in psutil.Process().children(recursive=True) if "sleep(60)" in " ".join(child.cmdline())
-    ]
+    assert not [child for child in psutil.Process().children(recursive=True) if "sleep(60)" in command_of(child)]
 
 
 def test_nights_are_recorded_and_restored(workspace: Workspace, toy: Path, tmp_path: Path) -> None:

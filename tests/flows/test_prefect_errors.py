@@ -23,6 +23,7 @@ from flows.prefect_errors import prefect_error
 
 _NIGHT = """
     import sys
+    from contextlib import suppress
 
     import psutil
     from rich.console import Console
@@ -31,8 +32,9 @@ _NIGHT = """
 
     def end_server():
         for process in psutil.Process().children(recursive=True):
-            if "prefect" in " ".join(process.cmdline()):
-                process.kill()
+            with suppress(psutil.NoSuchProcess):
+                if "prefect" in " ".join(process.cmdline()):
+                    process.kill()
 
     with prefect_api(250):
         from prefect import task

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from aura.paths import repo_root
+from aura.supervision import end_by_force
 from tests.pages import addresses
 
 HANG_SECONDS = 600
@@ -34,8 +35,7 @@ def test_a_page_whose_server_is_killed_comes_back_at_the_same_address(own_home: 
         page = addresses(log.read_text(encoding="utf-8"))["mlflow"].split("/#")[0]
         assert httpx.get(f"{page}/health", timeout=60, trust_env=False).text == "OK"
         family = psutil.Process(command.pid).children(recursive=True)
-        for process in family:
-            process.kill()
+        end_by_force(family, after_seconds=0)
         psutil.wait_procs(family, timeout=60)
         wait_for("is started again", log, command)
         limit = time.monotonic() + HANG_SECONDS

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from aura.paths import repo_root
+from aura.supervision import end_by_force, family_of
 from flows.processes import free_port
 
 pytestmark = pytest.mark.slow
@@ -89,9 +90,8 @@ def test_everything_killed_and_started_again_is_read_back_and_no_secret_is_in_a_
             client.post("/token", data={"username": "ada@example.org", "password": f"{PASSWORD}x"}).status_code == 401
         )
         assert client.post("/register", json={"email": "ada@example.org", "password": PASSWORD, "x": PASSWORD}).is_error
-        family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-        for member in family:
-            member.send_signal(signal.SIGKILL)
+        family = family_of(process.pid)
+        end_by_force(family, after_seconds=0)
         assert not psutil.wait_procs(family, timeout=60)[1]
         process.wait()
     with served(home, port) as (client, _):

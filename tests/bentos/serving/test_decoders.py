@@ -24,6 +24,7 @@ from bentos.serving.decoders import ImageDecoder
 from bentos.serving.images import Box, decode
 from bentos.serving.settings import ServingSettings
 from tests.pictures import HEIC, as_bytes, grey_png
+from tests.processes import command_of
 
 SMALL = as_bytes(Image.new("RGB", (30, 20), "red"))
 BAD = b"crashes a library"
@@ -52,12 +53,7 @@ def decoder() -> Iterator[ImageDecoder]:
 
 def processes() -> list[psutil.Process]:
     """Those that decode: children of this process that were spawned, but for Python's own tracker of resources."""
-    found = []
-    for child in psutil.Process().children():
-        command = " ".join(child.cmdline())
-        if "spawn_main" in command and child.status() != psutil.STATUS_ZOMBIE:
-            found.append(child)
-    return found
+    return [child for child in psutil.Process().children() if "spawn_main" in command_of(child)]
 
 
 def test_many_images_share_few_processes(decoder: ImageDecoder) -> None:

@@ -23,6 +23,7 @@ from dataprep.raw_source import read_manifest
 from dataprep.settings import DataSettings
 from tests.dataprep.originals import HEIGHT_PX, WIDTH_PX, WORN, write_ccp
 from tests.dataprep.stage_process import running, wait_for
+from tests.processes import command_of
 
 SETTINGS = DataSettings.model_validate({"imports": {"workers": 1}})
 TWO_READERS = DataSettings.model_validate({"imports": {"workers": 2}})
@@ -56,7 +57,7 @@ def half_way(raw: Path) -> Path:
 
 def readers_of(process: BaseProcess) -> list[psutil.Process]:
     children = psutil.Process(process.pid).children()
-    return [child for child in children if "resource_tracker" not in " ".join(child.cmdline())]
+    return [child for child in children if "resource_tracker" not in command_of(child)]
 
 
 def assert_next_import_succeeds(original: Path, raw: Path) -> None:
