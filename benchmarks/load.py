@@ -16,6 +16,8 @@ import aiohttp
 import numpy as np
 
 _LIMIT_SECONDS = 60.0
+_HASTY_SECONDS = 0.05
+"""After which a client that got no answer asks again, unless it is patient."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +64,12 @@ class Outcome:
         return 1000 * float(np.quantile(self.latencies, share)) if self.latencies else float("nan")
 
 
-async def ask(url: str, requests: Iterator[Request], clients: int, seconds: float) -> Outcome:
-    """Let some clients ask for some seconds; requests that were begun are waited for, and count."""
+async def ask(url: str, requests: Iterator[Request], clients: int, seconds: float, *, patient: bool = False) -> Outcome:
+    """Let some clients ask for some seconds; requests that were begun are waited for, and count.
+
+    Args:
+        patient: a client that is refused comes again when it was told to; else after 50 ms.
+    """
     outcome = Outcome()
     began = time.perf_counter()
     end = began + seconds
@@ -73,14 +79,14 @@ async def ask(url: str, requests: Iterator[Request], clients: int, seconds: floa
 
         async def client() -> None:
             while time.perf_counter() < end:
-                await _one(session, url, next(requests), outcome)
+                await _one(session, url, next(requests), outcome, patient=patient)
 
         await asyncio.gather(*(client() for _ in range(clients)))
     outcome.seconds = time.perf_counter() - began
     return outcome
 
 
-async def _one(session: aiohttp.ClientSession, url: str, request: Request, outcome: Outcome) -> None:
+async def _one(session: aiohttp.ClientSession, url: str, request: Request, outcome: Outcome, *, patient: bool) -> None:
     sent = time.perf_counter()
     try:
         async with session.post(
@@ -92,11 +98,12 @@ async def _one(session: aiohttp.ClientSession, url: str, request: Request, outco
                 return
             outcome.others[answer.status] += 1
             if answer.status in (429, 503):
-                outcome.without_retry += "retry-after" not in answer.headers
-                await asyncio.sleep(0.05)  # a client that is refused does not ask again at once
+                told = answer.headers.get("retry-after")
+                outcome.without_retry += told is None
+                await asyncio.sleep(float(told) if patient and told else _HASTY_SECONDS)
     except (aiohttp.ClientError, TimeoutError):
         outcome.others[0] += 1
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(_HASTY_SECONDS)
 
 
 def photo_requests(path: str, photos: Sequence[bytes]) -> Iterator[Request]:

@@ -96,16 +96,18 @@ def _asked(server: Server, scenario: Scenario, seconds: float) -> Outcome:
 def measure_overload(server: Server, requests: Iterator[Request], seconds: float) -> dict[str, Any]:
     """The service before, during and after some seconds of four times as many clients as it is measured with."""
 
-    def asked(clients: int, seconds: float) -> Outcome:
-        return asyncio.run(ask(server.url, requests, clients, seconds))
+    def asked(clients: int, seconds: float, *, patient: bool = True) -> Outcome:
+        return asyncio.run(ask(server.url, requests, clients, seconds, patient=patient))
 
     asked(_NORMAL_CLIENTS, 3.0)  # models run slower the first times
     before, memory, processes = asked(_NORMAL_CLIENTS, _NORMAL_SECONDS), server.memory_mb(), server.process_ids()
     during, memory_after = asked(_OVERLOAD * _NORMAL_CLIENTS, seconds), server.memory_mb()
     asked(1, _RECOVERY_SECONDS)
     after = asked(_NORMAL_CLIENTS, _NORMAL_SECONDS)
+    hasty = asked(_OVERLOAD * _NORMAL_CLIENTS, _NORMAL_SECONDS, patient=False)
     found = {
-        "before": _figures(before), "during": _figures(during), "after": _figures(after), "seconds": during.seconds,
+        "before": _figures(before), "during": _figures(during), "after": _figures(after), "hasty": _figures(hasty),
+        "seconds": during.seconds,
         "refused": sum(count for status, count in during.others.items() if status in (429, 503)),
         "other": sum(count for status, count in during.others.items() if status not in (429, 503)),
         "without_retry": during.without_retry, "memory_mb": [memory, memory_after],
@@ -309,12 +311,14 @@ def _ratios(servers: Mapping[str, Mapping[str, Any]], name: str) -> str:
 
 
 def _overload_text(found: Mapping[str, Any]) -> list[str]:
-    before, during = found["before"], found["during"]
+    before, during, hasty = found["before"], found["during"], found["hasty"]
     return [
         "## Overload",
         "",
         f"`analyze` with {_OVERLOAD * _NORMAL_CLIENTS} clients, {_OVERLOAD} times as many as above, for "
-        f"{found['seconds']:.0f} s: {during['per_second']:.0f} answers/s (before: {before['per_second']:.0f}/s).",
+        f"{found['seconds']:.0f} s; a client that is refused comes again when `Retry-After` says: "
+        f"{during['per_second']:.0f} answers/s (before: {before['per_second']:.0f}/s). Where none heeds it and all come again "
+        f"after 50 ms: {hasty['per_second']:.0f} answers/s, p50 {hasty['p50_ms']:.0f} ms, p99 {hasty['p99_ms']:.0f} ms.",
         "",
         "| what must hold | measured | holds |",
         "| --- | --- | --- |",

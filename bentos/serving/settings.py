@@ -52,9 +52,9 @@ class ServingSettings(Section):
     """Images per worker that are decoded at a time; further images wait."""
     decode_seconds: int = Field(default=20, ge=1)
     """Seconds of decoding per image; the image is refused then."""
-    max_requests: int = Field(default=48, ge=1)
-    """Requests per worker that are answered or wait for it; further ones are refused, as an answer that comes too late is of no
-    use to anyone. Health checks do not count."""
+    max_requests: int = Field(default=24, ge=1)
+    """Requests per worker that are answered or wait for it; further ones are refused. Half as many again as saturate two cores,
+    so that an answer in an overload takes less than twice as long; a GPU takes more. Health checks do not count."""
     rate_limits: str = ""
     """Requests per caller's address, for example `20/second; 600/minute`; empty: no limit. Health checks do not count. They are
     counted for all workers and replicas together where `AURA_REDIS_URL` names a Redis."""

@@ -30,6 +30,7 @@ from aura.supervision import die_with
 from inference.detection.detector import Detector
 from inference.detection.smoke_test import LEAST_SCORE, PHOTOS, SMOKE_TEST, photos_of
 from inference.engines.detection import DetectionEngine
+from inference.engines.exported import GRAPH, refused_engines
 from inference.engines.hardware import processor
 from inference.smoke_test import FOLDER
 
@@ -63,7 +64,7 @@ def load_for_serving(folder: Path, device: str, engine: str = AUTO, *, in_backgr
     kept = _folder(folder)
     pictures, choice = _pictures(folder), kept / "choice.json"
     if not in_background:
-        makers = _makers(detector, kept)
+        makers = _makers(detector, folder, kept)
         if not _take_choice(detector, makers, pictures, choice):
             detector.engine = _chosen(detector, makers, pictures, choice)
         return detector
@@ -71,7 +72,7 @@ def load_for_serving(folder: Path, device: str, engine: str = AUTO, *, in_backgr
     def follow_choice() -> None:
         """Take the engine that was chosen; else choose in another process: while torch's export traces a network, no other thread
         may run one."""
-        makers = _makers(detector, kept)
+        makers = _makers(detector, folder, kept)
         if _take_choice(detector, makers, pictures, choice):
             return
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -101,7 +102,7 @@ def _take_choice(detector: Detector, makers: Mapping[str, Make], pictures: Seque
 
 
 def _named(folder: Path, detector: Detector, name: str) -> DetectionEngine:
-    makers = _makers(detector, _folder(folder))
+    makers = _makers(detector, folder, _folder(folder))
     if name not in makers:
         raise ArtifactError(
             f"there is no engine {name!r} on this processor",
@@ -156,21 +157,24 @@ def _made(name: str, make: Make, detector: Detector, pictures: Sequence[Image.Im
     return engine
 
 
-def _makers(detector: Detector, kept: Path) -> dict[str, Make]:
-    """How each engine of this processor is made."""
+def _makers(detector: Detector, folder: Path, kept: Path) -> dict[str, Make]:
+    """How each engine is made that this processor has and training did not refuse."""
     try:
         from inference.engines.openvino_detection import PRECISIONS, OpenVinoEngine, export, precisions
     except ImportError:
         return {}
 
-    graph = kept / "network.xml"
+    refused = refused_engines(folder)
+    exported = folder / GRAPH
+    graph = exported if exported.is_file() else kept / "network.xml"
 
     def make(precision: str) -> DetectionEngine:
         if not graph.is_file():
             export(detector.network, detector.preprocess.height, detector.preprocess.width, graph)
         return OpenVinoEngine(graph, precision, processor().cores)
 
-    return {PRECISIONS[precision]: partial(make, precision) for precision in precisions()}
+    names = {precision: PRECISIONS[precision] for precision in precisions()}
+    return {name: partial(make, precision) for precision, name in names.items() if name not in refused}
 
 
 def _differences(detector: Detector, engine: DetectionEngine, pictures: Sequence[Image.Image]) -> list[str]:

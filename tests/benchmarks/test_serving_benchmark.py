@@ -11,7 +11,7 @@ from benchmarks.serving import overload_rules, page
 USUAL = {"per_second": 100.0, "p50_ms": 90.0, "p99_ms": 200.0, "failed": 0, "cpu_ms": 10.0}
 FOUND: dict[str, Any] = {
     "before": USUAL, "during": USUAL | {"p50_ms": 180.0, "p99_ms": 400.0}, "after": USUAL | {"per_second": 90.0},
-    "seconds": 60.0, "refused": 7, "other": 0, "without_retry": 0, "memory_mb": [1000.0, 1100.0], "ended": 0,
+    "hasty": USUAL, "seconds": 60.0, "refused": 7, "other": 0, "without_retry": 0, "memory_mb": [1000.0, 1100.0], "ended": 0,
 }  # fmt: skip
 
 

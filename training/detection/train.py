@@ -17,6 +17,7 @@ from training.context import TrainContext
 from training.detection.calibrate import best_thresholds, match, precision_recall
 from training.detection.coco import Photo, read_split
 from training.detection.data import DetectionData
+from training.detection.engines import export_engines
 from training.detection.evaluate import average_precision, rank_photos
 from training.detection.metrics import Precision
 from training.detection.module import AveragedWeights, DetectionModule
@@ -79,6 +80,7 @@ def _finish(
     labels = tuple(
         Category(str(initial.model.config.id2label[index])) for index in range(initial.model.config.num_labels)
     )
+    names = tuple(label.value for label in labels)
     rules = LabelRules(labels=labels, thresholds=(_SHOWN_WITHOUT_THRESHOLDS,) * len(labels), nms_iou=settings.nms_iou)
     device = training_device(settings)
 
@@ -87,7 +89,7 @@ def _finish(
         return rank_photos(Detector(initial.model, initial.preprocess, rules, device), photos)
 
     def ap50(state: State) -> float:
-        return average_precision(ranked(state), photos, tuple(label.value for label in labels)).ap50
+        return average_precision(ranked(state), photos, names).ap50
 
     if champion is not None:
         weights = best_average(
@@ -100,7 +102,12 @@ def _finish(
         context.out_dir, initial.model, initial.preprocess,
         LabelRules(labels=labels, thresholds=thresholds, nms_iou=settings.nms_iou),
     )  # fmt: skip
-    precision: Precision = average_precision(rankings, photos, tuple(label.value for label in labels))
+    precision: Precision = average_precision(rankings, photos, names)
+    export_engines(
+        context.out_dir,
+        precision.ap50,
+        lambda served: average_precision(rank_photos(served, photos), photos, names).ap50,
+    )
     draw_all(context.plots_dir, Detector.load(context.out_dir, device), photos, precision)
     shown, found = precision_recall(matches, thresholds)
     return {"ap50": precision.ap50, "ap": precision.ap, "precision_served": shown, "recall_served": found}

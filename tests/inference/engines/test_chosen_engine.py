@@ -70,7 +70,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Engines that were made, in order: `quick`, `wrong`, which finds other garments, and `torn`, which cannot be made."""
     names: list[str] = []
 
-    def makers(detector: Detector, _kept: Path) -> dict[str, Callable[[], DetectionEngine]]:
+    def makers(detector: Detector, _folder: Path, _kept: Path) -> dict[str, Callable[[], DetectionEngine]]:
         def make(name: str) -> DetectionEngine:
             names.append(name)
             if name == "torn":
@@ -118,9 +118,9 @@ def test_beside_a_service_a_kept_engine_is_made_while_torch_answers(
     load_for_serving(simple, "cpu")
     makers, may_go_on = chosen._makers, threading.Event()
 
-    def waiting(detector: Detector, kept: Path) -> dict[str, Callable[[], DetectionEngine]]:
+    def waiting(detector: Detector, folder: Path, kept: Path) -> dict[str, Callable[[], DetectionEngine]]:
         may_go_on.wait(60)
-        return dict(makers(detector, kept))
+        return dict(makers(detector, folder, kept))
 
     monkeypatch.setattr(chosen, "_makers", waiting)
     made.clear()
