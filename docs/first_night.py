@@ -83,11 +83,12 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
     photo = read_picture(photo_path, photo_path.name).image
     seen = _post(urls["visual_analysis"] + "/analyze?similar=1", files={"image": photo_path.open("rb")})
     garments = seen["garments"][:4]
-    surest = {garment["category"]: garment for garment in reversed(garments)}.values()
-    items = [{"category": garment["category"], "image_base64": _cut(photo, garment["box"])} for garment in surest]
+    surest = {garment["category"]: garment for garment in reversed(garments)}
+    items = [{"category": garment["category"], "image_base64": _cut(photo, garment["box"])} for garment in surest.values()]
     outfits = urls["outfit_recommendation"]
     judged = _post(outfits + "/evaluate", json={"items": items})
-    found = _post(outfits + "/recommend", json={"items": items, "targets": ["bags", "shoes"], "k": 2})["targets"]
+    lacking = [name for name in ("bags", "shoes", "bottoms", "tops") if name not in surest][:2]
+    found = _post(outfits + "/recommend", json={"items": items, "targets": lacking, "k": 2})["targets"]
     talk = urls["conversational_ai"]
     passages = _post(talk + "/rag/query", json={"query": _QUERY, "k": 2})["passages"]
     answer = _post(talk + "/chat", json={"messages": [{"role": "user", "content": _QUESTION}]})
@@ -97,7 +98,7 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
         _block([*(_row(garment) for garment in garments), *([f"notice: {seen['notice']}"] if seen["notice"] else [])]),
         "### Evaluate\n\nThe surest garment of each category, cut out of the photo, sent as an outfit:\n",
         _block([f"score {judged['score']:.3f}", *(_row(item) for item in judged["items"])]),
-        '### Recommend\n\nThe same items with `"targets": ["bags", "shoes"], "k": 2`:\n',
+        f'### Recommend\n\nThe same items with `"targets": {json.dumps(lacking)}, "k": 2`, categories that they lack:\n',
         _block(f"{target}: {_row(item)}" for target, rows in found.items() for item in rows),
         f"### Query the knowledge\n\n`{json.dumps({'query': _QUERY, 'k': 2})}`\n",
         _block(_row({key: passage[key] for key in ("slug", "heading", "score")}) for passage in passages),

@@ -161,6 +161,7 @@ FOR_CALLERS: dict[type[AuraError], tuple[str, str] | None] = {
     OverloadedError: None,
     RateLimitError: None,
     BusyError: None,
+    NotReadyError: None,
     IndexNotReadyError: ("what this service searches in is not ready yet", _ABSENT),
     IndexUnavailableError: (
         "what this service searches in does not answer at the moment",

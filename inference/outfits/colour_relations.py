@@ -9,6 +9,11 @@ from typing import Literal
 from inference.colours import DominantColour
 
 Relation = Literal["neutral", "accent", "tonal", "analogous", "complementary", "contrasting"]
+_NEUTRALS = frozenset(
+    {"black", "charcoal", "grey", "light grey", "white", "cream", "beige", "tan", "dark brown", "olive", "navy"}
+)
+"""Colours that go beside any hue, as `data/knowledge/neutrals-and-navy.md` names them; camel is `tan` here, chocolate `dark
+brown`."""
 _NEUTRAL_CHROMA = 14.0
 _DARK, _DARK_CHROMA = 22.0, 26.0
 """Lightness below which a colour is worn as a neutral though it has a hue, as navy is."""
@@ -47,7 +52,7 @@ class ColourRelation:
 def relation(first: DominantColour, second: DominantColour) -> ColourRelation:
     """Of two colours; symmetric."""
     neutral = is_neutral(first) + is_neutral(second)
-    if first.name == second.name and neutral < 2:  # two navies, of which one is darker than the limit
+    if first.name == second.name and not (_lacks_hue(first) and _lacks_hue(second)):  # two navies, and not two greys
         return ColourRelation("tonal", None)
     if neutral:
         return ColourRelation("neutral" if neutral == 2 else "accent", None)
@@ -61,7 +66,12 @@ def relation(first: DominantColour, second: DominantColour) -> ColourRelation:
 
 
 def is_neutral(colour: DominantColour) -> bool:
-    """Whether it goes beside any hue: black, white, greys, creams, and the darkest of all hues."""
+    """Whether it goes beside any hue: by its name, or because it hardly has a hue itself."""
+    return colour.name in _NEUTRALS or _lacks_hue(colour)
+
+
+def _lacks_hue(colour: DominantColour) -> bool:
+    """Black, white, greys, and the darkest of all hues."""
     lightness, a, b = colour.lab
     chroma = math.hypot(a, b)
     return chroma < _NEUTRAL_CHROMA or (lightness < _DARK and chroma < _DARK_CHROMA)

@@ -32,7 +32,10 @@ def nothing(_first: Item, _second: Item) -> None:
         ("#1b2440", "#909193", "neutral"),  # navy is worn as one
         ("#0b0b0b", "#b81f2f", "accent"),
         ("#2a56a8", "#1f3f80", "tonal"),
-        ("#1b2440", "#2c3552", "tonal"),  # two navies, the lighter of which is no neutral
+        ("#1b2440", "#2c3552", "tonal"),  # two navies, the lighter of which has a hue
+        ("#d3bf9f", "#0b0b0b", "neutral"),  # beige has a hue, and is a neutral by its name
+        ("#d3bf9f", "#b81f2f", "accent"),
+        ("#69683a", "#2a56a8", "accent"),  # olive
         ("#e03a3e", "#e07a30", "analogous"),
         ("#2a56a8", "#c0942c", "complementary"),
         ("#b52a78", "#36793f", "complementary"),
