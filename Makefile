@@ -151,6 +151,9 @@ bench-hostile: setup ## Send running services 1,000 hostile uploads and JSON bod
 bench-away: setup ## Kill and freeze MLflow and Redis while callers ask the services (docs/benchmarks/away.md; after a night)
 	@$(BIN)/python -m benchmarks.away
 
+bench-colours: setup ## Name the colours of garments in street photos, beside outlines drawn by people (docs/benchmarks/colours.md; CCP imported)
+	@$(BIN)/python -m benchmarks.colours
+
 bench-week: setup ## Live through seven nights on schedule, and a maintenance (docs/benchmarks/week.md)
 	@$(BIN)/python -m benchmarks.week
 

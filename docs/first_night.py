@@ -84,7 +84,9 @@ def transcript(urls: dict[str, str], photo_path: Path) -> str:
     seen = _post(urls["visual_analysis"] + "/analyze?similar=1", files={"image": photo_path.open("rb")})
     garments = seen["garments"][:4]
     surest = {garment["category"]: garment for garment in reversed(garments)}
-    items = [{"category": garment["category"], "image_base64": _cut(photo, garment["box"])} for garment in surest.values()]
+    items = [
+        {"category": garment["category"], "image_base64": _cut(photo, garment["box"])} for garment in surest.values()
+    ]
     outfits = urls["outfit_recommendation"]
     judged = _post(outfits + "/evaluate", json={"items": items})
     lacking = [name for name in ("bags", "shoes", "bottoms", "tops") if name not in surest][:2]

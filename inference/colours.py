@@ -120,10 +120,10 @@ def colour_in_words(text: str) -> DominantColour | None:
     return DominantColour(found[1], 1.0, (mean[0], mean[1], mean[2]))
 
 
-def group(lab: Array) -> tuple[Array, Array]:
-    """k-means from centres that depend on the pixels alone: centres (K, 3) and shares (K,) of the pixels."""
+def group(lab: Array, groups: int = _GROUPS) -> tuple[Array, Array]:
+    """k-means from centres that depend on the pixels alone: at most `groups` centres (K, 3), and shares (K,) of the pixels."""
     ordered = lab[np.argsort(lab @ np.array([1.0, 0.31, 0.17]), kind="stable")]
-    start = np.stack([part.mean(0) for part in np.array_split(ordered, min(_GROUPS, len(ordered)))])
+    start = np.stack([part.mean(0) for part in np.array_split(ordered, min(groups, len(ordered)))])
     with warnings.catch_warnings():
         # Pixels of fewer colours than groups leave groups empty; these are dropped below.
         warnings.filterwarnings("ignore", message="One of the clusters is empty")

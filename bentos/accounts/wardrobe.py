@@ -32,7 +32,8 @@ from bentos.serving.errors import NOT_FOUND
 from bentos.serving.media_types import TypedRoute
 from bentos.serving.settings import ServingSettings
 from bentos.serving.uploads import uploaded_with_text
-from inference.outfits.picture_titles import described
+from inference.garment_colours import garment_colours, garment_colours_in
+from inference.outfits.picture_titles import title_of
 from stores.database import Connection, Database
 from stores.users import Users
 from stores.wardrobe import NewGarment, OwnedGarment, Wardrobe
@@ -128,7 +129,8 @@ async def add_garment(body: GarmentBody, user: ActiveUser, own: Own) -> Wardrobe
         if body.image_base64
         else None
     )
-    [garment] = await own.add(user.id, [await asyncio.to_thread(_new, body.category, body.title, body.colour, image)])
+    described = await asyncio.to_thread(_from_words, body.category, body.title, body.colour, image)
+    [garment] = await own.add(user.id, [described])
     return WardrobeGarment.of(garment)
 
 
@@ -150,8 +152,7 @@ async def add_from_photo(request: Request, user: ActiveUser, own: Own) -> list[W
     shown = photo.pixels.image()
     scale = shown.width / analysis.width
     garments = [
-        await asyncio.to_thread(_new, found.category, "", None, shown.crop(found.pixels(scale)))
-        for found in analysis.garments
+        await asyncio.to_thread(_from_photo, found.category, shown, found.pixels(scale)) for found in analysis.garments
     ]
     return [WardrobeGarment.of(garment) for garment in await own.add(user.id, garments)]
 
@@ -215,14 +216,25 @@ def _no_garment() -> NotFoundError:
     return NotFoundError("your wardrobe has no such garment", hint="GET /wardrobe lists them")
 
 
-def _new(
+def _from_words(
     category: Category, title: str, colour: str | None, image: Image.Image | None
 ) -> tuple[NewGarment, bytes | None]:
     """The garment to be kept, and its picture's file; what is not said of it is seen in its picture."""
-    content = None
-    if image is not None:
-        content = jpeg(image)
-        seen_title, seen_colours = described(category, image)
-        title, colour = title or seen_title, colour or seen_colours.main
-    picture_hash = Pictures.hash_of(content) if content else None
-    return NewGarment(category=category, title=title, colour=colour, picture_hash=picture_hash), content
+    if image is None:
+        return NewGarment(category=category, title=title, colour=colour, picture_hash=None), None
+    seen = garment_colours(image)
+    return _pictured(category, title or title_of(category, seen), colour or seen.main, image)
+
+
+def _from_photo(
+    category: Category, photo: Image.Image, box_xyxy_px: tuple[int, int, int, int]
+) -> tuple[NewGarment, bytes]:
+    """A garment as it is seen in a photo, and the file of its own picture."""
+    seen = garment_colours_in(photo, box_xyxy_px)
+    return _pictured(category, title_of(category, seen), seen.main, photo.crop(box_xyxy_px))
+
+
+def _pictured(category: Category, title: str, colour: str, image: Image.Image) -> tuple[NewGarment, bytes]:
+    content = jpeg(image)
+    kept = NewGarment(category=category, title=title, colour=colour, picture_hash=Pictures.hash_of(content))
+    return kept, content

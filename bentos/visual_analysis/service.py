@@ -34,7 +34,6 @@ from bentos.visual_analysis.messages import (
     FoundGarments,
     Garment,
     Runner,
-    at_least_a_pixel,
 )
 from bentos.visual_analysis.model import RUNNER_SECONDS, DetectorRunner
 from bentos.visual_analysis.schemas import (
@@ -45,7 +44,7 @@ from bentos.visual_analysis.schemas import (
     PhotoAnswer,
     PhotoAnswers,
 )
-from inference.garment_colours import measured_colours
+from inference.garment_colours import measured_colours_in
 
 PATH = "/api/v1/visual-analysis"
 MAX_PHOTOS = 4
@@ -179,7 +178,7 @@ def _wants_picture(request: Request) -> bool:
 def _colours(photo: SentImage, garments: Sequence[Garment]) -> list[list[GarmentColour]]:
     """Colours of each garment that cover a twentieth of it or more."""
     image = photo.pixels.image()
-    measured = [measured_colours(image.crop(at_least_a_pixel(garment.box))) for garment in garments]
+    measured = [measured_colours_in(image, garment.box) for garment in garments]
     return [
         [
             GarmentColour(name=colour.name, hex=colour.hex, share=round(colour.share, 3))

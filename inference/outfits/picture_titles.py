@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from PIL import Image
-
 from aura.pictures import upright_rgb
 from aura.taxonomy import Category
 from inference.colours import Colours
@@ -30,12 +28,10 @@ def titled(item: Item) -> Item:
     """The item itself when it has a title or lacks a picture; else a copy with the title that its picture gives."""
     if item.title.strip() or item.image is None:
         return item
-    title, _ = described(item.category, item.image)
+    title = title_of(item.category, garment_colours(upright_rgb(item.image)))
     return replace(item, title=title, title_from_picture=True)
 
 
-def described(category: Category, image: Image.Image) -> tuple[str, Colours]:
-    """Title of a pictured garment, and its colours."""
-    colours = garment_colours(upright_rgb(image))
-    garment = _GARMENT.get(category, category.value)
-    return f"{colours.text} {garment}".capitalize(), colours
+def title_of(category: Category, colours: Colours) -> str:
+    """What a garment of a category and of these colours is called."""
+    return f"{colours.text} {_GARMENT.get(category, category.value)}".capitalize()
