@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PROFILE ?= $(or $(AURA_PROFILE),sample)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly serve up down status logs ui client test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-loading bench-bentos bench-people clean bench-hostile bench-away bench-week
+.PHONY: help setup nightly serve up down status logs ui client test test-all lint format lock bench bench-gate bench-chat bench-chat-serving bench-detection bench-outfits bench-serving bench-switches bench-loading bench-bentos bench-people clean bench-hostile bench-away bench-week bench-colours
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
