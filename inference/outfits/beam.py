@@ -119,7 +119,7 @@ def _filled(
         return [replace(outfit, lacks=(*outfit.lacks, slot.category)) for outfit in beam] if slot.required else [*beam]
     kept = [] if slot.required else beam
     ranked = sorted([*kept, *_scored(model, extended)], key=lambda outfit: -outfit.score)
-    return ranked[:_WIDTH]
+    return _distinct(ranked)[:_WIDTH]
 
 
 def _with_each(
@@ -140,11 +140,24 @@ def _scored(model: OutfitModel, outfits: Sequence[FoundOutfit]) -> list[FoundOut
     return [replace(outfit, score=score) for outfit, score in zip(outfits, scores, strict=True)]
 
 
+def _distinct(ranked: Sequence[FoundOutfit]) -> list[FoundOutfit]:
+    """Of outfits that are called alike the best: in a catalog of many black shoes, one pair is as good as another."""
+    best: dict[tuple[str, ...], FoundOutfit] = {}
+    for outfit in ranked:
+        best.setdefault(tuple(_called(item) for item in outfit.items), outfit)
+    return list(best.values())
+
+
+def _called(item: Item) -> str:
+    """What a customer reads; two items of one category and title look alike in a list."""
+    return f"{item.category.value}: {item.title.strip().lower() or item.item_id}"
+
+
 def _varied(ranked: Sequence[FoundOutfit], worn: int, count: int) -> list[FoundOutfit]:
     """The best that share at most half of what was added with a better one; then the others."""
 
     def added(outfit: FoundOutfit) -> set[str]:
-        return {item.item_id for item in outfit.items[worn:]}
+        return {_called(item) for item in outfit.items[worn:]}
 
     chosen: list[FoundOutfit] = []
     for outfit in ranked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -124,3 +125,13 @@ def test_a_budget_is_for_the_whole_outfit() -> None:
     assert found
     for outfit in found:
         assert outfit.spent == sum(number(piece) for piece in outfit.items[1:]) <= 6
+
+
+def test_garments_that_are_called_alike_do_not_make_another_outfit() -> None:
+    """Ten pairs of black shoes that go with the top alike: the second outfit is one with other trousers."""
+    black = [replace(item(SHOES, 2), item_id=f"shoes-2.0{number}", title="Black shoes") for number in range(10)]
+    trousers = [replace(item(BOTTOMS, value), title=f"Trousers {value}") for value in (2, 3)]
+    found = outfits(item(TOPS, 2), owned=[*black, *trousers], count=2)
+    assert [{piece.title for piece in outfit.items} for outfit in found] == [
+        {"", "Black shoes", "Trousers 2"}, {"", "Black shoes", "Trousers 3"},
+    ]  # fmt: skip
