@@ -125,7 +125,8 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
             links=_links(workspace, registry, moment, night), problems=night.problems,
             notices=night.guarded("notices", lambda: _notices(workspace)) or {},
             removed=night.results.get("retention") or [],
-            feedback=night.results.get("feedback"), drift=night.results.get("predictions"),
+            feedback=night.results.get("feedback"), saved_outfits=night.results.get("saved outfits"),
+            drift=night.results.get("predictions"),
             pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, night.tag)) or [],
             disk=night.guarded("disk", lambda: folder_bytes(workspace.paths.home)) or {},
         )  # fmt: skip
