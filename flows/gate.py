@@ -21,6 +21,8 @@ from aura.settings import Section
 from training.judged import Finding
 from training.spec import GateRule, ModelSpec
 
+PROMOTED = "promoted"
+"""Label of a verdict after which the challenger serves."""
 _TWO_SIDED_95, _POWER_80 = NormalDist().inv_cdf(0.975), NormalDist().inv_cdf(0.8)
 
 
@@ -57,7 +59,7 @@ class Verdict:
 
     @property
     def label(self) -> str:
-        return "promoted" if self.promote else "kept champion" if self.champion is not None else "rejected"
+        return PROMOTED if self.promote else "kept champion" if self.champion is not None else "rejected"
 
 
 def judge(comparison: Mapping[str, Any], rule: GateRule) -> Verdict:

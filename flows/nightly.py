@@ -100,7 +100,7 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
     """One night of one profile.
 
     Raises:
-        BusyError: another run of the profile is under way on this machine.
+        BusyError: another run of the profile is under way on this machine, or a command until the night's deadline.
         SettingsError: the profile or an override is wrong.
         NightError: a step failed; the others ran, and the report was written.
     """
@@ -111,10 +111,12 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
     settings = load_profile(profile, overrides or ())
     check_temporary_folder()
     workspace = Workspace(profile_paths(settings.profile), settings)
-    with workspace.lock.held(str(flow_run.id), get_run_logger().info) as died:
+    deadline = began + settings.night.deadline_minutes * 60
+    # A backup or a maintenance may take an hour with a slow remote: a night that begins late is better than none.
+    left = deadline - time.monotonic()
+    with workspace.lock.held(str(flow_run.id), get_run_logger().info, wait_seconds=left) as died:
         _mark_killed_run(died)
         registry = Registry(settings.tracking, settings.profile)
-        deadline = began + settings.night.deadline_minutes * 60
         night = Night(workspace, registry, night_tag(moment), deadline)
         night.run(STEPS)
         report = NightReport(
@@ -125,7 +127,8 @@ def nightly(profile: str = "sample", overrides: list[str] | None = None) -> Nigh
             links=_links(workspace, registry, moment, night), problems=night.problems,
             notices=night.guarded("notices", lambda: _notices(workspace)) or {},
             removed=night.results.get("retention") or [],
-            feedback=night.results.get("feedback"), drift=night.results.get("predictions"),
+            feedback=night.results.get("feedback"), saved_outfits=night.results.get("saved outfits"),
+            drift=night.results.get("predictions"),
             pictures=night.guarded("pictures", lambda: _keep_pictures(workspace, night.tag)) or [],
             disk=night.guarded("disk", lambda: folder_bytes(workspace.paths.home)) or {},
         )  # fmt: skip

@@ -1,7 +1,8 @@
 """Promotion: register a candidate once, check the registered copy, apply the gate, move the aliases.
 
-Every step can be repeated: after a kill the next night finishes the rest. A candidate is judged once, so that the next night
-does not undo an operator's rollback.
+Every step can be repeated: after a kill the next night finishes the rest. A candidate is judged once by a rule, so that the next
+night does not undo an operator's rollback. One that was turned down is judged again when the gate's rule has changed: nothing is
+trained for it.
 """
 
 from __future__ import annotations
@@ -21,18 +22,21 @@ from aura.errors import (
     WrongAnswerError,
 )
 from aura.lineage import value_hash
-from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, ModelVersion, Registry
+from aura.registry import ARTIFACT_HASH, CHALLENGER, CHAMPION, FILES_REMOVED, PREVIOUS, ModelVersion, Registry
 from aura.scratch import scratch_folder
 from aura.tracking import recorded_run
-from flows.gate import Verdict, judge
+from flows.gate import PROMOTED, Verdict, judge
 from flows.model_card import version_page
 from flows.smoke_tested import smoke_test_version
 from flows.workspace import Workspace
 from training.models import MODELS
+from training.spec import GateRule
 
 logger = logging.getLogger(__name__)
 JUDGED = "judged"
-"""Tag of a version whose verdict stands."""
+"""Tag of a version that has a verdict."""
+GATE_RULE = "gate_rule"
+"""Tag with the rule, as JSON, that a version was judged by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +84,17 @@ def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Out
     ):
         # It had no copy that could be evaluated; `fetch_champions` has reported why.
         comparison["champion_problem"] = f"the files of version {champion_before.version} are damaged"
-    verdict = judge(comparison, workspace.profile.gate.rule(model))
+    rule = workspace.profile.gate.rule(model)
+    verdict = judge(comparison, rule)
     version = registry.find(model, comparison["candidate_id"])
-    known = version is not None and version.tags.get(JUDGED) == "true"
+    known = version is not None and _verdict_stands(version, rule)
     if known and version is not None:
         reasons = [f"this candidate is version {version.version}, {version.tags['verdict']} before"]
         label = "nothing new"
     else:
+        if version is not None and version.tags.get(JUDGED) == "true":
+            logger.info("%s version %s is judged again: the gate's rule has changed", model, version.version)
+            registry.tag(version, {JUDGED: "false"})  # after a kill the next night goes on here
         version = version or _register(workspace, registry, model, comparison, verdict)
         verdict = _check_copy(workspace, registry, version, verdict)
         registry.set_alias(model, CHALLENGER, version.version)
@@ -100,7 +108,8 @@ def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Out
             if error.transient:
                 raise
             logger.warning("MLflow's page of %s version %s was not written: %s", model, version.version, error)
-        registry.tag(version, {"verdict": label, "reasons": "; ".join(reasons), JUDGED: "true"})
+        told = {"verdict": label, "reasons": "; ".join(reasons), GATE_RULE: rule.model_dump_json()}
+        registry.tag(version, told | {JUDGED: "true"})
     serving = registry.at(model, CHAMPION)
     champion = verdict.champion
     if known and serving is not None and serving.version == version.version:
@@ -112,6 +121,19 @@ def judge_candidate(workspace: Workspace, registry: Registry, model: str) -> Out
     )  # fmt: skip
 
 
+def _verdict_stands(version: ModelVersion, rule: GateRule) -> bool:
+    """Whether a version has a verdict, and one by this rule.
+
+    By another rule, a version that has served keeps its verdict: people may have put it in its place since. So does one whose
+    files are gone, and one that was judged before versions carried their rule.
+    """
+    if version.tags.get(JUDGED) != "true":
+        return False
+    served = version.tags.get("verdict") == PROMOTED or not {CHAMPION, PREVIOUS}.isdisjoint(version.aliases)
+    by = version.tags.get(GATE_RULE)
+    return served or by in (None, rule.model_dump_json()) or FILES_REMOVED in version.tags
+
+
 def judged_against_another(workspace: Workspace, registry: Registry, model: str) -> bool:
     """Whether a candidate without a verdict was compared with a version that is not the champion, or no longer is.
 
@@ -119,7 +141,7 @@ def judged_against_another(workspace: Workspace, registry: Registry, model: str)
     """
     comparison = read_json(workspace.folder / "metrics" / "test" / f"{model}.json", f"the comparison for {model}")
     version = registry.find(model, comparison["candidate_id"])
-    if version is not None and version.tags.get(JUDGED) == "true":
+    if version is not None and _verdict_stands(version, workspace.profile.gate.rule(model)):
         return False
     champion = registry.at(model, CHAMPION)
     if champion is not None and champion.tags.get("candidate_id") == comparison["candidate_id"]:

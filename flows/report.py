@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from flows.drift import Drift, drift_lines
 from flows.feedback import FeedbackCounts
 from flows.gate import interval
 from flows.promotion import Outcome
+from flows.saved_outfits import SavedCounts
 from flows.stages import StageResult
 from training.average_record import AverageRecord
 
@@ -36,6 +37,7 @@ class NightReport:
         notices: model to what must be known of the training of its champion, for example that it has seen drawn pictures only.
         removed: what the retention removed, one line per kind.
         feedback: what people said of answers; None without a database, or when it could not be read.
+        saved_outfits: those that the outfit model was trained on; None likewise.
         drift: of the prediction log; None likewise.
         disk: folder of the home to bytes on the disk, after what nothing needs was removed.
         problems: step to what went wrong.
@@ -56,6 +58,7 @@ class NightReport:
     removed: Sequence[str] = ()
     pictures: Sequence[Path] = ()
     feedback: FeedbackCounts | None = None
+    saved_outfits: SavedCounts | None = None
     drift: Sequence[Drift] | None = None
     disk: Mapping[str, int] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
@@ -161,6 +164,8 @@ def to_markdown(report: NightReport, folder: Path) -> str:
         f"| {stage.stage} | {stage.seconds:.0f} | {'' if stage.ran else 'nothing to do'} |" for stage in report.stages
     ]
     lines += ["", "## Feedback", "", str(report.feedback or _not_read(report, "feedback"))]
+    if report.saved_outfits and report.saved_outfits.outfits:
+        lines += ["", str(report.saved_outfits)]
     lines += [
         "",
         "## Drift",
@@ -194,6 +199,7 @@ def to_json(report: NightReport) -> dict[str, Any]:
         "notices": dict(report.notices),
         "removed": list(report.removed),
         "feedback": report.feedback.as_dict() if report.feedback else None,
+        "saved_outfits": asdict(report.saved_outfits) if report.saved_outfits else None,
         "drift": None if report.drift is None else [drift.as_dict() for drift in report.drift],
         "disk": dict(report.disk),
         "problems": report.problems,

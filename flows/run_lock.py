@@ -18,8 +18,6 @@ from aura.supervision import ENDED_AFTER_SECONDS
 LOCK, HOLDER = "run.lock", ".holder.json"
 _PROBE_SECONDS = 1.0
 """Seconds that a run waits for the lock, because `RunLock.holder` takes it for a moment to see whether it is free."""
-_COMMAND_SECONDS = 900.0
-"""Seconds that a run waits for a command, such as a backup, which would cost it the night otherwise."""
 
 
 class Holder(BaseModel):
@@ -39,23 +37,26 @@ class RunLock:
         self._folder, self._profile = folder, profile
 
     @contextmanager
-    def held(self, run_id: str = "", say: Callable[[str], None] = lambda _: None) -> Iterator[str]:
+    def held(
+        self, run_id: str = "", say: Callable[[str], None] = lambda _: None, *, wait_seconds: float = 0.0
+    ) -> Iterator[str]:
         """Hold the lock.
 
         Args:
             run_id: id of this run, for the next run if this one is killed; empty for a command, which keeps the trace of a
-                killed run for the next run that has an id. A run waits for a command, and for nothing else.
+                killed run for the next run that has an id.
             say: takes what is waited for, for people.
+            wait_seconds: seconds to wait while a command holds it, such as a backup or a maintenance; for a run nobody waits.
 
         Yields:
             `run_id` of the last run if it was killed; empty when it ended in order.
 
         Raises:
-            BusyError: another run holds it.
+            BusyError: another run holds it, or a command for that long.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self._folder / LOCK)
-        self._acquire(lock, may_wait=bool(run_id), say=say)
+        self._acquire(lock, wait_seconds, say)
         holder = self._folder / HOLDER
         try:
             died = ""
@@ -73,8 +74,8 @@ class RunLock:
                 holder.unlink(missing_ok=True)
             lock.release()
 
-    def _acquire(self, lock: filelock.BaseFileLock, *, may_wait: bool, say: Callable[[str], None]) -> None:
-        until, told = time.monotonic() + _COMMAND_SECONDS, None
+    def _acquire(self, lock: filelock.BaseFileLock, wait_seconds: float, say: Callable[[str], None]) -> None:
+        until, told = time.monotonic() + wait_seconds, None
         while True:
             try:
                 lock.acquire(timeout=_PROBE_SECONDS)
@@ -82,14 +83,14 @@ class RunLock:
             except filelock.Timeout:
                 holder = self._read()
                 is_command = holder.pid is not None and not holder.run_id
-                if not (may_wait and is_command and time.monotonic() < until):
+                if not (is_command and time.monotonic() < until):
                     raise BusyError(
                         f"another run of profile {self._profile!r} is under way (process {holder.pid or 'unknown'})",
                         hint="wait for it (`aura status`), or use another profile or AURA_HOME",
                     ) from None
                 if told != holder.pid:
                     told = holder.pid
-                    say(f"waiting for process {told}, which uses the working copy, {_COMMAND_SECONDS:.0f} s at most")
+                    say(f"waiting for process {told}, which uses the working copy, {wait_seconds:.0f} s at most")
 
     def holder(self) -> int | None:
         """Process id of the run under way on this machine, or None."""

@@ -3,6 +3,8 @@
 Pixels are grouped by k-means in CIELAB, groups that look alike are merged, and the mean of the largest is named after the
 nearest shade by CIEDE2000 (Sharma, Wu and Dalal, Color Research and Application 30, 2005, equations 2 to 22). Naming a
 mean rather than each pixel keeps noise and folds from turning navy into black.
+
+scikit-image and SciPy load a submodule when it is first used: a service that is never asked for colours does without.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.cluster.vq import kmeans2
-from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
+import scipy
+import skimage
 
 Array = npt.NDArray[np.float64]
 
@@ -77,7 +79,7 @@ class DominantColour:
     @property
     def hex(self) -> str:
         """The sRGB value, for example `#1b2440`."""
-        red, green, blue = np.rint(255 * lab2rgb(np.array(self.lab))).astype(int)
+        red, green, blue = np.rint(255 * skimage.color.lab2rgb(np.array(self.lab))).astype(int)
         return f"#{red:02x}{green:02x}{blue:02x}"
 
 
@@ -127,7 +129,7 @@ def group(lab: Array, groups: int = _GROUPS) -> tuple[Array, Array]:
     with warnings.catch_warnings():
         # Pixels of fewer colours than groups leave groups empty; these are dropped below.
         warnings.filterwarnings("ignore", message="One of the clusters is empty")
-        centres, nearest = kmeans2(lab, start, iter=_ITERATIONS, minit="matrix")
+        centres, nearest = scipy.cluster.vq.kmeans2(lab, start, iter=_ITERATIONS, minit="matrix")
     counts = np.bincount(nearest, minlength=len(centres))
     return centres[counts > 0], counts[counts > 0] / len(lab)
 
@@ -158,11 +160,11 @@ def _table() -> tuple[list[str], Array]:
 
 def to_lab(rgb: npt.NDArray[np.uint8]) -> Array:
     """CIELAB (D65) of sRGB values (..., 3) uint8."""
-    lab: Array = rgb2lab(rgb)
+    lab: Array = skimage.color.rgb2lab(rgb)
     return lab
 
 
 def difference(lab_1: Array, lab_2: Array) -> Array:
     """CIEDE2000 colour difference of CIELAB values (..., 3), broadcast; 1 is just noticeable, 100 is black to white."""
-    distance: Array = deltaE_ciede2000(lab_1, lab_2)
+    distance: Array = skimage.color.deltaE_ciede2000(lab_1, lab_2)
     return distance

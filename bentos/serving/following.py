@@ -4,6 +4,8 @@ A request takes `now()` once, when it begins, and keeps what it got to its end. 
 request has ended. The thread that loads has the priority of those that answer: under load a lower one makes a second of its work
 ten, and while it holds Python's lock, those that answer wait for it.
 
+Before a first night no release has the model: the process waits for one that has, and then begins.
+
 A release that cannot be loaded, or does not answer as its models did when they were trained, never serves: what serves stays, the
 log and `degraded` say so once, and it is not tried again until there is another one. What another try may mend (a registry that
 is restarted, a full disk) is tried again.
@@ -14,11 +16,12 @@ from __future__ import annotations
 import ctypes
 import gc
 import random
+import signal
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -104,7 +107,8 @@ class Following(Generic[LoadedType]):
         open_index: Callable[[Release], Index | None],
         load: Callable[[Release, Index | None, LoadedType | None], LoadedType],
     ) -> None:
-        """Load what serves now; while the registry is away, what served here last; while the index is, without it.
+        """Load what serves now, once a release has the model; while the registry is away, what served here last; while the index
+        is, without it.
 
         Raises:
             AuraError: neither the release that serves nor the one before can be loaded.
@@ -239,7 +243,7 @@ class Following(Generic[LoadedType]):
 
     def _first(self, model_name: str) -> LoadedType:
         try:
-            release = self._assets.release()
+            release = self._first_release(model_name)
         except RegistryUnavailableError as error:
             last = self._assets.last_served(model_name)
             if last is None:
@@ -255,6 +259,19 @@ class Following(Generic[LoadedType]):
             return self._in_place_of(release, error)
         self._keep(loaded)
         return loaded
+
+    def _first_release(self, model_name: str) -> Release:
+        """The release that serves; waits for one with the model where none has it yet."""
+        release = self._assets.release()
+        if model_name in release.models or not self._assets.follows:
+            return release
+        logger.info("waiting for the first night: %s has no %s model", release, model_name)
+        with _ended_by_sigterm():
+            while model_name not in release.models:
+                _pause()
+                release = self._assets.release()
+        self._seen_at = time.monotonic()
+        return release
 
     def _in_place_of(self, release: Release, error: AuraError) -> LoadedType:
         """The release before one that cannot be loaded; else, where only its index is damaged, that release without it."""
@@ -288,11 +305,28 @@ class Following(Generic[LoadedType]):
 
     def _follow(self) -> None:
         while True:
-            time.sleep(POLL_SECONDS * random.uniform(0.75, 1.25))
+            _pause()
             try:
                 self.look()
             except Exception:  # a bug here must not end the thread: nothing would be followed any more
                 logger.exception("could not follow the release")
+
+
+def _pause() -> None:
+    time.sleep(POLL_SECONDS * random.uniform(0.75, 1.25))
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the process at once: the server's handler notes the signal for when the server has started."""
+    if threading.current_thread() is not threading.main_thread():  # no signals arrive here
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _may_pass(error: Exception) -> bool:

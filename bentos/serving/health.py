@@ -25,6 +25,7 @@ HEALTH_SECONDS = 2.0
 """Limit of a health check."""
 _FIRST_SECONDS = 0.2
 """Limit until the runner has answered for the first time: it is loading, and an answer can only say so."""
+_BEGINNING = "is being loaded; before the first night it waits for a model"
 
 StatusType = TypeVar("StatusType", bound=Status)
 
@@ -75,7 +76,7 @@ class Readiness(Generic[StatusType]):
         # Not wait_for: it would cancel a question that others wait for.
         await asyncio.wait({question}, timeout=max(0.0, self._asked_at + limit - now))
         if not question.done():
-            state = "does not answer in time" if self._has_answered else "is being loaded"
+            state = "does not answer in time" if self._has_answered else _BEGINNING
             raise NotReadyError(f"the process with the model {state}")
         try:
             status = question.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -25,7 +26,7 @@ from aura.registry import Registry
 from flows import night_steps
 from flows.heartbeat import beat
 from flows.night_steps import STEPS, Night, Step
-from flows.nightly import _mark_killed_run
+from flows.nightly import _mark_killed_run, nightly
 from flows.profile import load_profile
 from flows.worker import mark_crashed
 from flows.workspace import Workspace
@@ -275,3 +276,22 @@ def test_the_address_of_the_switch_is_written_down_nowhere() -> None:
     assert settings.night.heartbeat_url.get_secret_value() == "https://switch.test/secret"
     assert "secret" not in repr(settings)
     assert "secret" not in str(Workspace(profile_paths("sample"), settings).params())
+
+
+def test_a_night_waits_for_a_command_until_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A maintenance with a slow remote, for example."""
+    monkeypatch.setattr("flows.nightly.STEPS", {})
+    lock = Workspace(profile_paths("sample"), load_profile("sample")).lock
+    holds, may_end = threading.Event(), threading.Event()
+
+    def command() -> None:
+        with lock.held():
+            holds.set()
+            may_end.wait(120)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(command)
+        assert holds.wait(60)
+        with pytest.raises(BusyError, match="under way"):
+            nightly("sample", ["night.deadline_minutes=0.05"])
+        may_end.set()

@@ -300,9 +300,9 @@ def test_a_night_waits_for_a_command(toy: Path) -> None:
         assert held.wait(60)
         threading.Timer(3, may_end.set).start()  # longer than a run waits for a lock that is only looked at
         said: list[str] = []
-        with workspace.lock.held("night", said.append):
+        with workspace.lock.held("night", said.append, wait_seconds=60):
             assert may_end.is_set()
-        assert said == [f"waiting for process {os.getpid()}, which uses the working copy, 900 s at most"]
+        assert said == [f"waiting for process {os.getpid()}, which uses the working copy, 60 s at most"]
 
 
 def test_a_command_keeps_the_trace_of_a_dead_run_for_the_night_that_can_act_on_it(toy: Path) -> None:

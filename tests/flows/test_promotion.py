@@ -169,6 +169,49 @@ def test_a_copy_that_answers_wrongly_is_registered_but_never_promoted(
     assert len(registry.versions("outfits")) == 1
 
 
+def with_floor(floor: float) -> Workspace:
+    return Workspace(profile_paths("sample"), load_profile("sample", [f"gate.outfits.floor={floor}"]))
+
+
+def test_a_rejected_candidate_is_judged_again_when_the_gates_rule_has_changed(
+    registry: Registry, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert candidate.folder.is_dir()
+    assert judge_candidate(with_floor(0.7), registry, "outfits").verdict == "rejected"
+    assert judge_candidate(with_floor(0.7), registry, "outfits").verdict == "nothing new"
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "publish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            judge_candidate(with_floor(0.5), registry, "outfits")
+    outcome = judge_candidate(with_floor(0.5), registry, "outfits")
+    assert (outcome.verdict, outcome.version) == ("promoted", "1")
+    (version,) = registry.versions("outfits")
+    assert '"floor":0.5' in version.tags["gate_rule"]
+    assert version.tags["verdict"] == "promoted"
+
+
+def test_a_version_that_has_served_is_not_judged_by_a_later_rule(
+    registry: Registry, candidate: Candidate, tmp_path: Path
+) -> None:
+    assert candidate.folder.is_dir()
+    judge_candidate(with_floor(0.5), registry, "outfits")
+    assert judge_candidate(with_floor(0.7), registry, "outfits").verdict == "nothing new"
+    by_hand = register(registry, tmp_path, "by hand")
+    registry.promote("outfits", by_hand.version)  # an operator's decision, which no later night takes back
+    outcome = judge_candidate(with_floor(0.4), registry, "outfits")
+    assert (outcome.verdict, outcome.version) == ("nothing new", by_hand.version)
+
+
+def test_a_changed_rule_asks_for_the_comparison_with_todays_champion(
+    registry: Registry, candidate: Candidate, tmp_path: Path
+) -> None:
+    assert candidate.folder.is_dir()
+    judge_candidate(with_floor(0.7), registry, "outfits")
+    registry.promote("outfits", register(registry, tmp_path, "by hand").version)
+    assert not judged_against_another(with_floor(0.7), registry, "outfits")
+    assert judged_against_another(with_floor(0.5), registry, "outfits")
+
+
 def interrupted(*_arguments: object) -> None:
     raise KeyboardInterrupt
 

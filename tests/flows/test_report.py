@@ -10,7 +10,8 @@ from typing import Any
 from flows.drift import Drift
 from flows.feedback import FeedbackCounts
 from flows.promotion import Outcome
-from flows.report import NightReport, to_markdown
+from flows.report import NightReport, to_json, to_markdown
+from flows.saved_outfits import SavedCounts
 from tests.training.paired_cases import mean_of
 from training.evaluate import judging
 
@@ -71,3 +72,15 @@ def test_what_people_said_and_what_has_moved_stand_in_the_report() -> None:
     assert "| visual_analysis analyze | brightness | 300 | 900 | 0.310 | moved far | median 0.5, now 0.3 |" in text
     away = to_markdown(replace(night(), problems={"feedback": "the database is away"}), Path())
     assert "## Feedback\n\nnot read: see the problems\n\n## Drift\n\nthere is no database here" in away
+
+
+def test_saved_outfits_that_were_trained_on_stand_in_the_report() -> None:
+    counts = SavedCounts(outfits=3, people=2, left_out={"the same garments as another one": 1})
+    told = replace(night(), saved_outfits=counts)
+    line = "3 saved outfits of 2 people to train on; 1 left out: the same garments as another one"
+    lines = to_markdown(told, Path()).splitlines()
+    assert lines.index("## Feedback") < lines.index(line) < lines.index("## Drift")
+    expected = {"outfits": 3, "people": 2, "left_out": {"the same garments as another one": 1}}
+    assert to_json(told)["saved_outfits"] == expected
+    none = replace(night(), saved_outfits=SavedCounts(outfits=0, people=0, left_out={}))
+    assert to_markdown(none, Path()) == to_markdown(night(), Path())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import signal
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -18,6 +21,7 @@ from aura.errors import (
     RegistryUnavailableError,
     WrongAnswerError,
 )
+from aura.paths import repo_root
 from aura.releases import IndexVersion, Release
 from bentos.serving import following
 from bentos.serving.following import Following, Loaded
@@ -76,6 +80,57 @@ def loader() -> Loader:
 def followed(assets: Assets, loader: Loader) -> Following[Parts]:
     """Does not look by itself."""
     return Following(assets, "chat", assets.index, loader)
+
+
+class BeforeTheFirstNight(StubAssets):
+    """Assets whose release gets its models when it is asked for the third time."""
+
+    asked = 0
+
+    def release(self) -> Release:
+        self.asked += 1
+        return RELEASE if self.asked > 2 else Release(number=1)
+
+
+def test_before_the_first_night_a_runner_waits_for_its_model(
+    loader: Loader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
+    caplog.set_level("INFO")
+    before = signal.getsignal(signal.SIGTERM)
+    assets = BeforeTheFirstNight(follows=True)
+    followed = Following(assets, "chat", assets.index, loader)
+    assert followed.now().version.version == "1"
+    assert (followed.degraded, loader.tried) == ([], [1])
+    assert caplog.text.count("waiting for the first night") == 1
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+_WAITS = """
+import signal, threading
+from aura.releases import Release
+from bentos.serving.following import Following
+from tests.bentos.stub_assets import StubAssets
+signal.signal(signal.SIGTERM, lambda *_: None)  # as the server that is starting, which only notes it
+class Assets(StubAssets):
+    def release(self):
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            print("waiting", flush=True)
+        return Release(number=1)
+assets = Assets(follows=True)
+Following(assets, "chat", assets.index, None)
+"""
+
+
+def test_a_runner_that_waits_for_its_model_ends_at_a_signal() -> None:
+    with subprocess.Popen([sys.executable, "-c", _WAITS], cwd=repo_root(), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"waiting\n"
+        process.terminate()
+        try:
+            assert process.wait(60) == -signal.SIGTERM
+        finally:
+            process.kill()
 
 
 def test_a_request_keeps_what_it_began_with_and_that_is_freed_with_it(

@@ -50,7 +50,9 @@ def test_health_and_readiness_say_at_once_that_the_model_is_being_loaded(
     assert (health.status_code, ready.status_code) == (503, 503)
     body = health.json()
     assert (body["state"], body["error"]["code"]) == ("live", "not_ready")
-    assert body["reasons"] == ["the process with the model is being loaded"]
+    assert body["reasons"] == [
+        "the process with the model is being loaded; before the first night it waits for a model"
+    ]
     assert health.headers["retry-after"]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from aura.errors import IndexNotReadyError
+from aura.paths import repo_root
 from aura.taxonomy import Category
 from aura.training_sources import DRAWN_ONLY, Source, TrainingSources
 from bentos.serving.messages import ReleaseVersions, RgbImage
@@ -296,3 +299,10 @@ def test_a_full_queue_is_busy_for_a_while(client: TestClient, runner_client: Cli
     refused = analyze(client)
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
     assert refused.headers["retry-after"]
+
+
+def test_a_service_loads_what_measures_colours_when_it_is_first_asked_for_them() -> None:
+    measuring = {"skimage.color.colorconv", "scipy.cluster"}
+    code = f"import sys, bentos.visual_analysis.service; print(sorted({measuring!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=repo_root(), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
