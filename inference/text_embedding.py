@@ -16,6 +16,7 @@ import numpy as np
 
 from aura.errors import ArtifactError, HubUnavailableError
 from aura.heavy_imports import heavy_imports
+from inference.engines.text import TextEngine, TorchTextEngine
 from inference.hub import hub_is_away
 from inference.references import TEXT_EMBEDDER_REFERENCE, WHEEL, split_revision
 
@@ -26,6 +27,10 @@ class TextEmbedder:
     Args:
         reference: which model; see the module's docstring.
         device: torch device, for example `cpu` or `cuda:0`.
+
+    Attributes:
+        model: as sentence-transformers loads it.
+        engine: what runs it; at first torch. Another one may take its place at any time.
 
     Raises:
         ArtifactError: the wheel is not installed, or no model can be loaded from the reference.
@@ -41,15 +46,16 @@ class TextEmbedder:
         if reference.startswith(WHEEL):
             location = str(_wheel_folder(reference))
         try:
-            self._model = SentenceTransformer(location, revision=revision, device=device)
+            self.model = SentenceTransformer(location, revision=revision, device=device)
         except (OSError, ValueError) as error:
             kind = HubUnavailableError if hub_is_away(error) else ArtifactError
             raise kind(
                 f"no text embedding model at {reference!r}: {error}",
                 hint=f"use {TEXT_EMBEDDER_REFERENCE}, a folder with a saved sentence-transformers model, or a hub name (network)",
             ) from error
+        self.engine: TextEngine = TorchTextEngine(self.model)
         self._lock = threading.Lock()
-        size = self._model.get_embedding_dimension()
+        size = self.model.get_embedding_dimension()
         if size is None:
             raise ArtifactError(
                 f"{reference!r} does not say how long its embeddings are", hint=f"use {TEXT_EMBEDDER_REFERENCE}"
@@ -70,15 +76,9 @@ class TextEmbedder:
         if not distinct:
             return np.zeros((0, self.dim), dtype=np.float32)
         with self._lock:
-            rows = self._model.encode(
-                distinct,
-                batch_size=batch_size,
-                normalize_embeddings=True,
-                show_progress_bar=False,
-                convert_to_numpy=True,
-            )
+            rows = self.engine(distinct, batch_size)
         row_of = {text: row for row, text in enumerate(distinct)}
-        return np.asarray(rows, dtype=np.float32)[[row_of[text] for text in texts]]
+        return rows[[row_of[text] for text in texts]]
 
 
 @lru_cache(maxsize=2)

@@ -17,7 +17,7 @@ from aura.errors import BusyError
 from bentos.conversational_ai.figures import answer_figures
 from bentos.conversational_ai.limits import ConcurrencyLimit
 from bentos.conversational_ai.messages import ChatMessage, Finished, Passage, Runner, Sentence
-from bentos.conversational_ai.stream import find_passages, generated
+from bentos.conversational_ai.stream import Retrieve, find_passages, generated
 from bentos.conversational_ai.tool_answers import AnswerPart, ToolAnswer, no_tool
 from bentos.serving.metrics import FIRST_TOKEN_SECONDS
 from bentos.serving.prediction_log import PredictionLog
@@ -96,8 +96,10 @@ class Answers:
         ending: set when no answer is begun any more.
     """
 
-    def __init__(self, runner: Runner, serving: ServingSettings, predictions: PredictionLog) -> None:
-        self._runner, self._serving, self._predictions = runner, serving, predictions
+    def __init__(
+        self, runner: Runner, retrieve: Retrieve, serving: ServingSettings, predictions: PredictionLog
+    ) -> None:
+        self._runner, self._retrieve, self._serving, self._predictions = runner, retrieve, serving, predictions
         self._limit = ConcurrencyLimit(serving.max_waiting_answers, "answers are being generated or wait")
         self._running: set[asyncio.Task[Finished | None]] = set()
         self.ending = asyncio.Event()
@@ -145,7 +147,7 @@ class Answers:
     ) -> AsyncGenerator[AnswerPart, None]:
         arrived, told = time.perf_counter(), False
         tool = await ask_tool()
-        found, release = await find_passages(self._runner, messages, passages)
+        found, release = await find_passages(self._retrieve, messages, passages)
         note_release(release)
         answer = generated(self._runner, messages, found, max_new_tokens, self._serving.chat_timeout_seconds, release)
         with sent_to_runner("generate"):

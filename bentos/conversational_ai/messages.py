@@ -15,6 +15,9 @@ from bentos.serving.errors import Failure
 from bentos.serving.messages import Message, RunnerAnswer, RunnerRequest, Status
 from inference.chat.answer import SentenceStatus
 
+MAX_SEARCHES = 16
+"""Queries that the runner gets in one message, at most."""
+
 
 class ChatMessage(Message):
     """One message of a conversation."""
@@ -169,7 +172,7 @@ def read_event(line: bytes) -> AnswerEvent:
 class Runner(Protocol):
     """The runner as the service calls it."""
 
-    async def retrieve(self, request: RetrieveRequest) -> FoundPassages | Failure: ...
+    async def retrieve(self, requests: list[RetrieveRequest]) -> list[FoundPassages | Failure]: ...
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
         """Lines of `event_line`, cut anywhere."""

@@ -33,9 +33,10 @@ from bentos.conversational_ai.messages import (
     event_line,
 )
 from bentos.serving.assets import Assets
-from bentos.serving.bentoml_options import runner_options
+from bentos.serving.batch_answers import answer_together
+from bentos.serving.bentoml_options import named_media_types, runner_options
 from bentos.serving.draining import drain_on_sigterm
-from bentos.serving.errors import Failure, answer_or_failure, failure_of
+from bentos.serving.errors import Failure, failure_of
 from bentos.serving.following import Following, Loaded
 from bentos.serving.process import start_process
 from bentos.serving.request_log import logger
@@ -49,6 +50,7 @@ if TYPE_CHECKING:  # the service never needs torch
     from inference.chat.model import ChatModel
     from inference.chat.openai_backend import OpenAIBackend
     from inference.retrieval.search import Index
+    from inference.retrieval.search import Passage as FoundPassage
 
 MODEL = "chat"
 RUNNER_SECONDS = 600
@@ -63,6 +65,7 @@ class LoadedChat(Loaded):
     model: ChatModel
 
 
+@named_media_types
 @bentoml.service(name="conversational_ai_model", **runner_options(RUNNER_SECONDS))
 class ChatRunner:
     """The release's adapter on its base, and its index, in a separate process."""
@@ -103,10 +106,16 @@ class ChatRunner:
         )  # fmt: skip
 
     @bentoml.api
-    def retrieve(self, request: RetrieveRequest) -> FoundPassages | Failure:
-        """The k best passages for a query, best first."""
-        with inference("retrieve", [request]):
-            return answer_or_failure(request, self._found, self._served.now())
+    def retrieve(self, requests: list[RetrieveRequest]) -> list[FoundPassages | Failure]:
+        """The k best passages for each query, best first; the queries are embedded as one batch."""
+        served = self._served.now()
+        with inference("retrieve", requests):
+            return answer_together(
+                requests,
+                lambda _: _index(served),
+                lambda asked, _: _index(served).search_knowledge_together([(each.query, each.k) for each in asked]),
+                lambda _request, _index, hits: _found(served, hits),
+            )
 
     @bentoml.api
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
@@ -181,23 +190,28 @@ class ChatRunner:
             await asyncio.sleep(1 / _QUIET_CHECKS)
             quiet = 0 if self._stops else quiet + 1
 
-    def _found(self, request: RetrieveRequest, served: LoadedChat) -> FoundPassages:
-        if served.index is None:
-            raise IndexNotReadyError("no index is served yet")
-        passages = [
-            Passage(
-                slug=hit.slug,
-                title=hit.title,
-                heading=hit.heading,
-                text=hit.text,
-                score=hit.relevance,
-                similarity=hit.similarity,
-            )
-            for hit in served.index.search_knowledge(request.query, request.k)
-        ]
-        return FoundPassages(
-            passages=passages, index_version=str(served.index.version), model=served.version, release=served.versions
+
+def _index(served: LoadedChat) -> Index:
+    if served.index is None:
+        raise IndexNotReadyError("no index is served yet")
+    return served.index
+
+
+def _found(served: LoadedChat, hits: Sequence[FoundPassage]) -> FoundPassages:
+    passages = [
+        Passage(
+            slug=hit.slug,
+            title=hit.title,
+            heading=hit.heading,
+            text=hit.text,
+            score=hit.relevance,
+            similarity=hit.similarity,
         )
+        for hit in hits
+    ]
+    return FoundPassages(
+        passages=passages, index_version=str(_index(served).version), model=served.version, release=served.versions
+    )
 
 
 def _usage(model: ChatModel, answer: AnswerStream, sentences: Sequence[str]) -> Usage:

@@ -19,7 +19,7 @@ from bentos.conversational_ai.chat_socket import POLICY_VIOLATION, TRY_AGAIN_LAT
 from bentos.conversational_ai.conversations import Conversations
 from bentos.conversational_ai.frames import server_sent_events
 from bentos.conversational_ai.limits import ConcurrencyLimit
-from bentos.conversational_ai.messages import RetrieveRequest, Runner
+from bentos.conversational_ai.messages import MAX_SEARCHES, FoundPassages, RetrieveRequest, Runner
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
 from bentos.conversational_ai.openai_api import NO_SUCH_MODEL, Completion, openai_app, require_model
 from bentos.conversational_ai.openai_schemas import ChatCompletion, CompletionRequest, Model, ModelList
@@ -30,12 +30,13 @@ from bentos.conversational_ai.schemas import ChatAnswer, ChatRequest, Health, Ra
 from bentos.conversational_ai.stored_conversations import StoredConversations
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets
+from bentos.serving.batching import Batcher
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.cache import AnswerCache
 from bentos.serving.disconnect import while_connected
 from bentos.serving.docs_page import root_page
 from bentos.serving.draining import drain_on_sigterm
-from bentos.serving.errors import NOT_FOUND, NotReadyBody, NotReadyError, raise_failure
+from bentos.serving.errors import NOT_FOUND, NotReadyBody, NotReadyError
 from bentos.serving.health import Readiness
 from bentos.serving.metrics import metrics_app
 from bentos.serving.optional_database import OptionalDatabase
@@ -85,7 +86,12 @@ class ConversationalAI(HttpPart):
         self._outfits = outfits(self._database)
         self._conversations = Conversations(serving.kept_conversations, serving.resume_seconds, self._stored)
         self._predictions = PredictionLog.of("conversational_ai", serving)
-        self._answers = Answers(self._runner, serving, self._predictions)
+        # One message to the runner, and one pass of its encoder, for the questions of all who wait.
+        self._searches: Batcher[RetrieveRequest, FoundPassages] = Batcher(
+            lambda requests: self._runner.retrieve(requests=requests),
+            max_batch=MAX_SEARCHES, seconds=serving.answer_seconds,
+        )  # fmt: skip
+        self._answers = Answers(self._runner, self._searches.answer, serving, self._predictions)
 
     @bentoml.on_startup
     async def finish_answers_at_the_end(self) -> None:
@@ -132,7 +138,7 @@ class ConversationalAI(HttpPart):
     async def _passages(self, request: RagRequest) -> RagAnswer:
         wanted = RetrieveRequest(query=request.query, k=request.k)
         with sent_to_runner("retrieve"):
-            found = raise_failure(await self._runner.retrieve(request=wanted))
+            found = await self._searches.answer(wanted)
         return RagAnswer(passages=found.passages, index_version=found.index_version, release=found.release)
 
     @openai_app.post(

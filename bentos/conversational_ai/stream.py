@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from bentoml.exceptions import BentoMLException
@@ -14,6 +14,7 @@ from bentos.conversational_ai.messages import (
     AnswerEvent,
     ChatMessage,
     Finished,
+    FoundPassages,
     GenerateRequest,
     Passage,
     RetrieveRequest,
@@ -23,19 +24,21 @@ from bentos.conversational_ai.messages import (
     StopRequest,
     read_event,
 )
-from bentos.serving.errors import RUNNER_LOST, Failure, raise_failure
+from bentos.serving.errors import RUNNER_LOST, Failure
 from bentos.serving.messages import ReleaseVersions
 from bentos.serving.release_header import note_release
 from bentos.serving.request_log import logger
 from bentos.serving.runner_metrics import sent_to_runner
 from inference.chat.passages import search_query
 
+Retrieve = Callable[[RetrieveRequest], Awaitable[FoundPassages]]
+"""Finds passages, or raises the runner's failure."""
 _STOP_SECONDS = 2.0
 """Time limit for telling the runner to stop. A runner that died answers after its restart, too late for the caller."""
 
 
 async def find_passages(
-    runner: Runner, messages: Sequence[ChatMessage], k: int
+    retrieve: Retrieve, messages: Sequence[ChatMessage], k: int
 ) -> tuple[list[Passage], ReleaseVersions]:
     """Passages for the last question of a conversation, best first, and the release that they were found in.
 
@@ -46,7 +49,7 @@ async def find_passages(
         return [], ReleaseVersions()
     query = search_query([message.model_dump() for message in messages])
     with sent_to_runner("retrieve"):
-        found = raise_failure(await runner.retrieve(request=RetrieveRequest(query=query, k=k)))
+        found = await retrieve(RetrieveRequest(query=query, k=k))
     return found.passages, found.release
 
 

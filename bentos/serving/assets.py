@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -159,7 +159,7 @@ class PinnedAssets:
         yield Champion(version=_version(model, release), folder=self._folder / "champions" / model)
 
     def index(self, release: Release, *, texts: bool = False, pictures: bool = False) -> Index | None:
-        return _open_index(self._folder / "index", release, texts=texts, pictures=pictures)
+        return _open_index(self._folder / "index", release, self.serving.engine, texts=texts, pictures=pictures)
 
     def catalogs(self, opened: Sequence[ReleasedCatalog] = ()) -> list[ReleasedCatalog]:
         return []
@@ -235,7 +235,7 @@ class RegistryAssets:
         return copy
 
     def index(self, release: Release, *, texts: bool = False, pictures: bool = False) -> Index | None:
-        return _open_index(self._index, release, texts=texts, pictures=pictures)
+        return _open_index(self._index, release, self.serving.engine, texts=texts, pictures=pictures)
 
     def catalogs(self, opened: Sequence[ReleasedCatalog] = ()) -> list[ReleasedCatalog]:
         from inference.retrieval.released_catalog import kept_catalogs
@@ -263,13 +263,15 @@ def _version(model: str, release: Release) -> ModelVersion:
     return ModelVersion(name=model, version=release.models[model])
 
 
-def _open_index(uri: Path | str, release: Release, *, texts: bool, pictures: bool) -> Index | None:
+def _open_index(uri: Path | str, release: Release, engine: str, *, texts: bool, pictures: bool) -> Index | None:
     if release.index is None:
         return None
     with heavy_imports():
-        from inference.retrieval.search import Index, image_embedder_for, no_embedder, text_embedder_for
+        from inference.engines.chosen_text import text_embedder_for_serving
+        from inference.retrieval.search import Index, image_embedder_for, no_embedder
 
     return Index.at(
         uri, release.index,
-        text_embedder_for if texts else no_embedder, image_embedder_for if pictures else no_embedder,
+        partial(text_embedder_for_serving, engine=engine) if texts else no_embedder,
+        image_embedder_for if pictures else no_embedder,
     )  # fmt: skip

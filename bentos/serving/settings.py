@@ -28,7 +28,7 @@ class ServingSettings(Section):
     """Device of the models, as torch names it."""
     engine: str = Field(default="auto", pattern=r"^[a-z0-9-]+$")
     """What runs the detector on a processor: `torch`, `openvino`, `openvino-bf16`; `auto`: the fastest of those that answer as
-    torch does, measured once per machine and model."""
+    torch does, measured once per machine and model. Questions are embedded by the fastest too, unless it is `torch`."""
     start_timeout_seconds: float = Field(default=180.0, gt=0)
     """Seconds for a service to load its models and answer for the first time, in a night and in `aura serve`."""
     cors_origins: tuple[Origin, ...] = ()
@@ -59,7 +59,8 @@ class ServingSettings(Section):
     """Requests per caller's address, for example `20/second; 600/minute`; empty: no limit. Health checks do not count. They are
     counted for all workers and replicas together where `AURA_REDIS_URL` names a Redis."""
     answer_seconds: float = Field(default=30.0, gt=0)
-    """Seconds per request about photos and outfits, from the moment that its pictures are decoded; it is refused then."""
+    """Seconds per request about photos, outfits and passages, from the moment that its pictures are decoded; it is refused
+    then."""
     max_new_tokens: int = Field(default=160, ge=1)
     """Tokens per chat answer where the request names no number."""
     chat_timeout_seconds: float = Field(default=120.0, gt=0, le=540)

@@ -6,24 +6,20 @@ compilation, where the processor multiplies in it; weights and graph stay the sa
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from aura.heavy_imports import heavy_imports
 from inference.engines.detection import OnCanvases, RawDetections
+from inference.engines.openvino_graphs import export_graph, infer_request, openvino_core
 
 PRECISIONS = {"f32": "openvino", "bf16": "openvino-bf16"}
 """OpenVINO's names of the precisions, and those of the engines."""
 _BF16 = "BF16"
 _MOST_IMAGES = 1024
 """In a batch of the graph; it must have a limit."""
-logger = logging.getLogger(__name__)
 
 
 class OpenVinoEngine:
@@ -37,11 +33,7 @@ class OpenVinoEngine:
 
     def __init__(self, graph: Path, precision: str, threads: int) -> None:
         self.name = PRECISIONS[precision]
-        core = _core()
-        options = {
-            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads,
-        }  # fmt: skip
-        self._request = core.compile_model(core.read_model(graph), "CPU", options).create_infer_request()
+        self._request = infer_request(graph, precision, threads)
         self._lock = threading.Lock()
 
     def __call__(self, canvases: np.ndarray) -> RawDetections:
@@ -54,7 +46,7 @@ class OpenVinoEngine:
 
 def precisions() -> list[str]:
     """Precisions that this processor multiplies in."""
-    able = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ["f32", *(["bf16"] if _BF16 in able else [])]
 
 
@@ -64,23 +56,6 @@ def export(network: OnCanvases, height: int, width: int, graph: Path) -> None:
     Raises:
         Exception: OpenVINO does not know an operation of the network.
     """
-    with heavy_imports():
-        import openvino
-
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=_MOST_IMAGES)
-    with torch.no_grad():
-        program = torch.export.export(network, (example,), dynamic_shapes=({0: batch},), strict=False)
-        model = openvino.convert_model(program)
-    graph.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = graph.with_name(f"{graph.stem}.{os.getpid()}{graph.suffix}")
-    openvino.save_model(model, unfinished, compress_to_fp16=False)
-    unfinished.with_suffix(".bin").replace(graph.with_suffix(".bin"))  # weights first: the graph says that all is there
-    unfinished.replace(graph)
-
-
-def _core() -> Any:
-    with heavy_imports():
-        import openvino
-
-    return openvino.Core()
+    export_graph(network, (example,), ({0: batch},), graph)

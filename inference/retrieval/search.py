@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import lancedb
+import numpy as np
+from lancedb.expr import Expr
 from lancedb.table import Table
 from PIL import Image
 
@@ -252,6 +254,20 @@ class Index:
             snapshot.knowledge, snapshot.text_embedder, snapshot.release.search, query, k, filters, snapshot.passages
         )
 
+    def search_knowledge_together(self, queries: Sequence[tuple[str, int]]) -> list[list[Passage]]:
+        """What `search_knowledge` finds for each query and its `k`; all are embedded at once.
+
+        Raises:
+            as `search_knowledge`, for any of them.
+        """
+        snapshot = self._snapshot
+        checked = [(checked_query(query, k), k) for query, k in queries]
+        vectors = snapshot.text_embedder.encode([query for query, _ in checked])
+        return [
+            _passages(snapshot.knowledge, snapshot.release.search, query, vector, k, None, snapshot.passages)
+            for (query, k), vector in zip(checked, vectors, strict=True)
+        ]
+
     def catalog(self) -> ReleasedCatalog:
         """The catalog of the release that searches use now; it stays at that release when the reader moves on."""
         snapshot = self._snapshot
@@ -317,7 +333,18 @@ def find_passages(
     """
     query = checked_query(query, k)
     where = facet_condition(filters or {})
-    vector = embedder.encode([query])[0]
+    return _passages(knowledge, search, query, embedder.encode([query])[0], k, where, loaded)
+
+
+def _passages(
+    knowledge: Table,
+    search: SearchSettings,
+    query: str,
+    vector: np.ndarray,
+    k: int,
+    where: Expr | None,
+    loaded: LoadedRows | None,
+) -> list[Passage]:
     rows = hybrid_rows(knowledge, query, vector, search, k, _PASSAGE_COLUMNS, where, loaded)
     return [Passage(**row) for row in rows]
 

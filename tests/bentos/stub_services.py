@@ -30,6 +30,7 @@ from bentos.outfit_recommendation.messages import (
     WholeOutfit,
 )
 from bentos.outfit_recommendation.messages import RunnerStatus as OutfitStatus
+from bentos.serving.errors import Failure
 from bentos.serving.messages import ModelVersion
 from bentos.visual_analysis import messages as visual
 from bentos.visual_analysis import service as visual_service
@@ -108,9 +109,12 @@ class StubChat:
 
     model = ModelVersion(name="chat", version="1")
 
-    async def retrieve(self, request: chat.RetrieveRequest) -> chat.FoundPassages:
+    async def retrieve(self, requests: list[chat.RetrieveRequest]) -> list[chat.FoundPassages | Failure]:
         passage = chat.Passage(slug="a", title="A", heading="A", text="Brown goes.", score=1.0, similarity=0.5)
-        return chat.FoundPassages(passages=[passage] * request.k, index_version="1", model=self.model)
+        return [
+            chat.FoundPassages(passages=[passage] * request.k, index_version="1", model=self.model)
+            for request in requests
+        ]
 
     async def generate(self, request: chat.GenerateRequest) -> AsyncGenerator[bytes, None]:
         yield chat.event_line(chat.Started(sources=request.passages, dropped_messages=0))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aura.artifact import write_json
 from inference.detection.detector import Detector
-from inference.engines.chosen import TORCH
+from inference.engines.choice import TORCH
 from inference.engines.exported import COMPARED, GRAPH
 from inference.engines.hardware import processor
 

@@ -74,7 +74,10 @@ class Runner:
             raise aiohttp.ServerDisconnectedError
         return RunnerStatus(model=VERSION, index_version="1", question_tokens=256, release=RELEASE)
 
-    async def retrieve(self, request: RetrieveRequest) -> FoundPassages:
+    async def retrieve(self, requests: list[RetrieveRequest]) -> list[FoundPassages | Failure]:
+        return [self._found(request) for request in requests]
+
+    def _found(self, request: RetrieveRequest) -> FoundPassages:
         self.request_ids.append(request.request_id)
         passage = Passage(slug="a", title="A", heading="A", text=request.query, score=1.0, similarity=0.5)
         return FoundPassages(passages=[passage] * request.k, index_version="1", model=VERSION, release=RELEASE)

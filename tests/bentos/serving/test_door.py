@@ -61,12 +61,14 @@ class Detector:
 class Index:
     version = 7
 
-    def search_knowledge(self, query: str, k: int) -> list[Any]:
-        if query == "?":
+    def search_knowledge_together(self, queries: list[tuple[str, int]]) -> list[list[Any]]:
+        asked = {query for query, _ in queries}
+        if "?" in asked:
             raise InvalidRequestError("no words", hint="use some")
-        if query == "bug":
+        if "bug" in asked:
             raise RuntimeError("secret detail")
-        return [SimpleNamespace(slug="a", title="A", heading="A", text=TEXT, relevance=1 / 3, similarity=-1 / 3)] * k
+        hit = SimpleNamespace(slug="a", title="A", heading="A", text=TEXT, relevance=1 / 3, similarity=-1 / 3)
+        return [[hit] * k for _, k in queries]
 
 
 def two_sentences(*_: Any) -> AnswerStream:
@@ -148,15 +150,16 @@ def test_a_failure_in_a_batch_comes_out_as_its_own_class() -> None:
 def test_passages_and_failures_of_a_search_come_out_typed() -> None:
     async def scenario() -> None:
         async with client_of(StubbedChatRunner) as runner:
-            found = await runner.retrieve(request=RetrieveRequest(query="silk", k=2))
-            assert isinstance(found, FoundPassages)
-            assert [passage.text for passage in found.passages] == [TEXT] * 2
-            assert [passage.similarity for passage in found.passages] == [-1 / 3] * 2
-            assert (found.model.version, found.index_version) == ("1", "7")
+            asked = [RetrieveRequest(query=query, k=2) for query in ("silk", "?", "wool", "bug")]
+            found, refused, other, bug = await runner.retrieve(requests=asked)
+            for passages in (found, other):
+                assert isinstance(passages, FoundPassages)
+                assert [passage.text for passage in passages.passages] == [TEXT] * 2
+                assert [passage.similarity for passage in passages.passages] == [-1 / 3] * 2
+                assert (passages.model.version, passages.index_version) == ("1", "7")
             with pytest.raises(InvalidRequestError) as caught:
-                raise_failure(await runner.retrieve(request=RetrieveRequest(query="?", k=2)))
+                raise_failure(refused)
             assert caught.value.hint == "use some"
-            bug = await runner.retrieve(request=RetrieveRequest(query="bug", k=2))
             assert isinstance(bug, Failure)
             assert "secret" not in bug.message
             stopped = await runner.stop(request=StopRequest(answer_id="nobody's"))

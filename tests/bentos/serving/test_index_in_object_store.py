@@ -89,7 +89,7 @@ def runner_of(release: Release) -> Any:
 
 def test_passages_are_found_and_an_object_store_that_is_away_is_told(release: Release, server: S3Server) -> None:
     runner = runner_of(release)
-    found = runner.retrieve(ASKED)
+    [found] = runner.retrieve([ASKED])
     assert isinstance(found, FoundPassages)
     assert ([passage.heading for passage in found.passages], found.index_version) == (["Washing"], "1")
     runner._served.look()
@@ -126,7 +126,7 @@ def test_a_runner_that_starts_meanwhile_answers_when_the_store_is_back(
 def test_a_search_of_a_store_that_is_away_fails_in_words(release: Release, server: S3Server) -> None:
     runner = runner_of(release)
     server.stop()
-    failed = runner.retrieve(ASKED)  # the first: nothing of the table is in memory yet
+    [failed] = runner.retrieve([ASKED])  # the first: nothing of the table is in memory yet
     assert isinstance(failed, Failure)
     error = failed.error()
     assert isinstance(error, IndexUnavailableError)

@@ -227,6 +227,13 @@ def test_similarity_is_the_cosine_whichever_leg_found_the_row(
     assert found[0].similarity > 0.2
 
 
+def test_queries_together_find_what_each_finds_alone(index: Index) -> None:
+    asked = [("merino jumper", 3), ("  linen heat ", 1), ("silk lapels", 4), ("merino jumper", 2)]
+    assert index.search_knowledge_together(asked) == [index.search_knowledge(query, k) for query, k in asked]
+    with pytest.raises(InvalidRequestError, match="empty"):
+        index.search_knowledge_together([*asked, (" ", 3)])
+
+
 def test_threads_share_one_index(index: Index) -> None:
     queries = ["merino jumper", "linen heat", "silk lapels", "thick socks"] * 5
     alone = [[p.chunk_id for p in index.search_knowledge(query, 3)] for query in queries]
