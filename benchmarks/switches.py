@@ -39,6 +39,7 @@ from training.models import MODELS
 PROFILE = "sample"
 _KINDS = ("promote", "rollback", "index rollback", "broken", "back from broken")
 _CHOOSING = "inference.engines.chosen"
+"""How the modules begin that choose an engine in a process of their own, which ends with its choice."""
 _SETTLE_SECONDS = 20.0
 """After the last switch, before memory is read: what served before is kept for a while."""
 _SEEN_SECONDS = 300.0
@@ -185,7 +186,7 @@ def _lasting(server: psutil.Process) -> set[int]:
     lasting = set()
     for process in server.children(recursive=True):
         with suppress(psutil.Error):
-            if _CHOOSING not in process.cmdline():
+            if not any(part.startswith(_CHOOSING) for part in process.cmdline()):
                 lasting.add(process.pid)
     return lasting
 
