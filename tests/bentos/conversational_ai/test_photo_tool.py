@@ -18,7 +18,7 @@ from bentos.visual_analysis.service import VisualAnalysis
 from bentos.visual_analysis.service import app as visual_app
 from tests.bentos.conversational_ai.stub_runner import Runner, frames, user
 from tests.bentos.conversational_ai.test_outfit_tool import answering, outfits
-from tests.bentos.conversational_ai.test_stored_chats import TOKENS, Chat, signed
+from tests.bentos.conversational_ai.test_stored_chats import TOKENS, Chat
 from tests.bentos.in_process import InProcess
 from tests.bentos.people import person
 from tests.bentos.stub_assets import StubAssets
@@ -55,13 +55,15 @@ def titles(garments: list[dict[str, Any]]) -> list[str]:
     return [garment["title"] for garment in garments]
 
 
-def test_what_the_detector_finds_is_what_this_means(chat: Chat, photos: InProcess, ada: Caller) -> None:
+def test_what_the_detector_finds_is_what_this_means(
+    chat: Chat, photos: InProcess, outfits: InProcess, ada: Caller
+) -> None:
     answer = chat.ask(ada, "What can I wear with this?", photo_base64=PHOTO).json()
     seen, worn = answer["tools"]
     assert (seen["name"], seen["arguments"], titles(seen["garments"])) == ("analyze", {"colours": True}, SHOWN)
     assert (worn["name"], titles(worn["asked_about"])) == ("outfits", SHOWN)
     assert answer["sentences"][0]["text"].startswith("With Navy tops, wear ")
-    assert photos.calls[0].headers["authorization"] == signed(ada)["authorization"]
+    assert photos.calls[0].headers["authorization"] == outfits.calls[0].headers["authorization"], "in her name"
     assert PHOTO[:40] not in str(answer)
     assert chat.stored(ada, answer["conversation"])[0] == user("What can I wear with this?")
 
