@@ -82,8 +82,10 @@ class RunLock:
                 return
             except filelock.Timeout:
                 holder = self._read()
-                is_command = holder.pid is not None and not holder.run_id
-                if not (is_command and time.monotonic() < until):
+                # One that has not said yet what it is, or no longer, is a command that ends or a run that begins: the next look
+                # tells which.
+                may_be_command = not holder.run_id
+                if not (may_be_command and time.monotonic() < until):
                     raise BusyError(
                         f"another run of profile {self._profile!r} is under way (process {holder.pid or 'unknown'})",
                         hint="wait for it (`aura status`), or use another profile or AURA_HOME",

@@ -305,6 +305,17 @@ def test_a_night_waits_for_a_command(toy: Path) -> None:
         assert said == [f"waiting for process {os.getpid()}, which uses the working copy, 60 s at most"]
 
 
+def test_a_night_waits_for_a_command_that_ends_at_the_moment_it_looks(toy: Path) -> None:
+    """Between its last word and the lock's release, a command says nothing of itself."""
+    workspace = open_toy(toy)
+    workspace.folder.mkdir(parents=True)
+    ending = filelock.FileLock(workspace.folder / "run.lock", thread_local=False)
+    ending.acquire()
+    threading.Timer(3, ending.release).start()
+    with workspace.lock.held("night", wait_seconds=60):
+        assert not ending.is_locked
+
+
 def test_a_command_keeps_the_trace_of_a_dead_run_for_the_night_that_can_act_on_it(toy: Path) -> None:
     workspace = open_toy(toy)
     workspace.folder.mkdir(parents=True)

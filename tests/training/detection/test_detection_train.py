@@ -78,7 +78,7 @@ def test_a_training_writes_artifact_plots_and_metrics(
     metrics = train(quick, context)
     assert set(metrics) == {"ap50", "ap", "precision_served", "recall_served"}
     assert {path.name for path in context.out_dir.iterdir()} == {
-        "model.safetensors", "config.json", "preprocess.json", "labels.json",
+        "model.safetensors", "config.json", "preprocess.json", "labels.json", "openvino",
     }  # fmt: skip
     plots = sorted(path.name for path in context.plots_dir.glob("*.png"))
     assert plots == ["ap50_per_category.png", "boxes.png", "curves.png"]
