@@ -22,6 +22,7 @@ from aura.supervision import watched
 from bentos.accounts.access_tokens import AccessTokens
 from bentos.accounts.signing_keys import SigningKeys, keys_folder
 from bentos.conversational_ai.outfit_tool import OUTFITS_URL
+from bentos.conversational_ai.photo_tool import PHOTOS_URL
 from bentos.serving.auth import AUTH, JWKS_URL, SECRET, shared_secret
 from bentos.serving.settings import ServingSettings
 from bentos.serving.tokens import Caller
@@ -144,8 +145,9 @@ class BlueGreen:
         environment = bento_environment() | self._environment
         if "accounts" in roots and not {JWKS_URL, SECRET} & os.environ.keys():
             environment[JWKS_URL] = f"{roots['accounts']}{SERVICES['accounts'].path}/jwks"
-        if (outfits := "outfit_recommendation") in roots and OUTFITS_URL not in os.environ:
-            environment[OUTFITS_URL] = f"{roots[outfits]}{SERVICES[outfits].path}"
+        for variable, tool in ((PHOTOS_URL, "visual_analysis"), (OUTFITS_URL, "outfit_recommendation")):
+            if tool in roots and variable not in os.environ:
+                environment[variable] = f"{roots[tool]}{SERVICES[tool].path}"
         servers = [
             self._server(name, tag, ports[name], environment | {"BENTOML_HOME": f"{homes.name}/{name}"})
             for name, tag in tags.items()

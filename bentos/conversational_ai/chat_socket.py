@@ -18,9 +18,9 @@ from bentos.conversational_ai.answers import Answers, RunningAnswer
 from bentos.conversational_ai.conversations import Conversation, Conversations
 from bentos.conversational_ai.frames import CANCELLED, Frame, FrameWriter, error_frame
 from bentos.conversational_ai.messages import ChatMessage
-from bentos.conversational_ai.outfit_tool import OutfitTool
 from bentos.conversational_ai.person import Person
 from bentos.conversational_ai.schemas import CancelRequest, SocketFrame, SocketRequest
+from bentos.conversational_ai.tools import Tools
 from bentos.serving.error_text import validation_text
 from bentos.serving.errors import BodyTooLargeError
 from bentos.serving.request_log import logger
@@ -42,12 +42,12 @@ class ChatSocket:
         conversations: Conversations,
         conversation: Conversation,
         serving: ServingSettings,
-        outfits: OutfitTool,
+        tools: Tools,
         person: Person | None,
     ) -> None:
         self._websocket, self._answers, self._serving = websocket, answers, serving
         self._conversations, self._conversation = conversations, conversation
-        self._outfits, self._person = outfits, person
+        self._tools, self._person = tools, person
         self._answer: RunningAnswer | None = None
         self._telling: asyncio.Task[None] | None = None
 
@@ -105,7 +105,7 @@ class ChatSocket:
             question = self._conversation.followed_by([ChatMessage(role="user", content=frame.content)])
             if frame.wardrobe and self._person is None:
                 raise missing()
-            ask_tool = partial(self._outfits.answer, frame.content, frame, self._person)
+            ask_tool = partial(self._tools.answer, frame.content, frame, self._person)
             self._answer = self._answers.begin(question, frame.passages, ask_tool=ask_tool)
         except (InvalidRequestError, UnauthenticatedError, BodyTooLargeError, BusyError) as error:
             await self._websocket.send_json(error_frame(error))

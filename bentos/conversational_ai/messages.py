@@ -79,11 +79,14 @@ class ToolGarment(Message):
 class ToolUse(Message):
     """A tool that was asked for an answer, by rule."""
 
-    name: Literal["outfits"] = Field(description="outfits: `outfit-recommendation/outfits`")
-    arguments: dict[str, JsonValue] = Field(description="what it was asked")
-    asked_about: list[ToolGarment]
+    name: Literal["analyze", "outfits"] = Field(
+        description="analyze: `visual-analysis/analyze`, about the photo. outfits: `outfit-recommendation/outfits`"
+    )
+    arguments: dict[str, JsonValue] = Field(description="what it was asked, without pictures")
+    garments: list[ToolGarment] = Field(default_factory=list, description="what `analyze` found, the surest first")
+    asked_about: list[ToolGarment] = Field(default_factory=list, description="garments that `outfits` was asked about")
     outfits: list[list[ToolGarment]] = Field(
-        description="what it answered: whole outfits with these garments, best first"
+        default_factory=list, description="what `outfits` answered: whole outfits with these garments, best first"
     )
 
 

@@ -19,7 +19,7 @@ from aura.taxonomy import Category
 from bentos.conversational_ai.messages import ToolGarment, ToolUse
 from bentos.conversational_ai.person import Person
 from bentos.conversational_ai.schemas import Belongings
-from bentos.conversational_ai.tool_answers import ToolAnswer
+from bentos.conversational_ai.tool_answers import ToolAnswer, in_a_list
 from bentos.serving.optional_database import OptionalDatabase
 from bentos.serving.request_log import logger
 from inference.chat.garment_question import GarmentQuestion, KnownGarment, garment_question
@@ -166,21 +166,17 @@ def _arguments(asked: GarmentQuestion, belongings: Belongings) -> OutfitArgument
 
 def _sentences(asked: GarmentQuestion, outfits: Sequence[_Outfit]) -> list[str]:
     """The outfits in words: each garment by its title, those of the wardrobe marked, and the first reason of an outfit."""
-    what = _listed([garment.title for garment in asked.garments])
+    what = in_a_list([garment.title for garment in asked.garments])
     sentences: list[str] = []
     for outfit in outfits:
         added = [piece for piece in outfit.pieces if piece.source != "request"]
         if not added:
             continue
-        named = _listed([piece.title + " (yours)" * (piece.source == "wardrobe") for piece in added])
+        named = in_a_list([piece.title + " (yours)" * (piece.source == "wardrobe") for piece in added])
         sentences.append(f"Or with {named}." if sentences else f"With {what}, wear {named}.")
         if reason := next((reason.text for piece in added for reason in piece.reasons), None):
             sentences[-1] += f" Why: {reason}."
     return sentences
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def _named(garment: KnownGarment) -> ToolGarment:

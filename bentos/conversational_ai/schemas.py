@@ -11,7 +11,7 @@ from aura.taxonomy import Category
 from bentos.conversational_ai.messages import ChatMessage, Passage, Sentence, ToolUse, Usage
 from bentos.serving import health
 from bentos.serving.messages import ModelVersion, ReleasedBody, ReleaseVersions
-from bentos.serving.request_body import RequestBody, Text
+from bentos.serving.request_body import PictureBase64, RequestBody, Text
 from inference.chat.passages import DEFAULT_PASSAGES
 
 MAX_QUESTION_CHARS = 4000
@@ -26,6 +26,10 @@ _QUESTION = (
     f"at most {MAX_QUESTION_CHARS} characters, and at most as many tokens as `question_tokens` of `health` says "
     "(a token has about four characters of English)"
 )
+
+
+MAX_GARMENTS = 20
+"""Garments of a photo in one request."""
 
 
 class Message(RequestBody):
@@ -73,8 +77,13 @@ class Belongings(RequestBody):
     wardrobe: bool = Field(default=False, description="look into your wardrobe; needs your token")
     garments: list[PhotoGarment] = Field(
         default_factory=list,
-        max_length=20,
+        max_length=MAX_GARMENTS,
         description="garments of a photo, as `visual-analysis/analyze` answers them",
+    )
+    photo_base64: PictureBase64 | None = Field(
+        default=None,
+        description="a photo that the question is about, as the base64 of its file: the detector finds its garments. A frame of "
+        "the WebSocket has room for a small one; of a larger one send `garments`",
     )
 
 

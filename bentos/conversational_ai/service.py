@@ -25,9 +25,11 @@ from bentos.conversational_ai.openai_api import NO_SUCH_MODEL, Completion, opena
 from bentos.conversational_ai.openai_schemas import ChatCompletion, CompletionRequest, Model, ModelList
 from bentos.conversational_ai.outfit_tool import OutfitTool
 from bentos.conversational_ai.person import Person
+from bentos.conversational_ai.photo_tool import PhotoTool
 from bentos.conversational_ai.responses import event_stream, whole_answer
 from bentos.conversational_ai.schemas import ChatAnswer, ChatRequest, Health, RagAnswer, RagRequest
 from bentos.conversational_ai.stored_conversations import StoredConversations
+from bentos.conversational_ai.tools import Tools
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets
 from bentos.serving.batching import Batcher
@@ -49,7 +51,9 @@ from stores.address import given_url
 from stores.database import Database
 
 PATH = "/api/v1/conversational-ai"
-app = make_app("Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.")
+app = make_app(
+    "Aura conversational AI", "Answers questions about clothes, grounded in a knowledge base.", image_paths=("/chat",)
+)
 
 
 @bentoml.service(name="conversational_ai", **service_options(RUNNER_SECONDS))
@@ -68,9 +72,9 @@ class ConversationalAI(HttpPart):
         assets: Assets | None = None,
         runner: Runner | None = None,
         database_url: str | None = None,
-        outfits: Callable[[OptionalDatabase], OutfitTool] = OutfitTool,
+        tools: Callable[[OptionalDatabase], Tools] | None = None,
     ) -> None:
-        """BentoML passes nothing: then the assets, the runner, the database and the tool are those of this process."""
+        """BentoML passes nothing: then the assets, the runner, the database and the tools are those of this process."""
         self._assets = assets or start_process()
         self._runner: Runner = runner or self.runner.to_async
         self._readiness = Readiness(lambda: self._runner.status())
@@ -83,7 +87,7 @@ class ConversationalAI(HttpPart):
         url = given_url() if database_url is None else database_url
         self._database = OptionalDatabase(Database(url, serving.database) if url else None, "stores no conversations")
         self._stored = StoredConversations(self._database, serving.accounts)
-        self._outfits = outfits(self._database)
+        self._tools = tools(self._database) if tools else Tools(PhotoTool(serving), OutfitTool(self._database))
         self._conversations = Conversations(serving.kept_conversations, serving.resume_seconds, self._stored)
         self._predictions = PredictionLog.of("conversational_ai", serving)
         # One message to the runner, and one pass of its encoder, for the questions of all who wait.
@@ -121,7 +125,7 @@ class ConversationalAI(HttpPart):
         conversation = await self._conversations.stored(request.conversation, person.id if person else None)
         said = request.said()
         record = partial(self._conversations.record, conversation, said)
-        ask_tool = partial(self._outfits.answer, said[-1].content, request, person)
+        ask_tool = partial(self._tools.answer, said[-1].content, request, person)
         answer = self._answers.begin(conversation.followed_by(said), request.passages, request.max_new_tokens, ask_tool)
         if not request.stream:
             return await while_connected(connection, whole_answer(answer, record))
@@ -195,7 +199,7 @@ class ConversationalAI(HttpPart):
                 person = Person.of(websocket)
                 found = await self._conversations.open(conversation, person.id if person else None)
                 socket = ChatSocket(
-                    websocket, self._answers, self._conversations, found, self._assets.serving, self._outfits, person
+                    websocket, self._answers, self._conversations, found, self._assets.serving, self._tools, person
                 )
                 await socket.converse()
         except BusyError as full:

@@ -38,6 +38,11 @@ class ToolAnswer:
                     yield part
 
 
+def in_a_list(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
 async def no_tool() -> ToolAnswer:
     """Of a question that no tool is asked for."""
     return ToolAnswer()

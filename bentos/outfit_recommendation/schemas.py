@@ -12,7 +12,7 @@ from aura.taxonomy import Category
 from bentos.outfit_recommendation.messages import ItemShare, Reason, RecommendedItem, WholeOutfit
 from bentos.serving import health
 from bentos.serving.messages import ModelVersion, ReleasedBody, ReleaseVersions
-from bentos.serving.request_body import RequestBody, Text
+from bentos.serving.request_body import PictureBase64, RequestBody, Text
 from inference.outfits.wishes import Wishes
 
 MAX_ITEMS = 12
@@ -34,11 +34,6 @@ _DESCRIBED: JsonDict = {
     ]
 }
 """The rule of `OutfitItem` in JSON Schema."""
-
-PictureBase64 = Annotated[
-    str,
-    Field(json_schema_extra={"format": "byte", "contentEncoding": "base64", "contentMediaType": "image/*"}),
-]
 
 
 class OutfitItem(RequestBody):

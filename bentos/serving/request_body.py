@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from bentos.serving.error_text import MAX_PROBLEMS
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True)]
 """Text without the blanks around it; limits on its length hold for the rest."""
+
+
+PictureBase64 = Annotated[
+    str,
+    Field(json_schema_extra={"format": "byte", "contentEncoding": "base64", "contentMediaType": "image/*"}),
+]
+"""A picture's file as base64; see `bentos.serving.base64_text`."""
 
 
 class RequestBody(BaseModel):

@@ -128,11 +128,13 @@ def _with_database(names: Sequence[str]) -> list[str]:
 
 
 def service_addresses(settings: Profile) -> dict[str, str]:
-    """Where the services find the keys of tokens, and the chat the outfit service, unless the environment says so."""
+    """Where the services find the keys of tokens, and the chat its tools, unless the environment says so."""
     from bentos.conversational_ai.outfit_tool import OUTFITS_URL
+    from bentos.conversational_ai.photo_tool import PHOTOS_URL
     from bentos.serving.auth import JWKS_URL, SECRET
 
-    found = {OUTFITS_URL: os.environ.get(OUTFITS_URL) or SERVICES["outfit_recommendation"].url(settings.serving)}
+    tools = {PHOTOS_URL: "visual_analysis", OUTFITS_URL: "outfit_recommendation"}
+    found = {name: os.environ.get(name) or SERVICES[service].url(settings.serving) for name, service in tools.items()}
     if not (os.environ.get(JWKS_URL) or os.environ.get(SECRET)):
         found[JWKS_URL] = f"{SERVICES['accounts'].url(settings.serving)}/jwks"
     return found

@@ -82,16 +82,18 @@ def test_a_network_is_not_answered_without_asking_who_calls() -> None:
         serve(overrides=["serving.host=0.0.0.0"])
 
 
-def test_services_are_told_where_the_keys_of_tokens_and_the_outfit_service_are(
+def test_services_are_told_where_the_keys_of_tokens_and_the_tools_of_the_chat_are(
     settings: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = settings.serving.ports
     outfits = f"http://127.0.0.1:{ports['outfit_recommendation']}/api/v1/outfit-recommendation"
+    photos = f"http://127.0.0.1:{ports['visual_analysis']}/api/v1/visual-analysis"
     keys = f"http://127.0.0.1:{ports['accounts']}/api/v1/accounts/jwks"
-    assert service_addresses(settings) == {"AURA_OUTFIT_SERVICE_URL": outfits, "AURA_JWKS_URL": keys}
+    tools = {"AURA_OUTFIT_SERVICE_URL": outfits, "AURA_VISUAL_SERVICE_URL": photos}
+    assert service_addresses(settings) == tools | {"AURA_JWKS_URL": keys}
     monkeypatch.setenv("JWT_SECRET_KEY", "x" * 32)
     monkeypatch.setenv("AURA_OUTFIT_SERVICE_URL", "http://elsewhere")
-    assert service_addresses(settings) == {"AURA_OUTFIT_SERVICE_URL": "http://elsewhere"}
+    assert service_addresses(settings) == tools | {"AURA_OUTFIT_SERVICE_URL": "http://elsewhere"}
 
 
 @pytest.mark.parametrize(

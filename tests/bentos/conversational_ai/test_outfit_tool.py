@@ -5,11 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from _bentoml_sdk.service import set_current_service
 from fastapi.testclient import TestClient
@@ -17,8 +15,10 @@ from fastapi.testclient import TestClient
 from aura.taxonomy import Category
 from bentos.accounts.access_tokens import AccessTokens
 from bentos.conversational_ai.outfit_tool import OutfitArguments, OutfitTool
+from bentos.conversational_ai.photo_tool import PhotoTool
 from bentos.conversational_ai.service import ConversationalAI
 from bentos.conversational_ai.service import app as chat_app
+from bentos.conversational_ai.tools import Tools
 from bentos.outfit_recommendation.model import OutfitRunner
 from bentos.outfit_recommendation.schemas import OutfitsRequest
 from bentos.outfit_recommendation.service import OutfitRecommendation
@@ -30,6 +30,7 @@ from bentos.serving.tokens import Caller
 from tests.bentos.conversational_ai.stub_runner import PLAIN_NO, Runner, frames, user
 from tests.bentos.conversational_ai.test_chat_service import events
 from tests.bentos.conversational_ai.test_stored_chats import TOKENS, Chat, signed
+from tests.bentos.in_process import InProcess
 from tests.bentos.outfit_recommendation.test_wishes_and_wardrobes import ITEMS, Rating, WholeClient, own
 from tests.bentos.people import person
 from tests.bentos.small_index import SmallIndex
@@ -49,28 +50,15 @@ PHOTO = [
 """As `visual-analysis/analyze` answers them."""
 
 
-class OutfitService(httpx.AsyncBaseTransport):
-    """The service at `URL`, in this process; notes whom it is called by."""
-
-    def __init__(self, service: Any) -> None:
-        self._service, self._asgi = service, httpx.ASGITransport(outfit_app)
-        self.calls: list[httpx.Request] = []
-        self.down = False
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.calls.append(request)
-        if self.down:
-            raise httpx.ConnectError("nothing listens there")
-        request.url = request.url.copy_with(path=request.url.path.removeprefix("/api"))
-        set_current_service(self._service)
-        return await self._asgi.handle_async_request(request)
-
-
 @contextmanager
-def answering(chat_runner: Runner, database_url: str, outfits: OutfitService, *, required: bool) -> Iterator[Chat]:
+def answering(
+    chat_runner: Runner, database_url: str, outfits: InProcess, *, required: bool, photos: InProcess | None = None
+) -> Iterator[Chat]:
+    seeing = PhotoTool(ServingSettings(), URL if photos else "", photos)
     service = ConversationalAI.inner(
-        StubAssets(), chat_runner, database_url, partial(OutfitTool, url=URL, transport=outfits)
-    )
+        StubAssets(), chat_runner, database_url,
+        lambda database: Tools(seeing, OutfitTool(database, URL, outfits)),
+    )  # fmt: skip
 
     async def with_the_chat(scope: Any, receive: Any, send: Any) -> None:
         set_current_service(service)  # BentoML's own looks into a variable of the context
@@ -82,23 +70,23 @@ def answering(chat_runner: Runner, database_url: str, outfits: OutfitService, *,
         yield Chat(client, service, chat_runner)
         assert client.portal is not None
         client.portal.call(service.close_database)
-        client.portal.call(outfits._service.close_database)
+        client.portal.call(outfits.service.close_database)
     chat_app.state.auth = outfit_app.state.auth = None
     set_current_service(None)
 
 
 @pytest.fixture
-def outfits(tmp_path: Path, database_url: str) -> OutfitService:
+def outfits(tmp_path: Path, database_url: str) -> InProcess:
     index = SmallIndex(tmp_path / "built")
     index.publish(ITEMS, colour="#1b2440")
     (tmp_path / "champion").mkdir()
     assets = StubAssets(champion_folder=tmp_path / "champion", served_index=index.opened(), kept_in=index.uri)
     runner = WholeClient(OutfitRunner.inner(assets, lambda *_: Rating()))
-    return OutfitService(OutfitRecommendation.inner(StubAssets(), runner, database_url))
+    return InProcess(OutfitRecommendation.inner(StubAssets(), runner, database_url), outfit_app)
 
 
 @pytest.fixture
-def chat(database_url: str, outfits: OutfitService) -> Iterator[Chat]:
+def chat(database_url: str, outfits: InProcess) -> Iterator[Chat]:
     with answering(Runner(), database_url, outfits, required=True) as chat:
         yield chat
 
@@ -118,7 +106,7 @@ def test_what_is_asked_of_the_tool_is_what_the_outfit_service_takes() -> None:
 
 
 def test_a_question_about_a_garment_of_the_wardrobe_is_answered_with_outfits(
-    chat: Chat, outfits: OutfitService, database_url: str, ada: Caller
+    chat: Chat, outfits: InProcess, database_url: str, ada: Caller
 ) -> None:
     blazer = own(database_url, ada, Category.OUTERWEAR, "Navy blazer")
     boots = own(database_url, ada, Category.SHOES, "Brown boots")
@@ -155,7 +143,7 @@ def test_from_my_own_wardrobe_means_nothing_of_the_catalog(chat: Chat, database_
     assert "Brown boots (yours)" in answer["sentences"][0]["text"]
 
 
-def test_what_a_photo_shows_is_this_over_all_three_ways(database_url: str, outfits: OutfitService) -> None:
+def test_what_a_photo_shows_is_this_over_all_three_ways(database_url: str, outfits: InProcess) -> None:
     with answering(Runner(), database_url, outfits, required=False) as chat:
         question = "What can I wear with this?"
         whole = chat.ask(None, question, garments=PHOTO).json()
@@ -190,7 +178,7 @@ def test_where_no_passage_answers_the_tool_does(chat: Chat, database_url: str, a
     ],
 )
 def test_where_nothing_matches_the_passages_answer_and_the_note_says_so(
-    chat: Chat, outfits: OutfitService, database_url: str, ada: Caller, question: str, notes: list[str]
+    chat: Chat, outfits: InProcess, database_url: str, ada: Caller, question: str, notes: list[str]
 ) -> None:
     own(database_url, person(database_url, "eve@example.org"), Category.OUTERWEAR, "Navy parka")
     answer = chat.ask(ada, question, wardrobe=True, garments=PHOTO).json()
@@ -199,7 +187,7 @@ def test_where_nothing_matches_the_passages_answer_and_the_note_says_so(
 
 
 def test_a_tool_that_does_not_answer_leaves_the_passages(
-    chat: Chat, outfits: OutfitService, database_url: str, ada: Caller
+    chat: Chat, outfits: InProcess, database_url: str, ada: Caller
 ) -> None:
     own(database_url, ada, Category.OUTERWEAR, "Navy blazer")
     outfits.down = True
@@ -209,7 +197,7 @@ def test_a_tool_that_does_not_answer_leaves_the_passages(
 
 
 def test_a_token_that_expires_while_a_connection_is_open_is_named(
-    chat: Chat, outfits: OutfitService, database_url: str, ada: Caller
+    chat: Chat, outfits: InProcess, database_url: str, ada: Caller
 ) -> None:
     own(database_url, ada, Category.OUTERWEAR, "Navy blazer")
     with chat.socket(ada) as socket:
@@ -223,7 +211,7 @@ def test_a_token_that_expires_while_a_connection_is_open_is_named(
     assert len(outfits.calls) == 1
 
 
-def test_a_wardrobe_needs_its_owner(database_url: str, outfits: OutfitService) -> None:
+def test_a_wardrobe_needs_its_owner(database_url: str, outfits: InProcess) -> None:
     with answering(Runner(), database_url, outfits, required=False) as chat:
         assert chat.ask(None, "What goes with my blazer?", wardrobe=True).status_code == 401
         with chat.socket(None) as socket:
