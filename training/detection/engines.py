@@ -7,6 +7,7 @@ alone.
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def export_engines(artifact: Path, torch_ap50: float, ap50: Callable[[Detector],
         export(detector.network, detector.preprocess.height, detector.preprocess.width, graph)
     except Exception as error:  # a library of several million lines may refuse a network in its own ways
         logger.warning("no engine is exported: %r", error)
+        shutil.rmtree(graph.parent, ignore_errors=True)  # half a graph would become part of the artifact
         return {}
     found = {TORCH: torch_ap50}
     for precision in precisions():

@@ -67,6 +67,8 @@ def test_without_openvino_a_training_goes_on(artifact: Path, monkeypatch: pytest
 
 def test_a_network_that_cannot_be_exported_leaves_nothing(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object) -> None:
+        (artifact / GRAPH).parent.mkdir()
+        (artifact / GRAPH).with_suffix(".half").write_text("")
         raise RuntimeError("an unknown operation")
 
     monkeypatch.setattr("inference.engines.openvino_detection.export", unknown)
