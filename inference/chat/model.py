@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -84,7 +84,14 @@ class ChatModel:
         self._decoder = BatchedDecoder(model, generation, self._end_ids, self._lock)
         self._prompt_cache = PromptCache(model, int(tokenizer.pad_token_id), _PROMPT_CACHE_BYTES)
         device = next(model.parameters()).device.type
-        self._scoring = SharedScoring(self._cached_nats, _SHARED_SENTENCES.get(device, _SHARED_SENTENCES["cuda"]))
+        # A short pass has much that only one thread can do: while answers wait, each core has a pass of its own. torch's number
+        # of threads holds for the whole process, passes under way included.
+        cores = _torch_threads()
+        self._scoring = SharedScoring(
+            self._cached_nats, _SHARED_SENTENCES.get(device, _SHARED_SENTENCES["cuda"]),
+            passes=cores if device == "cpu" else 1,
+            share=lambda passes: torch.set_num_threads(max(1, cores // passes)),
+        )  # fmt: skip
 
     @property
     def question_tokens(self) -> int:
@@ -298,8 +305,7 @@ class ChatModel:
         return Reply(text, stream.prompt_tokens, stream.new_tokens, stream.finish_reason or "length")
 
     def _cached_nats(self, examples: Sequence[Example]) -> list[float]:
-        with self._lock:
-            return self._prompt_cache.nats(examples, _CHOICE_BATCH_TOKENS)
+        return self._prompt_cache.nats(examples, _CHOICE_BATCH_TOKENS)
 
     def answer_nats(self, examples: Sequence[Example], batch_tokens: int = 1024) -> list[float]:
         """Negative log-likelihood of each example's answer, in nats summed over its tokens.
@@ -309,6 +315,12 @@ class ChatModel:
         """
         with self._lock:
             return score_examples(self.model, examples, int(self.tokenizer.pad_token_id), batch_tokens)
+
+
+@cache
+def _torch_threads() -> int:
+    """Threads of a pass that has the processor to itself; asked before any two share it."""
+    return torch.get_num_threads()
 
 
 def _torch_dtype(name: DtypeName, device: str) -> torch.dtype:

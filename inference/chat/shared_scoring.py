@@ -30,15 +30,20 @@ class SharedScoring:
     """Scores examples for threads that ask at the same time.
 
     Args:
-        score: uses the model; is called by one thread at a time.
+        score: uses the model; is called by as many threads at a time as there may be passes.
         most_examples: examples of several answers in one batch at most; those of one answer stay together, however many.
+        passes: batches at a time.
+        share: told how many passes share the processor from now on, at least 1.
     """
 
-    def __init__(self, score: Score, most_examples: int) -> None:
-        self._score, self._most = score, most_examples
+    def __init__(
+        self, score: Score, most_examples: int, passes: int = 1, share: Callable[[int], object] = lambda _: None
+    ) -> None:
+        self._score, self._most, self._passes, self._share = score, most_examples, passes, share
         self._waiting: deque[_Waiting] = deque()
         self._adding = threading.Lock()
-        self._work = SharedWork()
+        self._asking = 0
+        self._work = SharedWork(passes)
 
     def nats(self, examples: Sequence[Example], wanted: Wanted = always) -> list[float]:
         """What `score` gives for the examples.
@@ -49,8 +54,17 @@ class SharedScoring:
         waiting = _Waiting(examples, wanted)
         with self._adding:
             self._waiting.append(waiting)
-        self._work.until(waiting.nats.done, self._score_next)
+            self._count(1)
+        try:
+            self._work.until(waiting.nats.done, self._score_next, lambda: bool(self._waiting))
+        finally:
+            with self._adding:
+                self._count(-1)
         return waiting.nats.result()
+
+    def _count(self, change: int) -> None:
+        self._asking += change
+        self._share(max(1, min(self._passes, self._asking)))
 
     def _score_next(self) -> None:
         batch = self._next_batch()
