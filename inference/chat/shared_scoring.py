@@ -16,8 +16,8 @@ from inference.chat.answer import AnswerStoppedError, Wanted, always
 from inference.chat.prompt import Example
 from inference.chat.shared_work import SharedWork
 
-Score = Callable[[Sequence[Example]], Sequence[float]]
-"""Examples to the nats of each one's answer, in their order."""
+Score = Callable[[Sequence[Example], int], Sequence[float]]
+"""Examples, and the number of passes that share the processor, to the nats of each one's answer, in their order."""
 
 
 class _Waiting:
@@ -33,13 +33,10 @@ class SharedScoring:
         score: uses the model; is called by as many threads at a time as there may be passes.
         most_examples: examples of several answers in one batch at most; those of one answer stay together, however many.
         passes: batches at a time.
-        share: told how many passes share the processor from now on, at least 1.
     """
 
-    def __init__(
-        self, score: Score, most_examples: int, passes: int = 1, share: Callable[[int], object] = lambda _: None
-    ) -> None:
-        self._score, self._most, self._passes, self._share = score, most_examples, passes, share
+    def __init__(self, score: Score, most_examples: int, passes: int = 1) -> None:
+        self._score, self._most, self._passes = score, most_examples, passes
         self._waiting: deque[_Waiting] = deque()
         self._adding = threading.Lock()
         self._asking = 0
@@ -54,22 +51,19 @@ class SharedScoring:
         waiting = _Waiting(examples, wanted)
         with self._adding:
             self._waiting.append(waiting)
-            self._count(1)
+            self._asking += 1
         try:
             self._work.until(waiting.nats.done, self._score_next, lambda: bool(self._waiting))
         finally:
             with self._adding:
-                self._count(-1)
+                self._asking -= 1
         return waiting.nats.result()
-
-    def _count(self, change: int) -> None:
-        self._asking += change
-        self._share(max(1, min(self._passes, self._asking)))
 
     def _score_next(self) -> None:
         batch = self._next_batch()
+        examples = [example for waiting in batch for example in waiting.examples]
         try:
-            nats = iter(self._score([example for waiting in batch for example in waiting.examples]) if batch else ())
+            nats = iter(self._score(examples, min(self._passes, self._asking)) if batch else ())
             for waiting in batch:
                 waiting.nats.set_result([next(nats) for _ in waiting.examples])
         except BaseException as error:  # of the thread that happens to work, but of all who wait
