@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
-from functools import cached_property
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -84,7 +85,11 @@ class ChatModel:
         self._decoder = BatchedDecoder(model, generation, self._end_ids, self._lock)
         self._prompt_cache = PromptCache(model, int(tokenizer.pad_token_id), _PROMPT_CACHE_BYTES)
         device = next(model.parameters()).device.type
-        self._scoring = SharedScoring(self._cached_nats, _SHARED_SENTENCES.get(device, _SHARED_SENTENCES["cuda"]))
+        # A short pass has much that only one thread can do: while answers wait, each core has a pass of its own.
+        self._scoring = SharedScoring(
+            self._cached_nats, _SHARED_SENTENCES.get(device, _SHARED_SENTENCES["cuda"]),
+            passes=_processor_threads() if device == "cpu" else 1,
+        )  # fmt: skip
 
     @property
     def question_tokens(self) -> int:
@@ -297,8 +302,8 @@ class ChatModel:
         text = "".join(stream)
         return Reply(text, stream.prompt_tokens, stream.new_tokens, stream.finish_reason or "length")
 
-    def _cached_nats(self, examples: Sequence[Example]) -> list[float]:
-        with self._lock:
+    def _cached_nats(self, examples: Sequence[Example], passes: int) -> list[float]:
+        with _share_of_threads(passes):
             return self._prompt_cache.nats(examples, _CHOICE_BATCH_TOKENS)
 
     def answer_nats(self, examples: Sequence[Example], batch_tokens: int = 1024) -> list[float]:
@@ -309,6 +314,22 @@ class ChatModel:
         """
         with self._lock:
             return score_examples(self.model, examples, int(self.tokenizer.pad_token_id), batch_tokens)
+
+
+@cache
+def _processor_threads() -> int:
+    """Threads of a pass that has the processor to itself; asked before any two share it."""
+    return torch.get_num_threads()
+
+
+@contextmanager
+def _share_of_threads(passes: int) -> Iterator[None]:
+    """Compute with this thread's share of the processor. torch keeps the number per thread, and new ones take the last set."""
+    torch.set_num_threads(max(1, _processor_threads() // passes))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(_processor_threads())
 
 
 def _torch_dtype(name: DtypeName, device: str) -> torch.dtype:

@@ -9,8 +9,9 @@ values per head, V tokens of the vocabulary.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ Prompt = tuple[int, ...]
 
 
 class PromptCache:
-    """Scores examples, and remembers the prompts. For one thread at a time.
+    """Scores examples, and remembers the prompts. Safe to share by threads.
 
     Args:
         max_bytes: of keys and values that are kept beyond those of the examples at hand; those unused longest go first.
@@ -34,22 +35,35 @@ class PromptCache:
         self._model, self._pad_id, self._max_bytes = model, pad_id, max_bytes
         self._kept: OrderedDict[Prompt, Tensor] = OrderedDict()
         self._bytes = 0
+        self._lock = threading.Lock()
 
     def nats(self, examples: Sequence[Example], batch_tokens: int) -> list[float]:
         """As `scoring.score_examples`: summed nats of each example's answer, in the examples' order."""
         with torch.inference_mode():
-            self._read({_before_last(example): None for example in examples}, batch_tokens)
+            states = self._states({_before_last(example): None for example in examples}, batch_tokens)
             totals = [0.0] * len(examples)
             # A question is short and its prompt costs only memory: batches as wide as the answers alone allow.
             for rows in length_batches([len(example.answer_ids) for example in examples], batch_tokens):
-                for row, total in zip(rows, self._scored([examples[row] for row in rows]), strict=True):
+                for row, total in zip(rows, self._scored([examples[row] for row in rows], states), strict=True):
                     totals[row] = total
-        self._forget_old()
         return totals
 
-    def _read(self, prompts: dict[Prompt, None], batch_tokens: int) -> None:
-        """Run the prompts that are not kept through the model."""
-        missing = [prompt for prompt in prompts if prompt not in self._kept]
+    def _states(self, prompts: dict[Prompt, None], batch_tokens: int) -> dict[Prompt, Tensor]:
+        """Keys and values of the prompts; those that are not kept go through the model."""
+        with self._lock:
+            states = {prompt: self._kept[prompt] for prompt in prompts if prompt in self._kept}
+        states |= self._read([prompt for prompt in prompts if prompt not in states], batch_tokens)
+        with self._lock:
+            for prompt in prompts:
+                self._bytes += 0 if prompt in self._kept else states[prompt].nbytes
+                self._kept[prompt] = states[prompt]
+                self._kept.move_to_end(prompt)
+            while self._bytes > self._max_bytes:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return states
+
+    def _read(self, missing: Sequence[Prompt], batch_tokens: int) -> dict[Prompt, Tensor]:
+        states = {}
         for rows in length_batches([len(prompt) for prompt in missing], batch_tokens):
             batch = [missing[row] for row in rows]
             width = max(map(len, batch))
@@ -61,14 +75,11 @@ class PromptCache:
                 layers = [
                     (layer.keys[row, :, : len(prompt)], layer.values[row, :, : len(prompt)]) for layer in cache.layers
                 ]
-                states_L2HTD = torch.stack([torch.stack(layer) for layer in layers])
-                self._kept[prompt] = states_L2HTD
-                self._bytes += states_L2HTD.nbytes
-        for prompt in prompts:
-            self._kept.move_to_end(prompt)
+                states[prompt] = torch.stack([torch.stack(layer) for layer in layers])  # (L, 2, H, T, D)
+        return states
 
-    def _scored(self, examples: Sequence[Example]) -> list[float]:
-        states = [self._kept[_before_last(example)] for example in examples]
+    def _scored(self, examples: Sequence[Example], read: Mapping[Prompt, Tensor]) -> list[float]:
+        states = [read[_before_last(example)] for example in examples]
         lengths = [len(example.prompt_ids) - 1 for example in examples]
         longest, width = max(lengths), max(len(example.answer_ids) for example in examples)
         layers, _, heads, _, size = states[0].shape
@@ -94,10 +105,6 @@ class PromptCache:
         )
         totals: list[float] = nats.view(labels.shape).sum(dim=1).tolist()
         return totals
-
-    def _forget_old(self) -> None:
-        while self._bytes > self._max_bytes:
-            self._bytes -= self._kept.popitem(last=False)[1].nbytes
 
     @property
     def _device(self) -> torch.device:

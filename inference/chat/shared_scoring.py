@@ -16,8 +16,8 @@ from inference.chat.answer import AnswerStoppedError, Wanted, always
 from inference.chat.prompt import Example
 from inference.chat.shared_work import SharedWork
 
-Score = Callable[[Sequence[Example]], Sequence[float]]
-"""Examples to the nats of each one's answer, in their order."""
+Score = Callable[[Sequence[Example], int], Sequence[float]]
+"""Examples, and the number of passes that share the processor, to the nats of each one's answer, in their order."""
 
 
 class _Waiting:
@@ -30,15 +30,17 @@ class SharedScoring:
     """Scores examples for threads that ask at the same time.
 
     Args:
-        score: uses the model; is called by one thread at a time.
+        score: uses the model; is called by as many threads at a time as there may be passes.
         most_examples: examples of several answers in one batch at most; those of one answer stay together, however many.
+        passes: batches at a time.
     """
 
-    def __init__(self, score: Score, most_examples: int) -> None:
-        self._score, self._most = score, most_examples
+    def __init__(self, score: Score, most_examples: int, passes: int = 1) -> None:
+        self._score, self._most, self._passes = score, most_examples, passes
         self._waiting: deque[_Waiting] = deque()
         self._adding = threading.Lock()
-        self._work = SharedWork()
+        self._asking = 0
+        self._work = SharedWork(passes)
 
     def nats(self, examples: Sequence[Example], wanted: Wanted = always) -> list[float]:
         """What `score` gives for the examples.
@@ -49,13 +51,19 @@ class SharedScoring:
         waiting = _Waiting(examples, wanted)
         with self._adding:
             self._waiting.append(waiting)
-        self._work.until(waiting.nats.done, self._score_next)
+            self._asking += 1
+        try:
+            self._work.until(waiting.nats.done, self._score_next, lambda: bool(self._waiting))
+        finally:
+            with self._adding:
+                self._asking -= 1
         return waiting.nats.result()
 
     def _score_next(self) -> None:
         batch = self._next_batch()
+        examples = [example for waiting in batch for example in waiting.examples]
         try:
-            nats = iter(self._score([example for waiting in batch for example in waiting.examples]) if batch else ())
+            nats = iter(self._score(examples, min(self._passes, self._asking)) if batch else ())
             for waiting in batch:
                 waiting.nats.set_result([next(nats) for _ in waiting.examples])
         except BaseException as error:  # of the thread that happens to work, but of all who wait

@@ -1,4 +1,4 @@
-"""Work that threads need at the same time, done for all of them by the one that finds nobody at it.
+"""Work that threads need at the same time, done for all of them by the one that finds nobody, or too few, at it.
 
 This is flat combining (Hendler et al., SPAA 2010): no thread of its own, and none waits for a lock while its result is there.
 """
@@ -9,28 +9,38 @@ import threading
 from collections.abc import Callable
 
 
+def _always() -> bool:
+    return True
+
+
 class SharedWork:
-    """At most one thread works at a time; the others wait for what it does for them."""
+    """A few threads at most work at a time; the others wait for what they do for them.
 
-    def __init__(self) -> None:
+    Args:
+        most: threads that work at a time.
+    """
+
+    def __init__(self, most: int = 1) -> None:
         self._changed = threading.Condition()
-        self._working = False
+        self._most = most
+        self._working = 0
 
-    def until(self, done: Callable[[], bool], work: Callable[[], None]) -> None:
-        """Return when `done`, which is asked after every piece of work; does pieces while nobody else does.
+    def until(self, done: Callable[[], bool], work: Callable[[], None], left: Callable[[], bool] = _always) -> None:
+        """Return when `done`, which is asked after every piece of work; does pieces while too few others do.
 
         Args:
             work: one piece, for all who wait; gives its errors to those whom they concern, and raises none.
+            left: whether there is a piece that nobody works at. Needed where several work: the caller's own may be under way.
         """
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: done() or not self._working)
+                self._changed.wait_for(lambda: done() or (self._working < self._most and left()))
                 if done():
                     return
-                self._working = True
+                self._working += 1
             try:
                 work()
             finally:
                 with self._changed:
-                    self._working = False
+                    self._working -= 1
                     self._changed.notify_all()

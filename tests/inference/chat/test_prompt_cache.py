@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -78,3 +79,14 @@ def test_what_is_kept_is_bounded_and_what_was_used_last_stays(tiny_chat: ChatMod
     before = model.tokens
     bounded.nats([one], 4096)
     assert model.tokens - before == cost, "it had to go, and is read again"
+
+
+def test_threads_that_share_a_cache_too_small_for_one_get_the_scores_of_one_alone(tiny_chat: ChatModel) -> None:
+    asked = [examples(prompts=3, answers=2, seed=seed) for seed in (0, 1, 0, 2, 1, 0)]
+    expected = [score_examples(tiny_chat.model, each, PAD, 4096) for each in asked]
+    cache = PromptCache(tiny_chat.model, PAD, max_bytes=1)
+    with ThreadPoolExecutor(3) as pool:
+        for found, alone in zip(pool.map(lambda each: cache.nats(each, 64), asked * 4), expected * 4, strict=True):
+            assert found == pytest.approx(alone, rel=1e-4)
+    assert cache._bytes == 0
+    assert not cache._kept

@@ -21,18 +21,21 @@ def examples(*numbers: int) -> list[Example]:
 
 
 class Model:
-    """Scores an example as its number, when it may; remembers the batches."""
+    """Scores an example as its number, when it may; remembers the batches, and how many passes were said to be under way."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
+        self.passes: list[int] = []
         self.may_score = threading.Event()
 
-    def score(self, batch: Sequence[Example]) -> list[float]:
-        self.batches.append([example.prompt_ids[0] for example in batch])
+    def score(self, batch: Sequence[Example], passes: int) -> list[float]:
+        numbers = [example.prompt_ids[0] for example in batch]
+        self.passes.append(passes)
+        self.batches.append(numbers)
         assert self.may_score.wait(60)
-        if self.batches[-1][0] < 0:
+        if numbers[0] < 0:
             raise ValueError("a broken example")
-        return [float(number) for number in self.batches[-1]]
+        return [float(number) for number in numbers]
 
 
 class Callers:
@@ -78,6 +81,32 @@ def test_what_waits_while_the_model_is_busy_is_scored_together(model: Model, cal
     assert first.result(60) == [1, 2]
     assert [other.result(60) for other in others] == [[3], [4, 5], [6, 7], [8]]
     assert model.batches == [[1, 2], [3, 4, 5], [6, 7, 8]]
+
+
+def test_two_batches_are_scored_side_by_side_and_a_third_waits(model: Model) -> None:
+    callers = Callers(SharedScoring(model.score, most_examples=4, passes=2))
+    asked = [callers.ask(1, 2)]
+    until(lambda: model.batches)
+    asked.append(callers.ask(3))
+    until(lambda: len(model.batches) == 2)
+    asked += [callers.ask(4, 5, 6), callers.ask(7)]
+    callers.waiting(2)
+    assert model.batches == [[1, 2], [3]]
+    model.may_score.set()
+    assert [each.result(60) for each in asked] == [[1, 2], [3], [4, 5, 6], [7]]
+    assert {number for batch in model.batches[2:] for number in batch} == {4, 5, 6, 7}
+    assert model.passes[:2] == [1, 2]
+    callers.ask(8).result(60)
+    assert model.passes[-1] == 1, "one alone has the whole processor"
+
+
+def test_answers_of_many_threads_come_to_those_who_asked(model: Model) -> None:
+    model.may_score.set()
+    scoring = SharedScoring(model.score, most_examples=4, passes=3)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: scoring.nats(examples(number, number + 1)), range(300)))
+    assert found == [[number, number + 1] for number in range(300)]
+    assert set(model.passes) <= {1, 2, 3}
 
 
 def test_more_examples_than_a_batch_holds_stay_together(model: Model, callers: Callers) -> None:
