@@ -293,9 +293,9 @@ def page(found: dict[str, Any], profile: str) -> str:
             f"the {profile} profile as `aura serve` serves it; callers on the same cores; threads per pass: "
             f"{torch.get_num_threads()}; load average of other work before it: {found['load']:.1f}).",
             "",
-            f"{_ANSWERS} held-out questions over WebSockets, each the first of its conversation. An answer quotes whole "
-            "sentences, which are known all at once. What the model made of a sentence is kept: the first row asks after a start, "
-            "the others ask the same questions again.",
+            f"{_ANSWERS} held-out questions over WebSockets, each the first of its conversation. An answer quotes "
+            "whole sentences, which are known all at once. What the model made of a sentence is kept: the first row asks after a "
+            "start, the others ask the same questions again.",
             "",
             "| callers | answers/s | first words, median s | 95 % within s | whole answer, 95 % within s | peak memory MB |",
             "|---|---|---|---|---|---|",
