@@ -204,7 +204,7 @@ class ChatModel:
         Raises:
             AnswerStoppedError: it is no longer wanted.
         """
-        nats = self._scoring.nats(prompt.examples, wanted)
+        nats = self.question_nats(prompt.examples, wanted)
         return signs_of(nats, self._cosines(prompt.question, prompt.headed), prompt.lags)
 
     def declined(self, question: str, passages: Sequence[ChatPassage]) -> bool:
@@ -301,6 +301,14 @@ class ChatModel:
         stream = self.stream(messages, passages, max_new_tokens)
         text = "".join(stream)
         return Reply(text, stream.prompt_tokens, stream.new_tokens, stream.finish_reason or "length")
+
+    def question_nats(self, examples: Sequence[Example], wanted: Wanted = always) -> Sequence[float]:
+        """As `answer_nats`, of questions behind sentences; what the model made of a sentence is kept for the next question.
+
+        Raises:
+            AnswerStoppedError: as `signs`.
+        """
+        return self._scoring.nats(examples, wanted)
 
     def _cached_nats(self, examples: Sequence[Example], passes: int) -> list[float]:
         with _share_of_threads(passes):

@@ -71,16 +71,18 @@ class ChatSmokeTest:
         inputs = read_inputs(artifact)
         passages = [ChatPassage(source=passage["source"], text=passage["text"]) for passage in inputs["passages"]]
         examples, replies = [], []
+        quoted = model.answers.way == "quoted"
         for conversation in inputs["conversations"][:conversations]:
             question = [{"role": "user", "content": conversation["question"]}]
             answer = {"role": "assistant", "content": conversation["answer"]}
-            if model.answers.way == "quoted":
+            if quoted:
                 examples += model.prompts.choice_prompt(question, passages).examples
             else:
                 examples.append(model.prompts.example([*question, answer]))
             replies.append(said(model.answer(question, passages, NEW_TOKENS)))
         examples = examples[:texts]
-        nats = model.answer_nats(examples)
+        # Where it quotes, its answer has just met the sentences.
+        nats = model.question_nats(examples) if quoted else model.answer_nats(examples)
         return {
             "nats_per_token": [value / len(example.answer_ids) for value, example in zip(nats, examples, strict=True)],
             "replies": replies,
