@@ -27,6 +27,21 @@ class Category(StrEnum):
     ACCESSORIES = "accessories"
     LEGWEAR = "legwear"
 
+    @property
+    def garment(self) -> str:
+        """What one garment of it is called, for example `top`; `shoes` are a plural however few."""
+        return _GARMENT.get(self, self.value)
+
+
+_GARMENT: dict[Category, str] = {
+    Category.TOPS: "top",
+    Category.ALL_BODY: "one-piece",
+    Category.BAGS: "bag",
+    Category.HATS: "hat",
+    Category.SCARVES: "scarf",
+    Category.ACCESSORIES: "accessory",
+}
+"""Where the category's own name is a plural or no noun."""
 
 CATEGORIES: tuple[Category, ...] = tuple(Category)
 

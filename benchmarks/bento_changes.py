@@ -29,7 +29,7 @@ from benchmarks.switch_home import FOLLOWING, SwitchHome, copy_home, promote, se
 from benchmarks.switch_load import Clients, Seen
 from flows.blue_green import BlueGreen
 from flows.front_door import TRY_AGAIN
-from flows.package import RELEASE, pack
+from flows.package import RELEASE, bento_environment, pack
 from flows.profile import Profile, load_profile
 
 PROFILE = "sample"
@@ -164,6 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work = (options.work or home() / "benchmarks" / "bento-changes").resolve()
     copy_home(source, work / "home", PROFILE)
     os.environ["AURA_HOME"] = str(work / "home")
+    os.environ |= bento_environment()  # BentoML packs into the home that it finds when it is first imported
     ports = [f"serving.ports.{name}={options.port + place}" for place, name in enumerate(FOLLOWING)]
     settings = load_profile(PROFILE, [*ports, "serving.start_timeout_seconds=600"])
     prepared = set_up(settings, profile_paths(PROFILE).index)

@@ -3,7 +3,7 @@
     python -m benchmarks.hostile [--profile sample] [--requests 1000] [--page docs/benchmarks/hostile.md]
 
 Starts the services of a profile as `aura serve` does, from its champions, on free ports. Another caller sends good requests one
-after the other, alone first and then beside the hostile ones.
+after the other: alone, beside as many callers of good requests as there are hostile ones at a time, and beside these.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,9 +31,9 @@ from benchmarks.running_services import memory_of, served
 from flows.service_smoke_test import drawn_photo
 
 _AT_ONCE = 4
-"""Hostile requests at a time."""
-_ALONE = 100
-"""Good requests before the hostile ones."""
+"""Hostile requests at a time; before them, good ones."""
+_GOOD = 100
+"""Good requests of a caller before the hostile ones."""
 _SEED = 20261129
 
 Good = Callable[[httpx.Client, int], httpx.Response]
@@ -59,7 +60,8 @@ class Outcome:
     failures: Counter[str] = field(default_factory=Counter)
     """Kinds that were answered with a 5xx, or not at all."""
     alone_ms: list[float] = field(default_factory=list)
-    beside_ms: list[float] = field(default_factory=list)
+    beside_good_ms: list[float] = field(default_factory=list)
+    beside_hostile_ms: list[float] = field(default_factory=list)
     memory_before_mb: float = 0.0
     memory_peak_mb: float = 0.0
     seconds: float = 0.0
@@ -115,39 +117,48 @@ def attack(target: Target, url: str, count: int, processes: Callable[[], float])
         processes: bytes of memory that its processes take.
     """
     outcome = Outcome(target=target)
-    good = GOOD[target.service]
+    good, numbers = GOOD[target.service], itertools.count()
     requests = [*itertools.islice(target.hostile, count)]  # made before anything is timed
-    with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
-        outcome.alone_ms = [_timed(good, client, number) for number in range(_ALONE)]
+    with httpx.Client(base_url=url, timeout=120, trust_env=False) as client, ThreadPoolExecutor(_AT_ONCE) as callers:
+
+        def ask() -> float:
+            return _timed(good, client, next(numbers))
+
+        outcome.alone_ms = [ask() for _ in range(_GOOD)]
+        with _meanwhile(lambda: outcome.beside_good_ms.append(ask())):
+            _ = [*callers.map(lambda _: ask(), range(_AT_ONCE * _GOOD))]
         outcome.memory_before_mb = outcome.memory_peak_mb = processes() / 1e6
-        ended = threading.Event()
 
         def watch() -> None:
-            while not ended.wait(0.1):
-                outcome.memory_peak_mb = max(outcome.memory_peak_mb, processes() / 1e6)
-
-        def go_on() -> None:
-            for number in itertools.count(_ALONE):
-                if ended.is_set():
-                    return
-                outcome.beside_ms.append(_timed(good, client, number))
+            time.sleep(0.1)
+            outcome.memory_peak_mb = max(outcome.memory_peak_mb, processes() / 1e6)
 
         began = time.monotonic()
-        others = [threading.Thread(target=work) for work in (watch, go_on)]
-        for thread in others:
-            thread.start()
-        try:
-            with ThreadPoolExecutor(_AT_ONCE) as callers:
-                for kind, status in callers.map(lambda request: _sent(client, target.path, request), requests):
-                    outcome.statuses[status] += 1
-                    if not status.isdecimal() or status >= "500":
-                        outcome.failures[f"{kind}: {status}"] += 1
-        finally:
-            ended.set()
-            for thread in others:
-                thread.join()
+        with _meanwhile(watch), _meanwhile(lambda: outcome.beside_hostile_ms.append(ask())):
+            for kind, status in callers.map(lambda request: _sent(client, target.path, request), requests):
+                outcome.statuses[status] += 1
+                if not status.isdecimal() or status >= "500":
+                    outcome.failures[f"{kind}: {status}"] += 1
         outcome.seconds = time.monotonic() - began
     return outcome
+
+
+@contextmanager
+def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Do some work again and again, in a thread of its own."""
+    ended = threading.Event()
+
+    def go_on() -> None:
+        while not ended.is_set():
+            work()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _sent(client: httpx.Client, path: str, request: HostileRequest) -> tuple[str, str]:
@@ -170,11 +181,11 @@ def page(outcomes: Sequence[Outcome], hardware: str) -> str:
         "# Hostile requests, measured", "",
         f"Written by `make bench-hostile` ({hardware}).", "",
         f"{_AT_ONCE} at a time, of the kinds in `benchmarks/hostile_uploads.py` and `benchmarks/hostile_json.py`. Another caller "
-        "sends good requests to the same service one after the other: alone, and beside the hostile ones. Memory is that of all "
-        "services and their processes together.", "",
+        f"sends good requests to the same service one after the other: alone, beside {_AT_ONCE} callers of good requests, and "
+        "beside the hostile ones; all run on the same cores. Memory is that of all services and their processes together.", "",
         "| endpoint | hostile requests | seconds | answered 2xx | 4xx | 5xx or not at all | memory before, MB | at most | "
-        "other caller's p50 and p99 alone, ms | beside |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "other caller's p50 and p99 alone, ms | beside good ones | beside hostile ones |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
         *map(_row, outcomes),
     ]  # fmt: skip
     failures = [
@@ -193,7 +204,7 @@ def _row(outcome: Outcome) -> str:
     cells = [
         f"`{outcome.target.path}`", statuses.total(), f"{outcome.seconds:.0f}", *by_hundred, outcome.failures.total(),
         f"{outcome.memory_before_mb:.0f}", f"{outcome.memory_peak_mb:.0f}",
-        _percentiles(outcome.alone_ms), _percentiles(outcome.beside_ms),
+        *map(_percentiles, (outcome.alone_ms, outcome.beside_good_ms, outcome.beside_hostile_ms)),
     ]  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
 

@@ -27,6 +27,11 @@ PHOTOS_URL = "AURA_VISUAL_SERVICE_URL"
 _SECONDS = 10.0
 """Time limit of the tool; the question is answered without the photo then."""
 _ASKED = {"colours": True}
+_FAULTS_OF_THE_PHOTO = (
+    httpx.codes.BAD_REQUEST, httpx.codes.REQUEST_ENTITY_TOO_LARGE, httpx.codes.UNSUPPORTED_MEDIA_TYPE,
+    httpx.codes.UNPROCESSABLE_ENTITY,
+)  # fmt: skip
+"""Statuses that the caller can mend; any other is about the service, which the caller never named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +86,7 @@ class PhotoTool:
                 )
             if response.status_code == httpx.codes.UNAUTHORIZED:
                 return _unseen("your token is no longer good; connect with a new one")
-            if response.is_client_error and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            if response.status_code in _FAULTS_OF_THE_PHOTO:
                 error = ErrorBody.model_validate(response.json()).error
                 raise InvalidRequestError(f"photo_base64: {error.message}", hint=error.hint)
             response.raise_for_status()

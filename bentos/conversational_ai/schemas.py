@@ -66,9 +66,9 @@ class PhotoGarment(BaseModel):
 
     @property
     def title(self) -> str:
-        """For example `Navy tops`, and without a colour `Tops`."""
+        """For example `Navy top`, and without a colour `Top`."""
         colour = self.colours[0].name if self.colours else ""
-        return f"{colour} {self.category.value.replace('-', ' ')}".strip().capitalize()
+        return f"{colour} {self.category.garment}".strip().capitalize()
 
 
 class Belongings(RequestBody):

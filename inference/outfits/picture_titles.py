@@ -13,16 +13,6 @@ from inference.colours import Colours
 from inference.garment_colours import garment_colours
 from inference.outfits.items import Item
 
-_GARMENT: dict[Category, str] = {
-    Category.TOPS: "top",
-    Category.ALL_BODY: "one-piece",
-    Category.BAGS: "bag",
-    Category.HATS: "hat",
-    Category.SCARVES: "scarf",
-    Category.ACCESSORIES: "accessory",
-}
-"""One garment of a category whose own name is a plural or no noun."""
-
 
 def titled(item: Item) -> Item:
     """The item itself when it has a title or lacks a picture; else a copy with the title that its picture gives."""
@@ -34,4 +24,4 @@ def titled(item: Item) -> Item:
 
 def title_of(category: Category, colours: Colours) -> str:
     """What a garment of a category and of these colours is called."""
-    return f"{colours.text} {_GARMENT.get(category, category.value)}".capitalize()
+    return f"{colours.text} {category.garment}".capitalize()

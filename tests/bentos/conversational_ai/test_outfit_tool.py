@@ -99,7 +99,7 @@ def ada(database_url: str) -> Caller:
 def test_what_is_asked_of_the_tool_is_what_the_outfit_service_takes() -> None:
     for arguments in (
         OutfitArguments.model_validate({"items": [{"wardrobe_id": str(uuid.uuid4())}], "source": "both"}),
-        OutfitArguments.model_validate({"items": [{"category": "tops", "title": "Navy tops"}], "source": "catalog"}),
+        OutfitArguments.model_validate({"items": [{"category": "tops", "title": "Navy top"}], "source": "catalog"}),
     ):
         taken = OutfitsRequest.model_validate(arguments.model_dump(mode="json", exclude_none=True))
         assert (taken.count, taken.source) == (2, arguments.source)
@@ -148,7 +148,7 @@ def test_what_a_photo_shows_is_this_over_all_three_ways(database_url: str, outfi
         question = "What can I wear with this?"
         whole = chat.ask(None, question, garments=PHOTO).json()
         [use] = whole["tools"]
-        assert [garment["title"] for garment in use["asked_about"]] == ["White shoes", "Tops"]
+        assert [garment["title"] for garment in use["asked_about"]] == ["White shoes", "Top"]
         assert use["arguments"]["source"] == "catalog"
         assert {garment["source"] for garment in use["outfits"][0]} == {"photo", "catalog"}
         assert "authorization" not in outfits.calls[0].headers

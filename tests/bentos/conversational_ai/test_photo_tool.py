@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
+from bentos.conversational_ai.photo_tool import PhotoTool
 from bentos.serving.app import apply_settings
 from bentos.serving.auth import AuthRules
 from bentos.serving.settings import ServingSettings
@@ -28,7 +31,7 @@ from tests.pictures import as_bytes
 
 __all__ = ["outfits"]
 PHOTO = base64.b64encode(as_bytes(Image.new("RGB", (30, 20), "navy"), "PNG")).decode()
-SHOWN = ["Navy tops"]
+SHOWN = ["Navy top"]
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def test_what_the_detector_finds_is_what_this_means(
     seen, worn = answer["tools"]
     assert (seen["name"], seen["arguments"], titles(seen["garments"])) == ("analyze", {"colours": True}, SHOWN)
     assert (worn["name"], titles(worn["asked_about"])) == ("outfits", SHOWN)
-    assert answer["sentences"][0]["text"].startswith("With Navy tops, wear ")
+    assert answer["sentences"][0]["text"].startswith("With Navy top, wear ")
     assert photos.calls[0].headers["authorization"] == outfits.calls[0].headers["authorization"], "in her name"
     assert PHOTO[:40] not in str(answer)
     assert chat.stored(ada, answer["conversation"])[0] == user("What can I wear with this?")
@@ -73,7 +76,7 @@ def test_a_question_that_asks_for_no_outfit_is_told_what_the_photo_shows(chat: C
         socket.send_json({"content": "Is this fit for a wedding?", "photo_base64": PHOTO})
         sources, first, *_ = frames(socket)
     assert [use["name"] for use in sources["tools"]] == ["analyze"]
-    assert (first["text"], first["status"]) == ("In the photo: navy tops.", "tool")
+    assert (first["text"], first["status"]) == ("In the photo: navy top.", "tool")
 
 
 @pytest.mark.parametrize(("content", "says"), [("!", "is not base64"), ("aGFsbG8=", "photo_base64: ")])
@@ -91,6 +94,17 @@ def test_a_detector_that_does_not_answer_leaves_the_passages(chat: Chat, photos:
     answer = chat.ask(ada, "Which shoes with this?", photo_base64=PHOTO).json()
     assert (answer["tools"], answer["message"]["content"]) == ([], "Brown ones. Not black.")
     assert answer["notes"] == ["the photo was not looked at: the visual service did not answer as it must"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 503])
+def test_what_the_detector_refuses_for_other_reasons_is_not_told_as_a_fault_of_the_photo(status: int) -> None:
+    body = {"error": {"code": "forbidden", "message": "not for you"}}
+    refusing = httpx.MockTransport(lambda _: httpx.Response(status, json=body))
+    tool = PhotoTool(ServingSettings(), "http://visual", refusing)
+    seen = asyncio.run(tool.look(PHOTO, None))
+    assert seen.garments == []
+    assert seen.answer.notes[0].startswith("the photo was not looked at: ")
+    assert "not for you" not in seen.answer.notes[0]
 
 
 def test_a_chat_without_a_visual_service_says_so(database_url: str, outfits: InProcess) -> None:
