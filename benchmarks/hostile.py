@@ -35,6 +35,8 @@ _AT_ONCE = 4
 _GOOD = 100
 """Good requests of a caller before the hostile ones."""
 _SEED = 20261129
+_numbers = itertools.count()
+"""Of all good requests."""
 
 Good = Callable[[httpx.Client, int], httpx.Response]
 """Sends the good request of a number; each number is another request, which no cache knows."""
@@ -117,12 +119,12 @@ def attack(target: Target, url: str, count: int, processes: Callable[[], float])
         processes: bytes of memory that its processes take.
     """
     outcome = Outcome(target=target)
-    good, numbers = GOOD[target.service], itertools.count()
+    good = GOOD[target.service]
     requests = [*itertools.islice(target.hostile, count)]  # made before anything is timed
     with httpx.Client(base_url=url, timeout=120, trust_env=False) as client, ThreadPoolExecutor(_AT_ONCE) as callers:
 
         def ask() -> float:
-            return _timed(good, client, next(numbers))
+            return _timed(good, client, next(_numbers))
 
         outcome.alone_ms = [ask() for _ in range(_GOOD)]
         with _meanwhile(lambda: outcome.beside_good_ms.append(ask())):
