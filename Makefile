@@ -142,7 +142,7 @@ bench-switches: setup ## Change releases under load, on the champions of AURA_HO
 bench-loading: setup ## Time what a runner loads between two releases, on the champions of AURA_HOME (docs/benchmarks/loading.md)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.loading
 
-bench-bentos: setup ## Change the night's Bentos under load, on the champions of AURA_HOME (docs/benchmarks/bento-changes.md)
+bench-bentos: setup ## Change the night's Bentos under load, on the champions of AURA_HOME (docs/benchmarks/bento_changes.md)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bento_changes
 
 bench-hostile: setup ## Send running services 1,000 hostile uploads and JSON bodies (docs/benchmarks/hostile.md; after a night)

@@ -1,7 +1,7 @@
 """The night's Bentos change under load: does a request fail, and is every conversation told to come again?
 
     python -m benchmarks.bento_changes [--home FOLDER] [--work FOLDER] [--changes 5] [--clients 16] [--sockets 8]
-                                       [--port 18100] [--page docs/benchmarks/bento-changes.md]
+                                       [--port 18100] [--page docs/benchmarks/bento_changes.md]
 
 Bentos are packed of two sets of models, and what `aura serve --bentos` runs changes from one to the other: new servers start
 beside the old ones, on the same cores, which takes minutes for each change.
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--sockets", type=int, default=8)
     parser.add_argument("--port", type=int, default=18100, help="of the first service; the others follow")
-    parser.add_argument("--page", type=Path, default=repo_root() / "docs" / "benchmarks" / "bento-changes.md")
+    parser.add_argument("--page", type=Path, default=repo_root() / "docs" / "benchmarks" / "bento_changes.md")
     options = parser.parse_args(arguments)
     source = options.home or home()
     work = (options.work or home() / "benchmarks" / "bento-changes").resolve()
