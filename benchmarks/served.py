@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from flows.processes import free_port, stop, wait_until_healthy
 from flows.services import SERVICES
 
 _START_SECONDS = 180.0
+_CHOOSING = "inference.engines.chosen"
+"""Modules whose name begins so run beside a service until they have chosen an engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +58,22 @@ class Server:
         return total
 
     def process_ids(self) -> set[int]:
-        """Ids of its processes now."""
-        return {process.pid for process in self._family()}
+        """Ids of its processes that must not end."""
+        return lasting(self._family())
 
     def _family(self) -> list[psutil.Process]:
         own = psutil.Process(self.process.pid)
         return [own, *own.children(recursive=True)]
+
+
+def lasting(processes: Iterable[psutil.Process]) -> set[int]:
+    """Ids of those that no service ends itself; one that chooses an engine ends when it has chosen."""
+    found = set()
+    for process in processes:
+        with suppress(psutil.Error):
+            if not any(part.startswith(_CHOOSING) for part in process.cmdline()):
+                found.add(process.pid)
+    return found
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from aura.artifact import write_text
 from aura.paths import home, profile_paths, repo_root
 from aura.releases import Release, Releases
 from aura.supervision import watched, watched_environment
+from benchmarks.served import lasting
 from benchmarks.switch_home import FOLLOWING, SwitchHome, copy_home, promote, set_up
 from benchmarks.switch_load import Clients, Seen
 from flows.processes import stop, wait_until_healthy
@@ -38,8 +39,6 @@ from training.models import MODELS
 
 PROFILE = "sample"
 _KINDS = ("promote", "rollback", "index rollback", "broken", "back from broken")
-_CHOOSING = "inference.engines.chosen"
-"""How the modules begin that choose an engine in a process of their own, which ends with its choice."""
 _SETTLE_SECONDS = 20.0
 """After the last switch, before memory is read: what served before is kept for a while."""
 _SEEN_SECONDS = 300.0
@@ -97,7 +96,7 @@ async def _measure(
     await asyncio.sleep(warm)
     before, began = _memory(server), time.monotonic()
     most = dict(before)
-    running = _lasting(server)
+    running = lasting(server.children(recursive=True))
     done = []
     for number in range(switches):
         done.append(await asyncio.to_thread(_switch, prepared, number, urls))
@@ -109,7 +108,7 @@ async def _measure(
     after = _memory(server)
     enough.set()
     await load
-    ended = running - _lasting(server)
+    ended = running - lasting(server.children(recursive=True))
     known = {str(release.number): release for release in Releases(prepared.registry).all()}
     return Result(
         switches=done, seen=asking.seen, releases=known, ended=len(ended), seconds=took, clients=clients,
@@ -179,16 +178,6 @@ def _services(ports: dict[str, int], work: Path) -> Iterator[tuple[psutil.Proces
         yield psutil.Process(server.pid), urls
     finally:
         stop(server)
-
-
-def _lasting(server: psutil.Process) -> set[int]:
-    """Ids of the processes that no service ends itself; one that chooses an engine ends when it has chosen."""
-    lasting = set()
-    for process in server.children(recursive=True):
-        with suppress(psutil.Error):
-            if not any(part.startswith(_CHOOSING) for part in process.cmdline()):
-                lasting.add(process.pid)
-    return lasting
 
 
 def _memory(server: psutil.Process) -> dict[str, float]:
