@@ -290,8 +290,9 @@ def page(found: dict[str, Any], profile: str) -> str:
             "# The chat under load, measured",
             "",
             f"Written by `make bench-chat-serving` ({psutil.cpu_count()} cores, {platform.machine()}, no GPU, the champion of "
-            f"the {profile} profile as `aura serve` serves it; callers on the same cores; threads per pass: "
-            f"{torch.get_num_threads()}; load average of other work before it: {found['load']:.1f}).",
+            f"the {profile} profile as `aura serve` serves it; callers on the same cores; threads: "
+            f"{torch.get_num_threads()}, which passes at the same time share; load average of other work before it: "
+            f"{found['load']:.1f}).",
             "",
             f"{_ANSWERS} held-out questions over WebSockets, each the first of its conversation. An answer quotes "
             "whole sentences, which are known all at once. What the model made of a sentence is kept: the first row asks after a "

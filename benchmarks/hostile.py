@@ -147,20 +147,20 @@ def attack(target: Target, url: str, count: int, processes: Callable[[], float])
 
 @contextmanager
 def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
-    """Do some work again and again, in a thread of its own."""
+    """Do some work again and again, in a thread of its own; its error is raised at the end."""
     ended = threading.Event()
 
     def go_on() -> None:
         while not ended.is_set():
             work()
 
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        going_on = pool.submit(go_on)
+        try:
+            yield
+        finally:
+            ended.set()
+        going_on.result()
 
 
 def _sent(client: httpx.Client, path: str, request: HostileRequest) -> tuple[str, str]:

@@ -84,7 +84,7 @@ class PhotoTool:
                 response = await client.post(
                     f"{self._url}/analyze", params=_ASKED, files={"image": ("photo", content)}, headers=headers
                 )
-            if response.status_code == httpx.codes.UNAUTHORIZED:
+            if response.status_code == httpx.codes.UNAUTHORIZED and person:
                 return _unseen("your token is no longer good; connect with a new one")
             if response.status_code in _FAULTS_OF_THE_PHOTO:
                 error = ErrorBody.model_validate(response.json()).error

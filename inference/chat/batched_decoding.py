@@ -45,7 +45,7 @@ class BatchedDecoder:
 
     Args:
         end_ids: tokens that end an answer; they are returned too.
-        lock: held while the model is used.
+        lock: held while the model makes tokens.
     """
 
     def __init__(

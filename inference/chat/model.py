@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache, cached_property
+from collections.abc import Generator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +38,7 @@ from inference.chat.shared_scoring import SharedScoring
 from inference.chat.support import SupportChecker
 from inference.remembering_embedder import RememberingEmbedder
 from inference.text_embedding import text_embedder_for
+from inference.thread_share import share_of_threads
 
 DtypeName = Literal["auto", "float32", "bfloat16"]
 _CHOICE_BATCH_TOKENS = 1024
@@ -47,6 +47,9 @@ _PROMPT_CACHE_BYTES = 384 * 2**20
 _SHARED_SENTENCES = {"cpu": 8, "cuda": 64}
 """Sentences of several answers that are scored together at most, by kind of device. Arithmetic bounds a pass on a CPU: four
 answers in one take as long as in four (measured: 0.39 against 0.29 CPU seconds each), and the first would wait for the last."""
+
+_MOST_PASSES = 4
+"""At a time on a CPU: the vocabulary's logits of 1024 tokens take half a gigabyte in each."""
 
 
 class ChatModel:
@@ -88,7 +91,7 @@ class ChatModel:
         # A short pass has much that only one thread can do: while answers wait, each core has a pass of its own.
         self._scoring = SharedScoring(
             self._cached_nats, _SHARED_SENTENCES.get(device, _SHARED_SENTENCES["cuda"]),
-            passes=_processor_threads() if device == "cpu" else 1,
+            passes=min(torch.get_num_threads(), _MOST_PASSES) if device == "cpu" else 1,
         )  # fmt: skip
 
     @property
@@ -311,7 +314,7 @@ class ChatModel:
         return self._scoring.nats(examples, wanted)
 
     def _cached_nats(self, examples: Sequence[Example], passes: int) -> list[float]:
-        with _share_of_threads(passes):
+        with share_of_threads(passes):
             return self._prompt_cache.nats(examples, _CHOICE_BATCH_TOKENS)
 
     def answer_nats(self, examples: Sequence[Example], batch_tokens: int = 1024) -> list[float]:
@@ -322,22 +325,6 @@ class ChatModel:
         """
         with self._lock:
             return score_examples(self.model, examples, int(self.tokenizer.pad_token_id), batch_tokens)
-
-
-@cache
-def _processor_threads() -> int:
-    """Threads of a pass that has the processor to itself; asked before any two share it."""
-    return torch.get_num_threads()
-
-
-@contextmanager
-def _share_of_threads(passes: int) -> Iterator[None]:
-    """Compute with this thread's share of the processor. torch keeps the number per thread, and new ones take the last set."""
-    torch.set_num_threads(max(1, _processor_threads() // passes))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(_processor_threads())
 
 
 def _torch_dtype(name: DtypeName, device: str) -> torch.dtype:

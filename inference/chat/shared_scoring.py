@@ -24,6 +24,7 @@ class _Waiting:
     def __init__(self, examples: Sequence[Example], wanted: Wanted) -> None:
         self.examples, self.wanted = examples, wanted
         self.nats: Future[list[float]] = Future()
+        self.taken = False
 
 
 class SharedScoring:
@@ -53,7 +54,7 @@ class SharedScoring:
             self._waiting.append(waiting)
             self._asking += 1
         try:
-            self._work.until(waiting.nats.done, self._score_next, lambda: bool(self._waiting))
+            self._work.until(waiting.nats.done, self._score_next, lambda: not waiting.taken)
         finally:
             with self._adding:
                 self._asking -= 1
@@ -78,6 +79,7 @@ class SharedScoring:
         with self._adding:
             while self._waiting and (not batch or len(self._waiting[0].examples) <= room):
                 first = self._waiting.popleft()
+                first.taken = True
                 if first.wanted():
                     batch.append(first)
                     room -= len(first.examples)

@@ -25,16 +25,17 @@ class SharedWork:
         self._most = most
         self._working = 0
 
-    def until(self, done: Callable[[], bool], work: Callable[[], None], left: Callable[[], bool] = _always) -> None:
+    def until(self, done: Callable[[], bool], work: Callable[[], None], waits: Callable[[], bool] = _always) -> None:
         """Return when `done`, which is asked after every piece of work; does pieces while too few others do.
 
         Args:
             work: one piece, for all who wait; gives its errors to those whom they concern, and raises none.
-            left: whether there is a piece that nobody works at. Needed where several work: the caller's own may be under way.
+            waits: whether nobody works yet at what the caller waits for; one whose own is under way begins no other piece, for
+                which its result would wait.
         """
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: done() or (self._working < self._most and left()))
+                self._changed.wait_for(lambda: done() or (self._working < self._most and waits()))
                 if done():
                     return
                 self._working += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -81,12 +82,19 @@ def test_what_is_kept_is_bounded_and_what_was_used_last_stays(tiny_chat: ChatMod
     assert model.tokens - before == cost, "it had to go, and is read again"
 
 
-def test_threads_that_share_a_cache_too_small_for_one_get_the_scores_of_one_alone(tiny_chat: ChatModel) -> None:
-    asked = [examples(prompts=3, answers=2, seed=seed) for seed in (0, 1, 0, 2, 1, 0)]
+def test_threads_that_share_a_cache_get_the_scores_of_one_alone_and_keep_a_prompt_once(tiny_chat: ChatModel) -> None:
+    asked = [examples(prompts=3, answers=2, seed=seed) for seed in range(4)]
     expected = [score_examples(tiny_chat.model, each, PAD, 4096) for each in asked]
-    cache = PromptCache(tiny_chat.model, PAD, max_bytes=1)
+    cache = PromptCache(tiny_chat.model, PAD, max_bytes=2**30)
+    together = threading.Barrier(3)
+
+    def score(each: list[Example]) -> list[float]:
+        together.wait(60)  # all three miss the same prompts
+        return cache.nats(each, 4096)
+
     with ThreadPoolExecutor(3) as pool:
-        for found, alone in zip(pool.map(lambda each: cache.nats(each, 64), asked * 4), expected * 4, strict=True):
-            assert found == pytest.approx(alone, rel=1e-4)
-    assert cache._bytes == 0
-    assert not cache._kept
+        for each, alone in zip(asked, expected, strict=True):
+            for found in pool.map(score, [each] * 3):
+                assert found == pytest.approx(alone, rel=1e-4)
+    assert len(cache._kept) == 12
+    assert cache._bytes == sum(states.nbytes for states in cache._kept.values())

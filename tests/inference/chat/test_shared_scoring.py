@@ -100,6 +100,36 @@ def test_two_batches_are_scored_side_by_side_and_a_third_waits(model: Model) -> 
     assert model.passes[-1] == 1, "one alone has the whole processor"
 
 
+def test_one_whose_own_examples_are_under_way_begins_no_other_batch() -> None:
+    may_score = {number: threading.Event() for number in (1, 2, 7, 8)}
+    batches = []
+
+    def score(batch: Sequence[Example], _: int) -> list[float]:
+        numbers = [example.prompt_ids[0] for example in batch]
+        batches.append(numbers)
+        assert may_score[numbers[0]].wait(60)
+        return [float(number) for number in numbers]
+
+    callers = Callers(SharedScoring(score, most_examples=5, passes=2))
+    asked = []
+    for count, numbers in enumerate([(1,), (7,), (2,), (3,), (4,), (5,), (6,)]):
+        asked.append(callers.ask(*numbers))
+        if count < 2:
+            until(lambda count=count: len(batches) == count + 1)
+        else:
+            callers.waiting(count - 1)
+    may_score[7].set()
+    until(lambda: len(batches) == 3)  # whoever asked for 2 scores it for the four others too
+    last = callers.ask(8)
+    may_score[1].set()
+    until(lambda: len(batches) == 4)
+    may_score[2].set()
+    assert [each.result(60) for each in asked] == [[1], [7], [2], [3], [4], [5], [6]], "none of them waits for 8"
+    may_score[8].set()
+    assert last.result(60) == [8]
+    assert batches == [[1], [7], [2, 3, 4, 5, 6], [8]]
+
+
 def test_answers_of_many_threads_come_to_those_who_asked(model: Model) -> None:
     model.may_score.set()
     scoring = SharedScoring(model.score, most_examples=4, passes=3)
