@@ -16,12 +16,24 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 import pi_heif
-from PIL import AvifImagePlugin, ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import (
+    AvifImagePlugin,
+    ExifTags,
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from aura.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
 """What cameras, phones and web pages give. HEIF includes Apple's HEIC."""
+_READERS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin, AvifImagePlugin)
+"""Pillow's own readers of `FORMATS`, imported: it would import all of its fifty at the first file that is no picture, while a
+service's other callers wait half a second."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif"})
 """Ends of the names of such files, in lower case."""
 MAX_PIXELS = 178_956_970

@@ -111,6 +111,16 @@ def test_damage_is_only_ever_one_kind_of_error(content: bytes) -> None:
     assert all(complaint.startswith("photo ") for complaint in complaints)
 
 
+def test_a_file_that_is_no_picture_makes_pillow_import_no_reader_that_nobody_needs() -> None:
+    program = (
+        "import io, sys; from aura.pictures import PictureError, read_picture\n"
+        "try:\n    read_picture(io.BytesIO(b'no picture'), 'photo')\n"
+        "except PictureError:\n    print('PIL.PdfImagePlugin' in sys.modules, 'PIL.WebPImagePlugin' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=repo_root(), capture_output=True, text=True, check=True)
+    assert done.stdout == "False True\n"
+
+
 def test_errors_of_the_file_system_are_of_the_same_kind(tmp_path: Path) -> None:
     for name in ("none.jpg", "x" * 300, "nul\0.jpg"):
         with pytest.raises(DataError, match=r"photo is (missing|not readable)"):
