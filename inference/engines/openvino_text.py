@@ -17,6 +17,9 @@ from inference.engines.openvino_graphs import export_graph, infer_request
 NAME = "openvino"
 _TOGETHER = 8
 """Texts in a pass at most. A core works as fast on these as on more, and those of one pass are padded to the longest."""
+_LONGER, _SHORT_CHARS = 2, 64
+"""A text may have so many times the characters of another one of its pass: beside a page, a question would cost what the page
+does. Texts that are shorter than this count as long as this: a pass has work of its own."""
 _MOST_TEXTS = 1024
 """In a batch of the graph; it must have a limit."""
 _EXAMPLES = ("a navy blazer", "which shoes go with a navy blazer and grey trousers?")
@@ -39,15 +42,14 @@ class OpenVinoTextEngine:
         self._request = infer_request(graph, "f32", threads=1)
 
     def __call__(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
-        order = np.argsort([-len(text) for text in texts], kind="stable")
-        size = min(batch_size, _TOGETHER)
         rows: list[np.ndarray] = []
-        for first in range(0, len(order), size):
-            tokens = _tokens(self._model, [texts[place] for place in order[first : first + size]])
+        passes = _passes([max(len(text), _SHORT_CHARS) for text in texts], min(batch_size, _TOGETHER))
+        for places in passes:
+            tokens = _tokens(self._model, [texts[place] for place in places])
             inputs = {place: tensor.numpy() for place, tensor in enumerate(tokens.values())}
             # Copies: the next answer is written to the same memory.
             rows.append(np.array(self._request.infer(inputs, share_inputs=True)[0], dtype=np.float32))
-        return np.concatenate(rows)[np.argsort(order)]
+        return np.concatenate(rows)[np.argsort(np.concatenate(passes))]
 
 
 class _OnTokens(nn.Module):
@@ -74,6 +76,17 @@ def export(model: SentenceTransformer, graph: Path) -> None:
     length = torch.export.Dim("tokens", min=2, max=model.max_seq_length)
     shapes = (tuple({0: texts, 1: length} for _ in tokens),)
     export_graph(_OnTokens(model, list(tokens)).eval(), tuple(tokens.values()), shapes, graph)
+
+
+def _passes(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Places of the texts, the longest first, in passes of at most so many texts of similar length."""
+    passes: list[list[int]] = []
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        if passes and len(passes[-1]) < most and _LONGER * lengths[place] >= lengths[passes[-1][0]]:
+            passes[-1].append(place)
+        else:
+            passes.append([place])
+    return passes
 
 
 def _tokens(model: SentenceTransformer, texts: Sequence[str]) -> dict[str, Tensor]:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sentence_transformers import SentenceTransformer
+from torch import Tensor
 
 from aura.artifact import read_json
 from aura.paths import cache_dir
-from inference.engines import chosen_text
+from inference.engines import chosen_text, openvino_text
 from inference.engines.chosen_text import SENTENCES, differences, text_embedder_for_serving
 from inference.engines.openvino_text import OpenVinoTextEngine, export
 from inference.engines.text import TextEngine
@@ -74,6 +76,25 @@ def test_openvino_embeds_as_torch_in_batches_of_any_size(embedder: TextEmbedder,
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, atol=2e-6)
     assert differences(embedder.engine, openvino) == []
+
+
+def test_questions_are_not_padded_to_the_length_of_a_page(
+    embedder: TextEmbedder, openvino: OpenVinoTextEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, int]] = []
+    tokens_of = openvino_text._tokens
+
+    def counted(model: SentenceTransformer, texts: Sequence[str]) -> dict[str, Tensor]:
+        tokens = tokens_of(model, texts)
+        sizes.append(tuple(next(iter(tokens.values())).shape))
+        return tokens
+
+    monkeypatch.setattr(openvino_text, "_tokens", counted)
+    texts = ["which shoes with navy?", "wool " * 200, "what for a wedding?", "and a hat?", "linen " * 190]
+    found = openvino(texts, 64)
+    assert [count for count, _ in sizes] == [2, 3]
+    assert sizes[1][1] < 10
+    np.testing.assert_allclose(found, embedder.engine(texts, 64), atol=2e-6)
 
 
 @pytest.mark.parametrize("moved", [SENTENCES[0], SENTENCES[-1]])
