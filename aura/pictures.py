@@ -32,7 +32,7 @@ from aura.errors import DataError
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
 """What cameras, phones and web pages give. HEIF includes Apple's HEIC."""
 _READERS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin, AvifImagePlugin)
-"""Pillow's own readers of `FORMATS`, imported: else it imports all of its fifty at the first file that is neither JPEG nor PNG."""
+"""Pillow's own readers of `FORMATS`, imported: else it imports all of its fifty at a file that is neither JPEG nor PNG."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif"})
 """Ends of the names of such files, in lower case."""
 MAX_PIXELS = 178_956_970
