@@ -266,7 +266,8 @@ def test_more_answers_than_may_wait_are_refused(talk: httpx.Client) -> None:
     assert len(answers) - len(refused) >= limit
     assert refused
     for answer in refused:
-        assert error_of(answer, 503)["code"] == "busy"
+        # The chat takes fewer answers at once than its service takes requests: it depends on the callers which limit one meets.
+        assert error_of(answer, 503)["code"] in {"busy", "overloaded"}
         assert answer.headers["retry-after"]
 
 
