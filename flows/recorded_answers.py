@@ -11,6 +11,7 @@ from flows.service_smoke_test import post
 from inference.chat import smoke_test as chat
 from inference.chat.passages import ChatPassage, source_of
 from inference.detection import smoke_test as detection
+from inference.engines.exported import compared_engines
 from inference.outfits import smoke_test as outfits
 from inference.smoke_test import FOLDER, recorded_answers, refuse_differences
 
@@ -35,7 +36,9 @@ def _detection(url: str, artifact: Path) -> list[str]:
         files = {"image": (name, (artifact / FOLDER / name).read_bytes(), "image/png")}
         answer = post(f"{url}/analyze", files=files, params={"threshold": detection.LEAST_SCORE})
         found.append(answer["garments"])
-    return detection.SMOKE_TEST.differences(recorded_answers(artifact), found)
+    # The service does not say which of the engines that may serve it has chosen.
+    recorded = [recorded_answers(artifact), *compared_engines(artifact).found.values()]
+    return min((detection.SMOKE_TEST.differences(answers, found) for answers in recorded), key=len)
 
 
 def _outfits(url: str, artifact: Path) -> list[str]:

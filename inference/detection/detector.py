@@ -37,7 +37,8 @@ class Detector:
         self, model: PreTrainedModel, preprocess: Preprocess, rules: LabelRules, device: str | torch.device = "cpu"
     ) -> None:
         self.network = OnCanvases(model.to(device), preprocess).eval()
-        self.engine: DetectionEngine = TorchEngine(self.network, torch.device(device))
+        self._torch = TorchEngine(self.network, torch.device(device))
+        self.engine: DetectionEngine = self._torch
         self.preprocess = preprocess
         self.rules = rules
 
@@ -56,6 +57,10 @@ class Detector:
         other = copy(self)
         other.engine = engine
         return other
+
+    def run_by_torch(self) -> Detector:
+        """The same detector, its network run as it was trained."""
+        return self.run_by(self._torch)
 
     @property
     def canvas_px(self) -> tuple[int, int]:

@@ -27,8 +27,8 @@ class DetectionSmokeTest:
     """See `inference.smoke_test.SmokeTest`."""
 
     def write_inputs(self, folder: Path) -> None:
-        _worn().save(folder / PHOTOS[0])
-        _laid_out().save(folder / PHOTOS[1])
+        for name, photo in zip(PHOTOS, drawn_photos(), strict=True):
+            photo.save(folder / name)
 
     def answers(self, artifact: Path, device: str) -> list[list[dict[str, Any]]]:
         with heavy_imports():
@@ -37,11 +37,8 @@ class DetectionSmokeTest:
         return self.answers_of(Detector.load(artifact, device), artifact)
 
     def answers_of(self, model: Detector, artifact: Path) -> list[list[dict[str, Any]]]:
-        found = model.predict(photos_of(artifact), threshold=LEAST_SCORE)
-        return [
-            [{"category": box.category.value, "score": box.score, "box": list(box.box_xyxy_px)} for box in boxes]
-            for boxes in found
-        ]
+        """As torch runs it: whether another engine may run it is asked where one is chosen (`inference.engines.chosen`)."""
+        return found_in(model.run_by_torch(), photos_of(artifact))
 
     def differences(
         self, recorded: Sequence[Sequence[Mapping[str, Any]]], found: Sequence[Sequence[Mapping[str, Any]]]
@@ -51,6 +48,14 @@ class DetectionSmokeTest:
             sentences += [f"{name}: no longer {_said(box)}" for box in _without_partner(before, now)]
             sentences += [f"{name}: now {_said(box)}" for box in _without_partner(now, before)]
         return sentences
+
+
+def found_in(detector: Detector, photos: Sequence[Image.Image]) -> list[list[dict[str, Any]]]:
+    """What a detector finds in each photo, as it is recorded."""
+    return [
+        [{"category": box.category.value, "score": box.score, "box": list(box.box_xyxy_px)} for box in boxes]
+        for boxes in detector.predict(photos, threshold=LEAST_SCORE)
+    ]
 
 
 def _without_partner(
@@ -77,6 +82,11 @@ def _iou(a: Sequence[float], b: Sequence[float]) -> float:
 
 def _said(box: Mapping[str, Any]) -> str:
     return f"{box['category']} {box['score']:.2f} at {[round(side) for side in box['box']]}"
+
+
+def drawn_photos() -> list[Image.Image]:
+    """The photos of `PHOTOS`, without an artifact."""
+    return [_worn(), _laid_out()]
 
 
 def _worn() -> Image.Image:

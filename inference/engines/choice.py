@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +21,7 @@ import numpy as np
 from aura.artifact import read_json, write_json
 from aura.errors import ArtifactError
 from aura.lineage import value_hash
+from aura.module_process import run_module
 from aura.paths import cache_dir
 from aura.supervision import die_with
 from inference.engines.hardware import processor
@@ -123,9 +122,7 @@ class Choice(Generic[EngineType]):
 
         def wait() -> None:
             if (engine := self.kept()) is None:
-                environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-                command = [sys.executable, "-m", module, argument]
-                done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+                done = run_module(module, argument)
                 engine = self.kept()
                 if engine is None:
                     logger.warning("no engine was chosen, torch goes on: %s", done.stderr[-500:])

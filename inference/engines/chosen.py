@@ -15,10 +15,10 @@ from PIL import Image, ImageOps
 
 from aura.artifact import content_hash
 from inference.detection.detector import Detector
-from inference.detection.smoke_test import LEAST_SCORE, PHOTOS, SMOKE_TEST, photos_of
+from inference.detection.smoke_test import PHOTOS, SMOKE_TEST, found_in, photos_of
 from inference.engines.choice import AUTO, TORCH, Choice, give_way, kept_folder, least_seconds
 from inference.engines.detection import DetectionEngine
-from inference.engines.exported import GRAPH, refused_engines
+from inference.engines.exported import GRAPH, INT8_GRAPH, ComparedEngines, compared_engines
 from inference.engines.hardware import processor
 from inference.smoke_test import FOLDER
 
@@ -57,46 +57,51 @@ def load_for_serving(folder: Path, device: str, engine: str = AUTO, *, in_backgr
 
 def _choice(folder: Path, detector: Detector) -> Choice[DetectionEngine]:
     kept = kept_folder(content_hash(folder), _LIBRARIES)
+    compared = compared_engines(folder)
     pictures = _pictures(folder)
     return Choice(
         what="detector",
         otherwise="finds other garments",
         folder=kept,
         torch=detector.engine,
-        makers=lambda: _makers(detector, folder, kept),
-        differences=lambda engine: _differences(detector, engine, pictures),
+        makers=lambda: _makers(detector, folder, kept, compared.refused),
+        differences=lambda engine: _differences(detector, engine, folder, compared, pictures),
         seconds=lambda engine: _seconds(engine, np.stack([detector.preprocess.place(pictures[0])[0]])),
     )
 
 
-def _makers(detector: Detector, folder: Path, kept: Path) -> dict[str, Callable[[], DetectionEngine]]:
+def _makers(
+    detector: Detector, folder: Path, kept: Path, refused: Sequence[str]
+) -> dict[str, Callable[[], DetectionEngine]]:
     """How each engine is made that this processor has and training did not refuse."""
     try:
-        from inference.engines.openvino_detection import PRECISIONS, OpenVinoEngine, export, precisions
+        from inference.engines.openvino_detection import engines, export
     except ImportError:
         return {}
 
-    refused = refused_engines(folder)
     exported = folder / GRAPH
     graph = exported if exported.is_file() else kept / "network.xml"
 
-    def make(precision: str) -> DetectionEngine:
+    def make(engine: Callable[[], DetectionEngine]) -> DetectionEngine:
         if not graph.is_file():
             export(detector.network, detector.preprocess.height, detector.preprocess.width, graph)
-        return OpenVinoEngine(graph, precision, processor().cores)
+        return engine()
 
-    names = {precision: PRECISIONS[precision] for precision in precisions()}
-    return {name: partial(make, precision) for precision, name in names.items() if name not in refused}
+    makers = engines(graph, folder / INT8_GRAPH, processor().cores)
+    return {name: partial(make, engine) for name, engine in makers.items() if name not in refused}
 
 
-def _differences(detector: Detector, engine: DetectionEngine, pictures: Sequence[Image.Image]) -> list[str]:
-    expected, found = (
-        [
-            [{"category": box.category.value, "score": box.score, "box": box.box_xyxy_px} for box in boxes]
-            for boxes in one.predict(pictures, threshold=LEAST_SCORE)
-        ]
-        for one in (detector, detector.run_by(engine))
-    )
+def _differences(
+    detector: Detector,
+    engine: DetectionEngine,
+    folder: Path,
+    compared: ComparedEngines,
+    pictures: Sequence[Image.Image],
+) -> list[str]:
+    """From what training found with the same engine; where it did not try this one, from what torch finds."""
+    if (recorded := compared.found.get(engine.name)) is not None:
+        return SMOKE_TEST.differences(recorded, found_in(detector.run_by(engine), photos_of(folder)))
+    expected, found = (found_in(one, pictures) for one in (detector.run_by_torch(), detector.run_by(engine)))
     return [
         difference
         for before, now in zip(expected, found, strict=True)

@@ -1,12 +1,15 @@
 """A detector in OpenVINO: its network as OpenVINO's graph, for processors.
 
 The graph is made from PyTorch's trace of the network, in fp32, and holds the normalisation. bf16 is a property of its
-compilation, where the processor multiplies in it; weights and graph stay the same.
+compilation, where the processor multiplies in it; weights and graph stay the same. int8 has a graph of its own, which training
+makes of photos (`training.detection.int8`); every processor runs it, those with VNNI faster than fp32.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +18,7 @@ import torch
 from inference.engines.detection import OnCanvases, RawDetections
 from inference.engines.openvino_graphs import export_graph, infer_request, openvino_core
 
-PRECISIONS = {"f32": "openvino", "bf16": "openvino-bf16"}
-"""OpenVINO's names of the precisions, and those of the engines."""
-_BF16 = "BF16"
+INT8 = "openvino-int8"
 _MOST_IMAGES = 1024
 """In a batch of the graph; it must have a limit."""
 
@@ -26,13 +27,14 @@ class OpenVinoEngine:
     """See `inference.engines.detection.DetectionEngine`.
 
     Args:
+        name: of the engine.
         graph: file that `export` has written.
-        precision: `f32` or `bf16`.
+        precision: `f32` or `bf16`; of what the graph itself does not say.
         threads: cores that one batch takes.
     """
 
-    def __init__(self, graph: Path, precision: str, threads: int) -> None:
-        self.name = PRECISIONS[precision]
+    def __init__(self, name: str, graph: Path, precision: str, threads: int) -> None:
+        self.name = name
         self._request = infer_request(graph, precision, threads)
         self._lock = threading.Lock()
 
@@ -44,10 +46,20 @@ class OpenVinoEngine:
         return RawDetections(logits, boxes)
 
 
-def precisions() -> list[str]:
-    """Precisions that this processor multiplies in."""
-    able = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ["f32", *(["bf16"] if _BF16 in able else [])]
+def engines(graph: Path, int8_graph: Path, threads: int) -> dict[str, Callable[[], OpenVinoEngine]]:
+    """How each engine of this processor is made, by name.
+
+    Args:
+        graph: in fp32; it need not be there before one is made.
+        int8_graph: without it, there is no engine in int8.
+        threads: cores that one batch takes.
+    """
+    kinds = {"openvino": (graph, "f32")}
+    if "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        kinds["openvino-bf16"] = (graph, "bf16")
+    if int8_graph.is_file():
+        kinds[INT8] = (int8_graph, "f32")
+    return {name: partial(OpenVinoEngine, name, file, precision, threads) for name, (file, precision) in kinds.items()}
 
 
 def export(network: OnCanvases, height: int, width: int, graph: Path) -> None:

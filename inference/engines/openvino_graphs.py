@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,13 @@ def infer_request(graph: Path, precision: str, threads: int) -> Any:
     return core.compile_model(core.read_model(graph), "CPU", options).create_infer_request()
 
 
+@cache
 def openvino_core() -> Any:
+    """OpenVINO's core, one for the life of the process.
+
+    Each gives the thread another stack for signals, and the one before back when it ends: the later of two that overlap gives
+    back the earlier's, which is unmapped by then, and the next signal kills the process.
+    """
     with heavy_imports():
         import openvino
 

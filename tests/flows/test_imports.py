@@ -29,6 +29,7 @@ ALLOWED = {
     "inference/text_embedding.py": "sentence-transformers takes seconds",
     "training/*/spec.py": "every command reads the specs",
     "training/detection/engines.py": "a machine that trains may have no OpenVINO",
+    "training/detection/int8.py": "NNCF is loaded in a process of its own",
     "training/device.py": "a stage imports torch without garbage collections, when it begins its work",
 }
 

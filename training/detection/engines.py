@@ -1,4 +1,4 @@
-"""The engines of a new detector: its network as OpenVINO's graph, beside the weights, and what each precision is worth.
+"""The engines of a new detector: its network as OpenVINO's graphs, beside the weights, and what each engine is worth.
 
 Made where the labelled photos are: the machine that serves has none, and asks for the same boxes on the smoke test's two photos
 alone.
@@ -8,46 +8,68 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from aura.artifact import write_json
+import numpy as np
+
 from inference.detection.detector import Detector
+from inference.detection.smoke_test import drawn_photos, found_in
 from inference.engines.choice import TORCH
-from inference.engines.exported import COMPARED, GRAPH
+from inference.engines.exported import GRAPH, INT8_GRAPH, ComparedEngines
 from inference.engines.hardware import processor
+from training.detection.int8 import quantise
 
 _MOST_LOST = 0.005
 """AP50 on the validation split that an engine may lose against torch: less than half of what two seeds differ by."""
 logger = logging.getLogger(__name__)
 
 
-def export_engines(artifact: Path, torch_ap50: float, ap50: Callable[[Detector], float]) -> dict[str, float]:
-    """Write the graph into an artifact, and which engines of this processor lose AP50 and must not serve it.
+def export_engines(
+    artifact: Path, torch_ap50: float, ap50: Callable[[Detector], float], canvases: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """Write the graphs into an artifact, what their engines find, and which of them lose AP50 and must not serve it.
 
     Args:
         torch_ap50: on the validation split, as torch runs the network.
         ap50: the same of a detector that another engine runs.
+        canvases: of photos for training, uint8 (height, width, 3); the ranges of int8 are read off them.
 
     Returns:
         AP50 by engine; empty where OpenVINO is not installed, or does not know an operation of the network.
     """
     try:
-        from inference.engines.openvino_detection import PRECISIONS, OpenVinoEngine, export, precisions
+        from inference.engines.openvino_detection import INT8, engines, export
     except ImportError:
         logger.info("no engine is exported: OpenVINO is not installed")
         return {}
     detector = Detector.load(artifact)
-    graph = artifact / GRAPH
+    graph, int8_graph = artifact / GRAPH, artifact / INT8_GRAPH
     try:
         export(detector.network, detector.preprocess.height, detector.preprocess.width, graph)
     except Exception as error:  # a library of several million lines may refuse a network in its own ways
         logger.warning("no engine is exported: %r", error)
         shutil.rmtree(graph.parent, ignore_errors=True)  # half a graph would become part of the artifact
         return {}
-    found = {TORCH: torch_ap50}
-    for precision in precisions():
-        found[PRECISIONS[precision]] = ap50(detector.run_by(OpenVinoEngine(graph, precision, processor().cores)))
-    refused = [name for name, value in found.items() if value < torch_ap50 - _MOST_LOST]
-    write_json(artifact / COMPARED, {"ap50": found, "refused": refused})
+    try:
+        quantise(graph, int8_graph, canvases)
+    except Exception as error:  # as above
+        logger.warning("no engine in int8: %r", error)
+        _remove(int8_graph)
+    found, refused, boxes = {TORCH: torch_ap50}, [], {}
+    for name, make in engines(graph, int8_graph, processor().cores).items():
+        run = detector.run_by(make())
+        found[name] = ap50(run)
+        if found[name] < torch_ap50 - _MOST_LOST:
+            refused.append(name)
+        else:
+            boxes[name] = found_in(run, drawn_photos())
+    if INT8 in refused:
+        _remove(int8_graph)
+    ComparedEngines(ap50=found, refused=refused, found=boxes).write(artifact)
     return found
+
+
+def _remove(graph: Path) -> None:
+    for file in (graph, graph.with_suffix(".bin")):
+        file.unlink(missing_ok=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 
@@ -12,13 +14,15 @@ from aura.taxonomy import Category
 from inference.detection.artifact import LabelRules, save_artifact
 from inference.detection.detector import Detector
 from inference.detection.postprocess import Ranking
+from inference.detection.preprocess import Preprocess
 from training.average import State, best_average, copy_of
 from training.context import TrainContext
 from training.detection.calibrate import best_thresholds, match, precision_recall
-from training.detection.coco import Photo, read_split
+from training.detection.coco import Photo, read_photo, read_split
 from training.detection.data import DetectionData
 from training.detection.engines import export_engines
 from training.detection.evaluate import average_precision, rank_photos
+from training.detection.int8 import CALIBRATION_PHOTOS
 from training.detection.metrics import Precision
 from training.detection.module import AveragedWeights, DetectionModule
 from training.detection.plots import draw_all
@@ -107,7 +111,15 @@ def _finish(
         context.out_dir,
         precision.ap50,
         lambda served: average_precision(rank_photos(served, photos), photos, names).ap50,
+        _canvases(context.data_dir, initial.preprocess),
     )
     draw_all(context.plots_dir, Detector.load(context.out_dir, device), photos, precision)
     shown, found = precision_recall(matches, thresholds)
     return {"ap50": precision.ap50, "ap": precision.ap, "precision_served": shown, "recall_served": found}
+
+
+def _canvases(data_dir: Path, preprocess: Preprocess) -> list[np.ndarray]:
+    """Of photos for training, evenly from among them all."""
+    photos, _ = read_split(data_dir, "train")
+    step = max(1, len(photos) // CALIBRATION_PHOTOS)
+    return [preprocess.place(read_photo(photo))[0] for photo in photos[::step][:CALIBRATION_PHOTOS]]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +50,7 @@ def test_openvino_answers_as_torch_for_batches_of_any_size(
 ) -> None:
     detector = Detector(build(family), preprocess, rules)
     export(detector.network, detector.preprocess.height, detector.preprocess.width, tmp_path / "network.xml")
-    engine = OpenVinoEngine(tmp_path / "network.xml", "f32", 1)
+    engine = OpenVinoEngine("openvino", tmp_path / "network.xml", "f32", 1)
     for count in (1, 3, 2):
         given = canvases(detector, count)
         for expected, found in zip(detector.engine(given), engine(given), strict=True):
@@ -70,7 +73,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Engines that were made, in order: `quick`, `wrong`, which finds other garments, and `torn`, which cannot be made."""
     names: list[str] = []
 
-    def makers(detector: Detector, _folder: Path, _kept: Path) -> dict[str, Callable[[], DetectionEngine]]:
+    def makers(
+        detector: Detector, _folder: Path, _kept: Path, _refused: Sequence[str]
+    ) -> dict[str, Callable[[], DetectionEngine]]:
         def make(name: str) -> DetectionEngine:
             names.append(name)
             if name == "torn":
@@ -118,9 +123,9 @@ def test_beside_a_service_a_kept_engine_is_made_while_torch_answers(
     load_for_serving(simple, "cpu")
     makers, may_go_on = chosen._makers, threading.Event()
 
-    def waiting(detector: Detector, folder: Path, kept: Path) -> dict[str, Callable[[], DetectionEngine]]:
+    def waiting(*given: Any) -> dict[str, Callable[[], DetectionEngine]]:
         may_go_on.wait(60)
-        return dict(makers(detector, folder, kept))
+        return dict(makers(*given))
 
     monkeypatch.setattr(chosen, "_makers", waiting)
     made.clear()
@@ -180,3 +185,32 @@ def test_the_processor_is_named() -> None:
     assert found.name
     assert found.cores >= 1
     assert str(found.cores) in str(found)
+
+
+_ENGINES_THAT_OVERLAP = """
+import gc, signal, subprocess, sys
+from pathlib import Path
+from inference.engines.openvino_detection import OpenVinoEngine
+
+import faulthandler
+faulthandler.enable()
+signal.signal(signal.SIGCHLD, lambda *_: None)
+first, second = (OpenVinoEngine("openvino", Path(sys.argv[1]), "f32", 1) for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+subprocess.run(["true"], check=True)
+print("alive")
+"""
+
+
+def test_a_process_outlives_signals_after_its_engines(
+    tmp_path: Path, preprocess: Preprocess, rules: LabelRules
+) -> None:
+    """A service loads the next engine before it frees the last."""
+    detector = Detector(build("compact"), preprocess, rules)
+    export(detector.network, detector.preprocess.height, detector.preprocess.width, tmp_path / "network.xml")
+    command = [sys.executable, "-c", _ENGINES_THAT_OVERLAP, str(tmp_path / "network.xml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr

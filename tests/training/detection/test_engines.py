@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aura.artifact import read_json, write_json
+from aura.artifact import write_json
 from aura.errors import ArtifactError
 from inference.detection.detector import Detector
-from inference.detection.smoke_test import SMOKE_TEST
+from inference.detection.smoke_test import SMOKE_TEST, drawn_photos, found_in
 from inference.engines import chosen
 from inference.engines.chosen import load_for_serving
-from inference.engines.exported import COMPARED, GRAPH, refused_engines
+from inference.engines.exported import GRAPH, INT8_GRAPH, ComparedEngines, compared_engines
+from inference.engines.openvino_detection import INT8, OpenVinoEngine
 from inference.smoke_test import FOLDER
 from tests.inference.detection.conftest import artifact, preprocess, rules
 from training.detection.engines import export_engines
@@ -22,30 +23,76 @@ from training.detection.engines import export_engines
 __all__ = ["artifact", "preprocess", "rules"]
 
 
-def test_the_graph_beside_the_weights_answers_as_torch(artifact: Path) -> None:
-    found = export_engines(artifact, 0.5, lambda _: 0.5)
-    assert found.keys() >= {"torch", "openvino"}
-    assert read_json(artifact / COMPARED, "the comparison") == {"ap50": found, "refused": []}
-    from inference.engines.openvino_detection import OpenVinoEngine
+def canvases(artifact: Path, count: int = 8) -> list[np.ndarray]:
+    preprocess = Detector.load(artifact).preprocess
+    noise = np.random.default_rng(0)
+    return list(noise.integers(0, 256, (count, preprocess.height, preprocess.width, 3), dtype=np.uint8))
 
-    detector = Detector.load(artifact)
-    canvases = np.random.default_rng(0).integers(
-        0, 256, (3, detector.preprocess.height, detector.preprocess.width, 3), dtype=np.uint8
-    )
-    exported = OpenVinoEngine(artifact / GRAPH, "f32", 1)(canvases)
-    for expected, given in zip(detector.engine(canvases), exported, strict=True):
-        np.testing.assert_allclose(given.numpy(), expected.numpy(), atol=2e-3)
+
+def test_the_graphs_beside_the_weights_answer_as_torch(artifact: Path) -> None:
+    found = export_engines(artifact, 0.5, lambda _: 0.5, canvases(artifact))
+    assert found.keys() >= {"torch", "openvino", INT8}
+    compared = compared_engines(artifact)
+    assert (compared.ap50, compared.refused, compared.found.keys()) == (found, [], found.keys() - {"torch"})
+    given = np.stack(canvases(artifact, 3))
+    torch_found = Detector.load(artifact).engine(given)
+    for graph, tolerance in ((GRAPH, 2e-3), (INT8_GRAPH, 0.3)):
+        exported = OpenVinoEngine("any", artifact / graph, "f32", 1)(given)
+        for expected, logits_or_boxes in zip(torch_found, exported, strict=True):
+            np.testing.assert_allclose(logits_or_boxes.numpy(), expected.numpy(), atol=tolerance)
+
+
+def test_int8_is_another_graph(artifact: Path) -> None:
+    """A graph that was copied would be as close to torch as one in fp32."""
+    export_engines(artifact, 0.5, lambda _: 0.5, canvases(artifact))
+    given = np.stack(canvases(artifact, 2))
+    logits = [OpenVinoEngine("any", artifact / graph, "f32", 1)(given).logits for graph in (GRAPH, INT8_GRAPH)]
+    assert float((logits[0] - logits[1]).abs().max()) > 2e-3
+    sizes = [(artifact / graph).with_suffix(".bin").stat().st_size for graph in (GRAPH, INT8_GRAPH)]
+    assert sizes[1] < 0.7 * sizes[0]
 
 
 def test_an_engine_that_loses_precision_is_refused_where_it_serves(artifact: Path) -> None:
     (artifact / FOLDER).mkdir()
     SMOKE_TEST.write_inputs(artifact / FOLDER)
 
-    found = export_engines(artifact, 0.5, lambda _: 0.49)
-    assert refused_engines(artifact) == found.keys() - {"torch"}
+    found = export_engines(artifact, 0.5, lambda _: 0.49, canvases(artifact))
+    compared = compared_engines(artifact)
+    assert (set(compared.refused), compared.found) == (found.keys() - {"torch"}, {})
+    assert not (artifact / INT8_GRAPH).exists()
+    assert (artifact / GRAPH).is_file(), "a processor without bf16 may serve it"
     assert load_for_serving(artifact, "cpu").engine.name == "torch"
     with pytest.raises(ArtifactError, match="there is no engine 'openvino'"):
         load_for_serving(artifact, "cpu", "openvino")
+
+
+def test_a_compared_engine_is_known_by_what_it_found_itself(artifact: Path) -> None:
+    """Its scores may differ from torch's by more than what tells one network from another."""
+    (artifact / FOLDER).mkdir()
+    SMOKE_TEST.write_inputs(artifact / FOLDER)
+    export_engines(artifact, 0.5, lambda _: 0.5, canvases(artifact))
+    compared = compared_engines(artifact)
+    detector = Detector.load(artifact).run_by(OpenVinoEngine(INT8, artifact / INT8_GRAPH, "f32", 1))
+    assert SMOKE_TEST.differences(compared.found[INT8], found_in(detector, drawn_photos())) == []
+
+    other = [[{"category": "bags", "score": 0.9, "box": [0.0, 0.0, 50.0, 50.0]}], []]
+    ComparedEngines(ap50=compared.ap50, found={"openvino": other, INT8: other}).write(artifact)
+    with pytest.raises(ArtifactError, match="finds other garments"):
+        load_for_serving(artifact, "cpu", INT8)
+
+
+def test_a_network_that_cannot_be_quantised_has_its_other_engines(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(_: Path, int8_graph: Path, __: object) -> None:
+        int8_graph.with_suffix(".bin").write_bytes(b"half")
+        raise RuntimeError("an unknown operation")
+
+    monkeypatch.setattr("training.detection.engines.quantise", half)
+    found = export_engines(artifact, 0.5, lambda _: 0.5, [])
+    assert found.keys() >= {"torch", "openvino"}
+    assert INT8 not in found
+    assert not list((artifact / GRAPH).parent.glob("*int8*"))
 
 
 def test_where_it_serves_the_graph_is_not_made_again(
@@ -53,7 +100,7 @@ def test_where_it_serves_the_graph_is_not_made_again(
 ) -> None:
     (artifact / FOLDER).mkdir()
     SMOKE_TEST.write_inputs(artifact / FOLDER)
-    export_engines(artifact, 0.5, lambda _: 0.5)
+    export_engines(artifact, 0.5, lambda _: 0.5, canvases(artifact))
     monkeypatch.setattr(chosen, "_seconds", lambda engine, _: {"1": 0.1 if engine.name == "torch" else 0.01})
     assert load_for_serving(artifact, "cpu").engine.name.startswith("openvino")
     assert not list((own_home / "cache" / "engines").rglob("network.xml"))
@@ -61,7 +108,7 @@ def test_where_it_serves_the_graph_is_not_made_again(
 
 def test_without_openvino_a_training_goes_on(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "inference.engines.openvino_detection", None)
-    assert export_engines(artifact, 0.5, lambda _: 0.5) == {}
+    assert export_engines(artifact, 0.5, lambda _: 0.5, canvases(artifact)) == {}
     assert not (artifact / GRAPH).parent.exists()
 
 
@@ -72,12 +119,20 @@ def test_a_network_that_cannot_be_exported_leaves_nothing(artifact: Path, monkey
         raise RuntimeError("an unknown operation")
 
     monkeypatch.setattr("inference.engines.openvino_detection.export", unknown)
-    assert export_engines(artifact, 0.5, lambda _: 0.5) == {}
+    assert export_engines(artifact, 0.5, lambda _: 0.5, canvases(artifact)) == {}
     assert not (artifact / GRAPH).parent.exists()
 
 
 def test_a_damaged_comparison_is_a_damaged_artifact(artifact: Path) -> None:
-    (artifact / COMPARED).parent.mkdir()
-    write_json(artifact / COMPARED, {"ap50": {}})
-    with pytest.raises(ArtifactError, match="does not compare engines"):
-        refused_engines(artifact)
+    file = artifact / "openvino" / "compared.json"
+    file.parent.mkdir()
+    for content in ({"ap50": {}}, []):
+        write_json(file, content)
+        with pytest.raises(ArtifactError, match="does not compare engines"):
+            compared_engines(artifact)
+
+
+def test_a_comparison_of_before_engines_recorded_what_they_find_is_read(artifact: Path) -> None:
+    (artifact / "openvino").mkdir()
+    write_json(artifact / "openvino" / "compared.json", {"ap50": {"torch": 0.5}, "refused": ["openvino"]})
+    assert compared_engines(artifact) == ComparedEngines(ap50={"torch": 0.5}, refused=["openvino"])
