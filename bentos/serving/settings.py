@@ -27,8 +27,9 @@ class ServingSettings(Section):
     device: str = "cpu"
     """Device of the models, as torch names it."""
     engine: str = Field(default="auto", pattern=r"^[a-z0-9-]+$")
-    """What runs the detector on a processor: `torch`, `openvino`, `openvino-bf16`; `auto`: the fastest of those that answer as
-    torch does, measured once per machine and model. Questions are embedded by the fastest too, unless it is `torch`."""
+    """What runs the detector on a processor: `torch`, `openvino`, `openvino-bf16`, `openvino-int8`; `auto`: the fastest of those
+    that answer as in training, measured once per machine and model. Questions are embedded by the fastest too, unless it is
+    `torch`."""
     start_timeout_seconds: float = Field(default=180.0, gt=0)
     """Seconds for a service to load its models and answer for the first time, in a night and in `aura serve`."""
     cors_origins: tuple[Origin, ...] = ()

@@ -3,7 +3,7 @@
 model.safetensors, config.json   as transformers saves a model
 preprocess.json                  how a photo becomes the input
 labels.json                      labels in class order, a score threshold each, and the non-maximum suppression
-openvino/                        the network as OpenVINO's graph, and AP50 by engine; where training could export it
+openvino/                        the network as OpenVINO's graphs, and what their engines found; where training could export it
 """
 
 from __future__ import annotations

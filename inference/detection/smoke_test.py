@@ -43,11 +43,21 @@ class DetectionSmokeTest:
     def differences(
         self, recorded: Sequence[Sequence[Mapping[str, Any]]], found: Sequence[Sequence[Mapping[str, Any]]]
     ) -> list[str]:
-        sentences = []
-        for name, before, now in zip(PHOTOS, recorded, found, strict=True):
-            sentences += [f"{name}: no longer {_said(box)}" for box in _without_partner(before, now)]
-            sentences += [f"{name}: now {_said(box)}" for box in _without_partner(now, before)]
-        return sentences
+        return [
+            difference
+            for name, before, now in zip(PHOTOS, recorded, found, strict=True)
+            for difference in photo_differences(name, before, now)
+        ]
+
+
+def photo_differences(
+    name: str, recorded: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """One sentence for each box in one photo that the other list has not; see `inference.smoke_test.SmokeTest`."""
+    return [
+        *(f"{name}: no longer {_said(box)}" for box in _without_partner(recorded, found)),
+        *(f"{name}: now {_said(box)}" for box in _without_partner(found, recorded)),
+    ]
 
 
 def found_in(detector: Detector, photos: Sequence[Image.Image]) -> list[list[dict[str, Any]]]:

@@ -1,7 +1,8 @@
-"""Which engine runs a network: the fastest on this machine of those that answer as torch does.
+"""Which engine runs a network: the fastest on this machine of those that answer as they should.
 
-Each is made, compared with torch and timed, once per network, processor and version of the libraries; the choice is kept in the
-cache folder. One that cannot be made, or answers otherwise, is left out with a line in the log.
+That is as torch does, or as training found this engine to answer. Each is made, compared and timed, once per network, processor
+and version of the libraries; the choice is kept in the cache folder. One that cannot be made, or answers otherwise, is left out
+with a line in the log.
 """
 
 from __future__ import annotations
@@ -49,11 +50,11 @@ class Choice(Generic[EngineType]):
 
     Attributes:
         what: is run, in one word for the log, for example `detector`.
-        otherwise: what a wrong engine does, for example `finds other garments`.
+        otherwise: what a wrong engine does, for example `finds other garments than it should`.
         folder: where graphs and the choice are kept; see `kept_folder`.
-        torch: the engine that others are compared with.
+        torch: the engine that serves where no other may.
         makers: how each engine of this processor is made.
-        differences: what an engine answers otherwise than torch, in words.
+        differences: what an engine answers otherwise than it should, in words.
         seconds: least seconds per batch of an engine, by its size.
     """
 
@@ -69,7 +70,7 @@ class Choice(Generic[EngineType]):
         """The engine of a name.
 
         Raises:
-            ArtifactError: there is none on this processor, or it answers otherwise than torch.
+            ArtifactError: there is none on this processor, or it answers otherwise than it should.
         """
         makers = self.makers()
         if name not in makers:
@@ -80,7 +81,7 @@ class Choice(Generic[EngineType]):
         made = makers[name]()
         if differences := self.differences(made):
             raise ArtifactError(
-                f"the engine {name} {self.otherwise} than torch: {differences[0]}",
+                f"the engine {name} {self.otherwise}: {differences[0]}",
                 hint=f"set serving.engine to {TORCH}",
             )
         return made
@@ -95,7 +96,7 @@ class Choice(Generic[EngineType]):
         return self._made(name, makers[name])
 
     def chosen(self) -> EngineType:
-        """The fastest engine of those that answer as torch does; it is kept for the next start."""
+        """The fastest engine of those that answer as they should; it is kept for the next start."""
         engines = {name: made for name, make in self.makers().items() if (made := self._made(name, make)) is not None}
         seconds = {name: self.seconds(engine) for name, engine in ({TORCH: self.torch} | engines).items()}
         # One caller's wait and many callers' throughput count alike.
@@ -139,7 +140,7 @@ class Choice(Generic[EngineType]):
             logger.warning("the engine %s cannot run this %s: %r", name, self.what, error)
             return None
         if differences:
-            logger.warning("the engine %s %s than torch, and is left out: %s", name, self.otherwise, differences[0])
+            logger.warning("the engine %s %s, and is left out: %s", name, self.otherwise, differences[0])
             return None
         return engine
 

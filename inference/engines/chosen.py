@@ -1,4 +1,4 @@
-"""Which engine serves a detector: the fastest on this machine of those that find what torch finds.
+"""Which engine serves a detector: the fastest on this machine of those that find what they found in training, or what torch does.
 
 How one is chosen: `inference.engines.choice`.
 """
@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from aura.artifact import content_hash
 from inference.detection.detector import Detector
-from inference.detection.smoke_test import PHOTOS, SMOKE_TEST, found_in, photos_of
+from inference.detection.smoke_test import SMOKE_TEST, found_in, photo_differences, photos_of
 from inference.engines.choice import AUTO, TORCH, Choice, give_way, kept_folder, least_seconds
 from inference.engines.detection import DetectionEngine
 from inference.engines.exported import GRAPH, INT8_GRAPH, ComparedEngines, compared_engines
@@ -61,7 +61,7 @@ def _choice(folder: Path, detector: Detector) -> Choice[DetectionEngine]:
     pictures = _pictures(folder)
     return Choice(
         what="detector",
-        otherwise="finds other garments",
+        otherwise="finds other garments than it should",
         folder=kept,
         torch=detector.engine,
         makers=lambda: _makers(detector, folder, kept, compared.refused),
@@ -104,8 +104,8 @@ def _differences(
     expected, found = (found_in(one, pictures) for one in (detector.run_by_torch(), detector.run_by(engine)))
     return [
         difference
-        for before, now in zip(expected, found, strict=True)
-        for difference in SMOKE_TEST.differences([before] * len(PHOTOS), [now] * len(PHOTOS))
+        for number, (before, now) in enumerate(zip(expected, found, strict=True))
+        for difference in photo_differences(f"picture {number}", before, now)
     ]
 
 

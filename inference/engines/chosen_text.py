@@ -77,7 +77,7 @@ def _choice(embedder: TextEmbedder) -> Choice[TextEngine]:
 
     return Choice(
         what="sentence encoder",
-        otherwise="encodes sentences otherwise",
+        otherwise="encodes sentences otherwise than torch",
         folder=folder,
         torch=torch_engine,
         makers=makers,

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from aura.artifact import read_json, write_json
 from aura.errors import ArtifactError
 
@@ -23,17 +25,20 @@ class ComparedEngines:
     Attributes:
         ap50: on the validation split, by engine.
         refused: engines that lose AP50 and must not serve.
-        found: what each other engine finds in the smoke test's photos (`inference.detection.smoke_test.found_in`). Rounding moves
-            scores of single boxes by more than what tells one network from another, so an engine is known by its own.
+        found: what each of the others finds in the smoke test's photos (`inference.detection.smoke_test.found_in`). Rounding
+            moves scores of single boxes by more than what tells one network from another, so an engine is known by its own.
     """
 
-    ap50: Mapping[str, float] = field(default_factory=dict)
-    refused: Sequence[str] = ()
+    ap50: Mapping[str, float]
+    refused: Sequence[str]
     found: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]] = field(default_factory=dict)
 
     def write(self, artifact: Path) -> None:
         """Into an artifact that is not finished yet."""
         write_json(artifact / _COMPARED, asdict(self))
+
+
+_FORMAT = TypeAdapter(ComparedEngines)
 
 
 def compared_engines(artifact: Path) -> ComparedEngines:
@@ -44,10 +49,11 @@ def compared_engines(artifact: Path) -> ComparedEngines:
     """
     file = artifact / _COMPARED
     if not file.is_file():
-        return ComparedEngines()
-    content = read_json(file, "the comparison of the engines")
+        return ComparedEngines(ap50={}, refused=[])
     try:
-        # `found` came later than the others.
-        return ComparedEngines(ap50=content["ap50"], refused=content["refused"], found=content.get("found", {}))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{file} does not compare engines: {error!r}", hint="train again, or roll back") from error
+        return _FORMAT.validate_python(read_json(file, "the comparison of the engines"))
+    except ValidationError as error:
+        [first, *_] = error.errors()
+        raise ArtifactError(
+            f"{file} does not compare engines: {first['loc']}: {first['msg']}", hint="train again, or roll back"
+        ) from error

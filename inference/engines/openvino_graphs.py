@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import torch
 from torch import nn
 
 from aura.heavy_imports import heavy_imports
+
+_MAKING_CORE = threading.Lock()
+"""`cache` lets two callers make one each."""
 
 
 def export_graph(network: nn.Module, example: tuple[Any, ...], dynamic_shapes: Any, graph: Path) -> None:
@@ -49,13 +53,18 @@ def infer_request(graph: Path, precision: str, threads: int) -> Any:
     return core.compile_model(core.read_model(graph), "CPU", options).create_infer_request()
 
 
-@cache
 def openvino_core() -> Any:
     """OpenVINO's core, one for the life of the process.
 
     Each gives the thread another stack for signals, and the one before back when it ends: the later of two that overlap gives
     back the earlier's, which is unmapped by then, and the next signal kills the process.
     """
+    with _MAKING_CORE:
+        return _core()
+
+
+@cache
+def _core() -> Any:
     with heavy_imports():
         import openvino
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from aura.module_process import run_module
+from aura.scratch import scratch_folder
 from aura.supervision import die_with
 
 CALIBRATION_PHOTOS = 100
@@ -33,8 +34,8 @@ def quantise(graph: Path, int8_graph: Path, canvases: Sequence[np.ndarray]) -> N
     Raises:
         ChildProcessError: NNCF cannot quantise the network, or is not installed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        photos = Path(folder) / "canvases.npy"
+    with scratch_folder(Path(tempfile.gettempdir()), "aura-int8-", marked_only=True) as folder:
+        photos = folder / "canvases.npy"
         np.save(photos, np.stack(canvases))
         done = run_module(_MODULE, str(graph), str(int8_graph), str(photos))
     if done.returncode:

@@ -121,5 +121,5 @@ def _finish(
 def _canvases(data_dir: Path, preprocess: Preprocess) -> list[np.ndarray]:
     """Of photos for training, evenly from among them all."""
     photos, _ = read_split(data_dir, "train")
-    step = max(1, len(photos) // CALIBRATION_PHOTOS)
-    return [preprocess.place(read_photo(photo))[0] for photo in photos[::step][:CALIBRATION_PHOTOS]]
+    chosen = np.linspace(0, len(photos) - 1, min(len(photos), CALIBRATION_PHOTOS), dtype=int)
+    return [preprocess.place(read_photo(photos[index]))[0] for index in chosen]

@@ -1,4 +1,4 @@
-"""The engine that serves: the fastest of those that answer as torch does, measured once, and torch where there is none."""
+"""The engine that serves: the fastest of those that answer as they should, measured once, and torch where there is none."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from aura.paths import cache_dir
 from inference.detection.artifact import LabelRules
 from inference.detection.detector import Detector
 from inference.detection.preprocess import Preprocess
-from inference.detection.smoke_test import SMOKE_TEST
+from inference.detection.smoke_test import SMOKE_TEST, drawn_photos, found_in
 from inference.engines import chosen
 from inference.engines.chosen import load_for_serving
 from inference.engines.detection import DetectionEngine, RawDetections
+from inference.engines.exported import ComparedEngines
 from inference.engines.hardware import processor
 from inference.engines.openvino_detection import OpenVinoEngine, export
 from inference.smoke_test import FOLDER
@@ -98,7 +99,7 @@ def test_the_fastest_that_answers_alike_is_chosen_and_remembered(
     with caplog.at_level(logging.INFO):
         assert load_for_serving(simple, "cpu").engine.name == "quick"
     assert made == ["quick", "wrong", "torn"]
-    assert "the engine wrong finds other garments than torch" in caplog.text
+    assert "the engine wrong finds other garments than it should, and is left out" in caplog.text
     assert "the engine torn cannot run this detector" in caplog.text
     assert "quick 1.0 ms for 1, 2.0 ms for 8" in caplog.text
     made.clear()
@@ -164,11 +165,25 @@ def test_an_engine_by_name_is_that_one_or_an_error(simple: Path, made: list[str]
     assert load_for_serving(simple, "cpu", "torch").engine.name == "torch"
     assert made == []
     assert load_for_serving(simple, "cpu", "quick").engine.name == "quick"
-    with pytest.raises(ArtifactError, match="finds other garments than torch"):
+    with pytest.raises(ArtifactError, match="finds other garments than it should"):
         load_for_serving(simple, "cpu", "wrong")
     with pytest.raises(ArtifactError, match="no engine 'warp'") as caught:
         load_for_serving(simple, "cpu", "warp")
     assert "quick" in caught.value.hint
+
+
+@pytest.mark.usefixtures("made")
+def test_an_engine_is_known_by_what_training_recorded_of_it(simple: Path) -> None:
+    """`wrong` differs from torch by more than any tolerance, and serves where training found that it may."""
+    detector = Detector.load(simple)
+    found = found_in(detector.run_by(Scripted("wrong", detector.engine, wrong=True)), drawn_photos())
+    assert all(found)
+    ComparedEngines(ap50={"wrong": 0.5}, refused=[], found={"wrong": found}).write(simple)
+    assert load_for_serving(simple, "cpu", "wrong").engine.name == "wrong"
+
+    ComparedEngines(ap50={"quick": 0.5}, refused=[], found={"quick": found}).write(simple)
+    with pytest.raises(ArtifactError, match="finds other garments than it should"):
+        load_for_serving(simple, "cpu", "quick")
 
 
 def test_a_detector_run_by_another_engine_finds_the_same(simple: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from aura.artifact import write_json
 from aura.errors import ArtifactError
@@ -21,6 +23,19 @@ from tests.inference.detection.conftest import artifact, preprocess, rules
 from training.detection.engines import export_engines
 
 __all__ = ["artifact", "preprocess", "rules"]
+
+
+@pytest.fixture
+def sure(artifact: Path) -> Path:
+    """An artifact that finds something in the smoke test's photos, as an untrained one does not."""
+    weights = load_file(artifact / "model.safetensors")
+    for name, tensor in weights.items():
+        if name.startswith("class_labels_classifier."):
+            tensor.normal_(std=0.7, generator=torch.Generator().manual_seed(1))
+    save_file(weights, artifact / "model.safetensors", metadata={"format": "pt"})
+    (artifact / FOLDER).mkdir()
+    SMOKE_TEST.write_inputs(artifact / FOLDER)
+    return artifact
 
 
 def canvases(artifact: Path, count: int = 8) -> list[np.ndarray]:
@@ -66,19 +81,25 @@ def test_an_engine_that_loses_precision_is_refused_where_it_serves(artifact: Pat
         load_for_serving(artifact, "cpu", "openvino")
 
 
-def test_a_compared_engine_is_known_by_what_it_found_itself(artifact: Path) -> None:
-    """Its scores may differ from torch's by more than what tells one network from another."""
-    (artifact / FOLDER).mkdir()
-    SMOKE_TEST.write_inputs(artifact / FOLDER)
-    export_engines(artifact, 0.5, lambda _: 0.5, canvases(artifact))
-    compared = compared_engines(artifact)
-    detector = Detector.load(artifact).run_by(OpenVinoEngine(INT8, artifact / INT8_GRAPH, "f32", 1))
-    assert SMOKE_TEST.differences(compared.found[INT8], found_in(detector, drawn_photos())) == []
+def test_what_each_engine_finds_is_recorded(sure: Path) -> None:
+    export_engines(sure, 0.5, lambda _: 0.5, canvases(sure))
+    recorded = compared_engines(sure).found[INT8]
+    detector = Detector.load(sure).run_by(OpenVinoEngine(INT8, sure / INT8_GRAPH, "f32", 1))
+    assert all(recorded)
+    assert SMOKE_TEST.differences(recorded, found_in(detector, drawn_photos())) == []
+    assert load_for_serving(sure, "cpu", INT8).engine.name == INT8
 
-    other = [[{"category": "bags", "score": 0.9, "box": [0.0, 0.0, 50.0, 50.0]}], []]
-    ComparedEngines(ap50=compared.ap50, found={"openvino": other, INT8: other}).write(artifact)
-    with pytest.raises(ArtifactError, match="finds other garments"):
-        load_for_serving(artifact, "cpu", INT8)
+
+def test_an_engine_that_cannot_run_the_network_is_refused_and_the_others_are_not(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Path, int8_graph: Path, __: object) -> None:
+        int8_graph.write_text("<net></net>")
+
+    monkeypatch.setattr("training.detection.engines.quantise", broken)
+    found = export_engines(artifact, 0.5, lambda _: 0.5, canvases(artifact))
+    assert (compared_engines(artifact).refused, found.keys() >= {"torch", "openvino"}) == ([INT8], True)
+    assert not (artifact / INT8_GRAPH).exists()
 
 
 def test_a_network_that_cannot_be_quantised_has_its_other_engines(
@@ -126,7 +147,7 @@ def test_a_network_that_cannot_be_exported_leaves_nothing(artifact: Path, monkey
 def test_a_damaged_comparison_is_a_damaged_artifact(artifact: Path) -> None:
     file = artifact / "openvino" / "compared.json"
     file.parent.mkdir()
-    for content in ({"ap50": {}}, []):
+    for content in ({"ap50": {}}, [], {"ap50": {}, "refused": None}, {"ap50": {}, "refused": [], "found": None}):
         write_json(file, content)
         with pytest.raises(ArtifactError, match="does not compare engines"):
             compared_engines(artifact)
