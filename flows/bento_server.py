@@ -5,6 +5,10 @@ loopback, from every account of the machine, without a setting to change that. H
 this account can enter:
 
     python -m flows.bento_server serve ...
+
+It also keeps an idle connection for longer than its callers do. BentoML closes one after 5 seconds, which may be the instant in
+which a caller sends its next request: nginx keeps one for 60 seconds and answers 502 to a POST that meets the end, as it must not
+be sent twice.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from typing import Any
 
 from bentoml._internal.utils import circus
 
+_KEEP_ALIVE_SECONDS = 75
 _CHECK_SECONDS = 10
 """Between two looks at the processes; as in BentoML, whose function this replaces."""
 
@@ -37,4 +42,5 @@ if __name__ == "__main__":
     # `serve` imports the function when it is called.
     circus.create_standalone_arbiter = _arbiter_with_own_sockets
     sys.argv[0] = "bentoml"
+    sys.argv += ["--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS)]
     runpy.run_module("bentoml", run_name="__main__", alter_sys=True)

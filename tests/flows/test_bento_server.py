@@ -1,15 +1,17 @@
-"""A served Bento takes commands from the account that serves it alone."""
+"""A served Bento takes commands from the account that serves it alone, and ends no idle connection before its caller does."""
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
@@ -33,7 +35,12 @@ def _entered_by_others(socket: Path, top: Path) -> bool:
     return all(stat.S_IMODE(folder.stat().st_mode) & stat.S_IXOTH for folder in socket.parents if top in folder.parents)
 
 
-def test_only_the_services_port_is_open_and_no_socket_is_open_to_other_accounts(tmp_path: Path, own_temp: Path) -> None:
+def _doubled(connection: HTTPConnection) -> object:
+    connection.request("POST", "/double", json.dumps({"number": 21}), {"Content-Type": "application/json"})
+    return json.loads(connection.getresponse().read())
+
+
+def test_its_connections_last_and_its_sockets_are_closed_to_other_accounts(tmp_path: Path, own_temp: Path) -> None:
     port, log = free_port(), tmp_path / "log"
     command = watched(
         "flows.bento_server", "serve", "tests.flows.tiny_service:Tiny", "--host", "127.0.0.1", "--port", str(port)
@@ -45,8 +52,11 @@ def test_only_the_services_port_is_open_and_no_socket_is_open_to_other_accounts(
         )  # fmt: skip
     try:
         wait_until_healthy(f"http://127.0.0.1:{port}/readyz", server, log, 300)
-        answer = httpx.post(f"http://127.0.0.1:{port}/double", json={"number": 21}, timeout=60, trust_env=False)
-        assert answer.json() == 42
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        assert _doubled(connection) == 42
+        connection.auto_open = False
+        time.sleep(6)  # BentoML's own server closes it after 5
+        assert _doubled(connection) == 42
         family = family_of(server.pid)
         connections = [found for process in family for found in process.net_connections("all")]
         assert {found.laddr for found in connections if found.status == psutil.CONN_LISTEN} == {("127.0.0.1", port)}
