@@ -57,20 +57,20 @@ def export_engines(
         logger.warning("no engine in int8: %r", error)
         _remove(int8_graph)
     makers = engines(graph, int8_graph, processor().cores)
-    found, boxes = {TORCH: torch_ap50}, {}
+    measured, found = {TORCH: torch_ap50}, {}
     for name, make in makers.items():
         try:
             served = detector.run_by(make())
-            found[name] = ap50(served)
-            if found[name] >= torch_ap50 - _MOST_LOST:
-                boxes[name] = found_in(served, drawn_photos())
+            measured[name] = ap50(served)
+            if measured[name] >= torch_ap50 - _MOST_LOST:
+                found[name] = found_in(served, drawn_photos())
         except Exception as error:  # as above
             logger.warning("the engine %s cannot run this detector: %r", name, error)
-    refused = [name for name in makers if name not in boxes]
+    refused = [name for name in makers if name not in found]
     if INT8 in refused:
         _remove(int8_graph)
-    ComparedEngines(ap50=found, refused=refused, found=boxes).write(artifact)
-    return found
+    ComparedEngines(ap50=measured, refused=refused, found=found).write(artifact)
+    return measured
 
 
 def _remove(graph: Path) -> None:

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from aura.heavy_imports import heavy_imports
 from aura.module_process import run_module
 from aura.scratch import scratch_folder
 from aura.supervision import die_with
 
 CALIBRATION_PHOTOS = 100
-"""Enough for the ranges; more take longer and change AP50 by less than seeds do."""
+"""A third of NNCF's own default: a night on two cores waits for them. Whether they are enough, AP50 says at each training."""
 _MODULE = "training.detection.int8"
 
 
@@ -45,8 +46,9 @@ def quantise(graph: Path, int8_graph: Path, canvases: Sequence[np.ndarray]) -> N
 def main() -> None:
     """Quantise the graph that is named into the next, with canvases (N, height, width, 3) of an npy file."""
     die_with(os.getppid())
-    import nncf
-    import openvino
+    with heavy_imports():
+        import nncf
+        import openvino
 
     graph, int8_graph, photos = map(Path, sys.argv[1:])
     canvases = np.load(photos)
