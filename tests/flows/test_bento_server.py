@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import tempfile
@@ -30,9 +31,21 @@ def own_temp() -> Iterator[Path]:
         yield folder
 
 
-def _entered_by_others(socket: Path, top: Path) -> bool:
+def _entered_by_others(path: Path, top: Path) -> bool:
     """Whether another account that reaches `top` can reach a socket below it."""
-    return all(stat.S_IMODE(folder.stat().st_mode) & stat.S_IXOTH for folder in socket.parents if top in folder.parents)
+    return all(stat.S_IMODE(folder.stat().st_mode) & stat.S_IXOTH for folder in path.parents if top in folder.parents)
+
+
+class _UnixConnection(HTTPConnection):
+    """To a service's runner."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(str(self._path))
 
 
 def _doubled(connection: HTTPConnection) -> object:
@@ -52,19 +65,22 @@ def test_its_connections_last_and_its_sockets_are_closed_to_other_accounts(tmp_p
         )  # fmt: skip
     try:
         wait_until_healthy(f"http://127.0.0.1:{port}/readyz", server, log, 300)
-        connection = HTTPConnection("127.0.0.1", port, timeout=60)
-        assert _doubled(connection) == 42
-        connection.auto_open = False
-        time.sleep(6)  # BentoML's own server closes it after 5
-        assert _doubled(connection) == 42
         family = family_of(server.pid)
         connections = [found for process in family for found in process.net_connections("all")]
         assert {found.laddr for found in connections if found.status == psutil.CONN_LISTEN} == {("127.0.0.1", port)}
-        sockets = {
+        paths = {
             Path(found.laddr) for found in connections if isinstance(found.laddr, str) and os.path.exists(found.laddr)
         }
-        assert {socket.parent.name.rpartition("-")[0] for socket in sockets} == {"aura-circus", "bentoml-uds"}
-        assert not [socket for socket in sockets if _entered_by_others(socket, own_temp)]
+        (runner,) = (path for path in paths if path.parent.name.startswith("bentoml-uds"))
+        callers = HTTPConnection("127.0.0.1", port, timeout=60), _UnixConnection(runner)
+        for connection in callers:
+            assert _doubled(connection) == 42
+            connection.auto_open = False
+        time.sleep(6)  # BentoML's own servers close them after 5
+        for connection in callers:
+            assert _doubled(connection) == 42
+        assert {path.parent.name.rpartition("-")[0] for path in paths} == {"aura-circus", "bentoml-uds"}
+        assert not [path for path in paths if _entered_by_others(path, own_temp)]
     finally:
         stop(server)
     assert not list(own_temp.glob("aura-circus-*"))
