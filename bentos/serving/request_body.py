@@ -1,4 +1,4 @@
-"""What the bodies of all requests in JSON share: unknown fields are refused, blanks around a text do not count."""
+"""What all requests share, in bodies of JSON and in queries: unknown fields are refused, blanks around a text do not count."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PictureBase64 = Annotated[
 
 
 class RequestBody(BaseModel):
-    """Base of a body and of the objects in it."""
+    """Base of a body, of the objects in it, and of a query."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -8,10 +8,11 @@ from pydantic import BaseModel, Field
 
 from bentos.serving.errors import ErrorDetail
 from bentos.serving.messages import ModelVersion, ReleasedBody
+from bentos.serving.request_body import RequestBody
 from bentos.visual_analysis.messages import LEAST_SCORE, Garment
 
 
-class AnalysisOptions(BaseModel):
+class AnalysisOptions(RequestBody):
     """What an analysis holds; parameters of the query."""
 
     threshold: Annotated[

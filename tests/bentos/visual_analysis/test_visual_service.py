@@ -156,6 +156,12 @@ def test_the_answer_has_garments_size_and_version(client: TestClient) -> None:
     assert analyze(client, threshold=0.9).json() == answer | {"garments": []}
 
 
+def test_an_option_that_is_misspelt_is_not_passed_over(client: TestClient) -> None:
+    answer = analyze(client, annotated=True)
+    assert answer.status_code == 422
+    assert "annotated" in str(answer.json()["error"])
+
+
 def test_a_model_of_drawn_pictures_says_so_in_every_answer(tmp_path: Path) -> None:
     TrainingSources(sources=(Source(name="sample", drawn=True),)).write(tmp_path)
     runner = DetectorRunner.inner(StubAssets(champion_folder=tmp_path, served_index=Index()), lambda *_: Detector())
