@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ _AROUND = 0.25
 _INNER_X, _INNER_Y = (0.2, 0.8), (0.1, 0.9)
 """Part of a box where its garment is rather than what stands beside it."""
 _PHOTO_GROUPS = 12
+_KEPT = 1024
+"""Pictures whose colours are kept, 12 kB each."""
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -32,7 +35,13 @@ def garment_colours(image: Image.Image) -> Colours:
 
 def measured_colours(image: Image.Image) -> list[DominantColour]:
     """Colours of the garment in the middle of an upright RGB picture, the largest first."""
-    return dominant_colours(_garment_pixels(image))
+    return list(_measured(_read(image).tobytes()))
+
+
+@lru_cache(maxsize=_KEPT)
+def _measured(read: bytes) -> tuple[DominantColour, ...]:
+    """Colours of a picture as `_read` reads it: somebody asks about the same garment again and again."""
+    return tuple(dominant_colours(_garment_pixels(np.frombuffer(read, np.uint8).reshape(_READ_PX, _READ_PX, 3))))
 
 
 def garment_colours_in(photo: Image.Image, box_xyxy_px: Sequence[float]) -> Colours:
@@ -64,13 +73,12 @@ def measured_colours_in(photo: Image.Image, box_xyxy_px: Sequence[float]) -> lis
     return dominant_colours(_or_all(small[inner & of_garment[nearest]], small[inner]))
 
 
-def _garment_pixels(image: Image.Image) -> Pixels:
+def _garment_pixels(small: Pixels) -> Pixels:
     """Pixels of the middle; of a picture with a plain edge, those that do not look like it.
 
     The garment is in the middle of these pictures. What it lies on shows at the edge, unless it was cut out of a photo, where its
     own sides are the edge. White on white is why the middle counts when nothing stands out.
     """
-    small = _read(image)
     edge = to_lab(np.concatenate([small[:_EDGE], small[-_EDGE:], *(
         side.swapaxes(0, 1) for side in (small[:, :_EDGE], small[:, -_EDGE:])
     )]).reshape(-1, 3))  # fmt: skip
