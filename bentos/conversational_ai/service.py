@@ -19,7 +19,7 @@ from bentos.conversational_ai.chat_socket import POLICY_VIOLATION, TRY_AGAIN_LAT
 from bentos.conversational_ai.conversations import Conversations
 from bentos.conversational_ai.frames import server_sent_events
 from bentos.conversational_ai.limits import ConcurrencyLimit
-from bentos.conversational_ai.messages import MAX_SEARCHES, FoundPassages, RetrieveRequest, Runner
+from bentos.conversational_ai.messages import RetrieveRequest, Runner
 from bentos.conversational_ai.model import RUNNER_SECONDS, ChatRunner
 from bentos.conversational_ai.openai_api import NO_SUCH_MODEL, Completion, openai_app, require_model
 from bentos.conversational_ai.openai_schemas import ChatCompletion, CompletionRequest, Model, ModelList
@@ -28,11 +28,11 @@ from bentos.conversational_ai.person import Person
 from bentos.conversational_ai.photo_tool import PhotoTool
 from bentos.conversational_ai.responses import event_stream, whole_answer
 from bentos.conversational_ai.schemas import ChatAnswer, ChatRequest, Health, RagAnswer, RagRequest
+from bentos.conversational_ai.searches import Searches
 from bentos.conversational_ai.stored_conversations import StoredConversations
 from bentos.conversational_ai.tools import Tools
 from bentos.serving.app import answer_unknown_paths, apply_settings, make_app
 from bentos.serving.assets import Assets
-from bentos.serving.batching import Batcher
 from bentos.serving.bentoml_options import service_options
 from bentos.serving.cache import AnswerCache
 from bentos.serving.disconnect import while_connected
@@ -90,11 +90,7 @@ class ConversationalAI(HttpPart):
         self._tools = tools(self._database) if tools else Tools(PhotoTool(serving), OutfitTool(self._database))
         self._conversations = Conversations(serving.kept_conversations, serving.resume_seconds, self._stored)
         self._predictions = PredictionLog.of("conversational_ai", serving)
-        # One message to the runner, and one pass of its encoder, for the questions of all who wait.
-        self._searches: Batcher[RetrieveRequest, FoundPassages] = Batcher(
-            lambda requests: self._runner.retrieve(requests=requests),
-            max_batch=MAX_SEARCHES, seconds=serving.answer_seconds,
-        )  # fmt: skip
+        self._searches = Searches(self._runner, serving.answer_seconds)
         self._answers = Answers(self._runner, self._searches.answer, serving, self._predictions)
 
     @bentoml.on_startup

@@ -25,8 +25,9 @@ _NATS_TOLERANCE = 0.05
 """Of the mean over an answer's tokens; an adapter that was trained moves it by several tenths."""
 _LEAST_COMMON_BEGINNING = 0.5
 """Share of the words of all answers that must follow each other as they did."""
-_LOADED_TEXTS = 3
-"""Texts that a loaded model scores: to score all of them takes as long as its answer, and another adapter moves each."""
+_LOADED = 1
+"""Conversations and passages that a loaded model is asked about, the first ones: another adapter moves each of their sentences,
+and a service asks beside its own work, where a second counts."""
 _CONVERSATIONS = (
     ("How do I wash wool?", "Wash it by hand in cool water with a mild detergent, and dry it flat."),
     ("Which shoes suit navy?", "Dark brown Oxfords go with a navy suit; black ones are more formal."),
@@ -59,20 +60,20 @@ class ChatSmokeTest:
         with heavy_imports():
             from inference.chat.model import ChatModel
 
-        return self._answers(ChatModel.load(artifact, device), artifact, len(_CONVERSATIONS))
+        return self._answers(ChatModel.load(artifact, device), artifact)
 
     def answers_of(self, model: ChatModel, artifact: Path) -> dict[str, list[Any]]:
-        """About the first question: a service that follows a release asks it beside its own work, where a second counts."""
-        return self._answers(model, artifact, 1, _LOADED_TEXTS)
+        """About the first question and the first passage."""
+        return self._answers(model, artifact, _LOADED)
 
-    def _answers(
-        self, model: ChatModel, artifact: Path, conversations: int, texts: int | None = None
-    ) -> dict[str, list[Any]]:
+    def _answers(self, model: ChatModel, artifact: Path, most: int | None = None) -> dict[str, list[Any]]:
         inputs = read_inputs(artifact)
-        passages = [ChatPassage(source=passage["source"], text=passage["text"]) for passage in inputs["passages"]]
+        passages = [
+            ChatPassage(source=passage["source"], text=passage["text"]) for passage in inputs["passages"][:most]
+        ]
         examples, replies = [], []
         quoted = model.answers.way == "quoted"
-        for conversation in inputs["conversations"][:conversations]:
+        for conversation in inputs["conversations"][:most]:
             question = [{"role": "user", "content": conversation["question"]}]
             answer = {"role": "assistant", "content": conversation["answer"]}
             if quoted:
@@ -80,7 +81,6 @@ class ChatSmokeTest:
             else:
                 examples.append(model.prompts.example([*question, answer]))
             replies.append(said(model.answer(question, passages, NEW_TOKENS)))
-        examples = examples[:texts]
         # Where it quotes, its answer has just met the sentences.
         nats = model.question_nats(examples) if quoted else model.answer_nats(examples)
         return {
