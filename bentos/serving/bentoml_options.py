@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from bentoml import Service
+from bentoml._internal.server.http import traffic
 
+from bentos.serving.answer_timeout import AnswerTimeout
+
+# BentoML looks the name up when it makes the app of a service, and has no setting for it.
+traffic.TimeoutMiddleware = AnswerTimeout
 RunnerService = TypeVar("RunnerService", bound=Service[Any])
 
 KEEP_CONNECTIONS = {"max_requests": 2**31, "max_age": 1e9}
