@@ -86,7 +86,7 @@ def service(name: str, label: str, profile: str, work: Path, code: Path | None =
         work: folder for its log and for BentoML's files.
         code: checkout to take the code from; None: this one.
     """
-    # Every request is computed: answers that are kept would measure the cache. Earlier code keeps none.
+    # Answers that are kept would measure the cache. Earlier code keeps none.
     kept_answers = {} if code else {"AURA_SERVING__CACHE_SECONDS": "0"}
     port, code = free_port(), code or repo_root()
     environment = watched_environment() | {

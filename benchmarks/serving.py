@@ -60,7 +60,7 @@ class Scenario:
     """What some clients ask.
 
     Attributes:
-        servers: labels of those that are asked; the first one is what the others are compared with.
+        servers: labels of those that are asked, of `_LABELS`.
     """
 
     name: str
@@ -302,7 +302,8 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
             f"Written by `make bench-serving` on {' and '.join(about)}. The clients run on the same cores. *plain*: the same "
             f"weights behind FastAPI (`benchmarks/plain_server.py`); *before*: these services at commit `{BEFORE}`, which skip "
             "the keys that today's models have more. Servers of one row run side by side and are asked in turn. An outfit is two "
-            "garments of the catalog, one title and one picture. Peak memory is the largest that each process had, added up.",
+            "garments of the catalog, one title and one picture; pictures come again, as garments of a wardrobe do, so that what "
+            "a service keeps of the last ones counts. Peak memory is the largest that each process had, added up.",
             "",
             "| asked | clients | server | answers/s | p50 ms | p99 ms | CPU ms/answer | now is | failed | peak MB |",
             "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -8,7 +8,7 @@ this account can enter:
 
 It also keeps an idle connection for longer than its callers do. BentoML closes one after 5 seconds, which may be the instant in
 which a caller sends its next request: nginx keeps one for 60 seconds and answers 502 to a POST that meets the end, as it must not
-be sent twice. A service keeps those to its runner for 5 seconds too, and BentoML has a setting for the service's server alone.
+be sent twice. A runner closes those of its service as soon, and BentoML has a setting for the service's own server alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CHECK_SECONDS = 10
 """Between two looks at the processes; as in BentoML, whose function this replaces."""
 
 
-def _arbiter_of_this_account(watchers: list[Any], *, threaded: bool = False, **options: Any) -> circus.Arbiter:
+def _own_arbiter(watchers: list[Any], *, threaded: bool = False, **options: Any) -> circus.Arbiter:
     for watcher in watchers:
         watcher.args = [*watcher.args, "--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS)]
     kind = circus.ThreadedArbiter if threaded else circus.Arbiter
@@ -42,6 +42,6 @@ def _arbiter_of_this_account(watchers: list[Any], *, threaded: bool = False, **o
 
 if __name__ == "__main__":
     # `serve` imports the function when it is called.
-    circus.create_standalone_arbiter = _arbiter_of_this_account
+    circus.create_standalone_arbiter = _own_arbiter
     sys.argv[0] = "bentoml"
     runpy.run_module("bentoml", run_name="__main__", alter_sys=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from hashlib import blake2b
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache, cached
 from PIL import Image
 
 from inference.colours import Array, Colours, DominantColour, difference, dominant_colours, group, named, to_lab
@@ -23,8 +25,8 @@ _AROUND = 0.25
 _INNER_X, _INNER_Y = (0.2, 0.8), (0.1, 0.9)
 """Part of a box where its garment is rather than what stands beside it."""
 _PHOTO_GROUPS = 12
-_KEPT = 1024
-"""Pictures whose colours are kept, 12 kB each."""
+_KEPT = 4096
+"""Pictures whose colours are kept, by a hash: nothing else of what people send stays."""
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -35,13 +37,13 @@ def garment_colours(image: Image.Image) -> Colours:
 
 def measured_colours(image: Image.Image) -> list[DominantColour]:
     """Colours of the garment in the middle of an upright RGB picture, the largest first."""
-    return list(_measured(_read(image).tobytes()))
+    return list(_measured(_read(image)))
 
 
-@lru_cache(maxsize=_KEPT)
-def _measured(read: bytes) -> tuple[DominantColour, ...]:
+@cached(LRUCache(_KEPT), key=lambda small: blake2b(small.tobytes(), digest_size=16).digest(), lock=Lock())
+def _measured(small: Pixels) -> tuple[DominantColour, ...]:
     """Colours of a picture as `_read` reads it: somebody asks about the same garment again and again."""
-    return tuple(dominant_colours(_garment_pixels(np.frombuffer(read, np.uint8).reshape(_READ_PX, _READ_PX, 3))))
+    return tuple(dominant_colours(_garment_pixels(small)))
 
 
 def garment_colours_in(photo: Image.Image, box_xyxy_px: Sequence[float]) -> Colours:

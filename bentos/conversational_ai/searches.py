@@ -9,8 +9,8 @@ from __future__ import annotations
 from bentos.conversational_ai.messages import MAX_SEARCHES, FoundPassages, RetrieveRequest, Runner
 from bentos.serving.batching import Batcher
 
-LONG_CHARS = 256
-"""A longer query is a text; few questions have half of it."""
+LONG_CHARS = 512
+"""A longer query is a text: a question has a tenth of it, and the chat asks with the two before it at most."""
 
 
 class Searches:

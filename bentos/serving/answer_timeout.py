@@ -30,7 +30,9 @@ class AnswerTimeout:
         limit = asyncio.timeout(self._timeout)
 
         async def send_in_time(message: Message) -> None:
-            if not limit.expired():
+            if limit.expired():
+                return  # 504 is the answer
+            if limit.when() is not None:
                 limit.reschedule(None)
             await send(message)
 
@@ -40,5 +42,6 @@ class AnswerTimeout:
         except TimeoutError:
             if not limit.expired():
                 raise
+        if limit.expired():
             answer = JSONResponse({"error": f"Not able to process the request in {self._timeout} seconds"}, 504)
             await answer(scope, receive, send)

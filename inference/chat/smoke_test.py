@@ -25,9 +25,9 @@ _NATS_TOLERANCE = 0.05
 """Of the mean over an answer's tokens; an adapter that was trained moves it by several tenths."""
 _LEAST_COMMON_BEGINNING = 0.5
 """Share of the words of all answers that must follow each other as they did."""
-_LOADED = 1
-"""Conversations and passages that a loaded model is asked about, the first ones: another adapter moves each of their sentences,
-and a service asks beside its own work, where a second counts."""
+_ASKED_WHEN_LOADED = 1
+"""Of the conversations, and of the passages: another adapter moves the likelihood of each sentence, and a service asks beside its
+own work, where a second counts."""
 _CONVERSATIONS = (
     ("How do I wash wool?", "Wash it by hand in cool water with a mild detergent, and dry it flat."),
     ("Which shoes suit navy?", "Dark brown Oxfords go with a navy suit; black ones are more formal."),
@@ -64,7 +64,7 @@ class ChatSmokeTest:
 
     def answers_of(self, model: ChatModel, artifact: Path) -> dict[str, list[Any]]:
         """About the first question and the first passage."""
-        return self._answers(model, artifact, _LOADED)
+        return self._answers(model, artifact, _ASKED_WHEN_LOADED)
 
     def _answers(self, model: ChatModel, artifact: Path, most: int | None = None) -> dict[str, list[Any]]:
         inputs = read_inputs(artifact)

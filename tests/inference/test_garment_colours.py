@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from PIL import Image, ImageDraw
 
-from inference.colours import Colours
+from inference import garment_colours as module
+from inference.colours import Colours, dominant_colours
 from inference.garment_colours import garment_colours, garment_colours_in
 
 TROUSERS = (60.0, 60.0, 140.0, 300.0)
@@ -46,3 +47,12 @@ def test_of_a_garment_on_a_plain_ground_the_ground_does_not_count() -> None:
     picture = Image.new("RGB", (100, 100), "#fafafa")
     ImageDraw.Draw(picture).ellipse((30, 30, 70, 70), fill="#1b2440")
     assert garment_colours(picture) == Colours("navy")
+
+
+def test_a_picture_that_comes_again_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+    monkeypatch.setattr(module, "dominant_colours", lambda pixels: measured.append(pixels) or dominant_colours(pixels))
+    coral, teal = (Image.new("RGB", (70, 90), colour) for colour in ("#f2654a", "#0f7173"))
+    first, other, again = (garment_colours(picture) for picture in (coral, teal, coral.copy()))
+    assert first == again != other
+    assert len(measured) == 2

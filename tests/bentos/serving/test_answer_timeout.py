@@ -7,9 +7,11 @@ import contextvars
 import gc
 import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from unittest.mock import Mock
 
 import pytest
+import uvloop
 from bentoml._internal.server.base_app import BaseAppFactory
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -63,11 +65,21 @@ def test_nothing_of_a_request_is_kept_when_it_has_been_answered() -> None:
         gc.collect()
         assert kept[0]() is None
 
-    asyncio.run(serve())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as services run; asyncio's own sweeps later
+        runner.run(serve())
 
 
 def test_an_answer_that_does_not_begin_is_ended() -> None:
     assert asyncio.run(_asked(AnswerTimeout(_app_that(lambda _send: asyncio.sleep(60)), 0.01))) == [504]
+
+
+def test_an_app_that_is_ended_and_answers_all_the_same_has_one_answer() -> None:
+    async def stubborn(send: Send) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await send(START)
+
+    assert asyncio.run(_asked(AnswerTimeout(_app_that(stubborn), 0.01))) == [504]
 
 
 def test_an_answer_that_has_begun_may_take_longer() -> None:
